@@ -1,0 +1,267 @@
+/* akiembed.h: text in, embedding vectors out. The whole public interface of libakiembed.
+ *
+ * A model is a Hugging Face folder (config.json, tokenizer.json, *.safetensors, and the
+ * sentence-transformers files beside them). Open it once, share it between threads, close it last.
+ *
+ *     aki_model *model;
+ *     aki_error  error;
+ *     if (aki_model_open("all-MiniLM-L6-v2", NULL, &model, &error)) { fputs(error.message, stderr); return 1; }
+ *     const char *texts[] = { "a cat", "a dog" };
+ *     float vectors[2 * 384];
+ *     aki_embed(model, texts, NULL, 2, NULL, vectors, sizeof vectors, NULL, NULL, &error);
+ *     aki_model_close(model);
+ *
+ * Conventions, for every function unless it says otherwise:
+ *   - Sizes are bytes, counts are elements. Text is UTF-8, pointer + size, and may hold NUL bytes.
+ *   - All arguments are borrowed for the duration of the call; nothing is kept.
+ *   - Results go into memory of the caller; nothing has to be freed but models (aki_model_close).
+ *   - On failure nothing useful is in the output buffers, and *error (NULL allowed) says what and where.
+ *   - Options may be NULL (all defaults). Initialise them with their _init function, then set fields.
+ *     Zero always means "the default", so fields added by later versions need no change in callers.
+ *   - Thread-safe: an aki_model may be used by any number of threads at once.
+ *   - The library never writes to stdout, never exits or aborts, and leaves signals and the locale alone.
+ */
+#ifndef AKIEMBED_H
+#define AKIEMBED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#  if defined(AKI_BUILD)
+#    define AKI_API __declspec(dllexport)
+#  elif defined(AKI_STATIC)
+#    define AKI_API
+#  else
+#    define AKI_API __declspec(dllimport)
+#  endif
+#elif defined(__GNUC__)
+#  define AKI_API __attribute__((visibility("default")))
+#else
+#  define AKI_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- errors ---------------------------------------- */
+
+typedef enum {
+    AKI_OK            = 0,
+    AKI_E_INTERNAL    = 1,  /* a defect here or in ONNX Runtime */
+    AKI_E_INVALID     = 2,  /* an argument, a text or a file's content is not valid */
+    AKI_E_NOT_FOUND   = 3,  /* no such model, file, tensor or prompt */
+    AKI_E_UNAVAILABLE = 4,  /* the device or the runtime is not there, or failed its self-test */
+    AKI_E_NOMEM       = 5,
+    AKI_E_IO          = 6,
+    AKI_E_TOO_SMALL   = 7,  /* the caller's buffer; the needed size is reported where the call has a place for it */
+    AKI_E_UNSUPPORTED = 8,  /* well-formed, but not something this version implements */
+    AKI_E_CANCELLED   = 9   /* the cancel callback said so */
+} aki_status;
+
+/* Filled on failure only; owned by the caller. NULL may be passed wherever an aki_error * is taken. */
+typedef struct {
+    int32_t  status;        /* aki_status, the same as the return value */
+    int32_t  item;          /* index of the text (or row of ids) at fault; -1 where none is */
+    uint64_t offset;        /* byte in that text or in the file named by the message; 0 where there is none */
+    char     message[240];  /* one line, UTF-8, NUL-terminated, never a text's content */
+} aki_error;
+
+/* A static string such as "invalid argument"; "unknown status" for other numbers. */
+AKI_API const char *aki_status_name(int status);
+
+/* "1.2.3", and 1 * 1000000 + 2 * 1000 + 3. */
+AKI_API const char *aki_version(void);
+AKI_API uint32_t    aki_version_number(void);
+
+/* ---------------------------------------------------------------- models ---------------------------------------- */
+
+typedef struct aki_model aki_model;
+
+enum { AKI_PRECISION_DEFAULT = 0,   /* f32, or int8 for a folder that was quantised */
+       AKI_PRECISION_F32     = 1,
+       AKI_PRECISION_INT8    = 2 };
+
+enum { AKI_POOLING_DEFAULT = 0,     /* the model's own */
+       AKI_POOLING_CLS = 1, AKI_POOLING_MEAN = 2, AKI_POOLING_MAX = 3,
+       AKI_POOLING_MEAN_SQRT_LEN = 4, AKI_POOLING_WEIGHTEDMEAN = 5, AKI_POOLING_LAST = 6 };
+
+typedef struct {
+    uint32_t    struct_size;        /* set by aki_model_options_init */
+    int32_t     precision;          /* AKI_PRECISION_* */
+    const char *device;             /* "cpu" (default), "auto", "coreml", "cuda", "dml", "webgpu" or a plugin's name */
+    int32_t     threads;            /* of the process's one pool, fixed by the first open; 0: the physical cores allowed */
+    int32_t     max_batch_tokens;   /* tokens computed at once, bounds memory; 0: 16384 */
+    int32_t     max_tokens;         /* lowers the model's limit for one text, special tokens included; 0: the model's */
+    int32_t     reserved;
+} aki_model_options;
+
+AKI_API void aki_model_options_init(void *options, size_t size);
+
+/* Opens a model folder. *out is NULL on failure. Checks every tensor against the configuration.
+ * Errors: NOT_FOUND (no folder, a file or tensor missing), INVALID (contradictory or broken files),
+ * UNSUPPORTED (architecture or tokenizer part not implemented: names it), UNAVAILABLE (device, runtime), IO, NOMEM. */
+AKI_API aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *error);
+
+/* Opens only the tokenizer: folder is a tokenizer.json or a folder that holds one. Such a model tokenises and
+ * detokenises; every other call answers UNSUPPORTED. */
+AKI_API aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *error);
+
+/* No call on the model may be running. NULL is fine. */
+AKI_API void aki_model_close(aki_model *model);
+
+typedef struct {
+    const char *name;               /* "query" */
+    const char *text;               /* "Instruct: …\nQuery:" */
+} aki_prompt;
+
+typedef struct {
+    const char *path;               /* as opened */
+    uint64_t    size;               /* bytes */
+} aki_file;
+
+/* Strings and arrays are owned by the model and live as long as it does. */
+typedef struct {
+    uint32_t          struct_size;
+    int32_t           dim;                 /* elements of a vector */
+    const char       *name;                /* last part of the folder's path */
+    const char       *architecture;        /* "bert", "roberta", "xlm-roberta", "qwen3" */
+    int64_t           parameters;          /* weights in the graph and the embedding tables */
+    int32_t           hidden;
+    int32_t           layers;
+    int32_t           heads;
+    int32_t           kv_heads;
+    int32_t           vocabulary;
+    int32_t           max_tokens;          /* of one text, special tokens included */
+    int32_t           pooling;             /* AKI_POOLING_* */
+    int32_t           normalize;           /* 1: vectors have length 1 by default */
+    int32_t           precision;           /* AKI_PRECISION_*, in use */
+    int32_t           mrl;                 /* 1: the model is known to allow shorter vectors (dim) */
+    const char       *device;              /* in use: "cpu" */
+    const char       *runtime;             /* "ONNX Runtime 1.32.0" */
+    int32_t           threads;
+    int32_t           threads_shared;      /* 1: the process's one pool; 0: a pool of this model's own */
+    int32_t           max_batch_tokens;
+    int32_t           nodes;               /* graph nodes on the device in use */
+    int32_t           nodes_elsewhere;     /* graph nodes that run on another device; 0 on the CPU */
+    int32_t           prompt_count;
+    const aki_prompt *prompts;
+    const char       *default_prompt_name; /* NULL: none */
+    int32_t           file_count;
+    int32_t           reserved;
+    const aki_file   *files;
+    uint64_t          weights_size;        /* bytes of weights held by the graph */
+    uint64_t          texts;               /* texts asked for since open */
+    uint64_t          texts_reused;        /* of these, answered by an equal text of the same call */
+    uint64_t          tokens;              /* tokens computed since open */
+} aki_model_info;
+
+/* info: set struct_size to sizeof *info first (aki_model_info_init does). */
+AKI_API void       aki_model_info_init(void *info, size_t size);
+AKI_API aki_status aki_model_get_info(const aki_model *model, aki_model_info *info, aki_error *error);
+
+/* Health: embeds one short text and looks at the result. */
+AKI_API aki_status aki_model_check(aki_model *model, aki_error *error);
+
+/* ---------------------------------------------------------------- embedding ------------------------------------- */
+
+enum { AKI_KIND_NONE = 0, AKI_KIND_QUERY = 1, AKI_KIND_DOCUMENT = 2 };
+
+enum { AKI_NORMALIZE_DEFAULT = 0,   /* the model's own */
+       AKI_NORMALIZE_ON = 1, AKI_NORMALIZE_OFF = 2 };
+
+enum { AKI_TRUNCATE_RIGHT = 0, AKI_TRUNCATE_LEFT = 1, AKI_TRUNCATE_ERROR = 2 };
+
+enum { AKI_DTYPE_F32 = 0, AKI_DTYPE_F16 = 1, AKI_DTYPE_INT8 = 2, AKI_DTYPE_UINT8 = 3,
+       AKI_DTYPE_BINARY = 4,        /* as int8: ubinary - 128 */
+       AKI_DTYPE_UBINARY = 5 };     /* a bit an element, x > 0, most significant first, unused last bits 0 */
+
+typedef struct {
+    uint32_t     struct_size;       /* set by aki_embed_options_init */
+    int32_t      kind;              /* AKI_KIND_*: takes the model's prompt of that kind, if it has one */
+    const char  *prompt;            /* put before every text; wins over the three below */
+    const char  *instruction;       /* replaces T in a query prompt of the form "Instruct: T\n…" */
+    const char  *prompt_name;       /* one of the model's prompts */
+    int32_t      pooling;           /* AKI_POOLING_* */
+    int32_t      normalize;         /* AKI_NORMALIZE_* */
+    int32_t      dim;               /* cut to this many elements, then normalised; 0: the model's */
+    int32_t      dtype;             /* AKI_DTYPE_*; int8 and uint8 need ranges */
+    const float *ranges;            /* [2, dim]: minimum and maximum of each element */
+    int32_t      truncate;          /* AKI_TRUNCATE_*, for texts above max_tokens */
+    int32_t      max_tokens;        /* special and prompt tokens included; 0: the model's */
+    int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text */
+    int32_t      no_special;        /* 1: tokenising adds no special tokens */
+    int32_t      no_reuse;          /* 1: equal texts of a call are each computed */
+    int32_t      reserved;
+    int        (*cancel)(void *user);  /* asked between runs, from the calling thread; not 0 ends the call with CANCELLED */
+    void        *cancel_user;
+} aki_embed_options;
+
+AKI_API void aki_embed_options_init(void *options, size_t size);
+
+/* Bytes that aki_embed and aki_embed_ids write for count texts with these options; 0 where these are not valid. */
+AKI_API size_t aki_embed_bound(const aki_model *model, size_t count, const aki_embed_options *options);
+
+/* texts: [count]; sizes: [count] bytes, or NULL where the texts are NUL-terminated.
+ * out: [count, dim] of the dtype, in the order of texts, row-major without padding.
+ * tokens: [count] tokens computed for each text, or NULL; truncated: [count] 1 where a text was cut, or NULL.
+ * A vector that would hold NaN or infinity or be all zero is an error naming the text. count 0 is fine.
+ * Errors: INVALID (options, UTF-8, a text too long under AKI_TRUNCATE_ERROR; item and offset say where),
+ * NOT_FOUND (prompt_name), TOO_SMALL (out_size), CANCELLED, NOMEM, INTERNAL. */
+AKI_API aki_status aki_embed(aki_model *model, const char *const *texts, const size_t *sizes, size_t count,
+                             const aki_embed_options *options, void *out, size_t out_size,
+                             int32_t *tokens, uint8_t *truncated, aki_error *error);
+
+/* The same for texts that are tokenised already. ids: row i is ids[starts[i]] .. ids[starts[i + 1] - 1], special tokens
+ * included, nothing is added; starts: [count + 1], not decreasing, starts[0] = 0. Prompt options must be unset.
+ * A row that is empty, longer than the limit or holds an id outside the vocabulary is INVALID, named by item. */
+AKI_API aki_status aki_embed_ids(aki_model *model, const int32_t *ids, const int64_t *starts, size_t count,
+                                 const aki_embed_options *options, void *out, size_t out_size, aki_error *error);
+
+/* A vector a token: out is [starts[count], hidden] floats: the last hidden states, neither pooled nor normalised
+ * (unless AKI_NORMALIZE_ON). dtype must be f32. */
+AKI_API aki_status aki_embed_tokens(aki_model *model, const int32_t *ids, const int64_t *starts, size_t count,
+                                    const aki_embed_options *options, float *out, size_t out_size, aki_error *error);
+
+/* ---------------------------------------------------------------- tokens ---------------------------------------- */
+
+/* The ids that aki_embed would compute for this text: prompt and special tokens added. Cut only to
+ * options->max_tokens (0: not at all).
+ * ids: [capacity]; spans: [capacity, 2] byte begin and end in prompt + text (0, 0 for special tokens), or NULL.
+ * *count: ids of the text, also under TOO_SMALL (so capacity 0, ids NULL asks for the count). */
+AKI_API aki_status aki_tokenize(const aki_model *model, const char *text, size_t size, const aki_embed_options *options,
+                                int32_t *ids, int64_t *spans, size_t capacity, size_t *count, aki_error *error);
+
+/* ids back to text. out: [out_size] bytes, not NUL-terminated; *size: bytes of the text, also under TOO_SMALL. */
+AKI_API aki_status aki_detokenize(const aki_model *model, const int32_t *ids, size_t count, int skip_special,
+                                  char *out, size_t out_size, size_t *size, aki_error *error);
+
+/* The vocabulary's own spelling of an id ("##ing", "Ġthe"), owned by the model; *size: bytes (NULL allowed).
+ * NULL where there is no such id. */
+AKI_API const char *aki_token_piece(const aki_model *model, int32_t id, size_t *size);
+
+/* ---------------------------------------------------------------- vectors --------------------------------------- */
+
+/* Cosine of every pair. a: [a_count, dim]; b: [b_count, dim]; out: [a_count, b_count]; 0 where a vector is all zero. */
+AKI_API void aki_similarity(const float *a, size_t a_count, const float *b, size_t b_count, size_t dim, float *out);
+
+/* Ranges for AKI_DTYPE_INT8 and UINT8 out of sample vectors: the least and the largest value of each element.
+ * vectors: [count, dim], count >= 1; ranges: [2, dim]. */
+AKI_API void aki_ranges(const float *vectors, size_t count, size_t dim, float *ranges);
+
+/* ---------------------------------------------------------------- devices --------------------------------------- */
+
+typedef struct {
+    const char *name;               /* what aki_model_options.device takes: "cpu" */
+    const char *description;        /* "AMD EPYC, 2 cores" */
+    const char *reason;             /* why it cannot be used here; NULL where it can */
+} aki_device;
+
+/* What the ONNX Runtime of this machine offers. *devices: [*count], library-owned, valid until the process ends. */
+AKI_API aki_status aki_devices(const aki_device **devices, size_t *count, aki_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,36 @@
+/* Unit os: what differs between operating systems: files, maps, processors, locks. os_posix.c implements it. */
+#ifndef AKI_OS_H
+#define AKI_OS_H
+
+#include "base/base.h"
+
+/* A whole file, read-only. Zeroed means closed. size 0 maps to data "" (never NULL). */
+struct aki__map {
+    const char *data;
+    size_t      size;
+    void       *handle;
+};
+/* Errors: NOT_FOUND (no such file), IO (named). Only regular files are mapped. */
+aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err);
+void       aki__map_close(struct aki__map *m);
+/* Gives the pages of [begin, begin + size) back to the system; they are read again when touched. begin is inside the map. */
+void       aki__map_release(const struct aki__map *m, const void *begin, size_t size);
+
+bool aki__is_folder(const char *path);
+bool aki__is_file(const char *path);
+/* folder + "/" + name, to be freed with aki__free; NULL: no memory. */
+char *aki__join(const char *folder, const char *name);
+
+/* Physical cores this process may use: affinity mask and cgroup quota respected; at least 1. */
+int aki__cores(void);
+
+/* Runs body(user, i) for i in 0 … count - 1 on up to `threads` threads, the caller's among them; returns when all are done.
+ * For loading only: it starts threads of its own. body cannot fail. */
+void aki__parallel(size_t count, int threads, void (*body)(void *user, size_t i), void *user);
+
+/* A plain lock. Zeroed memory is a valid, open lock. */
+struct aki__lock { void *opaque[8]; };
+void aki__lock_take(struct aki__lock *l);
+void aki__lock_drop(struct aki__lock *l);
+
+#endif

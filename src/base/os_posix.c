@@ -1,0 +1,231 @@
+/* Unit os for POSIX systems. See os.h. */
+#include "base/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#if defined(__linux__)
+#  include <sched.h>
+#endif
+
+/* ---------------------------------------------------------------- files ----------------------------------------- */
+
+aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
+{
+    aki_status rc = AKI_OK;
+    struct stat st;
+
+    *out = (struct aki__map){ 0 };
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return aki__fail(err, errno == ENOENT || errno == ENOTDIR ? AKI_E_NOT_FOUND : AKI_E_IO, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &st) != 0) {
+        rc = aki__fail(err, AKI_E_IO, "%s: %s", path, strerror(errno));
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = aki__fail(err, AKI_E_IO, "%s: not a regular file", path);
+    } else if (st.st_size == 0) {
+        out->data = "";
+    } else {
+        void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED) {
+            rc = aki__fail(err, errno == ENOMEM ? AKI_E_NOMEM : AKI_E_IO, "%s: cannot map: %s", path, strerror(errno));
+        } else {
+            out->data = data;
+            out->handle = data;
+            out->size = (size_t)st.st_size;
+        }
+    }
+    close(fd);
+    return rc;
+}
+
+void aki__map_close(struct aki__map *m)
+{
+    if (m->handle)
+        munmap(m->handle, m->size);
+    *m = (struct aki__map){ 0 };
+}
+
+void aki__map_release(const struct aki__map *m, const void *begin, size_t size)
+{
+    if (!m->handle || !size)
+        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)begin + page - 1) & ~(page - 1), to = ((uintptr_t)begin + size) & ~(page - 1);
+    if (from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+bool aki__is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool aki__is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+char *aki__join(const char *folder, const char *name)
+{
+    size_t a = strlen(folder), b = strlen(name);
+    char *path = aki__alloc(a + b + 2, 1);
+
+    if (!path)
+        return NULL;
+    while (a > 1 && folder[a - 1] == '/')
+        a--;
+    memcpy(path, folder, a);
+    path[a] = '/';
+    memcpy(path + a + 1, name, b + 1);
+    return path;
+}
+
+/* ---------------------------------------------------------------- processors ------------------------------------ */
+
+#if defined(__linux__)
+/* Cores of the affinity mask, hardware threads of one core counted once. */
+static int cores_of_mask(void)
+{
+    cpu_set_t mask;
+    int cores = 0;
+
+    if (sched_getaffinity(0, sizeof mask, &mask) != 0)
+        return 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &mask))
+            continue;
+        char path[96];
+        int first = cpu;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+        FILE *f = fopen(path, "re");
+        if (f) {
+            if (fscanf(f, "%d", &first) != 1)
+                first = cpu;
+            fclose(f);
+        }
+        /* The first sibling counts for the core; another one does only where the first is not ours. */
+        if (first == cpu || first < 0 || first >= CPU_SETSIZE || !CPU_ISSET(first, &mask))
+            cores++;
+    }
+    return cores;
+}
+
+/* The quota of this process's cgroup (v2, then v1) in whole cores, rounded up; 0: none. */
+static int cores_of_quota(void)
+{
+    char line[512], path[700];
+    long long quota = 0, period = 0;
+    int found = 0;
+    FILE *f = fopen("/proc/self/cgroup", "re");
+
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = '\0';
+        char *group = strrchr(line, ':');
+        if (!group)
+            continue;
+        group++;
+        const char *v2 = strncmp(line, "0::", 3) == 0 ? "" : NULL;
+        const char *v1 = strstr(line, ":cpu,") || strstr(line, ":cpu:") || strstr(line, ",cpu:") || strstr(line, ",cpu,") ? "cpu" : NULL;
+        /* A limit may stand at any level, and in a container the namespace hides the path: walk up to the root. */
+        while (v2 || v1) {
+            int cores = 0;
+            FILE *q;
+            if (v2) {
+                snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+                if ((q = fopen(path, "re"))) {
+                    if (fscanf(q, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0)
+                        cores = (int)((quota + period - 1) / period);
+                    fclose(q);
+                }
+            } else {
+                snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", group);
+                if ((q = fopen(path, "re"))) {
+                    if (fscanf(q, "%lld", &quota) != 1)
+                        quota = 0;
+                    fclose(q);
+                }
+                snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", group);
+                if (quota > 0 && (q = fopen(path, "re"))) {
+                    if (fscanf(q, "%lld", &period) == 1 && period > 0)
+                        cores = (int)((quota + period - 1) / period);
+                    fclose(q);
+                }
+            }
+            if (cores > 0 && (!found || cores < found))
+                found = cores;
+            char *slash = strrchr(group, '/');
+            if (!slash || !group[0])
+                break;
+            *slash = '\0';
+        }
+    }
+    fclose(f);
+    return found;
+}
+#endif
+
+int aki__cores(void)
+{
+    int cores = 0;
+
+#if defined(__linux__)
+    cores = cores_of_mask();
+    int quota = cores_of_quota();
+    if (quota > 0 && (cores <= 0 || quota < cores))
+        cores = quota;
+#endif
+    if (cores <= 0)
+        cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? cores : 1;
+}
+
+/* ---------------------------------------------------------------- threads --------------------------------------- */
+
+struct parallel {
+    atomic_size_t next;
+    size_t        count;
+    void        (*body)(void *user, size_t i);
+    void         *user;
+};
+
+static void *parallel_worker(void *arg)
+{
+    struct parallel *p = arg;
+    size_t i;
+
+    while ((i = atomic_fetch_add(&p->next, 1)) < p->count)
+        p->body(p->user, i);
+    return NULL;
+}
+
+void aki__parallel(size_t count, int threads, void (*body)(void *user, size_t i), void *user)
+{
+    struct parallel p = { .count = count, .body = body, .user = user };
+    pthread_t ids[64];
+    int started = 0;
+
+    if (threads > 64)
+        threads = 64;
+    while (started + 1 < threads && (size_t)started + 1 < count && pthread_create(&ids[started], NULL, parallel_worker, &p) == 0)
+        started++;
+    parallel_worker(&p);
+    for (int i = 0; i < started; i++)
+        pthread_join(ids[i], NULL);
+}
+
+_Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct aki__lock), "aki__lock holds a pthread mutex");
+
+void aki__lock_take(struct aki__lock *l) { pthread_mutex_lock((pthread_mutex_t *)l); }
+
+void aki__lock_drop(struct aki__lock *l) { pthread_mutex_unlock((pthread_mutex_t *)l); }

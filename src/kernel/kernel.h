@@ -1,0 +1,166 @@
+/* Unit kernel: the arithmetic that ONNX Runtime lacks, on plain arrays. No runtime types, no threads, no allocation, no errors.
+ *
+ * Every function works on a range [begin, end) of rows (or tasks) and on scratch that the caller lends, so that callers may
+ * split the work between threads in any way: a row's result never depends on the split or on the other rows.
+ * The sources are compiled once per instruction set (see kernel/isa.h); aki__kernels() is the best set for this processor. */
+#ifndef AKI_KERNEL_H
+#define AKI_KERNEL_H
+
+#include "base/base.h"
+
+/* ---- how rows come in and go out ---- */
+
+/* Rows of a linear layer before its bias: f32, or the exact i32 sums of an int8 product.
+ * value[t][n] = f32[t * stride + n] + bias[n]                                         where f32 is set
+ *             = i32[t * stride + n] * row_scale[t] * column_scale[n] + bias[n]        else
+ * To take a part of the columns, move f32/i32, column_scale and bias together. */
+struct aki__rows {
+    const float   *f32;
+    const int32_t *i32;
+    size_t         stride;              /* elements between rows */
+    const float   *row_scale;           /* [rows]; i32 only */
+    const float   *column_scale;        /* [columns]; i32 only */
+    const float   *bias;                /* [columns] or NULL */
+};
+
+/* Where results go: f32 rows, or rotated and quantised rows for the next int8 product, or both (NULL: not wanted).
+ * Quantised: x' = blockwise Walsh-Hadamard of x (orthonormal, blocks of `block` columns, 1: no rotation),
+ * row_scale = max|x'| / 127 (0 where the row is all zero), u8 = 128 + round_to_nearest_even(x' / row_scale). */
+struct aki__out {
+    float   *f32;                       /* [rows, stride] */
+    uint8_t *u8;                        /* [rows, stride] */
+    float   *row_scale;                 /* [rows], with u8 */
+    size_t   stride;                    /* elements between rows */
+    size_t   block;                     /* of the rotation: a power of two that divides the columns */
+};
+
+/* ---- embedding rows ---- */
+
+enum aki__table_dtype { AKI_TABLE_F32, AKI_TABLE_F16, AKI_TABLE_BF16 };
+struct aki__table { const void *data; enum aki__table_dtype dtype; };   /* [rows, hidden]; data NULL: no such table; 2-byte aligned at least */
+
+/* out[t] = words[ids[t]] + positions[position_ids[t]] + types[type_ids[t]]; type_ids NULL: row 0. Ids were checked by the caller. */
+struct aki__embed {
+    float           *out;               /* [tokens, hidden] */
+    const int32_t   *ids, *position_ids, *type_ids;
+    struct aki__table words, positions, types;
+    size_t           hidden;
+};
+
+/* ---- norm, with residual ---- */
+
+/* s = x + add (either may be absent: x NULL, or add.f32 and add.i32 NULL); sum (if not NULL) = s
+ * layer: y = (s - mean) / sqrt(variance + eps) * gamma + beta; rms: y = s / sqrt(mean(s^2) + eps) * gamma. Statistics in double or
+ * by pairwise/vector sums (error far below f32's). */
+struct aki__norm {
+    const float     *x;                 /* [rows, hidden] or NULL */
+    struct aki__rows add;
+    float           *sum;               /* [rows, hidden] or NULL; may be x */
+    const float     *gamma, *beta;      /* [hidden]; beta NULL: none */
+    struct aki__out  out;
+    size_t           hidden;
+    float            eps;
+    bool             rms;
+};
+
+/* ---- activation, with gate ---- */
+
+enum aki__kernel_act { AKI_KACT_NONE, AKI_KACT_GELU, AKI_KACT_GELU_TANH, AKI_KACT_RELU, AKI_KACT_SILU, AKI_KACT_TANH };
+
+/* out = act(x), or act(x) * gate where gate is present (columns of the same product: x the first half, gate the second). */
+struct aki__act {
+    struct aki__rows x, gate;           /* gate.f32 and gate.i32 NULL: none */
+    struct aki__out  out;
+    size_t           columns;
+    enum aki__kernel_act act;
+};
+
+/* ---- attention over texts laid end to end ---- */
+
+/* cos and sin of rotary positions as transformers computes them: angle = position * theta^(-2i/head_dim), in f32.
+ * out: [rows, head_dim]: head_dim/2 cosines, then head_dim/2 sines. */
+struct aki__rope {
+    float         *out;
+    const int32_t *positions;           /* [rows] */
+    const float   *inverse;             /* [head_dim / 2] = theta^(-2i/head_dim) in f32 */
+    size_t         head_dim;
+};
+
+/* Grouped-query attention. Text b owns keys starts[b] … starts[b+1]-1 (rows of k and v) and queries query_starts[b] …
+ * query_starts[b+1]-1 (rows of q); query row r is token query_rows[r] (a row number of k, inside the same text; NULL: r itself, and
+ * query_starts equals starts). Prepare: bias, q/k RMS norm per head, RoPE (rotate-half), scale; once per token.
+ * Run: online-softmax blocks; memory linear in tokens. */
+struct aki__attention {
+    struct aki__rows q, k, v;           /* [queries, heads*head_dim], [tokens, kv_heads*head_dim] x 2 */
+    const int32_t *starts;              /* [texts + 1] */
+    const int32_t *query_starts;        /* [texts + 1] */
+    const int32_t *query_rows;          /* [queries] or NULL */
+    size_t         texts, tokens, queries, heads, kv_heads, head_dim;
+    bool           causal;
+    size_t         window;              /* a query at token i sees keys j with i - j < window (and, not causal, j - i < window); 0: all */
+    float          scale;               /* of the scores: 1 / sqrt(head_dim) */
+    const float   *q_norm, *k_norm;     /* [head_dim] RMS gamma or NULL */
+    float          norm_eps;
+    const float   *rope;                /* [tokens, head_dim] of aki__rope or NULL */
+    struct aki__out out;                /* [queries, heads*head_dim] */
+    float         *work;                /* aki__attention_work_size() floats, 64-byte aligned; shared by prepare and run */
+};
+
+/* ---- pooling ---- */
+
+enum aki__pool_mode { AKI_POOL_MEAN, AKI_POOL_MAX, AKI_POOL_MEAN_SQRT_LEN, AKI_POOL_WEIGHTEDMEAN };
+/* Vector i pools rows starts[i] … starts[i+1]-1 of x (one row: cls, last and tokens are a mean of one row).
+ * weightedmean: weights weight_from[i] + 1, +2 … (sentence-transformers counts from the text's first token); sums in double. */
+struct aki__pool {
+    float         *out;                 /* [count, hidden] */
+    const float   *x;                   /* [rows, hidden] */
+    const int32_t *starts;              /* [count + 1] */
+    const int32_t *weight_from;         /* [count] or NULL: 0 */
+    size_t         hidden;
+    enum aki__pool_mode mode;
+};
+
+/* ---- int8 ---- */
+
+/* Rows [begin, end) of a weight matrix [n, k] (as in the file: output channels are rows), rotated like the activations, quantised per
+ * output channel: s8 = round(w' / scale), scale = max|w'| / limit. limit: 127, or 63 where the processor's u8*s8 saturates.
+ * out is transposed to what MatMulInteger takes: out[i * n + row], [k, n]. */
+struct aki__quantise {
+    struct aki__table w;
+    int8_t *out;                        /* [k, n] */
+    float  *scale;                      /* [n] */
+    size_t  n, k, block;
+    int     limit;
+};
+
+
+struct aki__kernels {
+    const char *isa;                    /* "avx512", "avx2", "baseline" */
+    void (*embed)(const struct aki__embed *a, size_t begin, size_t end);
+    /* scratch: [hidden] floats, 64-byte aligned, one per thread */
+    void (*norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch);
+    void (*act)(const struct aki__act *a, size_t begin, size_t end, float *scratch);      /* scratch: [columns] */
+    void (*rope)(const struct aki__rope *a, size_t begin, size_t end);
+    void (*attention_prepare)(const struct aki__attention *a, size_t begin, size_t end);  /* units: see aki__attention_prepare_count */
+    void (*attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);   /* tasks; scratch: aki__attention_scratch_size() floats */
+    void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);   /* scratch: [columns] */
+    void (*quantise_weights)(const struct aki__quantise *a, size_t begin, size_t end, float *scratch);  /* scratch: [k] */
+    void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles */
+};
+
+/* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). */
+const struct aki__kernels *aki__kernels(void);
+/* A set by name; NULL: not in this build, or this processor cannot run it. */
+const struct aki__kernels *aki__kernels_named(const char *isa);
+/* u8*s8 products are exact on this processor (VNNI, or ARM dot products); else weights must stay within 7 bits. */
+bool aki__kernels_exact_int8(void);
+
+size_t aki__attention_work_size(const struct aki__attention *a);        /* floats */
+size_t aki__attention_scratch_size(const struct aki__attention *a);     /* floats, one per thread */
+size_t aki__attention_prepare_count(const struct aki__attention *a);    /* units of attention_prepare */
+size_t aki__attention_task_count(const struct aki__attention *a);       /* units of attention_run */
+
+/* Largest rotation block for k columns: the greatest power of two that divides k, at most 128. */
+size_t aki__rotation_block(size_t k);
+
+#endif

@@ -1,0 +1,94 @@
+/* Unit model: a Hugging Face folder to a checked description and its tensors. Knows files and numbers, no runtime. */
+#ifndef AKI_MODEL_H
+#define AKI_MODEL_H
+
+#include "base/base.h"
+#include "base/os.h"
+
+enum aki__dtype { AKI_F32, AKI_F16, AKI_BF16, AKI_I8, AKI_U8, AKI_I32, AKI_I64, AKI_DTYPE_OTHER };
+
+struct aki__tensor {
+    const char             *name;       /* as in the file; owned by the model */
+    enum aki__dtype         dtype;
+    int                     rank;       /* 0 … 8 */
+    int64_t                 shape[8];
+    const void             *data;       /* in the map; borrowed; may be unaligned only where the file is */
+    size_t                  size;       /* bytes */
+    const struct aki__map  *map;        /* of its file, for aki__map_release */
+};
+
+enum aki__activation { AKI_ACT_NONE, AKI_ACT_GELU, AKI_ACT_GELU_TANH, AKI_ACT_RELU, AKI_ACT_SILU, AKI_ACT_TANH };
+
+/* A sentence-transformers Dense module behind the pooling: y = act(x W^T + b). */
+struct aki__dense {
+    const struct aki__tensor *weight;   /* [out, in] */
+    const struct aki__tensor *bias;     /* [out] or NULL */
+    enum aki__activation      activation;
+};
+
+struct aki__model {
+    char       *path;                   /* of the folder, as given */
+    char       *name;                   /* last part of its real path */
+    const char *architecture;           /* static: "bert" | "roberta" | "xlm-roberta" | "qwen3" (config.json's model_type) */
+
+    /* from config.json */
+    int32_t hidden, layers, heads, kv_heads, head_dim, intermediate, vocabulary;
+    int32_t positions;                  /* rows of the position table, or max_position_embeddings */
+    int32_t position_offset;            /* position of the first token: 0, or pad_id + 1 for the RoBERTa family */
+    int32_t types;                      /* rows of the token type table; 0: none */
+    int32_t pad_id;
+    double  norm_eps;
+    double  rope_theta;
+    int32_t sliding_window;             /* keys a query sees at most, itself included; 0: all */
+    int32_t first_sliding_layer;        /* layers from here on have the window */
+    bool    causal;
+    bool    attention_bias;             /* qwen3: q, k, v and o have biases */
+    enum aki__activation activation;
+
+    /* from the sentence-transformers files; defaults where they are missing */
+    int32_t pooling;                    /* AKI_POOLING_* */
+    bool    include_prompt;
+    bool    normalize;
+    bool    mrl;                        /* known to allow shorter vectors */
+    int32_t max_tokens;                 /* contract.md's rule */
+    int32_t dim;                        /* of the final vector */
+    struct aki__dense *dense;
+    size_t  dense_count;
+    aki_prompt *prompts;
+    size_t  prompt_count;
+    const char *default_prompt_name;    /* NULL: none */
+
+    aki_file *files;                    /* the files that were read, for info */
+    size_t  file_count;
+    struct aki__weights *weights;       /* tensors by name; see aki__model_tensor */
+    const char *prefix;                 /* what stands before the canonical tensor names in this file: "", "model.", "bert." … */
+};
+
+/* Reads config.json, the sentence-transformers files and the headers of the safetensors files. Checks everything that does not need the
+ * architecture's tensor names. Errors name the file and the key or tensor and say what to do:
+ * NOT_FOUND, INVALID, UNSUPPORTED, IO, NOMEM. A folder with only pytorch_model.bin is UNSUPPORTED and names the conversion. */
+aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err);
+void       aki__model_folder_close(struct aki__model *m);
+
+/* The tensor prefix + name, which must exist with this shape (dims: rank numbers behind) and dtype f32, f16 or bf16.
+ * Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype, both told). name must be canonical (without prefix). */
+aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...);
+/* The same, but *out = NULL and AKI_OK where there is none. */
+aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...);
+
+/* ---- safetensors (one file or a sharded index), usable and fuzzed on its own ---- */
+
+/* Opens folder/model.safetensors, or folder/model.safetensors.index.json and its shards. */
+aki_status aki__weights_open(struct aki__weights **out, const char *folder, aki_error *err);
+void       aki__weights_close(struct aki__weights *w);
+const struct aki__tensor *aki__weights_find(const struct aki__weights *w, const char *name);   /* exact name; NULL: none */
+size_t     aki__weights_count(const struct aki__weights *w);
+const struct aki__tensor *aki__weights_at(const struct aki__weights *w, size_t i);
+/* Checks one file's header: [size] bytes of a whole safetensors file. The unit that the fuzzer feeds. */
+aki_status aki__safetensors_check(const char *bytes, size_t size, const char *name, aki_error *err);
+
+size_t     aki__dtype_size(enum aki__dtype dtype);       /* bytes of an element; 0 for AKI_DTYPE_OTHER */
+/* Elements [begin, begin + count) of an f32, f16 or bf16 tensor as f32. */
+void       aki__tensor_read(float *out, const struct aki__tensor *t, size_t begin, size_t count);
+
+#endif
