@@ -1,0 +1,64 @@
+# The front door: set-up, build, test and the rest in short words. CMakeLists.txt and CMakePresets.json are the truth.
+#
+# Every target does the set-up it needs, and nothing where nothing is to do.
+# CONFIGURE='-DNAME=VALUE …' goes to cmake, JOBS=N limits the build, PREFIX and DESTDIR say where to install.
+
+PREFIX       ?= /usr/local
+DESTDIR      ?=
+CONFIGURE    ?=
+JOBS         ?=
+FUZZ_SECONDS ?= 60
+
+build = cmake --preset $(1) $(CONFIGURE) >build-$(1).log 2>&1 || { cat build-$(1).log; exit 1; }; rm -f build-$(1).log; \
+        cmake --build --preset $(1) $(if $(JOBS),-j $(JOBS))
+
+.PHONY: build demo test install asan tsan fuzz format clean help tools libraries everything
+
+build: libraries ## build the library and the program (build/akiembed); the default
+	@$(call build,release)
+
+demo: libraries ## set up, fetch a small real model, build, and compare real sentences with it
+	@scripts/fetch minilm
+	@$(call build,release)
+	@scripts/demo
+
+test: everything ## set up, build, and run every test
+	@$(call build,release)
+	@ctest --preset release $(if $(JOBS),-j $(JOBS))
+
+install: build ## install under $(DESTDIR)$(PREFIX): program, library, header, pkg-config, CMake package, man page
+	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)
+
+asan: everything ## build with AddressSanitizer and UBSan (build-asan/) and run the unit tests under it
+	@$(call build,asan)
+	@ctest --preset asan $(if $(JOBS),-j $(JOBS))
+
+tsan: everything ## build with ThreadSanitizer (build-tsan/) and run the tests that use threads under it
+	@$(call build,tsan)
+	@ctest --preset tsan
+
+fuzz: libraries ## run every fuzz target for FUZZ_SECONDS (60) each; new inputs go to build-fuzz/corpus/
+	@scripts/setup fuzz
+	@$(call build,fuzz)
+	@scripts/fuzz $(FUZZ_SECONDS)
+
+format: ## lay out the C sources as .clang-format says
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean: ## remove what was built; what was fetched (third_party/) stays
+	@rm -rf build build-dev build-asan build-tsan build-fuzz
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sed 's/$$(DESTDIR)$$(PREFIX)/DESTDIR+PREFIX/' | expand -t 18
+
+# --- set-up, silent and instant where nothing is missing ---
+
+tools:
+	@scripts/setup build
+
+libraries: tools
+	@scripts/fetch runtime headers
+
+everything: tools
+	@scripts/setup build test
+	@scripts/fetch

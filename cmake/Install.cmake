@@ -1,0 +1,76 @@
+# What `make install` lays down, all of it relocatable:
+#   bin/akiembed                          RPATH: ../lib
+#   lib/libakiembed.so.0                  RPATH: lib/akiembed, where ONNX Runtime lies when it was fetched
+#   lib/akiembed/libonnxruntime.so.1      only the fetched one; a system's ONNX Runtime stays where it is
+#   lib/pkgconfig/akiembed.pc, lib/cmake/akiembed/, include/akiembed.h, share/man/man1/akiembed.1, completions
+include(CMakePackageConfigHelpers)
+
+set(private_libdir ${CMAKE_INSTALL_LIBDIR}/akiembed)
+file(REAL_PATH ${OnnxRuntime_LIBRARY} runtime_file)
+string(FIND ${runtime_file} ${PROJECT_SOURCE_DIR}/third_party/ runtime_was_fetched)
+file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+if(APPLE)
+  set(origin "@loader_path")
+else()
+  set(origin "$ORIGIN")
+endif()
+
+if(runtime_was_fetched EQUAL 0)
+  # Under its soname alone: that is what the loader asks for.
+  if(APPLE)
+    get_filename_component(runtime_name ${runtime_file} NAME)
+  else()
+    set(runtime_name libonnxruntime.so.1)
+  endif()
+  install(FILES ${runtime_file} DESTINATION ${private_libdir} RENAME ${runtime_name}
+    PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+  get_filename_component(runtime_folder ${runtime_file} DIRECTORY)
+  install(FILES ${runtime_folder}/LICENSE ${runtime_folder}/ThirdPartyNotices.txt
+    DESTINATION ${CMAKE_INSTALL_DOCDIR}/onnxruntime OPTIONAL)
+  set_target_properties(akiembed PROPERTIES INSTALL_RPATH "${origin}/akiembed")
+else()
+  set_target_properties(akiembed PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+endif()
+
+install(TARGETS akiembed EXPORT akiembed_targets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  PUBLIC_HEADER DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT akiembed_targets NAMESPACE akiembed:: FILE akiembedTargets.cmake
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/akiembed)
+configure_package_config_file(packaging/akiembedConfig.cmake.in ${PROJECT_BINARY_DIR}/akiembedConfig.cmake
+  INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/akiembed)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/akiembedConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/akiembedConfig.cmake ${PROJECT_BINARY_DIR}/akiembedConfigVersion.cmake
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/akiembed)
+
+file(RELATIVE_PATH pc_to_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+configure_file(packaging/akiembed.pc.in ${PROJECT_BINARY_DIR}/akiembed.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/akiembed.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES packaging/akiembed.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
+
+if(TARGET akiembed_cli)
+  set_target_properties(akiembed_cli PROPERTIES INSTALL_RPATH "${origin}/${bin_to_lib}")
+  install(TARGETS akiembed_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  if(NOT CMAKE_CROSSCOMPILING)
+    # The program writes its own completions, so that they cannot fall behind its options.
+    set(completions)
+    foreach(shell bash zsh fish)
+      set(out ${PROJECT_BINARY_DIR}/completions/akiembed.${shell})
+      add_custom_command(OUTPUT ${out}
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/completions
+        COMMAND akiembed_cli completion ${shell} > ${out}
+        DEPENDS akiembed_cli VERBATIM)
+      list(APPEND completions ${out})
+    endforeach()
+    add_custom_target(completions ALL DEPENDS ${completions})
+    install(FILES ${PROJECT_BINARY_DIR}/completions/akiembed.bash RENAME akiembed
+      DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+    install(FILES ${PROJECT_BINARY_DIR}/completions/akiembed.zsh RENAME _akiembed
+      DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    install(FILES ${PROJECT_BINARY_DIR}/completions/akiembed.fish
+      DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+  endif()
+endif()

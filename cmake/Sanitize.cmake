@@ -1,0 +1,21 @@
+# AKI_SANITIZE ("address,undefined" or "thread") and AKI_FUZZ (libFuzzer, clang) for everything that is built.
+set(AKI_SANITIZE "" CACHE STRING "sanitizers for all code: address,undefined or thread")
+option(AKI_FUZZ "build the fuzz targets with libFuzzer (clang)" OFF)
+
+if(AKI_SANITIZE)
+  add_compile_options(-fsanitize=${AKI_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${AKI_SANITIZE})
+endif()
+if(AKI_FUZZ)
+  if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "AKI_FUZZ needs clang: cmake --preset fuzz")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# What tests and fuzz replays run with; the suppressions name ONNX Runtime's library and nothing of ours.
+set(AKI_TEST_ENVIRONMENT
+  "ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1"
+  "UBSAN_OPTIONS=print_stacktrace=1"
+  "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0"
+  "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1")

@@ -1,0 +1,11 @@
+# Tests of base/, and the laws of the tree.
+#T
+
+foreach(check includes banned)
+  add_test(NAME check_${check} COMMAND ${PROJECT_SOURCE_DIR}/scripts/check_${check} ${PROJECT_SOURCE_DIR})
+  set_tests_properties(check_${check} PROPERTIES LABELS plain)
+endforeach()
+add_test(NAME check_laws_bite COMMAND ${PROJECT_SOURCE_DIR}/tests/check_laws.sh ${PROJECT_SOURCE_DIR})
+add_test(NAME check_symbols
+  COMMAND ${PROJECT_SOURCE_DIR}/scripts/check_symbols $<TARGET_FILE:akiembed> ${PROJECT_SOURCE_DIR}/include/akiembed.h)
+set_tests_properties(check_laws_bite check_symbols PROPERTIES LABELS plain)
