@@ -1,0 +1,474 @@
+/* Unit ops: custom operators of domain "aki" over kernel/. See ops.h. */
+#include "ort/ops.h"
+
+#include "base/os.h"
+
+/* ---------------------------------------------------------------- frame ----------------------------------------- */
+
+/* An operator is a row of the table at the end of this file. Its signature is spelled in letters: f f32, u u8, i i32, ? any type;
+ * upper case: may be left out; ! any type, may be left out. */
+struct call;
+
+struct op {
+    OrtCustomOp base;
+    const char *name, *inputs, *outputs;
+    OrtStatus *(*compute)(struct call *c);
+};
+
+struct kernel {
+    const struct op   *op;
+    const OrtApi      *api;
+    const void        *plan;
+    OrtAllocator      *allocator;
+    const struct aki__kernels *k;
+    int                threads;
+};
+
+/* One Compute. The first error sticks in st. */
+struct call {
+    const struct kernel *kernel;
+    const OrtApi        *api;
+    OrtKernelContext    *context;
+    OrtStatus           *st;
+};
+
+struct in {
+    const void *data;           /* NULL: left out */
+    ONNXTensorElementDataType type;
+    size_t rows, columns;       /* of a [rows] or [rows, columns] tensor */
+};
+
+static struct in input(struct call *c, size_t index)
+{
+    struct in t = { 0 };
+    const OrtValue *value = NULL;
+    OrtTensorTypeAndShapeInfo *info = NULL;
+    int64_t dims[2] = { 0, 1 };
+    size_t rank = 0;
+
+    if (c->st || (c->st = c->api->KernelContext_GetInput(c->context, index, &value)) || !value)
+        return t;
+    void *data = NULL;
+    if ((c->st = c->api->GetTensorMutableData((OrtValue *)(uintptr_t)value, &data)) || (c->st = c->api->GetTensorTypeAndShape(value, &info)))
+        return t;
+    if (!(c->st = c->api->GetTensorElementType(info, &t.type)) && !(c->st = c->api->GetDimensionsCount(info, &rank)) && rank <= 2)
+        c->st = c->api->GetDimensions(info, dims, rank);
+    c->api->ReleaseTensorTypeAndShapeInfo(info);
+    t.data = data;
+    t.rows = (size_t)dims[0];
+    t.columns = (size_t)dims[1];
+    return t;
+}
+
+/* columns 0: a vector. NULL: the node leaves this output out, or an error. */
+static void *output(struct call *c, size_t index, size_t rows, size_t columns)
+{
+    const int64_t dims[2] = { (int64_t)rows, (int64_t)columns };
+    OrtValue *value = NULL;
+    void *data = NULL;
+
+    if (c->st || (c->st = c->api->KernelContext_GetOutput(c->context, index, dims, columns ? 2 : 1, &value)) || !value)
+        return NULL;
+    c->st = c->api->GetTensorMutableData(value, &data);
+    return data;
+}
+
+/* f32, u8 and scale outputs from `first` on, all of which may be left out. */
+static struct aki__out outputs(struct call *c, size_t first, size_t rows, size_t columns, size_t block)
+{
+    return (struct aki__out){ .f32 = output(c, first, rows, columns), .u8 = output(c, first + 1, rows, columns),
+                              .row_scale = output(c, first + 2, rows, 0), .stride = columns, .block = block };
+}
+
+/* A part of a product (f32 or i32 with its row scales) as rows. */
+static struct aki__rows rows_of(const struct in *product, const struct in *scale, const struct aki__part *part)
+{
+    struct aki__rows r = { .stride = product->columns, .row_scale = scale->data, .column_scale = part->column_scale, .bias = part->bias };
+
+    if (product->data && product->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32)
+        r.i32 = (const int32_t *)product->data + part->offset;
+    else if (product->data)
+        r.f32 = (const float *)product->data + part->offset;
+    return r;
+}
+
+static void *borrow(struct call *c, size_t bytes)
+{
+    /* 64 bytes more, so that every thread's part can start on a cache line. */
+    void *block = c->st ? NULL : c->kernel->allocator->Alloc(c->kernel->allocator, bytes + 64);
+
+    if (!block && !c->st)
+        c->st = c->api->CreateStatus(ORT_FAIL, "Failed to allocate memory for scratch");
+    return block;
+}
+
+static void give_back(struct call *c, void *block)
+{
+    if (block)
+        c->kernel->allocator->Free(c->kernel->allocator, block);
+}
+
+static inline char *line_up(void *block) { return (char *)(((uintptr_t)block + 63) & ~(uintptr_t)63); }
+
+/* Splits `count` units of about `cost` elements into chunks for the session's pool; every chunk has scratch of its own. */
+struct split {
+    void (*body)(const void *args, const struct aki__kernels *k, size_t begin, size_t end, void *scratch);
+    const void *args;
+    const struct aki__kernels *k;
+    size_t count, chunks, scratch_size;
+    char  *scratch;
+};
+
+static void run_chunk(void *user, size_t i)
+{
+    struct split *s = user;
+
+    s->body(s->args, s->k, s->count * i / s->chunks, s->count * (i + 1) / s->chunks, s->scratch + i * s->scratch_size);
+}
+
+static void spread(struct call *c, struct split s, size_t cost, size_t scratch_size)
+{
+    /* Waking a thread costs some microseconds: below this much work one thread is faster. */
+    enum { WORTH_A_THREAD = 16384 };
+    size_t most = s.count * (cost ? cost : 1) / WORTH_A_THREAD, wanted = (size_t)c->kernel->threads * 4;
+
+    if (c->st || !s.count)
+        return;
+    s.chunks = c->kernel->threads < 2 || most < 2 ? 1 : most < wanted ? most : wanted;
+    if (s.chunks > s.count)
+        s.chunks = s.count;
+    s.scratch_size = (scratch_size + 63) & ~(size_t)63;
+    s.k = c->kernel->k;
+    void *block = s.scratch_size ? borrow(c, s.chunks * s.scratch_size) : NULL;
+    if (c->st)
+        return;
+    s.scratch = block ? line_up(block) : NULL;
+    if (s.chunks == 1)
+        run_chunk(&s, 0);
+    else
+        c->st = c->api->KernelContext_ParallelFor(c->context, run_chunk, s.chunks, 0, &s);
+    give_back(c, block);
+}
+
+/* ---------------------------------------------------------------- operators ------------------------------------- */
+
+static void embed_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    (void)scratch;
+    k->embed(a, begin, end);
+}
+
+static OrtStatus *embed(struct call *c)
+{
+    const struct aki__embed_plan *p = c->kernel->plan;
+    struct in ids = input(c, 0), positions = input(c, 1);
+    struct aki__embed a = { .ids = ids.data, .position_ids = positions.data, .words = p->words, .positions = p->positions, .types = p->types, .hidden = p->hidden };
+
+    a.out = output(c, 0, ids.rows, p->hidden);
+    spread(c, (struct split){ .body = embed_body, .args = &a, .count = ids.rows }, p->hidden, 0);
+    return c->st;
+}
+
+static void norm_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    k->norm(a, begin, end, scratch);
+}
+
+static OrtStatus *norm(struct call *c)
+{
+    const struct aki__norm_plan *p = c->kernel->plan;
+    struct in x = input(c, 0), add = input(c, 1), scale = input(c, 2);
+    size_t rows = x.data ? x.rows : add.rows;
+    struct aki__norm a = { .x = x.data, .add = rows_of(&add, &scale, &p->add), .gamma = p->gamma, .beta = p->beta, .hidden = p->hidden, .eps = p->eps, .rms = p->rms };
+
+    a.sum = output(c, 0, rows, p->hidden);
+    a.out = outputs(c, 1, rows, p->hidden, p->block);
+    spread(c, (struct split){ .body = norm_body, .args = &a, .count = rows }, p->hidden * 2, p->hidden * sizeof(float));
+    return c->st;
+}
+
+static void act_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    k->act(a, begin, end, scratch);
+}
+
+static OrtStatus *act(struct call *c)
+{
+    const struct aki__act_plan *p = c->kernel->plan;
+    struct in x = input(c, 0), scale = input(c, 1);
+    struct aki__act a = { .x = rows_of(&x, &scale, &p->x), .columns = p->columns, .act = p->act };
+
+    if (p->gated)
+        a.gate = rows_of(&x, &scale, &p->gate);
+    a.out = outputs(c, 0, x.rows, p->columns, p->block);
+    spread(c, (struct split){ .body = act_body, .args = &a, .count = x.rows }, p->columns * 4, p->columns * sizeof(float));
+    return c->st;
+}
+
+static void rope_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    (void)scratch;
+    k->rope(a, begin, end);
+}
+
+static OrtStatus *rope(struct call *c)
+{
+    const struct aki__rope_plan *p = c->kernel->plan;
+    struct in positions = input(c, 0);
+    struct aki__rope a = { .positions = positions.data, .inverse = p->inverse, .head_dim = p->head_dim };
+
+    a.out = output(c, 0, positions.rows, p->head_dim);
+    spread(c, (struct split){ .body = rope_body, .args = &a, .count = positions.rows }, p->head_dim * 16, 0);
+    return c->st;
+}
+
+static void prepare_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    (void)scratch;
+    k->attention_prepare(a, begin, end);
+}
+
+static void attend_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    k->attention_run(a, begin, end, scratch);
+}
+
+static OrtStatus *attention(struct call *c)
+{
+    const struct aki__attention_plan *p = c->kernel->plan;
+    struct in q = input(c, 0), q_scale = input(c, 1), kv = input(c, 2), kv_scale = input(c, 3);
+    struct in starts = input(c, 4), query_starts = input(c, 5), rows = input(c, 6), cos_sin = input(c, 7);
+    struct aki__attention a = { .q = rows_of(&q, &q_scale, &p->q), .k = rows_of(&kv, &kv_scale, &p->k), .v = rows_of(&kv, &kv_scale, &p->v),
+        .starts = starts.data, .query_starts = rows.data ? query_starts.data : starts.data, .query_rows = rows.data, .texts = starts.rows - 1,
+        .tokens = kv.rows, .queries = q.rows, .heads = p->heads, .kv_heads = p->kv_heads, .head_dim = p->head_dim, .causal = p->causal,
+        .window = p->window, .scale = (float)(1.0 / __builtin_sqrt((double)p->head_dim)), .q_norm = p->q_norm, .k_norm = p->k_norm,
+        .norm_eps = p->norm_eps, .rope = cos_sin.data };
+    size_t columns = p->heads * p->head_dim;
+    void *work = borrow(c, aki__attention_work_size(&a) * sizeof(float));
+
+    a.out = outputs(c, 0, q.rows, columns, p->block);
+    if (!c->st) {
+        a.work = (float *)line_up(work);
+        size_t units = aki__attention_prepare_count(&a), tasks = aki__attention_task_count(&a);
+        if (units)
+            spread(c, (struct split){ .body = prepare_body, .args = &a, .count = units }, (kv.rows * p->kv_heads * 2 + q.rows * p->heads) * p->head_dim / units, 0);
+        if (tasks)
+            spread(c, (struct split){ .body = attend_body, .args = &a, .count = tasks }, q.rows * columns * 16 / tasks, aki__attention_scratch_size(&a) * sizeof(float));
+    }
+    give_back(c, work);
+    return c->st;
+}
+
+/* Copies whole rows of `size` bytes. */
+static void gather(char *out, const char *x, const int32_t *rows, size_t count, size_t size)
+{
+    for (size_t i = 0; i < count; i++)
+        memcpy(out + i * size, x + (size_t)rows[i] * size, size);
+}
+
+static OrtStatus *rows_f32(struct call *c)
+{
+    struct in x = input(c, 0), rows = input(c, 1);
+    void *out = output(c, 0, rows.rows, x.columns);
+
+    if (!c->st)
+        gather(out, x.data, rows.data, rows.rows, x.columns * sizeof(float));
+    return c->st;
+}
+
+static OrtStatus *rows_u8(struct call *c)
+{
+    struct in x = input(c, 0), scale = input(c, 1), rows = input(c, 2);
+    void *out = output(c, 0, rows.rows, x.columns), *out_scale = output(c, 1, rows.rows, 0);
+
+    if (!c->st) {
+        gather(out, x.data, rows.data, rows.rows, x.columns);
+        gather(out_scale, scale.data, rows.data, rows.rows, sizeof(float));
+    }
+    return c->st;
+}
+
+struct quantise_args { struct aki__rows x; struct aki__out out; size_t columns; };
+
+static void quantise_body(const void *args, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    const struct quantise_args *a = args;
+
+    k->quantise_rows(&a->x, a->columns, &a->out, begin, end, scratch);
+}
+
+static OrtStatus *quantise(struct call *c)
+{
+    const struct aki__quantise_plan *p = c->kernel->plan;
+    struct in x = input(c, 0);
+    struct quantise_args a = { .x = { .f32 = x.data, .stride = x.columns }, .columns = p->columns };
+
+    a.out = (struct aki__out){ .u8 = output(c, 0, x.rows, p->columns), .row_scale = output(c, 1, x.rows, 0), .stride = p->columns, .block = p->block };
+    spread(c, (struct split){ .body = quantise_body, .args = &a, .count = x.rows }, p->columns * 2, p->columns * sizeof(float));
+    return c->st;
+}
+
+static void pool_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    k->pool(a, begin, end, scratch);
+}
+
+static OrtStatus *pool(struct call *c)
+{
+    const struct aki__pool_plan *p = c->kernel->plan;
+    struct in x = input(c, 0), starts = input(c, 1), from = input(c, 2), mode = input(c, 3);
+    struct aki__pool a = { .x = x.data, .starts = starts.data, .weight_from = from.data, .hidden = p->hidden };
+    size_t count = starts.rows ? starts.rows - 1 : 0;
+
+    a.out = output(c, 0, count, p->hidden);
+    if (c->st)
+        return c->st;
+    a.mode = (enum aki__pool_mode)*(const int32_t *)mode.data;
+    spread(c, (struct split){ .body = pool_body, .args = &a, .count = count }, count ? x.rows * p->hidden / count : 0, p->hidden * sizeof(double));
+    return c->st;
+}
+
+/* ---------------------------------------------------------------- what ONNX Runtime asks ------------------------ */
+
+static const char *get_name(const OrtCustomOp *op) { return ((const struct op *)op)->name; }
+
+static const char *get_provider(const OrtCustomOp *op)
+{
+    (void)op;
+    return NULL;
+}
+
+static ONNXTensorElementDataType type_of(char letter)
+{
+    switch (letter | 0x20) {
+    case 'f': return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    case 'u': return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+    case 'i': return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+    default:  return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    }
+}
+
+static OrtCustomOpInputOutputCharacteristic characteristic_of(char letter)
+{
+    return letter >= 'A' && letter <= 'Z' ? INPUT_OUTPUT_OPTIONAL : letter == '!' ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
+}
+
+static ONNXTensorElementDataType get_input_type(const OrtCustomOp *op, size_t i) { return type_of(((const struct op *)op)->inputs[i]); }
+static size_t get_input_count(const OrtCustomOp *op) { return strlen(((const struct op *)op)->inputs); }
+static ONNXTensorElementDataType get_output_type(const OrtCustomOp *op, size_t i) { return type_of(((const struct op *)op)->outputs[i]); }
+static size_t get_output_count(const OrtCustomOp *op) { return strlen(((const struct op *)op)->outputs); }
+static OrtCustomOpInputOutputCharacteristic get_input_characteristic(const OrtCustomOp *op, size_t i) { return characteristic_of(((const struct op *)op)->inputs[i]); }
+static OrtCustomOpInputOutputCharacteristic get_output_characteristic(const OrtCustomOp *op, size_t i) { return characteristic_of(((const struct op *)op)->outputs[i]); }
+
+static OrtMemType get_memory_type(const OrtCustomOp *op, size_t i)
+{
+    (void)op;
+    (void)i;
+    return OrtMemTypeDefault;
+}
+
+static int get_start_version(const OrtCustomOp *op)
+{
+    (void)op;
+    return 1;
+}
+
+static int get_end_version(const OrtCustomOp *op)
+{
+    (void)op;
+    return INT32_MAX;
+}
+
+static OrtStatus *create_kernel(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, void **out)
+{
+    int64_t plan = 0, threads = 1;
+    struct kernel *kernel = aki__zalloc(1, sizeof *kernel);
+
+    if (!kernel)
+        return api->CreateStatus(ORT_FAIL, "Failed to allocate memory for a kernel");
+    OrtStatus *st = api->KernelInfoGetAttribute_int64(info, "plan", &plan);
+    if (!st) st = api->KernelInfoGetAttribute_int64(info, "threads", &threads);
+    if (!st) st = api->KernelInfoGetAllocator(info, OrtMemTypeDefault, &kernel->allocator);
+    if (st) {
+        aki__free(kernel);
+        return st;
+    }
+    kernel->op = (const struct op *)op;
+    kernel->api = api;
+    kernel->plan = (const void *)(uintptr_t)plan;
+    kernel->threads = (int)threads;
+    kernel->k = aki__kernels();
+    *out = kernel;
+    return NULL;
+}
+
+static OrtStatus *compute(void *kernel, OrtKernelContext *context)
+{
+    struct call c = { .kernel = kernel, .api = ((struct kernel *)kernel)->api, .context = context };
+
+    return c.kernel->op->compute(&c);
+}
+
+static void destroy_kernel(void *kernel)
+{
+    struct kernel *k = kernel;
+
+    k->api->ReleaseAllocator(k->allocator);
+    aki__free(k);
+}
+
+static struct op ops[] = {
+    { .name = "Embed",     .inputs = "ii",       .outputs = "f",    .compute = embed },
+    { .name = "Norm",      .inputs = "F!F",      .outputs = "FFUF", .compute = norm },
+    { .name = "Act",       .inputs = "?F",       .outputs = "FUF",  .compute = act },
+    { .name = "Rope",      .inputs = "i",        .outputs = "f",    .compute = rope },
+    { .name = "Attention", .inputs = "?F?FiiIF", .outputs = "FUF",  .compute = attention },
+    { .name = "Rows",      .inputs = "fi",       .outputs = "f",    .compute = rows_f32 },
+    { .name = "Rows8",     .inputs = "ufi",      .outputs = "uf",   .compute = rows_u8 },
+    { .name = "Quantise",  .inputs = "f",        .outputs = "uf",   .compute = quantise },
+    { .name = "Pool",      .inputs = "fiii",     .outputs = "f",    .compute = pool },
+};
+
+aki_status aki__ops_domain(const struct aki__runtime *rt, OrtCustomOpDomain **out, aki_error *err)
+{
+    static struct aki__lock lock;           /* guards domain and the table */
+    static OrtCustomOpDomain *domain;
+    OrtStatus *st = NULL;
+
+    aki__lock_take(&lock);
+    if (!domain) {
+        OrtCustomOpDomain *made = NULL;
+        st = rt->api->CreateCustomOpDomain("aki", &made);
+        for (size_t i = 0; i < sizeof ops / sizeof *ops && !st; i++) {
+            ops[i].base = (OrtCustomOp){ .version = AKI_ORT_API, .GetName = get_name, .GetExecutionProviderType = get_provider,
+                .GetInputType = get_input_type, .GetInputTypeCount = get_input_count, .GetOutputType = get_output_type, .GetOutputTypeCount = get_output_count,
+                .GetInputCharacteristic = get_input_characteristic, .GetOutputCharacteristic = get_output_characteristic,
+                .GetInputMemoryType = get_memory_type, .GetStartVersion = get_start_version, .GetEndVersion = get_end_version,
+                .CreateKernelV2 = create_kernel, .KernelComputeV2 = compute, .KernelDestroy = destroy_kernel };
+            st = rt->api->CustomOpDomain_Add(made, &ops[i].base);
+        }
+        if (st && made)
+            rt->api->ReleaseCustomOpDomain(made);
+        else
+            domain = made;
+    }
+    *out = domain;
+    aki__lock_drop(&lock);
+    return aki__ort_status(rt, st, "custom operators", err);
+}
+
+const void *aki__ops_base_model(size_t *size)
+{
+    /* ModelProto: ir_version 10; graph "b" of one unused Constant "u" and the output "u"; opset_import '' 21 and 'aki' 1. */
+    static const char bytes[] =
+        "\x08\x0A"
+        "\x3A\x36"
+            "\x0A\x24" "\x12\x01" "u" "\x22\x08" "Constant" "\x2A\x15" "\x0A\x0B" "value_float" "\x15\0\0\0\0" "\xA0\x01\x01"
+            "\x12\x01" "b"
+            "\x62\x0B" "\x0A\x01" "u" "\x12\x06" "\x0A\x04" "\x08\x01" "\x12\x00"
+        "\x42\x04" "\x0A\x00" "\x10\x15"
+        "\x42\x07" "\x0A\x03" "aki" "\x10\x01";
+
+    *size = sizeof bytes - 1;
+    return bytes;
+}

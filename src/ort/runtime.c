@@ -1,0 +1,93 @@
+/* Unit runtime: ONNX Runtime's environment. See runtime.h. */
+#include "ort/runtime.h"
+
+#include "base/os.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+aki_status aki__ort_status(const struct aki__runtime *rt, OrtStatus *status, const char *what, aki_error *err)
+{
+    if (!status)
+        return AKI_OK;
+    OrtErrorCode code = rt->api->GetErrorCode(status);
+    const char *message = rt->api->GetErrorMessage(status);
+    aki_status rc = AKI_E_INTERNAL;
+    if (code == ORT_NO_SUCHFILE)
+        rc = AKI_E_NOT_FOUND;
+    else if (code == ORT_NOT_IMPLEMENTED)
+        rc = AKI_E_UNSUPPORTED;
+    else if (strstr(message, "bad_alloc") || strstr(message, "Failed to allocate memory"))
+        rc = AKI_E_NOMEM;
+    aki__fail(err, rc, "%s: ONNX Runtime: %s", what, message);
+    rt->api->ReleaseStatus(status);
+    return rc;
+}
+
+/* One pool for the process: idle threads sleep at once (no spinning), so an idle process costs no CPU. */
+static aki_status make_environment(struct aki__runtime *rt, aki_error *err)
+{
+    const OrtApi *api = rt->api;
+    OrtThreadingOptions *pools = NULL;
+    OrtArenaCfg *arena = NULL;
+    static const char *const arena_keys[] = { "arena_extend_strategy" };
+    static const size_t arena_values[] = { 1 };     /* kSameAsRequested: the default doubles, and never gives back */
+
+    OrtStatus *st = api->CreateThreadingOptions(&pools);
+    if (!st) st = api->SetGlobalIntraOpNumThreads(pools, rt->threads);
+    if (!st) st = api->SetGlobalInterOpNumThreads(pools, 1);
+    if (!st) st = api->SetGlobalSpinControl(pools, 0);
+    if (!st) st = api->CreateEnvWithGlobalThreadPools(ORT_LOGGING_LEVEL_ERROR, "akiembed", pools, &rt->env);
+    if (!st) st = api->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault, &rt->cpu);
+    if (!st) st = api->CreateArenaCfgV2(arena_keys, arena_values, 1, &arena);
+    if (!st) {
+        /* The host program may have registered its own allocator before: then that one is shared. */
+        OrtStatus *have = api->CreateAndRegisterAllocator(rt->env, rt->cpu, arena);
+        if (have)
+            api->ReleaseStatus(have);
+    }
+    if (arena)
+        api->ReleaseArenaCfg(arena);
+    if (pools)
+        api->ReleaseThreadingOptions(pools);
+    return aki__ort_status(rt, st, "environment", err);
+}
+
+static aki_status make_runtime(struct aki__runtime *rt, int threads, aki_error *err)
+{
+    const OrtApiBase *base = OrtGetApiBase();
+    const char *version = base->GetVersionString();
+    int major = 0, minor = 0;
+
+    /* Asking an old library for a newer API prints to stderr: look at the version first. */
+    if (sscanf(version, "%d.%d", &major, &minor) != 2 || major != 1 || minor < AKI_ORT_API)
+        return aki__fail(err, AKI_E_UNAVAILABLE, "ONNX Runtime %.40s is loaded; 1.%d or newer (below 2) is needed", version, AKI_ORT_API);
+    snprintf(rt->version, sizeof rt->version, "%.31s", version);
+    rt->api = base->GetApi(AKI_ORT_API);
+    rt->editor = rt->api ? rt->api->GetModelEditorApi() : NULL;
+    if (!rt->editor)
+        return aki__fail(err, AKI_E_UNAVAILABLE, "ONNX Runtime %.40s: a minimal build, without the Model Editor API", version);
+    rt->threads = threads > 0 ? threads : aki__cores();
+    return make_environment(rt, err);
+}
+
+aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_error *err)
+{
+    static struct aki__lock lock;           /* guards runtime and ready */
+    static struct aki__runtime runtime;
+    static bool ready;
+    aki_status rc = AKI_OK;
+
+    *out = NULL;
+    aki__lock_take(&lock);
+    if (!ready) {
+        rc = make_runtime(&runtime, threads, err);
+        ready = rc == AKI_OK;
+    } else if (threads > 0 && threads != runtime.threads) {
+        rc = aki__fail(err, AKI_E_INVALID, "threads: %d asked for, but this process's pool was made with %d by the first open", threads, runtime.threads);
+    }
+    if (!rc)
+        *out = &runtime;
+    aki__lock_drop(&lock);
+    return rc;
+}

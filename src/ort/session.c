@@ -1,0 +1,307 @@
+/* Unit session: builds and runs ONNX Runtime sessions. See session.h. */
+#include "ort/session.h"
+
+#include "ort/cpu.h"
+#include "ort/ops.h"
+#include "ort/runtime.h"
+
+#include <stdio.h>
+
+/* The one ONNX Runtime calls when it is done with a constant (after packing, or at the session's end). */
+struct lender {
+    OrtAllocator          base;
+    const struct aki__onnx_constant *constant;
+    const struct aki__runtime *rt;
+};
+
+struct aki__session {
+    const struct aki__runtime *rt;
+    OrtSession      *session;
+    struct aki__keep keep;
+    struct aki__onnx onnx;                  /* owns the constants until they are packed */
+    struct lender   *lenders;
+    int              threads, nodes;
+    bool             threads_shared;
+    uint64_t         weights_size;
+};
+
+/* ---------------------------------------------------------------- constants ------------------------------------- */
+
+static void *lender_alloc(OrtAllocator *self, size_t size)
+{
+    (void)self;
+    (void)size;
+    return NULL;
+}
+
+static void lender_free(OrtAllocator *self, void *data)
+{
+    struct aki__onnx_constant *c = (struct aki__onnx_constant *)(uintptr_t)((struct lender *)self)->constant;
+
+    if (c->owned)
+        aki__free_aligned(data);
+    else if (c->map)
+        aki__map_release(c->map, data, c->size);
+    c->data = NULL;
+    c->owned = false;
+}
+
+static const OrtMemoryInfo *lender_info(const OrtAllocator *self) { return ((const struct lender *)self)->rt->cpu; }
+
+static ONNXTensorElementDataType type_of(enum aki__onnx_type type) { return (ONNXTensorElementDataType)type; }
+
+/* Big constants are lent (held once, given back when packed); ONNX Runtime wants those below 128 bytes in its own memory. */
+static OrtStatus *add_constant(struct aki__session *s, OrtGraph *graph, size_t i)
+{
+    struct aki__onnx_constant *c = &s->onnx.constants[i];
+    struct lender *lender = &s->lenders[i];
+    const OrtApi *api = s->rt->api;
+    OrtValue *value = NULL;
+    OrtStatus *st;
+    char name[16];
+    bool lent = c->size >= 128;
+
+    snprintf(name, sizeof name, "v%d", c->value);
+    if (lent) {
+        *lender = (struct lender){ .base = { .version = AKI_ORT_API, .Alloc = lender_alloc, .Free = lender_free, .Info = lender_info }, .constant = c, .rt = s->rt };
+        st = api->CreateTensorWithDataAndDeleterAsOrtValue(&lender->base, (void *)(uintptr_t)c->data, c->size, c->shape, (size_t)c->rank, type_of(c->type), &value);
+    } else {
+        OrtAllocator *allocator = NULL;
+        void *data = NULL;
+        st = api->GetAllocatorWithDefaultOptions(&allocator);
+        if (!st) st = api->CreateTensorAsOrtValue(allocator, c->shape, (size_t)c->rank, type_of(c->type), &value);
+        if (!st) st = api->GetTensorMutableData(value, &data);
+        if (!st) memcpy(data, c->data, c->size);
+    }
+    if (!st) st = s->rt->editor->AddInitializerToGraph(graph, name, value, lent);
+    if (st && value)
+        api->ReleaseValue(value);
+    return st;
+}
+
+/* ---------------------------------------------------------------- nodes ----------------------------------------- */
+
+static OrtStatus *port_info(struct aki__session *s, const struct aki__onnx_port *p, OrtValueInfo **out)
+{
+    const OrtApi *api = s->rt->api;
+    OrtTensorTypeAndShapeInfo *shape = NULL;
+    OrtTypeInfo *type = NULL;
+
+    OrtStatus *st = api->CreateTensorTypeAndShapeInfo(&shape);
+    if (!st) st = api->SetTensorElementType(shape, type_of(p->type));
+    if (!st) st = api->SetDimensions(shape, p->shape, (size_t)p->rank);
+    if (!st) st = s->rt->editor->CreateTensorTypeInfo(shape, &type);
+    if (!st) st = s->rt->editor->CreateValueInfo(p->name, type, out);
+    if (type)
+        api->ReleaseTypeInfo(type);
+    if (shape)
+        api->ReleaseTensorTypeAndShapeInfo(shape);
+    return st;
+}
+
+/* Ports are known by their own name, other values by number; 0 is left out. */
+static const char *name_of(const struct aki__session *s, int value, char buffer[16])
+{
+    for (int i = 0; i < s->onnx.input_count; i++)
+        if (s->onnx.inputs[i].value == value)
+            return s->onnx.inputs[i].name;
+    for (int i = 0; i < s->onnx.output_count; i++)
+        if (s->onnx.outputs[i].value == value)
+            return s->onnx.outputs[i].name;
+    snprintf(buffer, 16, "v%d", value);
+    return value ? buffer : "";
+}
+
+static OrtStatus *add_node(struct aki__session *s, OrtGraph *graph, size_t i)
+{
+    const struct aki__onnx_node *n = &s->onnx.nodes[i];
+    const OrtApi *api = s->rt->api;
+    const char *inputs[AKI_ONNX_MAX_IO], *outputs[AKI_ONNX_MAX_IO];
+    char buffers[2 * AKI_ONNX_MAX_IO][16], name[24];
+    OrtOpAttr *attributes[2] = { 0 };
+    OrtNode *node = NULL;
+    OrtStatus *st = NULL;
+    int made = 0;
+
+    for (int k = 0; k < n->input_count; k++)
+        inputs[k] = name_of(s, n->inputs[k], buffers[k]);
+    for (int k = 0; k < n->output_count; k++)
+        outputs[k] = name_of(s, n->outputs[k], buffers[AKI_ONNX_MAX_IO + k]);
+    for (; made < n->attribute_count && !st; made++)
+        st = api->CreateOpAttr(n->attributes[made].name, &n->attributes[made].value, 1, ORT_OP_ATTR_INT, &attributes[made]);
+    snprintf(name, sizeof name, "n%zu", i);
+    if (!st)
+        st = s->rt->editor->CreateNode(n->op, n->domain, name, inputs, (size_t)n->input_count, outputs, (size_t)n->output_count, attributes, (size_t)n->attribute_count, &node);
+    if (st) {
+        for (int k = 0; k < made; k++)
+            if (attributes[k])
+                api->ReleaseOpAttr(attributes[k]);
+        return st;
+    }
+    st = s->rt->editor->AddNodeToGraph(graph, node);
+    if (st)
+        api->ReleaseNode(node);
+    return st;
+}
+
+static OrtStatus *make_graph(struct aki__session *s, OrtGraph *graph)
+{
+    const OrtModelEditorApi *editor = s->rt->editor;
+    OrtValueInfo *inputs[AKI_ONNX_MAX_IO] = { 0 }, *outputs[2] = { 0 };
+    OrtStatus *st = NULL;
+
+    for (int i = 0; i < s->onnx.input_count && !st; i++)
+        st = port_info(s, &s->onnx.inputs[i], &inputs[i]);
+    for (int i = 0; i < s->onnx.output_count && !st; i++)
+        st = port_info(s, &s->onnx.outputs[i], &outputs[i]);
+    if (!st) st = editor->SetGraphInputs(graph, inputs, (size_t)s->onnx.input_count);
+    if (!st) st = editor->SetGraphOutputs(graph, outputs, (size_t)s->onnx.output_count);
+    for (int i = 0; i < AKI_ONNX_MAX_IO; i++)       /* what the graph took over is NULL now */
+        if (inputs[i])
+            s->rt->api->ReleaseValueInfo(inputs[i]);
+    for (int i = 0; i < 2; i++)
+        if (outputs[i])
+            s->rt->api->ReleaseValueInfo(outputs[i]);
+    for (size_t i = 0; i < s->onnx.constant_count && !st; i++)
+        st = add_constant(s, graph, i);
+    for (size_t i = 0; i < s->onnx.node_count && !st; i++)
+        st = add_node(s, graph, i);
+    return st;
+}
+
+/* ---------------------------------------------------------------- session --------------------------------------- */
+
+static OrtStatus *make_options(struct aki__session *s, OrtCustomOpDomain *domain, bool shared, OrtSessionOptions **out)
+{
+    const OrtApi *api = s->rt->api;
+
+    OrtStatus *st = api->CreateSessionOptions(out);
+    if (!st) st = api->AddCustomOpDomain(*out, domain);
+    /* The dialect has fused what is to be fused: nothing is left to optimise, and opening is faster. */
+    if (!st) st = api->SetSessionGraphOptimizationLevel(*out, ORT_DISABLE_ALL);
+    if (!st) st = api->DisableMemPattern(*out);
+    if (!st) st = api->AddSessionConfigEntry(*out, "session.use_env_allocators", "1");
+    if (!st && shared) st = api->DisablePerSessionThreads(*out);
+    if (!st && !shared) st = api->SetIntraOpNumThreads(*out, s->threads);
+    if (!st && !shared) st = api->AddSessionConfigEntry(*out, "session.intra_op.allow_spinning", "0");
+    return st;
+}
+
+static OrtStatus *make_session(struct aki__session *s, OrtCustomOpDomain *domain, bool shared)
+{
+    const OrtApi *api = s->rt->api;
+    OrtSessionOptions *options = NULL;
+    OrtGraph *graph = NULL;
+    OrtModel *model = NULL;
+    const char *domains[] = { "", "aki" };
+    const int versions[] = { 21, 1 };
+    size_t base_size;
+    const void *base = aki__ops_base_model(&base_size);
+
+    /* CreateSessionFromModel ignores custom operators' domains: start from a one-node model that imports them, and replace its graph. */
+    OrtStatus *st = make_options(s, domain, shared, &options);
+    if (!st) st = s->rt->editor->CreateModelEditorSessionFromArray(s->rt->env, base, base_size, options, &s->session);
+    if (!st) st = s->rt->editor->CreateGraph(&graph);
+    if (!st) st = make_graph(s, graph);
+    if (!st) st = s->rt->editor->CreateModel(domains, versions, 2, &model);
+    if (!st) st = s->rt->editor->AddGraphToModel(model, graph);
+    if (!st) graph = NULL;
+    if (!st) st = s->rt->editor->ApplyModelToModelEditorSession(s->session, model);
+    if (!st) st = s->rt->editor->FinalizeModelEditorSession(s->session, options, NULL);
+    if (model)
+        api->ReleaseModel(model);
+    if (graph)
+        api->ReleaseGraph(graph);
+    if (options)
+        api->ReleaseSessionOptions(options);
+    return st;
+}
+
+aki_status aki__session_open(struct aki__session **out, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err)
+{
+    OrtCustomOpDomain *domain = NULL;
+    struct aki__session *s = aki__zalloc(1, sizeof *s);
+    aki_status rc;
+
+    *out = NULL;
+    if (!s)
+        return aki__fail(err, AKI_E_NOMEM, "session");
+    rc = aki__runtime_get(&s->rt, options->threads, err);
+    if (!rc) rc = aki__ops_domain(s->rt, &domain, err);
+    if (rc)
+        goto done;
+    s->threads = s->rt->threads;
+    s->threads_shared = true;
+    rc = aki__cpu_build(&s->onnx, &s->keep, g, &(struct aki__cpu_options){ .int8 = options->int8, .threads = s->threads }, err);
+    if (rc)
+        goto done;
+    s->nodes = (int)s->onnx.node_count;
+    for (size_t i = 0; i < s->onnx.constant_count; i++)
+        s->weights_size += s->onnx.constants[i].size;
+    s->lenders = aki__zalloc(s->onnx.constant_count, sizeof *s->lenders);
+    if (!s->lenders) {
+        rc = aki__fail(err, AKI_E_NOMEM, "session");
+        goto done;
+    }
+    rc = aki__ort_status(s->rt, make_session(s, domain, true), "session", err);
+    if (rc)
+        goto done;
+    *out = s;
+    s = NULL;
+done:
+    aki__session_close(s);
+    return rc;
+}
+
+void aki__session_close(struct aki__session *s)
+{
+    if (!s)
+        return;
+    if (s->session)
+        s->rt->api->ReleaseSession(s->session);     /* before the lenders and plans it uses */
+    aki__onnx_free(&s->onnx);
+    aki__free(s->lenders);
+    aki__keep_free(&s->keep);
+    aki__free(s);
+}
+
+void aki__session_info(const struct aki__session *s, struct aki__session_info *out)
+{
+    *out = (struct aki__session_info){ .threads = s->threads, .threads_shared = s->threads_shared, .nodes = s->nodes, .weights_size = s->weights_size };
+    snprintf(out->runtime, sizeof out->runtime, "ONNX Runtime %s", s->rt->version);
+}
+
+/* ---------------------------------------------------------------- run ------------------------------------------- */
+
+static OrtStatus *lend(const struct aki__runtime *rt, const int32_t *data, size_t count, OrtValue **out)
+{
+    const int64_t shape = (int64_t)count;
+
+    return rt->api->CreateTensorWithDataAsOrtValue(rt->cpu, (void *)(uintptr_t)data, count * sizeof *data, &shape, 1, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, out);
+}
+
+aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, float *out, size_t columns, aki_error *err)
+{
+    enum { INPUTS = 8 };
+    static const char *const names[INPUTS] = { "ids", "positions", "starts", "rows", "query_starts", "pool_starts", "weight_from", "mode" };
+    const int32_t *const data[INPUTS] = { b->ids, b->positions, b->starts, b->rows, b->query_starts, b->pool_starts, b->weight_from, &b->mode };
+    const size_t counts[INPUTS] = { b->tokens, b->tokens, b->texts + 1, b->row_count, b->texts + 1, b->vectors + 1, b->vectors, 1 };
+    const char *const output_name = b->dense && s->onnx.output_count > 1 ? "vectors" : "hidden";
+    const int64_t shape[2] = { (int64_t)b->vectors, (int64_t)columns };
+    OrtValue *inputs[INPUTS] = { 0 }, *output = NULL;
+    const OrtApi *api = s->rt->api;
+    OrtStatus *st = NULL;
+
+    for (int i = 0; i < INPUTS && !st; i++)
+        st = lend(s->rt, data[i], counts[i], &inputs[i]);
+    if (!st)
+        st = api->CreateTensorWithDataAsOrtValue(s->rt->cpu, out, b->vectors * columns * sizeof *out, shape, 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output);
+    if (!st)
+        st = api->Run(s->session, NULL, names, (const OrtValue *const *)inputs, INPUTS, &output_name, 1, &output);
+    for (int i = 0; i < INPUTS; i++)
+        if (inputs[i])
+            api->ReleaseValue(inputs[i]);
+    if (output)
+        api->ReleaseValue(output);
+    return aki__ort_status(s->rt, st, "run", err);
+}

@@ -1,0 +1,38 @@
+/* Unit session: a network ready to run: graph -> dialect -> ONNX Runtime session. The face of ort/ for the engine. */
+#ifndef AKI_SESSION_H
+#define AKI_SESSION_H
+
+#include "ort/graph.h"
+
+struct aki__session;            /* immutable; any number of threads may run it at once */
+
+struct aki__session_options { bool int8; int threads; };
+
+struct aki__session_info {
+    char     runtime[48];       /* "ONNX Runtime 1.32.0" */
+    int      threads;
+    bool     threads_shared;    /* the process's one pool */
+    int      nodes;
+    uint64_t weights_size;      /* bytes of the graph's constants */
+};
+
+/* The model must outlive the session (embedding tables stay in its map). */
+aki_status aki__session_open(struct aki__session **out, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err);
+void       aki__session_close(struct aki__session *s);
+void       aki__session_info(const struct aki__session *s, struct aki__session_info *out);
+
+/* One run: texts laid end to end. See cpu.h for the arrays. */
+struct aki__batch {
+    const int32_t *ids, *positions;         /* [tokens] */
+    const int32_t *starts, *query_starts;   /* [texts + 1] */
+    const int32_t *rows;                    /* [row_count] */
+    const int32_t *pool_starts;             /* [vectors + 1] */
+    const int32_t *weight_from;             /* [vectors] */
+    int32_t        mode;                    /* enum aki__pool_mode */
+    size_t         tokens, texts, row_count, vectors;
+    bool           dense;                   /* through the Dense modules (false: hidden rows as pooled) */
+};
+/* out: [vectors, columns]. */
+aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, float *out, size_t columns, aki_error *err);
+
+#endif
