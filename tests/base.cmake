@@ -1,5 +1,6 @@
 # Tests of base/, and the laws of the tree.
-#T
+aki_test(base base)
+aki_test(json base)
 
 foreach(check includes banned)
   add_test(NAME check_${check} COMMAND ${PROJECT_SOURCE_DIR}/scripts/check_${check} ${PROJECT_SOURCE_DIR})
