@@ -53,7 +53,7 @@ static void test_fail_keeps_messages_clean(void **state)
     aki_error e;
 
     (void)state;
-    aki__fail(&e, AKI_E_IO, "a\nb\tc\x01" "d");
+    aki__fail(&e, AKI_E_IO, "a\nb\tc\x1F" "d");
     assert_string_equal(e.message, "a b c d");
     aki__fail(&e, AKI_E_IO, "file \xFF\xC3" "name \xE4\xBD");
     assert_string_equal(e.message, "file ??name ??");

@@ -119,7 +119,7 @@ static void test_invalid_rows_name_the_byte(void **state)
         { "{\"b\":0,\"\\u0061\":1,\"a\":2}", 24, 18, "stands twice" },
         { "\"", 1, 1, "does not end" }, { "\"abc", 4, 4, "does not end" }, { "\"a\\", 3, 2, "not a valid escape" },
         { "\"\\x\"", 4, 1, "not a valid escape" }, { "\"\\u12\"", 6, 1, "not a valid escape" },
-        { "\"\\u12g4\"", 8, 1, "not a valid escape" }, { "\"\\u", 3, 1, "not a valid escape" },
+        { "\"\\u12g4\"", 8, 1, "not a valid escape" }, { "\"\\u", 3, 1, "not a valid escape" }, { "\"\\u123", 6, 1, "not a valid escape" },
         { "\"\\ud83d\"", 8, 1, "not a valid escape" }, { "\"\\ud83d\\n\"", 10, 1, "not a valid escape" },
         { "\"\\ud83d\\u0041\"", 14, 1, "not a valid escape" }, { "\"x\\ude00\"", 9, 2, "not a valid escape" },
         { "\"a\nb\"", 5, 2, "control character" }, { "\"a\0b\"", 5, 2, "control character" }, { "\"\\n\x1F\"", 5, 3, "control character" },
