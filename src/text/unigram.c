@@ -1,0 +1,155 @@
+/* Unit unigram: the pieces of the highest total score (Kudo 2018), by Viterbi over the text's characters. */
+#include "text/words.h"
+
+#include <math.h>
+
+#define UNKNOWN_PENALTY 10.0
+
+static aki_status bad_entry(const struct aki__model_reader *r, uint32_t i)
+{
+    return aki__fail(r->err, AKI_E_INVALID, "%s: model.vocab[%u]: expected [piece, score]", r->name, (unsigned)i);
+}
+
+/* vocab: an array of [piece, score]; the place is the id. Of a spelling that stands twice the last counts, as in Hugging Face. */
+static aki_status read_vocabulary(struct aki__algorithm *a, const struct aki__model_reader *r)
+{
+    const struct aki__json *array = aki__json_get(r->model, "vocab"), *e;
+    struct aki__unigram *u = &a->of.unigram;
+    size_t bytes = 0;
+
+    if (!aki__json_is(array, AKI_JSON_ARRAY))
+        return aki__fail(r->err, AKI_E_INVALID, "%s: model.vocab: expected an array", r->name);
+    if (array->size > AKI_VOCABULARY_LIMIT)
+        return aki__fail(r->err, AKI_E_INVALID, "%s: model.vocab: %u pieces, above the limit of %d", r->name, (unsigned)array->size,
+                         AKI_VOCABULARY_LIMIT);
+    e = aki__json_first(array);
+    for (uint32_t i = 0; i < array->size; i++, e = aki__json_next(e)) {
+        if (e->kind != AKI_JSON_ARRAY || e->size != 2 || e[1].kind != AKI_JSON_STRING || e[2].kind != AKI_JSON_NUMBER)
+            return bad_entry(r, i);
+        bytes += e[1].size;
+    }
+    u->scores = aki__alloc(array->size, sizeof *u->scores);
+    if (!u->scores || !aki__vocabulary_init(&a->vocabulary, array->size, bytes, array->size))
+        return aki__fail(r->err, AKI_E_NOMEM, "%s: model.vocab", r->name);
+    double lowest = INFINITY;
+    e = aki__json_first(array);
+    for (uint32_t i = 0; i < array->size; i++, e = aki__json_next(e)) {
+        if (!aki__json_double(e + 2, &u->scores[i]))
+            return bad_entry(r, i);
+        aki__vocabulary_add(&a->vocabulary, (int32_t)i, e[1].text, e[1].size, true);
+        if (u->scores[i] < lowest)
+            lowest = u->scores[i];
+    }
+    u->unk_score = lowest - UNKNOWN_PENALTY;
+    return AKI_OK;
+}
+
+aki_status aki__unigram_parse(struct aki__algorithm *a, const struct aki__model_reader *r)
+{
+    const struct aki__json *unk = aki__json_get(r->model, "unk_id");
+    int64_t id;
+    aki_status rc;
+
+    if ((rc = read_vocabulary(a, r)) || (rc = aki__model_flag(r, "byte_fallback", &a->byte_fallback)))
+        return rc;
+    if (unk && !aki__json_is(unk, AKI_JSON_NULL)) {
+        if (!aki__json_int(unk, &id) || id < 0 || (size_t)id >= a->vocabulary.limit)
+            return aki__fail(r->err, AKI_E_INVALID, "%s: model.unk_id: expected null or an id below %zu", r->name, a->vocabulary.limit);
+        a->unk = (int32_t)id;
+    }
+    aki__model_byte_ids(a);
+    if (!aki__trie_build(&a->trie, &a->vocabulary))
+        return aki__fail(r->err, AKI_E_NOMEM, "%s: model.vocab", r->name);
+    return AKI_OK;
+}
+
+void aki__unigram_free(struct aki__unigram *u) { aki__free(u->scores); }
+
+static const char missing_unk[] = "a character is unknown, and the model has no unk_id";
+
+/* Fills ways[1 … size]: of equal scores the one found first stays, and shorter pieces are found before longer ones. */
+static bool find_ways(const struct aki__algorithm *a, struct aki__way *ways, const char *word, size_t size, const char **failed)
+{
+    const struct aki__unigram *u = &a->of.unigram;
+
+    ways[0] = (struct aki__way){ 0, -1, 0 };
+    for (size_t i = 1; i <= size; i++)
+        ways[i].begin = UINT32_MAX;
+    for (size_t at = 0, bytes; at < size; at += bytes) {
+        double so_far = ways[at].score;
+        unsigned char c = (unsigned char)word[at];
+        bool single = false;
+        uint32_t node = 0;
+        bytes = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+        for (size_t i = at; i < size && aki__trie_step(&a->trie, &node, (unsigned char)word[i]); i++) {
+            int32_t id = aki__trie_id(&a->trie, node);
+            if (id < 0)
+                continue;
+            struct aki__way *way = &ways[i + 1];
+            double score = u->scores[id] + so_far;
+            if (way->begin == UINT32_MAX || score > way->score)
+                *way = (struct aki__way){ score, id, (uint32_t)at };
+            single |= i + 1 - at == bytes;
+        }
+        if (single)
+            continue;
+        struct aki__way *way = &ways[at + bytes];
+        double score = u->unk_score + so_far;
+        if (way->begin == UINT32_MAX || score > way->score) {
+            if (a->unk < 0) {
+                *failed = missing_unk;
+                return false;
+            }
+            *way = (struct aki__way){ score, a->unk, (uint32_t)at };
+        }
+    }
+    return true;
+}
+
+/* A run of unknown pieces is one piece: by its own id if it has one, else its bytes, else unknown. */
+static bool add_unknown(const struct aki__algorithm *a, const char *word, size_t begin, size_t end, struct aki__tokens *out)
+{
+    int32_t id = aki__vocabulary_id(&a->vocabulary, word + begin, end - begin);
+    bool bytes = id < 0 && a->byte_fallback;
+
+    for (size_t i = begin; bytes && i < end; i++)
+        bytes = a->byte_id[(unsigned char)word[i]] >= 0;
+    if (!bytes)
+        return aki__token_add(out, id < 0 ? a->unk : id, begin, end);
+    for (size_t i = begin; i < end; i++)
+        if (!aki__token_add(out, a->byte_id[(unsigned char)word[i]], begin, end))
+            return false;
+    return true;
+}
+
+bool aki__unigram_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
+                       struct aki__tokens *out, const char **failed)
+{
+    if (!aki__grow((void **)&s->ways, &s->ways_capacity, size + 1, sizeof *s->ways) || !find_ways(a, s->ways, word, size, failed))
+        return false;
+    /* Backwards along the best way, turning it round: ways[k].begin becomes the end of the piece that begins at k. */
+    struct aki__way *ways = s->ways;
+    size_t end = size;
+    uint32_t after = (uint32_t)size;
+    while (end > 0) {
+        uint32_t begin = ways[end].begin;
+        ways[end].begin = after;
+        after = (uint32_t)end;
+        end = begin;
+    }
+    ways[0].begin = after;
+    for (size_t begin = 0; begin < size; ) {
+        size_t stop = ways[begin].begin;
+        if (ways[stop].id != a->unk) {
+            if (!aki__token_add(out, ways[stop].id, begin, stop))
+                return false;
+        } else {
+            while (stop < size && ways[ways[stop].begin].id == a->unk)
+                stop = ways[stop].begin;
+            if (!add_unknown(a, word, begin, stop, out))
+                return false;
+        }
+        begin = stop;
+    }
+    return true;
+}

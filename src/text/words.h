@@ -1,0 +1,115 @@
+/* Unit words: what algorithm.c shares with the algorithms themselves: bpe.c, wordpiece.c, unigram.c. */
+#ifndef AKI_WORDS_H
+#define AKI_WORDS_H
+
+#include "text/algorithm.h"
+#include "text/trie.h"
+
+enum aki__algorithm_kind { AKI_BPE, AKI_WORDPIECE, AKI_UNIGRAM, AKI_WORDLEVEL };
+
+/* Open addressing over pairs of ids; free slots have left -1. */
+struct aki__merge { int32_t left, right; uint32_t rank; int32_t id; };
+
+struct aki__bpe {
+    struct aki__merge *merges;
+    unsigned           shift;               /* 64 - log2 of the slots */
+    size_t             mask;
+    char              *prefix, *suffix;     /* continuing_subword_prefix, end_of_word_suffix; never NULL */
+    size_t             prefix_size, suffix_size;
+    bool               fuse_unk, ignore_merges;
+    int32_t            symbol[256];         /* the id of each byte (raw words) or each ASCII character; -1: none */
+};
+
+struct aki__wordpiece {
+    uint32_t inner;                         /* the trie's node behind continuing_subword_prefix */
+    bool     has_inner;
+    size_t   max_characters;
+};
+
+struct aki__unigram {
+    double *scores;                         /* [vocabulary.limit] */
+    double  unk_score;
+};
+
+struct aki__algorithm {
+    enum aki__algorithm_kind kind;
+    struct aki__vocabulary   vocabulary;
+    struct aki__trie         trie;          /* WordPiece, Unigram */
+    bool     byte_level;                    /* words come as raw bytes, the vocabulary is spelled in the byte alphabet */
+    bool     respell;                       /* … and words are spelled so too before the algorithm sees them; else it takes raw bytes */
+    bool     has_unk;                       /* an unknown token is named; it need not exist (unk -1): Hugging Face notices at the first use */
+    int32_t  unk;
+    bool     byte_fallback;
+    int32_t  byte_id[256];                  /* of "<0x00>" … "<0xFF>"; -1: none */
+    char     spelled[256][2];               /* the byte alphabet in UTF-8 */
+    uint8_t  spelled_size[256];
+    union {
+        struct aki__bpe       bpe;
+        struct aki__wordpiece wordpiece;
+        struct aki__unigram   unigram;
+    } of;
+};
+
+/* A word met before and its tokens, in one cache line. */
+#define AKI_WORD_BYTES  32
+#define AKI_WORD_TOKENS 6
+struct aki__word {
+    uint64_t key[AKI_WORD_BYTES / 8];       /* its bytes, zeros behind them */
+    uint8_t  size, count;                   /* size 0: free */
+    uint8_t  ends[AKI_WORD_TOKENS];
+    int32_t  ids[AKI_WORD_TOKENS];
+};
+
+/* A place in a word for Unigram: the best way to get there. */
+struct aki__way { double score; int32_t id; uint32_t begin; };
+
+struct aki__algorithm_scratch {
+    struct aki__word *words;                /* sets of two */
+    size_t            word_mask;
+    struct aki__buf   respelled, spelling;  /* a word in the byte alphabet; a symbol with its prefix and suffix */
+    uint32_t         *places;               /* of respelled bytes in the word */
+    size_t            places_capacity;
+    /* BPE: symbols of the word at hand, and the queue of long words: rank << 32 | place of the left symbol */
+    int32_t          *ids;
+    uint32_t         *sizes, *previous, *next;
+    size_t            ids_capacity, sizes_capacity, previous_capacity, next_capacity, symbols;
+    uint64_t         *queue;
+    size_t            queue_capacity, queued;
+    /* Unigram */
+    struct aki__way  *ways;
+    size_t            ways_capacity;
+};
+
+struct aki__model_reader { const struct aki__json *model; const char *name; aki_error *err; };
+
+/* Members of the model object; null counts as absent. Absent: *text is NULL, or INVALID where required. */
+aki_status aki__model_string(const struct aki__model_reader *r, const char *key, bool required, const char **text, size_t *size);
+aki_status aki__model_flag(const struct aki__model_reader *r, const char *key, bool *out);
+/* unk_token, byte_fallback and the ids that belong to them. */
+aki_status aki__model_unknown(const struct aki__model_reader *r, struct aki__algorithm *a, bool required);
+void       aki__model_byte_ids(struct aki__algorithm *a);
+/* An object of piece: id. */
+aki_status aki__model_vocabulary(const struct aki__model_reader *r, struct aki__algorithm *a);
+
+static inline bool aki__token_add(struct aki__tokens *out, int32_t id, size_t begin, size_t end)
+{
+    if (out->count == out->capacity && !aki__grow((void **)&out->data, &out->capacity, out->count + 1, sizeof *out->data))
+        return false;
+    out->data[out->count++] = (struct aki__token){ id, (uint32_t)begin, (uint32_t)end };
+    return true;
+}
+
+aki_status aki__bpe_parse(struct aki__algorithm *a, const struct aki__model_reader *r);
+void       aki__bpe_free(struct aki__bpe *b);
+bool       aki__bpe_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
+                         struct aki__tokens *out, const char **failed);
+
+aki_status aki__wordpiece_parse(struct aki__algorithm *a, const struct aki__model_reader *r);
+bool       aki__wordpiece_word(const struct aki__algorithm *a, const char *word, size_t size, struct aki__tokens *out, const char **failed);
+
+aki_status aki__unigram_parse(struct aki__algorithm *a, const struct aki__model_reader *r);
+void       aki__unigram_free(struct aki__unigram *u);
+bool       aki__unigram_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
+                             struct aki__tokens *out, const char **failed);
+
+#endif
