@@ -20,6 +20,8 @@ bool aki__is_folder(const char *path);
 bool aki__is_file(const char *path);
 /* folder + "/" + name, to be freed with aki__free; NULL: no memory. */
 char *aki__join(const char *folder, const char *name);
+/* The absolute path with links and dots resolved, to be freed with aki__free; NULL: no such path, or no memory. */
+char *aki__real_path(const char *path);
 
 /* Physical cores this process may use: affinity mask and cgroup quota respected; at least 1. */
 int aki__cores(void);

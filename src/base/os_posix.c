@@ -89,6 +89,14 @@ char *aki__join(const char *folder, const char *name)
     return path;
 }
 
+char *aki__real_path(const char *path)
+{
+    char *found = realpath(path, NULL), *copy = found ? aki__copy_string(found, strlen(found)) : NULL;
+
+    free(found);
+    return copy;
+}
+
 /* ---------------------------------------------------------------- processors ------------------------------------ */
 
 #if defined(__linux__)

@@ -70,7 +70,7 @@ struct aki__model {
 aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err);
 void       aki__model_folder_close(struct aki__model *m);
 
-/* The tensor prefix + name, which must exist with this shape (dims: rank numbers behind) and dtype f32, f16 or bf16.
+/* The tensor prefix + name, which must exist with this shape (dims: rank arguments of type int behind) and dtype f32, f16 or bf16.
  * Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype, both told). name must be canonical (without prefix). */
 aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...);
 /* The same, but *out = NULL and AKI_OK where there is none. */

@@ -1,0 +1,341 @@
+/* Unit config: config.json to numbers. What would change vectors in silence is refused here, by file and key. */
+#include "model/parts.h"
+
+#include <inttypes.h>
+
+/* All defaults below are those of transformers 5.23. */
+static const struct family {
+    const char *model_type, *architecture;
+    bool        decoder;                /* Qwen3: RMS norm, RoPE, gated, causal */
+    bool        offset;                 /* RoBERTa: positions start behind pad_id */
+} families[] = {
+    { "bert",        "bert",        false, false },
+    { "roberta",     "roberta",     false, true },
+    { "xlm-roberta", "xlm-roberta", false, true },
+    { "camembert",   "roberta",     false, true },
+    { "qwen3",       "qwen3",       true,  false },
+};
+
+/* gelu_fast and gelu_accurate spell the same formula as gelu_new. */
+static const struct { const char *name; enum aki__activation activation; } activations[] = {
+    { "gelu", AKI_ACT_GELU },                   { "gelu_python", AKI_ACT_GELU },            { "gelu_new", AKI_ACT_GELU_TANH },
+    { "gelu_pytorch_tanh", AKI_ACT_GELU_TANH }, { "gelu_python_tanh", AKI_ACT_GELU_TANH },  { "gelu_fast", AKI_ACT_GELU_TANH },
+    { "gelu_accurate", AKI_ACT_GELU_TANH },     { "relu", AKI_ACT_RELU },                   { "silu", AKI_ACT_SILU },
+    { "swish", AKI_ACT_SILU },                  { "tanh", AKI_ACT_TANH },
+};
+
+/* ---------------------------------------------------------------- keys ------------------------------------------ */
+
+aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json *value, const char *key, aki_status status, aki_error *err,
+                         const char *what)
+{
+    if (!value)
+        return aki__fail(err, status, "%s: %s: %s", f->name, key, what);
+    if (value->kind == AKI_JSON_STRING)
+        aki__fail(err, status, "%s: %s \"%.*s\": %s (byte %u)", f->name, key, (int)(value->size < 80 ? value->size : 80), value->text, what,
+                  value->offset);
+    else
+        aki__fail(err, status, "%s: %s: %s (byte %u)", f->name, key, what, value->offset);
+    if (err)
+        err->offset = value->offset;
+    return status;
+}
+
+const struct aki__json *aki__key(const struct aki__json *object, const char *key)
+{
+    const struct aki__json *value = aki__json_get(object, key);
+
+    return aki__json_is(value, AKI_JSON_NULL) ? NULL : value;
+}
+
+aki_status aki__key_int(int32_t *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, int64_t least, int64_t most,
+                        int64_t missing, aki_error *err)
+{
+    const struct aki__json *value = aki__key(object, key);
+    int64_t number;
+
+    if (!value && missing == AKI_REQUIRED)
+        return aki__key_fail(f, NULL, key, AKI_E_INVALID, err, "missing, and needed");
+    if (!value)
+        number = missing;
+    else if (!aki__json_int(value, &number))
+        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "not a whole number");
+    else if (number < least || number > most)
+        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "out of range");
+    *out = (int32_t)number;
+    return AKI_OK;
+}
+
+aki_status aki__key_double(double *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, double missing,
+                           aki_error *err)
+{
+    const struct aki__json *value = aki__key(object, key);
+
+    *out = missing;
+    if (value && !aki__json_double(value, out))
+        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "not a number");
+    return AKI_OK;
+}
+
+aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, bool missing, aki_error *err)
+{
+    const struct aki__json *value = aki__key(object, key);
+
+    *out = missing;
+    if (value && !aki__json_bool(value, out))
+        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "neither true nor false");
+    return AKI_OK;
+}
+
+/* ---------------------------------------------------------------- all families ---------------------------------- */
+
+static aki_status find_family(const struct family **out, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *type = aki__key(f->doc.nodes, "model_type");
+
+    *out = NULL;
+    if (!aki__json_is(type, AKI_JSON_STRING))
+        return aki__key_fail(f, type, "model_type", AKI_E_INVALID, err, "missing or no string");
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (aki__json_equals(type, families[i].model_type))
+            *out = &families[i];
+    if (!*out)
+        return aki__key_fail(f, type, "model_type", AKI_E_UNSUPPORTED, err, "bert, roberta, xlm-roberta, camembert and qwen3 are implemented");
+    return AKI_OK;
+}
+
+/* Keys that change the arithmetic in ways that are not implemented. */
+static aki_status refuse_variants(const struct aki__json_file *f, aki_error *err)
+{
+    static const struct { const char *key, *why; } objects[] = {
+        { "quantization_config", "quantised weights are not read; take the unquantised model" },
+        { "auto_map", "the model runs code of its own, which is not implemented" },
+        { "pruned_heads", "pruned heads are not implemented" },
+    };
+    static const struct { const char *key, *why; } flags[] = {
+        { "is_decoder", "decoders of this family are not implemented" },
+        { "add_cross_attention", "cross-attention is not implemented" },
+        { "is_encoder_decoder", "encoder-decoder models are not implemented" },
+        { "use_bidirectional_attention", "not implemented for this family; is_causal is" },
+    };
+    const struct aki__json *root = f->doc.nodes, *value;
+
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+        value = aki__key(root, objects[i].key);
+        if (value && !(value->size == 0 && (value->kind == AKI_JSON_OBJECT || value->kind == AKI_JSON_ARRAY)))
+            return aki__key_fail(f, value, objects[i].key, AKI_E_UNSUPPORTED, err, objects[i].why);
+    }
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        bool set;
+        aki_status rc = aki__key_bool(&set, f, root, flags[i].key, false, err);
+        if (rc)
+            return rc;
+        if (set)
+            return aki__key_fail(f, aki__key(root, flags[i].key), flags[i].key, AKI_E_UNSUPPORTED, err, flags[i].why);
+    }
+    value = aki__key(root, "position_embedding_type");
+    if (value && !aki__json_equals(value, "absolute"))
+        return aki__key_fail(f, value, "position_embedding_type", AKI_E_UNSUPPORTED, err, "only absolute is implemented");
+    return AKI_OK;
+}
+
+static aki_status read_activation(struct aki__model *m, const struct aki__json_file *f, bool decoder, aki_error *err)
+{
+    const struct aki__json *value = aki__key(f->doc.nodes, "hidden_act");
+
+    m->activation = decoder ? AKI_ACT_SILU : AKI_ACT_GELU;
+    if (!value)
+        return AKI_OK;
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
+        if (aki__json_equals(value, activations[i].name)) {
+            m->activation = activations[i].activation;
+            return AKI_OK;
+        }
+    return aki__key_fail(f, value, "hidden_act", AKI_E_UNSUPPORTED, err, "this activation is not implemented");
+}
+
+static aki_status read_sizes(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct { const char *key; int32_t *out; int64_t most; } sizes[] = {
+        { "hidden_size", &m->hidden, AKI_MAX_DIMENSION },       { "num_hidden_layers", &m->layers, 4096 },
+        { "num_attention_heads", &m->heads, AKI_MAX_DIMENSION }, { "intermediate_size", &m->intermediate, AKI_MAX_DIMENSION },
+        { "vocab_size", &m->vocabulary, INT32_MAX },
+    };
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        aki_status rc = aki__key_int(sizes[i].out, f, f->doc.nodes, sizes[i].key, 1, sizes[i].most, AKI_REQUIRED, err);
+        if (rc)
+            return rc;
+    }
+    return AKI_OK;
+}
+
+static aki_status read_eps(struct aki__model *m, const struct aki__json_file *f, const char *key, double missing, aki_error *err)
+{
+    aki_status rc = aki__key_double(&m->norm_eps, f, f->doc.nodes, key, missing, err);
+
+    if (!rc && !(m->norm_eps >= 0 && m->norm_eps < 1))
+        rc = aki__key_fail(f, aki__key(f->doc.nodes, key), key, AKI_E_INVALID, err, "out of range");
+    return rc;
+}
+
+/* ---------------------------------------------------------------- encoders -------------------------------------- */
+
+static aki_status read_encoder(struct aki__model *m, const struct aki__json_file *f, const struct family *family, aki_error *err)
+{
+    const struct aki__json *root = f->doc.nodes;
+    aki_status rc;
+
+    if ((rc = aki__key_int(&m->positions, f, root, "max_position_embeddings", 1, INT32_MAX, 512, err)) ||
+        (rc = aki__key_int(&m->types, f, root, "type_vocab_size", 1, AKI_MAX_DIMENSION, 2, err)) ||
+        (rc = aki__key_int(&m->pad_id, f, root, "pad_token_id", 0, m->vocabulary - 1, family->offset ? 1 : 0, err)) ||
+        (rc = read_eps(m, f, "layer_norm_eps", 1e-12, err)))
+        return rc;
+    if (m->hidden % m->heads)
+        return aki__key_fail(f, aki__key(root, "num_attention_heads"), "num_attention_heads", AKI_E_INVALID, err, "does not divide hidden_size");
+    m->kv_heads = m->heads;
+    m->head_dim = m->hidden / m->heads;
+    m->position_offset = family->offset ? m->pad_id + 1 : 0;
+    if (m->position_offset >= m->positions)
+        return aki__key_fail(f, aki__key(root, "pad_token_id"), "pad_token_id", AKI_E_INVALID, err, "leaves no position below max_position_embeddings");
+    return AKI_OK;
+}
+
+/* ---------------------------------------------------------------- qwen3 ----------------------------------------- */
+
+/* rope_parameters in newer files, rope_scaling in older ones; rope_theta inside or at top level. */
+static aki_status read_rope(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *root = f->doc.nodes, *rope = NULL, *value;
+    const char *key = NULL;
+    static const char *const keys[] = { "rope_scaling", "rope_parameters" };
+    static const char *const kinds[] = { "rope_type", "type" };
+    double factor;
+    aki_status rc;
+
+    for (int i = 0; i < 2 && (!rope || rope->size == 0); i++)
+        rope = aki__key(root, key = keys[i]);
+    if (rope && rope->kind != AKI_JSON_OBJECT)
+        return aki__key_fail(f, rope, key, AKI_E_INVALID, err, "no object");
+    for (int i = 0; i < 2; i++)
+        if ((value = aki__key(rope, kinds[i])) && !aki__json_equals(value, "default"))
+            return aki__key_fail(f, value, key, AKI_E_UNSUPPORTED, err, "this kind of RoPE is not implemented, only default is");
+    value = rope ? rope + 2 : NULL;
+    for (uint32_t i = 0; rope && i < rope->size; i++, value = aki__json_next(value) + 1)
+        if (value->kind == AKI_JSON_OBJECT)
+            return aki__key_fail(f, value, key, AKI_E_UNSUPPORTED, err, "RoPE of its own for each kind of layer is not implemented");
+    if ((rc = aki__key_double(&m->rope_theta, f, root, "rope_theta", 10000.0, err)) ||
+        (rc = aki__key_double(&m->rope_theta, f, rope, "rope_theta", m->rope_theta, err)))
+        return rc;
+    if (!(m->rope_theta >= 1 && m->rope_theta <= 1e15))
+        return aki__key_fail(f, NULL, "rope_theta", AKI_E_INVALID, err, "out of range");
+    if ((rc = aki__key_double(&factor, f, root, "partial_rotary_factor", 1.0, err)) ||
+        (rc = aki__key_double(&factor, f, rope, "partial_rotary_factor", factor, err)))
+        return rc;
+    if (factor != 1.0)
+        return aki__key_fail(f, NULL, "partial_rotary_factor", AKI_E_UNSUPPORTED, err, "only 1 is implemented");
+    return AKI_OK;
+}
+
+/* layer_types, where given, wins over max_window_layers; the window counts only with use_sliding_window. */
+static aki_status read_window(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *root = f->doc.nodes, *types = aki__key(root, "layer_types"), *e;
+    bool use;
+    int32_t window, first;
+    aki_status rc;
+
+    if ((rc = aki__key_bool(&use, f, root, "use_sliding_window", false, err)) ||
+        (rc = aki__key_int(&window, f, root, "sliding_window", 1, INT32_MAX, aki__json_get(root, "sliding_window") ? 0 : 4096, err)) ||
+        (rc = aki__key_int(&first, f, root, "max_window_layers", 0, INT32_MAX, 28, err)))
+        return rc;
+    m->first_sliding_layer = m->layers;
+    if (types) {
+        if (types->kind != AKI_JSON_ARRAY || types->size != (uint32_t)m->layers)
+            return aki__key_fail(f, types, "layer_types", AKI_E_INVALID, err, "no array of num_hidden_layers strings");
+        e = aki__json_first(types);
+        for (int32_t i = 0; i < m->layers; i++, e = aki__json_next(e)) {
+            bool sliding = aki__json_equals(e, "sliding_attention");
+            if (!sliding && !aki__json_equals(e, "full_attention"))
+                return aki__key_fail(f, e, "layer_types", AKI_E_UNSUPPORTED, err, "only full_attention and sliding_attention are implemented");
+            if (sliding && !(use && window))
+                return aki__key_fail(f, e, "layer_types", AKI_E_INVALID, err, "needs sliding_window, and use_sliding_window true");
+            if (!sliding && m->first_sliding_layer < i)
+                return aki__key_fail(f, e, "layer_types", AKI_E_UNSUPPORTED, err, "a full layer above a sliding one is not implemented");
+            if (sliding && m->first_sliding_layer > i)
+                m->first_sliding_layer = i;
+        }
+    } else if (use && window && first < m->layers) {
+        m->first_sliding_layer = first;
+    }
+    m->sliding_window = m->first_sliding_layer < m->layers ? window : 0;
+    if (m->sliding_window && !m->causal)
+        return aki__key_fail(f, aki__key(root, "is_causal"), "is_causal", AKI_E_UNSUPPORTED, err, "false with a sliding window is not implemented");
+    return AKI_OK;
+}
+
+static aki_status read_decoder(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *root = f->doc.nodes;
+    aki_status rc;
+
+    if ((rc = aki__key_int(&m->positions, f, root, "max_position_embeddings", 1, INT32_MAX, 32768, err)) ||
+        (rc = aki__key_int(&m->pad_id, f, root, "pad_token_id", 0, m->vocabulary - 1, 0, err)) ||
+        (rc = aki__key_int(&m->kv_heads, f, root, "num_key_value_heads", 1, m->heads,
+                           aki__json_get(root, "num_key_value_heads") ? m->heads : 32, err)) ||
+        (rc = aki__key_int(&m->head_dim, f, root, "head_dim", 2, AKI_MAX_DIMENSION, 128, err)) ||
+        (rc = aki__key_bool(&m->attention_bias, f, root, "attention_bias", false, err)) ||
+        (rc = aki__key_bool(&m->causal, f, root, "is_causal", true, err)) ||
+        (rc = read_eps(m, f, "rms_norm_eps", 1e-6, err)) ||
+        (rc = read_rope(m, f, err)))
+        return rc;
+    if (m->kv_heads > m->heads || m->heads % m->kv_heads)
+        return aki__key_fail(f, aki__key(root, "num_key_value_heads"), "num_key_value_heads", AKI_E_INVALID, err, "does not divide num_attention_heads");
+    if (m->head_dim % 2)
+        return aki__key_fail(f, aki__key(root, "head_dim"), "head_dim", AKI_E_INVALID, err, "odd, and RoPE needs pairs");
+    if ((int64_t)m->heads * m->head_dim > AKI_MAX_DIMENSION)
+        return aki__key_fail(f, aki__key(root, "head_dim"), "head_dim", AKI_E_INVALID, err, "times num_attention_heads is out of range");
+    return read_window(m, f, err);
+}
+
+/* What sentence-transformers makes of a folder without modules.json: the mean, but the last token for a causal language model. */
+static void read_default_pooling(struct aki__model *m, const struct aki__json_file *f)
+{
+    static const char causal[] = "ForCausalLM";
+    const struct aki__json *names = aki__key(f->doc.nodes, "architectures");
+    const struct aki__json *first = aki__json_is(names, AKI_JSON_ARRAY) ? aki__json_first(names) : NULL;
+    size_t size = sizeof causal - 1;
+
+    m->pooling = AKI_POOLING_MEAN;
+    if (m->causal && aki__json_is(first, AKI_JSON_STRING) && first->size >= size && memcmp(first->text + first->size - size, causal, size) == 0)
+        m->pooling = AKI_POOLING_LAST;
+}
+
+/* A folder may say so itself (the keys that serving programs read). */
+static aki_status read_matryoshka(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *dims = aki__key(f->doc.nodes, "matryoshka_dimensions");
+    aki_status rc = aki__key_bool(&m->mrl, f, f->doc.nodes, "is_matryoshka", false, err);
+
+    if (!rc && aki__json_is(dims, AKI_JSON_ARRAY) && dims->size)
+        m->mrl = true;
+    return rc;
+}
+
+aki_status aki__config_read(struct aki__model *m, aki_error *err)
+{
+    struct aki__json_file f;
+    const struct family *family;
+
+    aki_status rc = aki__json_file_open(&f, m, "config.json", AKI_JSON_OBJECT, false, err);
+    if (rc || (rc = find_family(&family, &f, err)) || (rc = refuse_variants(&f, err)) || (rc = read_sizes(m, &f, err)) ||
+        (rc = read_activation(m, &f, family->decoder, err)) || (rc = read_matryoshka(m, &f, err)))
+        goto done;
+    m->architecture = family->architecture;
+    rc = family->decoder ? read_decoder(m, &f, err) : read_encoder(m, &f, family, err);
+    if (!rc)
+        read_default_pooling(m, &f);
+done:
+    aki__json_file_close(&f);
+    return rc;
+}

@@ -1,0 +1,212 @@
+/* Unit model: a folder to its description: the files in the order in which they are needed, and tensors by canonical name. */
+#include "model/parts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define PREFIX_LIMIT 128
+#define NAME_LIMIT   512
+
+/* ---------------------------------------------------------------- files ----------------------------------------- */
+
+aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size, aki_error *err)
+{
+    char *copy = aki__copy_string(path, strlen(path));
+
+    if (!copy || !aki__grow((void **)&m->files, &aki__folder_of(m)->file_capacity, m->file_count + 1, sizeof *m->files)) {
+        aki__free(copy);
+        return aki__fail(err, AKI_E_NOMEM, "the list of files");
+    }
+    m->files[m->file_count++] = (aki_file){ .path = copy, .size = size };
+    return AKI_OK;
+}
+
+aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m, const char *name, enum aki__json_kind kind, bool optional,
+                               aki_error *err)
+{
+    aki_status rc;
+
+    *out = (struct aki__json_file){ .name = name };
+    char *path = aki__join(m->path, name);
+    if (!path)
+        return aki__fail(err, AKI_E_NOMEM, "%s", name);
+    rc = aki__map_open(&out->map, path, err);
+    if (rc == AKI_E_NOT_FOUND) {
+        rc = optional ? AKI_OK : aki__fail(err, rc, "%s: no %s in this folder", m->path, name);
+        goto done;
+    }
+    if (rc || (rc = aki__note_file(m, path, out->map.size, err)) || (rc = aki__json_parse(&out->doc, out->map.data, out->map.size, name, err)))
+        goto done;
+    if (!aki__json_is(out->doc.nodes, kind))
+        rc = aki__fail(err, AKI_E_INVALID, "%s: not a JSON %s", name, kind == AKI_JSON_OBJECT ? "object" : "array");
+done:
+    aki__free(path);
+    return rc;
+}
+
+void aki__json_file_close(struct aki__json_file *f)
+{
+    aki__json_free(&f->doc);
+    aki__map_close(&f->map);
+}
+
+/* ---------------------------------------------------------------- tensors --------------------------------------- */
+
+/* What stands before the canonical names in this file is what stands before the token embeddings' name. */
+static aki_status find_prefix(struct aki__model *m, aki_error *err)
+{
+    const char *anchor = strcmp(m->architecture, "qwen3") == 0 ? "embed_tokens.weight" : "embeddings.word_embeddings.weight";
+    const char *found = NULL;
+    size_t anchor_size = strlen(anchor);
+
+    for (size_t i = 0; i < aki__weights_count(m->weights); i++) {
+        const char *name = aki__weights_at(m->weights, i)->name;
+        size_t size = strlen(name);
+        if (size < anchor_size || strcmp(name + size - anchor_size, anchor) != 0 || (size > anchor_size && name[size - anchor_size - 1] != '.'))
+            continue;
+        if (found)
+            return aki__fail(err, AKI_E_UNSUPPORTED, "%s: two tensors end in %s: %.60s and %.60s; one model was expected", m->path, anchor, found, name);
+        if (size - anchor_size > PREFIX_LIMIT)
+            return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s…: the name is too long", m->path, name);
+        found = name;
+    }
+    if (!found)
+        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor ends in %s, so these are not the weights of a %s model", m->path, anchor, m->architecture);
+    aki__folder_of(m)->prefix = aki__copy_string(found, strlen(found) - anchor_size);
+    if (!(m->prefix = aki__folder_of(m)->prefix))
+        return aki__fail(err, AKI_E_NOMEM, "%s", m->path);
+    return AKI_OK;
+}
+
+/* Files converted from TensorFlow long ago call a norm's weight and bias gamma and beta; transformers renames them too. */
+static bool old_norm_name(char *name)
+{
+    static const char *const pairs[][2] = { { "LayerNorm.weight", "LayerNorm.gamma" }, { "LayerNorm.bias", "LayerNorm.beta" } };
+    size_t size = strlen(name);
+
+    for (int i = 0; i < 2; i++) {
+        size_t tail = strlen(pairs[i][0]);
+        if (size >= tail && strcmp(name + size - tail, pairs[i][0]) == 0) {
+            strcpy(name + size - tail, pairs[i][1]);
+            return true;
+        }
+    }
+    return false;
+}
+
+static aki_status get_tensor(const struct aki__model *m, const struct aki__tensor **out, bool maybe, const char *name, int rank, va_list args,
+                             aki_error *err)
+{
+    char full[NAME_LIMIT], old[NAME_LIMIT];
+    int64_t dims[8];
+
+    *out = NULL;
+    for (int i = 0; i < rank; i++)
+        dims[i] = va_arg(args, int);
+    if (snprintf(full, sizeof full, "%s%s", m->prefix, name) >= (int)sizeof full)
+        return aki__fail(err, AKI_E_INTERNAL, "a tensor name of more than %d bytes", NAME_LIMIT);
+    memcpy(old, full, sizeof old);
+    if (!aki__weights_find(m->weights, full) && old_norm_name(old) && aki__weights_find(m->weights, old))
+        return aki__weights_tensor(m->weights, out, maybe, old, rank, dims, err);
+    return aki__weights_tensor(m->weights, out, maybe, full, rank, dims, err);
+}
+
+aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...)
+{
+    va_list args;
+
+    va_start(args, rank);
+    aki_status rc = get_tensor(m, out, false, name, rank, args, err);
+    va_end(args);
+    return rc;
+}
+
+aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...)
+{
+    va_list args;
+
+    va_start(args, rank);
+    aki_status rc = get_tensor(m, out, true, name, rank, args, err);
+    va_end(args);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- the folder ------------------------------------ */
+
+static char *folder_name(const char *folder)
+{
+    char *real = aki__real_path(folder);
+    const char *path = real ? real : folder, *slash = strrchr(path, '/'), *last = slash && slash[1] ? slash + 1 : path;
+    char *name = aki__copy_string(last, strlen(last));
+
+    aki__free(real);
+    return name;
+}
+
+/* An adapter folder holds a difference to another model: its weights alone would give other vectors. */
+static aki_status refuse_adapter(const struct aki__model *m, aki_error *err)
+{
+    char *path = aki__join(m->path, "adapter_config.json");
+    bool there = path && aki__is_file(path);
+
+    aki__free(path);
+    if (!path)
+        return aki__fail(err, AKI_E_NOMEM, "%s", m->path);
+    return there ? aki__fail(err, AKI_E_UNSUPPORTED, "adapter_config.json: adapters are not implemented; merge the adapter into its model (peft: "
+                             "merge_and_unload) and save that") : AKI_OK;
+}
+
+aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err)
+{
+    struct aki__folder *f = aki__zalloc(1, sizeof *f);
+    struct aki__model *m = f ? &f->m : NULL;
+    const char *path;
+    uint64_t size;
+    aki_status rc;
+
+    *out = NULL;
+    if (!m || !(m->path = aki__copy_string(folder, strlen(folder))) || !(m->name = folder_name(folder))) {
+        rc = aki__fail(err, AKI_E_NOMEM, "%s", folder);
+        goto done;
+    }
+    if (!aki__is_folder(folder)) {
+        rc = aki__fail(err, AKI_E_NOT_FOUND, "%s: no such folder", folder);
+        goto done;
+    }
+    if ((rc = refuse_adapter(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__sentence_read(m, err)) ||
+        (rc = aki__weights_open(&m->weights, folder, err)) || (rc = find_prefix(m, err)))
+        goto done;
+    for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
+        rc = aki__note_file(m, path, size, err);
+    if (rc)
+        goto done;
+    *out = m;
+    m = NULL;
+done:
+    aki__model_folder_close(m);
+    return rc;
+}
+
+void aki__model_folder_close(struct aki__model *m)
+{
+    if (!m)
+        return;
+    struct aki__folder *f = aki__folder_of(m);
+    for (size_t i = 0; i < m->dense_count; i++)
+        aki__weights_close(f->dense[i]);
+    for (size_t i = 0; i < m->prompt_count; i++) {
+        aki__free((void *)m->prompts[i].name);
+        aki__free((void *)m->prompts[i].text);
+    }
+    for (size_t i = 0; i < m->file_count; i++)
+        aki__free((void *)m->files[i].path);
+    aki__weights_close(m->weights);
+    aki__free(f->dense);
+    aki__free(m->dense);
+    aki__free(m->prompts);
+    aki__free(m->files);
+    aki__free(f->prefix);
+    aki__free(m->name);
+    aki__free(m->path);
+    aki__free(f);
+}

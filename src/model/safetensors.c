@@ -1,0 +1,667 @@
+/* Unit safetensors: headers of safetensors files, alone or sharded by an index, checked in full before any tensor is handed out. */
+#include "model/parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#  error "safetensors files are little-endian, and their tensors are used where they are mapped"
+#endif
+
+#define HEADER_LIMIT 100000000u     /* of the format itself */
+#define MAX_RANK     8
+#define SINGLE       "model.safetensors"
+#define INDEX        "model.safetensors.index.json"
+
+struct file {
+    char           *path;
+    const char     *name;           /* in path, behind the folder: what messages say */
+    uint64_t        size;
+    struct aki__map map;
+    char           *names;          /* of its tensors, one block */
+};
+
+struct aki__weights {
+    struct file       **files;      /* each in a block of its own: tensors point to their maps */
+    size_t              file_count, file_capacity;
+    struct aki__tensor *tensors;
+    size_t              count, capacity;
+    uint32_t           *slots;      /* a hash table of tensor numbers + 1; 0: free */
+    size_t              slot_count; /* a power of two */
+    uint64_t            seed;
+};
+
+/* ---------------------------------------------------------------- dtypes ---------------------------------------- */
+
+/* All that the format defines, so that sizes are checked for tensors nobody asks for too. */
+static const struct { char name[10]; unsigned char bits; enum aki__dtype dtype; } dtypes[] = {
+    { "F32", 32, AKI_F32 },            { "F16", 16, AKI_F16 },            { "BF16", 16, AKI_BF16 },         { "I8", 8, AKI_I8 },
+    { "U8", 8, AKI_U8 },               { "I32", 32, AKI_I32 },            { "I64", 64, AKI_I64 },           { "BOOL", 8, AKI_DTYPE_OTHER },
+    { "I16", 16, AKI_DTYPE_OTHER },    { "U16", 16, AKI_DTYPE_OTHER },    { "U32", 32, AKI_DTYPE_OTHER },   { "U64", 64, AKI_DTYPE_OTHER },
+    { "F64", 64, AKI_DTYPE_OTHER },    { "C64", 64, AKI_DTYPE_OTHER },    { "F8_E4M3", 8, AKI_DTYPE_OTHER },{ "F8_E5M2", 8, AKI_DTYPE_OTHER },
+    { "F8_E8M0", 8, AKI_DTYPE_OTHER }, { "F6_E2M3", 6, AKI_DTYPE_OTHER }, { "F6_E3M2", 6, AKI_DTYPE_OTHER },{ "F4", 4, AKI_DTYPE_OTHER },
+};
+
+size_t aki__dtype_size(enum aki__dtype dtype)
+{
+    switch (dtype) {
+    case AKI_F32: case AKI_I32:  return 4;
+    case AKI_F16: case AKI_BF16: return 2;
+    case AKI_I8: case AKI_U8:    return 1;
+    case AKI_I64:                return 8;
+    case AKI_DTYPE_OTHER:        break;
+    }
+    return 0;
+}
+
+static const char *dtype_name(enum aki__dtype dtype)
+{
+    switch (dtype) {
+    case AKI_F32:  return "f32";
+    case AKI_F16:  return "f16";
+    case AKI_BF16: return "bf16";
+    case AKI_I8:   return "i8";
+    case AKI_U8:   return "u8";
+    case AKI_I32:  return "i32";
+    case AKI_I64:  return "i64";
+    case AKI_DTYPE_OTHER: break;
+    }
+    return "another dtype";
+}
+
+void aki__tensor_read(float *out, const struct aki__tensor *t, size_t begin, size_t count)
+{
+    const char *data = t->data;
+    uint16_t half;
+
+    switch (t->dtype) {
+    case AKI_F32:
+        memcpy(out, data + begin * 4, count * 4);
+        break;
+    case AKI_BF16:
+        for (size_t i = 0; i < count; i++) {
+            memcpy(&half, data + (begin + i) * 2, 2);
+            out[i] = aki__bf16_to_f32(half);
+        }
+        break;
+    case AKI_F16:
+        for (size_t i = 0; i < count; i++) {
+            memcpy(&half, data + (begin + i) * 2, 2);
+            out[i] = aki__f16_to_f32(half);
+        }
+        break;
+    default:        /* aki__model_tensor hands out no other */
+        break;
+    }
+}
+
+/* ---------------------------------------------------------------- one header ------------------------------------ */
+
+struct span {
+    uint64_t begin, end;            /* in the file's data */
+    size_t   tensor;
+};
+
+/* node: where in the header; NULL for the tensor as a whole. */
+static aki_status bad_tensor(const struct file *f, const struct aki__json *key, const struct aki__json *node, aki_status status, aki_error *err,
+                             const char *what)
+{
+    uint64_t offset = 8 + (uint64_t)(node ? node : key)->offset;
+
+    aki__fail(err, status, "%s: tensor %.*s: %s (byte %" PRIu64 ")", f->name, (int)(key->size < 100 ? key->size : 100), key->text, what, offset);
+    if (err)
+        err->offset = offset;
+    return status;
+}
+
+/* A number of the header: decimal digits only. */
+static bool natural(const struct aki__json *node, uint64_t *out)
+{
+    uint64_t value = 0;
+
+    if (!aki__json_is(node, AKI_JSON_NUMBER) || node->size > 19)
+        return false;
+    for (uint32_t i = 0; i < node->size; i++) {
+        if (node->text[i] < '0' || node->text[i] > '9')
+            return false;
+        value = value * 10 + (uint64_t)(node->text[i] - '0');
+    }
+    *out = value;
+    return true;
+}
+
+/* dtype and shape to t; *bytes: what they need, or UINT64_MAX for an unknown dtype. */
+static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct file *f, const struct aki__json *key, aki_error *err)
+{
+    const struct aki__json *dtype = aki__json_get(key + 1, "dtype"), *shape = aki__json_get(key + 1, "shape");
+    uint64_t bits = 0, count = 1, dim;
+
+    if (!aki__json_is(dtype, AKI_JSON_STRING))
+        return bad_tensor(f, key, dtype, AKI_E_INVALID, err, "dtype is missing or no string");
+    t->dtype = AKI_DTYPE_OTHER;
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (aki__json_equals(dtype, dtypes[i].name)) {
+            t->dtype = dtypes[i].dtype;
+            bits = dtypes[i].bits;
+        }
+    if (!aki__json_is(shape, AKI_JSON_ARRAY))
+        return bad_tensor(f, key, shape, AKI_E_INVALID, err, "shape is missing or no array");
+    if (shape->size > MAX_RANK)
+        return bad_tensor(f, key, shape, AKI_E_UNSUPPORTED, err, "more than 8 dimensions");
+    t->rank = (int)shape->size;
+    const struct aki__json *e = aki__json_first(shape);
+    for (int i = 0; i < t->rank; i++, e = aki__json_next(e)) {
+        if (!natural(e, &dim) || dim > INT64_MAX)
+            return bad_tensor(f, key, e, AKI_E_INVALID, err, "a dimension is not a whole number from 0 up");
+        if (__builtin_mul_overflow(count, dim, &count))
+            return bad_tensor(f, key, shape, AKI_E_INVALID, err, "the dimensions multiply beyond 64 bits");
+        t->shape[i] = (int64_t)dim;
+    }
+    *bytes = UINT64_MAX;
+    if (bits) {
+        if (__builtin_mul_overflow(count, bits, &bits) || bits % 8)
+            return bad_tensor(f, key, shape, AKI_E_INVALID, err, "the dimensions need no whole number of bytes, or too many");
+        *bytes = bits / 8;
+    }
+    return AKI_OK;
+}
+
+static aki_status read_tensor(struct aki__tensor *t, struct span *span, const struct file *f, const struct aki__json *key, uint64_t data_begin,
+                              aki_error *err)
+{
+    uint64_t bytes, begin, end;
+
+    if (!aki__json_is(key + 1, AKI_JSON_OBJECT))
+        return bad_tensor(f, key, key + 1, AKI_E_INVALID, err, "is no object");
+    if (memchr(key->text, '\0', key->size))
+        return bad_tensor(f, key, NULL, AKI_E_INVALID, err, "the name holds a NUL");
+    aki_status rc = read_type(t, &bytes, f, key, err);
+    if (rc)
+        return rc;
+    const struct aki__json *offsets = aki__json_get(key + 1, "data_offsets");
+    if (!aki__json_is(offsets, AKI_JSON_ARRAY) || offsets->size != 2 || !natural(offsets + 1, &begin) || !natural(offsets + 2, &end))
+        return bad_tensor(f, key, offsets, AKI_E_INVALID, err, "data_offsets is missing or no pair of whole numbers");
+    if (begin > end || end > f->size - data_begin)
+        return bad_tensor(f, key, offsets, AKI_E_INVALID, err, "data_offsets are out of order or behind the file's end; is the file cut short?");
+    if (bytes != UINT64_MAX && bytes != end - begin)
+        return bad_tensor(f, key, offsets, AKI_E_INVALID, err, "data_offsets do not span what dtype and shape need");
+    t->data = f->map.data + data_begin + begin;
+    t->size = (size_t)(end - begin);
+    t->map = &f->map;
+    span->begin = begin;
+    span->end = end;
+    return AKI_OK;
+}
+
+static int compare_spans(const void *a, const void *b)
+{
+    const struct span *x = a, *y = b;
+
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return x->end < y->end ? -1 : x->end > y->end;
+}
+
+/* The format allows neither holes nor overlaps: the data is the tensors, end to end. */
+static aki_status check_spans(const struct aki__weights *w, const struct file *f, struct span *spans, size_t count, uint64_t data_begin,
+                              aki_error *err)
+{
+    uint64_t at = 0;
+
+    qsort(spans, count, sizeof *spans, compare_spans);
+    for (size_t i = 0; i < count; i++) {
+        if (spans[i].begin != at) {
+            aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s: its data %s (byte %" PRIu64 ")", f->name, w->tensors[spans[i].tensor].name,
+                      spans[i].begin < at ? "overlaps another tensor's" : "begins behind a hole", data_begin + spans[i].begin);
+            if (err)
+                err->offset = data_begin + spans[i].begin;
+            return AKI_E_INVALID;
+        }
+        at = spans[i].end;
+    }
+    if (at != f->size - data_begin) {
+        aki__fail(err, AKI_E_INVALID, "%s: %" PRIu64 " bytes behind the last tensor (byte %" PRIu64 ")", f->name, f->size - data_begin - at,
+                  data_begin + at);
+        if (err)
+            err->offset = data_begin + at;
+        return AKI_E_INVALID;
+    }
+    return AKI_OK;
+}
+
+static aki_status check_metadata(const struct file *f, const struct aki__json *node, aki_error *err)
+{
+    const struct aki__json *e = node + 1;
+
+    if (!aki__json_is(node, AKI_JSON_OBJECT))
+        return aki__fail(err, AKI_E_INVALID, "%s: __metadata__ is no object (byte %u)", f->name, 8 + node->offset);
+    for (uint32_t i = 0; i < node->size; i++, e = aki__json_next(e + 1))
+        if (!aki__json_is(e + 1, AKI_JSON_STRING))
+            return aki__fail(err, AKI_E_INVALID, "%s: __metadata__ holds something that is no string (byte %u)", f->name, 8 + (e + 1)->offset);
+    return AKI_OK;
+}
+
+static aki_status read_entries(struct aki__weights *w, struct file *f, const struct aki__json *root, uint64_t data_begin, aki_error *err)
+{
+    aki_status rc = AKI_OK;
+    const struct aki__json *key = root + 1;
+    size_t names_size = 1, count = 0;
+    struct span *spans = NULL;
+
+    for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1))
+        names_size += key->size + 1;
+    f->names = aki__alloc(names_size, 1);
+    spans = aki__alloc(root->size, sizeof *spans);
+    if (!f->names || !spans || w->count + root->size > UINT32_MAX - 1 ||
+        !aki__grow((void **)&w->tensors, &w->capacity, w->count + root->size, sizeof *w->tensors)) {
+        rc = aki__fail(err, AKI_E_NOMEM, "%s: the list of tensors", f->name);
+        goto done;
+    }
+    char *name = f->names;
+    key = root + 1;
+    for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1)) {
+        if (aki__json_equals(key, "__metadata__")) {
+            if ((rc = check_metadata(f, key + 1, err)))
+                goto done;
+            continue;
+        }
+        struct aki__tensor *t = &w->tensors[w->count];
+        *t = (struct aki__tensor){ .name = name };
+        if ((rc = read_tensor(t, &spans[count], f, key, data_begin, err)))
+            goto done;
+        spans[count++].tensor = w->count++;
+        memcpy(name, key->text, key->size);
+        name[key->size] = '\0';
+        name += key->size + 1;
+    }
+    rc = check_spans(w, f, spans, count, data_begin, err);
+done:
+    aki__free(spans);
+    return rc;
+}
+
+static aki_status read_header(struct aki__weights *w, struct file *f, aki_error *err)
+{
+    static const char pointer[] = "version https://git-lfs";
+    const unsigned char *b = (const unsigned char *)f->map.data;
+    struct aki__json_doc doc = { 0 };
+    uint64_t header = 0;
+
+    if (f->size >= sizeof pointer - 1 && memcmp(b, pointer, sizeof pointer - 1) == 0)
+        return aki__fail(err, AKI_E_INVALID, "%s: only a pointer to the file, as Git LFS leaves it: run git lfs pull", f->name);
+    if (f->size < 8)
+        return aki__fail(err, AKI_E_INVALID, "%s: %" PRIu64 " bytes are no safetensors file: download it again", f->name, f->size);
+    for (int i = 7; i >= 0; i--)
+        header = header << 8 | b[i];
+    if (header > HEADER_LIMIT)
+        return aki__fail(err, AKI_E_INVALID, "%s: a header of %" PRIu64 " bytes (byte 0), above the format's limit of %u: not a safetensors file",
+                         f->name, header, HEADER_LIMIT);
+    if (header > f->size - 8)
+        return aki__fail(err, AKI_E_INVALID, "%s: a header of %" PRIu64 " bytes (byte 0) in a file of %" PRIu64 ": cut short, download it again",
+                         f->name, header, f->size);
+    if (header == 0 || b[8] != '{') {
+        aki__fail(err, AKI_E_INVALID, "%s: the header is no JSON object (byte 8)", f->name);
+        if (err)
+            err->offset = 8;
+        return AKI_E_INVALID;
+    }
+    aki_status rc = aki__json_parse(&doc, f->map.data + 8, (size_t)header, f->name, err);
+    if (rc && err)
+        err->offset += 8;
+    if (!rc)
+        rc = read_entries(w, f, doc.nodes, 8 + header, err);
+    aki__json_free(&doc);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- tensors by name ------------------------------- */
+
+static const struct file *file_of(const struct aki__tensor *t)
+{
+    return (const struct file *)((const char *)t->map - offsetof(struct file, map));
+}
+
+/* The slot that holds the name, or the free one where it belongs. */
+static size_t slot_of(const struct aki__weights *w, const char *name, size_t size)
+{
+    size_t at = (size_t)aki__hash(name, size, w->seed) & (w->slot_count - 1);
+
+    for (; w->slots[at]; at = (at + 1) & (w->slot_count - 1)) {
+        const char *other = w->tensors[w->slots[at] - 1].name;
+        if (strncmp(other, name, size) == 0 && other[size] == '\0')
+            break;
+    }
+    return at;
+}
+
+static aki_status index_tensors(struct aki__weights *w, aki_error *err)
+{
+    w->slot_count = 16;
+    while (w->slot_count < w->count * 2)
+        w->slot_count *= 2;
+    w->slots = aki__zalloc(w->slot_count, sizeof *w->slots);
+    if (!w->slots)
+        return aki__fail(err, AKI_E_NOMEM, "the table of %zu tensors", w->count);
+    /* Where the block lies differs from run to run: nobody can write a header whose names all collide. */
+    w->seed = (uint64_t)(uintptr_t)w->slots;
+    for (size_t i = 0; i < w->count; i++) {
+        const char *name = w->tensors[i].name;
+        size_t at = slot_of(w, name, strlen(name));
+        if (w->slots[at])
+            return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s stands there twice (also in %s)", file_of(&w->tensors[i])->name, name,
+                             file_of(&w->tensors[w->slots[at] - 1])->name);
+        w->slots[at] = (uint32_t)(i + 1);
+    }
+    return AKI_OK;
+}
+
+static const struct aki__tensor *find(const struct aki__weights *w, const char *name, size_t size)
+{
+    uint32_t number = w->slots[slot_of(w, name, size)];
+
+    return number ? &w->tensors[number - 1] : NULL;
+}
+
+const struct aki__tensor *aki__weights_find(const struct aki__weights *w, const char *name) { return find(w, name, strlen(name)); }
+
+size_t aki__weights_count(const struct aki__weights *w) { return w->count; }
+
+const struct aki__tensor *aki__weights_at(const struct aki__weights *w, size_t i) { return &w->tensors[i]; }
+
+const char *aki__weights_path(const struct aki__weights *w, size_t i, uint64_t *size)
+{
+    if (i >= w->file_count)
+        return NULL;
+    *size = w->files[i]->size;
+    return w->files[i]->path;
+}
+
+static void write_shape(char *out, size_t size, int rank, const int64_t *dims)
+{
+    size_t at = 0;
+
+    out[0] = '\0';
+    for (int i = 0; i < rank && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, i ? ", %" PRId64 : "%" PRId64, dims[i]);
+}
+
+aki_status aki__weights_tensor(const struct aki__weights *w, const struct aki__tensor **out, bool maybe, const char *name, int rank,
+                               const int64_t *dims, aki_error *err)
+{
+    const struct aki__tensor *t = aki__weights_find(w, name);
+    char have[100], want[100];
+
+    *out = NULL;
+    if (!t && maybe)
+        return AKI_OK;
+    if (!t)
+        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor %.100s, which the configuration asks for", w->files[0]->name, name);
+    const struct file *f = file_of(t);
+    if (t->dtype != AKI_F32 && t->dtype != AKI_F16 && t->dtype != AKI_BF16)
+        return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is %s; f32, f16 or bf16 is needed", f->name, name, dtype_name(t->dtype));
+    bool same = t->rank == rank;
+    for (int i = 0; same && i < rank; i++)
+        same = t->shape[i] == dims[i];
+    if (!same) {
+        write_shape(have, sizeof have, t->rank, t->shape);
+        write_shape(want, sizeof want, rank, dims);
+        return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is [%s], the configuration asks for [%s]", f->name, name, have, want);
+    }
+    *out = t;
+    return AKI_OK;
+}
+
+/* ---------------------------------------------------------------- files ----------------------------------------- */
+
+/* path is taken over, also on failure. */
+static aki_status add_file(struct file **out, struct aki__weights *w, char *path, size_t folder_size, aki_error *err)
+{
+    struct file *f = aki__zalloc(1, sizeof *f);
+
+    *out = NULL;
+    if (!path || !f || !aki__grow((void **)&w->files, &w->file_capacity, w->file_count + 1, sizeof *w->files)) {
+        aki__free(path);
+        aki__free(f);
+        return aki__fail(err, AKI_E_NOMEM, "the list of weight files");
+    }
+    f->path = path;
+    f->name = path + folder_size;
+    w->files[w->file_count++] = f;
+    *out = f;
+    return AKI_OK;
+}
+
+static aki_status map_file(struct file **out, struct aki__weights *w, const char *folder, const char *part, const char *name, size_t name_size,
+                           aki_error *err)
+{
+    size_t folder_size = strlen(folder), part_size = strlen(part);
+
+    while (folder_size > 1 && folder[folder_size - 1] == '/')
+        folder_size--;
+    char *path = aki__alloc(folder_size + part_size + name_size + 2, 1);
+    if (path) {
+        memcpy(path, folder, folder_size);
+        path[folder_size] = '/';
+        memcpy(path + folder_size + 1, part, part_size);
+        memcpy(path + folder_size + 1 + part_size, name, name_size);
+        path[folder_size + 1 + part_size + name_size] = '\0';
+    }
+    aki_status rc = add_file(out, w, path, folder_size + 1, err);
+    if (!rc)
+        rc = aki__map_open(&(*out)->map, (*out)->path, err);
+    if (!rc)
+        (*out)->size = (*out)->map.size;
+    return rc;
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+    const struct aki__json *x = *(const struct aki__json *const *)a, *y = *(const struct aki__json *const *)b;
+
+    if (x->size != y->size)
+        return x->size < y->size ? -1 : 1;
+    return memcmp(x->text, y->text, x->size);
+}
+
+bool aki__name_is_inside(const char *name, size_t size)
+{
+    if (size == 0 || memchr(name, '\0', size) || memchr(name, '\\', size) || memchr(name, ':', size))
+        return false;
+    for (size_t begin = 0; begin <= size;) {
+        const char *slash = memchr(name + begin, '/', size - begin);
+        size_t end = slash ? (size_t)(slash - name) : size;
+        if (end == begin || (end - begin == 2 && memcmp(name + begin, "..", 2) == 0))
+            return false;
+        begin = end + 1;
+    }
+    return true;
+}
+
+/* The distinct files that weight_map names, each once, in *shards [*count]. */
+static aki_status list_shards(const struct aki__json ***shards, size_t *count, const struct file *index, const struct aki__json *map, aki_error *err)
+{
+    const struct aki__json *key = map + 1;
+    const struct aki__json **list = aki__alloc(map->size, sizeof *list);
+
+    *count = 0;
+    *shards = list;
+    if (!list)
+        return aki__fail(err, AKI_E_NOMEM, "%s", index->name);
+    for (uint32_t i = 0; i < map->size; i++, key = aki__json_next(key + 1)) {
+        const struct aki__json *value = key + 1;
+        if (!aki__json_is(value, AKI_JSON_STRING) || !aki__name_is_inside(value->text, value->size)) {
+            aki__fail(err, AKI_E_INVALID, "%s: weight_map.%.*s names no file inside the folder (byte %u)", index->name,
+                      (int)(key->size < 100 ? key->size : 100), key->text, value->offset);
+            if (err)
+                err->offset = value->offset;
+            return AKI_E_INVALID;
+        }
+        list[i] = value;
+    }
+    qsort(list, map->size, sizeof *list, compare_strings);
+    for (uint32_t i = 0; i < map->size; i++)
+        if (i == 0 || compare_strings(&list[i - 1], &list[i]) != 0)
+            list[(*count)++] = list[i];
+    return AKI_OK;
+}
+
+/* Every tensor of the index is in the shard that the index names. */
+static aki_status check_index(const struct aki__weights *w, const struct file *index, const struct aki__json *map, size_t part_size, aki_error *err)
+{
+    const struct aki__json *key = map + 1;
+
+    for (uint32_t i = 0; i < map->size; i++, key = aki__json_next(key + 1)) {
+        const struct aki__tensor *t = memchr(key->text, '\0', key->size) ? NULL : find(w, key->text, key->size);
+        const char *name = t ? file_of(t)->name + part_size : "";
+        if (!t || strlen(name) != key[1].size || memcmp(name, key[1].text, key[1].size) != 0) {
+            aki__fail(err, AKI_E_INVALID, "%s: weight_map.%.*s: the shard %.*s has no such tensor (byte %u): download the files again", index->name,
+                      (int)(key->size < 90 ? key->size : 90), key->text, (int)(key[1].size < 60 ? key[1].size : 60), key[1].text, key->offset);
+            if (err)
+                err->offset = key->offset;
+            return AKI_E_INVALID;
+        }
+    }
+    return AKI_OK;
+}
+
+static aki_status open_shards(struct aki__weights *w, const char *folder, const char *part, aki_error *err)
+{
+    struct aki__json_doc doc = { 0 };
+    const struct aki__json **shards = NULL;
+    size_t count = 0;
+    struct file *index, *shard;
+
+    aki_status rc = map_file(&index, w, folder, part, INDEX, sizeof INDEX - 1, err);
+    if (rc)
+        goto done;
+    if ((rc = aki__json_parse(&doc, index->map.data, index->map.size, index->name, err)))
+        goto done;
+    const struct aki__json *map = aki__json_get(doc.nodes, "weight_map");
+    if (!aki__json_is(map, AKI_JSON_OBJECT) || map->size == 0) {
+        rc = aki__fail(err, AKI_E_INVALID, "%s: weight_map is missing, empty or no object", index->name);
+        goto done;
+    }
+    if ((rc = list_shards(&shards, &count, index, map, err)))
+        goto done;
+    for (size_t i = 0; i < count && !rc; i++) {
+        if ((rc = map_file(&shard, w, folder, part, shards[i]->text, shards[i]->size, err))) {
+            if (rc == AKI_E_NOT_FOUND)
+                aki__fail(err, rc, "%s: missing, though %s names it: download it too", shard->name, index->name);
+            break;
+        }
+        rc = read_header(w, shard, err);
+    }
+    if (!rc)
+        rc = index_tensors(w, err);
+    if (!rc)
+        rc = check_index(w, index, map, strlen(part), err);
+done:
+    aki__free(shards);
+    aki__json_free(&doc);
+    return rc;
+}
+
+/* Says what the folder has in place of the file that was looked for. */
+static aki_status none_found(const char *folder, const char *part, aki_error *err)
+{
+    static const struct { const char *file, *how; } others[] = {
+        { "pytorch_model.bin", "a pickle, which is not read" },
+        { "pytorch_model.bin.index.json", "pickles, which are not read" },
+    };
+    char name[300];
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(name, sizeof name, "%.200s%s", part, others[i].file);
+        char *path = aki__join(folder, name);
+        bool there = path && aki__is_file(path);
+        aki__free(path);
+        if (!path)
+            return aki__fail(err, AKI_E_NOMEM, "%s", name);
+        if (!there)
+            continue;
+        if (*part)
+            return aki__fail(err, AKI_E_UNSUPPORTED, "%s: %s; convert it: python -c \"import torch, safetensors.torch as s; "
+                             "s.save_file(torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')\" there", name, others[i].how);
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: %s; convert it: python -c \"from transformers import AutoModel; "
+                         "AutoModel.from_pretrained('.').save_pretrained('.')\" in the folder", name, others[i].how);
+    }
+    return aki__fail(err, AKI_E_NOT_FOUND, "%s: no %s" SINGLE " and no %s" INDEX, folder, part, part);
+}
+
+static void free_parts(struct aki__weights *w)
+{
+    for (size_t i = 0; i < w->file_count; i++) {
+        aki__map_close(&w->files[i]->map);      /* a borrowed map has no handle: nothing happens to it */
+        aki__free(w->files[i]->names);
+        aki__free(w->files[i]->path);
+        aki__free(w->files[i]);
+    }
+    aki__free(w->files);
+    aki__free(w->tensors);
+    aki__free(w->slots);
+}
+
+aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, aki_error *err)
+{
+    struct aki__weights *w = aki__zalloc(1, sizeof *w);
+    struct file *f;
+    char name[300];
+    aki_status rc;
+
+    *out = NULL;
+    if (!w) { rc = aki__fail(err, AKI_E_NOMEM, "%s", folder); goto done; }
+    snprintf(name, sizeof name, "%.200s" INDEX, part);
+    char *index = aki__join(folder, name);
+    if (!index) { rc = aki__fail(err, AKI_E_NOMEM, "%s", folder); goto done; }
+    bool sharded = aki__is_file(index);
+    aki__free(index);
+
+    rc = map_file(&f, w, folder, part, SINGLE, sizeof SINGLE - 1, err);
+    if (rc == AKI_E_NOT_FOUND) {
+        aki__weights_close(w);
+        w = aki__zalloc(1, sizeof *w);
+        if (!w) { rc = aki__fail(err, AKI_E_NOMEM, "%s", folder); goto done; }
+        rc = sharded ? open_shards(w, folder, part, err) : none_found(folder, part, err);
+    } else if (!rc && !(rc = read_header(w, f, err))) {
+        rc = index_tensors(w, err);
+    }
+    if (rc)
+        goto done;
+    *out = w;
+    w = NULL;
+done:
+    aki__weights_close(w);
+    return rc;
+}
+
+aki_status aki__weights_open(struct aki__weights **out, const char *folder, aki_error *err)
+{
+    return aki__weights_open_in(out, folder, "", err);
+}
+
+aki_status aki__safetensors_check(const char *bytes, size_t size, const char *name, aki_error *err)
+{
+    struct aki__weights w = { 0 };
+    struct file *f;
+
+    aki_status rc = add_file(&f, &w, aki__copy_string(name, strlen(name)), 0, err);
+    if (!rc) {
+        f->map.data = bytes;
+        f->map.size = size;
+        f->size = size;
+        rc = read_header(&w, f, err);
+    }
+    if (!rc)
+        rc = index_tensors(&w, err);
+    free_parts(&w);
+    return rc;
+}
+
+void aki__weights_close(struct aki__weights *w)
+{
+    if (!w)
+        return;
+    free_parts(w);
+    aki__free(w);
+}

@@ -1,0 +1,571 @@
+/* Unit sentence: what the sentence-transformers files say: pooling, dense layers, normalising, prompts, the limit of tokens. */
+#include "model/parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* How far the modules have been read; they must come in this order. */
+enum stage { AT_TRANSFORMER, AT_POOLING, AT_DENSE, AT_END };
+
+/* A module's folder: its path with a slash behind (empty for the root), and its config.json's name. */
+struct module {
+    char part[220];
+    char config[240];
+};
+
+/* ---------------------------------------------------------------- helpers --------------------------------------- */
+
+static bool ends_with(const struct aki__json *string, const char *tail)
+{
+    size_t size = strlen(tail);
+
+    return string->size >= size && memcmp(string->text + string->size - size, tail, size) == 0;
+}
+
+static bool empty(const struct aki__json *value)
+{
+    return (value->kind == AKI_JSON_OBJECT || value->kind == AKI_JSON_ARRAY) && value->size == 0;
+}
+
+/* The key, where given, must be this word. */
+static aki_status expect_word(const struct aki__json_file *f, const struct aki__json *object, const char *key, const char *word, aki_error *err)
+{
+    const struct aki__json *value = aki__key(object, key);
+
+    if (!value || aki__json_equals(value, word))
+        return AKI_OK;
+    return aki__key_fail(f, value, key, AKI_E_UNSUPPORTED, err, "not implemented");
+}
+
+/* A JSON string as a C string of its own: *out to be freed. */
+static aki_status copy_text(char **out, const struct aki__json_file *f, const struct aki__json *value, const char *key, aki_error *err)
+{
+    *out = NULL;
+    if (!aki__json_is(value, AKI_JSON_STRING) || memchr(value->text, '\0', value->size))
+        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "no string, or one that holds a NUL");
+    *out = aki__copy_string(value->text, value->size);
+    return *out ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "%s: %s", f->name, key);
+}
+
+/* ---------------------------------------------------------------- pooling --------------------------------------- */
+
+static const struct { const char *word, *flag; int32_t pooling; } poolings[] = {
+    { "cls", "pooling_mode_cls_token", AKI_POOLING_CLS },
+    { "max", "pooling_mode_max_tokens", AKI_POOLING_MAX },
+    { "mean", "pooling_mode_mean_tokens", AKI_POOLING_MEAN },
+    { "mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", AKI_POOLING_MEAN_SQRT_LEN },
+    { "weightedmean", "pooling_mode_weightedmean_tokens", AKI_POOLING_WEIGHTEDMEAN },
+    { "lasttoken", "pooling_mode_lasttoken", AKI_POOLING_LAST },
+};
+#define POOLINGS (sizeof poolings / sizeof *poolings)
+
+/* A key that sentence-transformers does not know is one that this version may not silently ignore. */
+static aki_status check_pooling_keys(const struct aki__json_file *f, aki_error *err)
+{
+    static const char *const others[] = { "embedding_dimension", "word_embedding_dimension", "pooling_mode", "include_prompt" };
+    const struct aki__json *root = f->doc.nodes, *key = root + 1;
+    char name[80];
+
+    for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1)) {
+        bool known = false;
+        for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+            known |= aki__json_equals(key, others[k]);
+        for (size_t k = 0; k < POOLINGS; k++)
+            known |= aki__json_equals(key, poolings[k].flag);
+        if (!known) {
+            snprintf(name, sizeof name, "%.*s", (int)(key->size < 79 ? key->size : 79), key->text);
+            return aki__key_fail(f, key + 1, name, AKI_E_UNSUPPORTED, err, "this key of a pooling module is not implemented");
+        }
+    }
+    return AKI_OK;
+}
+
+/* New files name the mode (a word or a list), old ones have a flag for each. */
+static aki_status read_pooling_mode(int32_t *pooling, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *root = f->doc.nodes, *mode = aki__key(root, "pooling_mode"), *last = NULL;
+    int active = 0;
+
+    if (mode && mode->kind == AKI_JSON_ARRAY) {
+        if (mode->size != 1)
+            return aki__key_fail(f, mode, "pooling_mode", AKI_E_UNSUPPORTED, err, "several pooled vectors end to end are not implemented");
+        mode = aki__json_first(mode);
+    }
+    if (mode) {
+        for (size_t i = 0; i < POOLINGS; i++)
+            if (aki__json_equals(mode, poolings[i].word)) {
+                *pooling = poolings[i].pooling;
+                return AKI_OK;
+            }
+        return aki__key_fail(f, mode, "pooling_mode", AKI_E_UNSUPPORTED, err, "this pooling is not implemented");
+    }
+    *pooling = AKI_POOLING_MEAN;        /* as sentence-transformers where no flag is set */
+    for (size_t i = 0; i < POOLINGS; i++) {
+        bool set;
+        aki_status rc = aki__key_bool(&set, f, root, poolings[i].flag, false, err);
+        if (rc)
+            return rc;
+        if (set) {
+            *pooling = poolings[i].pooling;
+            last = aki__key(root, poolings[i].flag);
+            if (++active > 1)
+                return aki__key_fail(f, last, poolings[i].flag, AKI_E_UNSUPPORTED, err, "several pooled vectors end to end are not implemented");
+        }
+    }
+    return AKI_OK;
+}
+
+static aki_status read_pooling(struct aki__model *m, const struct module *module, aki_error *err)
+{
+    struct aki__json_file f;
+    int32_t dim;
+
+    aki_status rc = aki__json_file_open(&f, m, module->config, AKI_JSON_OBJECT, false, err);
+    if (rc || (rc = check_pooling_keys(&f, err)) || (rc = read_pooling_mode(&m->pooling, &f, err)) ||
+        (rc = aki__key_bool(&m->include_prompt, &f, f.doc.nodes, "include_prompt", true, err)))
+        goto done;
+    const char *key = aki__key(f.doc.nodes, "embedding_dimension") ? "embedding_dimension" : "word_embedding_dimension";
+    rc = aki__key_int(&dim, &f, f.doc.nodes, key, 1, AKI_MAX_DIMENSION, m->hidden, err);
+    if (!rc && dim != m->hidden)
+        rc = aki__key_fail(&f, aki__key(f.doc.nodes, key), key, AKI_E_INVALID, err, "not the hidden_size of config.json");
+done:
+    aki__json_file_close(&f);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- dense ----------------------------------------- */
+
+static aki_status read_dense_activation(struct aki__dense *d, const struct aki__json_file *f, aki_error *err)
+{
+    static const struct { const char *name; enum aki__activation activation; } known[] = {
+        { "torch.nn.modules.activation.Tanh", AKI_ACT_TANH }, { "torch.nn.modules.linear.Identity", AKI_ACT_NONE },
+        { "torch.nn.modules.activation.ReLU", AKI_ACT_RELU }, { "torch.nn.modules.activation.GELU", AKI_ACT_GELU },
+        { "torch.nn.modules.activation.SiLU", AKI_ACT_SILU }, { "torch.nn.Tanh", AKI_ACT_TANH }, { "torch.nn.Identity", AKI_ACT_NONE },
+        { "torch.nn.ReLU", AKI_ACT_RELU }, { "torch.nn.GELU", AKI_ACT_GELU }, { "torch.nn.SiLU", AKI_ACT_SILU },
+    };
+    const struct aki__json *value = aki__key(f->doc.nodes, "activation_function");
+
+    d->activation = AKI_ACT_TANH;
+    if (!value)
+        return AKI_OK;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (aki__json_equals(value, known[i].name)) {
+            d->activation = known[i].activation;
+            return AKI_OK;
+        }
+    return aki__key_fail(f, value, "activation_function", AKI_E_UNSUPPORTED, err, "this activation is not implemented");
+}
+
+/* The weights of a Dense module, into m->dense[m->dense_count - 1]. */
+static aki_status open_dense(struct aki__model *m, const struct module *module, int32_t in, int32_t out, bool bias, aki_error *err)
+{
+    struct aki__folder *folder = aki__folder_of(m);
+    struct aki__dense *d = &m->dense[m->dense_count - 1];
+    struct aki__weights **w = &folder->dense[m->dense_count - 1];
+    const char *path;
+    uint64_t size;
+
+    aki_status rc = aki__weights_open_in(w, m->path, module->part, err);
+    for (size_t i = 0; !rc && (path = aki__weights_path(*w, i, &size)); i++)
+        rc = aki__note_file(m, path, size, err);
+    if (!rc)
+        rc = aki__weights_tensor(*w, &d->weight, false, "linear.weight", 2, (int64_t[]){ out, in }, err);
+    if (!rc && bias)
+        rc = aki__weights_tensor(*w, &d->bias, false, "linear.bias", 1, (int64_t[]){ out }, err);
+    if (!rc && aki__weights_count(*w) != (bias ? 2u : 1u))
+        rc = aki__fail(err, AKI_E_INVALID, "%smodel.safetensors: tensors beside those that %s asks for", module->part, module->config);
+    return rc;
+}
+
+static aki_status read_dense(struct aki__model *m, const struct module *module, aki_error *err)
+{
+    struct aki__folder *folder = aki__folder_of(m);
+    struct aki__json_file f;
+    size_t capacity = folder->dense_capacity;
+    int32_t in, out;
+    bool bias, residual;
+
+    aki_status rc = aki__json_file_open(&f, m, module->config, AKI_JSON_OBJECT, false, err);
+    if (rc || (rc = aki__key_int(&in, &f, f.doc.nodes, "in_features", 1, AKI_MAX_DIMENSION, AKI_REQUIRED, err)) ||
+        (rc = aki__key_int(&out, &f, f.doc.nodes, "out_features", 1, AKI_MAX_DIMENSION, AKI_REQUIRED, err)) ||
+        (rc = aki__key_bool(&bias, &f, f.doc.nodes, "bias", true, err)) ||
+        (rc = aki__key_bool(&residual, &f, f.doc.nodes, "use_residual", false, err)) ||
+        (rc = expect_word(&f, f.doc.nodes, "module_input_name", "sentence_embedding", err)) ||
+        (rc = expect_word(&f, f.doc.nodes, "module_output_name", "sentence_embedding", err)))
+        goto done;
+    if (residual) {
+        rc = aki__key_fail(&f, aki__key(f.doc.nodes, "use_residual"), "use_residual", AKI_E_UNSUPPORTED, err, "not implemented");
+        goto done;
+    }
+    if (in != m->dim) {
+        rc = aki__key_fail(&f, aki__key(f.doc.nodes, "in_features"), "in_features", AKI_E_INVALID, err, "not the size of the vector before it");
+        goto done;
+    }
+    /* The two arrays grow together: one capacity serves both. */
+    if (!aki__grow((void **)&m->dense, &capacity, m->dense_count + 1, sizeof *m->dense) ||
+        !aki__grow((void **)&folder->dense, &folder->dense_capacity, m->dense_count + 1, sizeof *folder->dense)) {
+        rc = aki__fail(err, AKI_E_NOMEM, "%s", f.name);
+        goto done;
+    }
+    m->dense[m->dense_count] = (struct aki__dense){ 0 };
+    folder->dense[m->dense_count++] = NULL;
+    rc = read_dense_activation(&m->dense[m->dense_count - 1], &f, err);
+    if (!rc)
+        rc = open_dense(m, module, in, out, bias, err);
+    m->dim = out;
+done:
+    aki__json_file_close(&f);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- modules.json ---------------------------------- */
+
+static aki_status read_normalize(struct aki__model *m, const struct module *module, aki_error *err)
+{
+    struct aki__json_file f;
+
+    aki_status rc = aki__json_file_open(&f, m, module->config, AKI_JSON_OBJECT, true, err);
+    if (!rc && !(rc = expect_word(&f, f.doc.nodes, "module_input_name", "sentence_embedding", err)))
+        rc = expect_word(&f, f.doc.nodes, "module_output_name", "sentence_embedding", err);
+    m->normalize = true;
+    aki__json_file_close(&f);
+    return rc;
+}
+
+static aki_status read_module(struct aki__model *m, enum stage *stage, const struct aki__json_file *f, const struct aki__json *type,
+                              const struct module *module, aki_error *err)
+{
+    static const char package[] = "sentence_transformers.";
+    bool ours = type->size >= sizeof package - 1 && memcmp(type->text, package, sizeof package - 1) == 0;
+
+    if (ours && ends_with(type, ".Transformer") && *stage == AT_TRANSFORMER) {
+        if (*module->part)
+            return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err, "a transformer in a subfolder is not implemented: move its files up");
+        *stage = AT_POOLING;
+        return AKI_OK;
+    }
+    if (ours && ends_with(type, ".Pooling") && *stage == AT_POOLING) {
+        *stage = AT_DENSE;
+        return read_pooling(m, module, err);
+    }
+    if (ours && ends_with(type, ".Dense") && *stage == AT_DENSE)
+        return read_dense(m, module, err);
+    if (ours && ends_with(type, ".Normalize") && (*stage == AT_DENSE || *stage == AT_END)) {
+        *stage = AT_END;
+        return read_normalize(m, module, err);
+    }
+    if (ours && ends_with(type, ".Dropout") && *stage != AT_TRANSFORMER)
+        return AKI_OK;      /* does nothing outside training */
+    return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err, "only Transformer, Pooling, Dense, Normalize, in this order, are implemented");
+}
+
+static aki_status module_path(struct module *out, const struct aki__json_file *f, const struct aki__json *path, aki_error *err)
+{
+    out->part[0] = '\0';
+    if (path && path->kind != AKI_JSON_STRING)
+        return aki__key_fail(f, path, "path", AKI_E_INVALID, err, "no string");
+    if (path && path->size > 200)
+        return aki__key_fail(f, path, "path", AKI_E_INVALID, err, "too long");
+    if (path && path->size) {
+        if (!aki__name_is_inside(path->text, path->size))
+            return aki__key_fail(f, path, "path", AKI_E_INVALID, err, "names no folder inside this one");
+        snprintf(out->part, sizeof out->part, "%.*s/", (int)path->size, path->text);
+    }
+    snprintf(out->config, sizeof out->config, "%sconfig.json", out->part);
+    return AKI_OK;
+}
+
+/* *found: there is a modules.json. */
+static aki_status read_modules(struct aki__model *m, bool *found, aki_error *err)
+{
+    struct aki__json_file f;
+    enum stage stage = AT_TRANSFORMER;
+    struct module module;
+
+    aki_status rc = aki__json_file_open(&f, m, "modules.json", AKI_JSON_ARRAY, true, err);
+    *found = !rc && f.doc.nodes;
+    if (rc || !*found)
+        goto done;
+    const struct aki__json *e = aki__json_first(f.doc.nodes);
+    for (uint32_t i = 0; !rc && i < f.doc.nodes->size; i++, e = aki__json_next(e)) {
+        const struct aki__json *type = aki__key(e, "type");
+        if (!aki__json_is(type, AKI_JSON_STRING))
+            rc = aki__key_fail(&f, type ? type : e, "type", AKI_E_INVALID, err, "missing or no string");
+        else if (!(rc = module_path(&module, &f, aki__key(e, "path"), err)))
+            rc = read_module(m, &stage, &f, type, &module, err);
+    }
+    if (!rc && stage < AT_DENSE)
+        rc = aki__fail(err, AKI_E_UNSUPPORTED, "modules.json: without a Transformer and a Pooling, which are needed");
+done:
+    aki__json_file_close(&f);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- prompts --------------------------------------- */
+
+static aki_status add_prompt(struct aki__model *m, const struct aki__json_file *f, const struct aki__json *key, aki_error *err)
+{
+    char *name = NULL, *text = NULL;
+
+    aki_status rc = copy_text(&name, f, key, "prompts", err);
+    if (!rc)
+        rc = aki__json_is(key + 1, AKI_JSON_NULL) ? AKI_OK : copy_text(&text, f, key + 1, "prompts", err);
+    if (!rc && !text && !(text = aki__copy_string("", 0)))
+        rc = aki__fail(err, AKI_E_NOMEM, "%s: prompts", f->name);
+    if (!rc && !aki__grow((void **)&m->prompts, &aki__folder_of(m)->prompt_capacity, m->prompt_count + 1, sizeof *m->prompts))
+        rc = aki__fail(err, AKI_E_NOMEM, "%s: prompts", f->name);
+    if (rc)
+        goto done;
+    m->prompts[m->prompt_count++] = (aki_prompt){ .name = name, .text = text };
+    name = text = NULL;
+done:
+    aki__free(name);
+    aki__free(text);
+    return rc;
+}
+
+static aki_status read_prompts(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *prompts = aki__key(f->doc.nodes, "prompts"), *chosen = aki__key(f->doc.nodes, "default_prompt_name");
+    aki_status rc = AKI_OK;
+
+    if (prompts && prompts->kind != AKI_JSON_OBJECT)
+        return aki__key_fail(f, prompts, "prompts", AKI_E_INVALID, err, "no object");
+    const struct aki__json *key = prompts ? prompts + 1 : NULL;
+    for (uint32_t i = 0; prompts && !rc && i < prompts->size; i++, key = aki__json_next(key + 1))
+        rc = add_prompt(m, f, key, err);
+    if (rc || !chosen)
+        return rc;
+    if (chosen->kind != AKI_JSON_STRING)
+        return aki__key_fail(f, chosen, "default_prompt_name", AKI_E_INVALID, err, "no string");
+    for (size_t i = 0; i < m->prompt_count; i++)
+        if (aki__json_equals(chosen, m->prompts[i].name))
+            m->default_prompt_name = m->prompts[i].name;
+    /* sentence-transformers knows these two, as empty ones, in every model. */
+    if (!m->default_prompt_name && !aki__json_equals(chosen, "query") && !aki__json_equals(chosen, "document"))
+        return aki__key_fail(f, chosen, "default_prompt_name", AKI_E_INVALID, err, "no such prompt");
+    return AKI_OK;
+}
+
+static aki_status read_settings(struct aki__model *m, aki_error *err)
+{
+    struct aki__json_file f;
+    int32_t dim;
+
+    aki_status rc = aki__json_file_open(&f, m, "config_sentence_transformers.json", AKI_JSON_OBJECT, true, err);
+    if (rc || !f.doc.nodes)
+        goto done;
+    if ((rc = expect_word(&f, f.doc.nodes, "model_type", "SentenceTransformer", err)) ||
+        (rc = aki__key_int(&dim, &f, f.doc.nodes, "truncate_dim", 1, INT32_MAX, m->dim, err)))
+        goto done;
+    if (dim < m->dim)
+        rc = aki__key_fail(&f, aki__key(f.doc.nodes, "truncate_dim"), "truncate_dim", AKI_E_UNSUPPORTED, err,
+                           "not implemented; take the key out and ask for the dimension at each call");
+    else
+        rc = read_prompts(m, &f, err);
+done:
+    aki__json_file_close(&f);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- sentence_bert_config.json --------------------- */
+
+/* sentence-transformers lower-cases the text itself where tokenizer.json does not: that would be a second normaliser. */
+static aki_status check_lower_case(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    struct aki__json_file t;
+    bool lower = false, set;
+
+    aki_status rc = aki__key_bool(&set, f, f->doc.nodes, "do_lower_case", false, err);
+    if (rc || !set)
+        return rc;
+    if ((rc = aki__json_file_open(&t, m, "tokenizer.json", AKI_JSON_OBJECT, false, err)))
+        goto done;
+    const struct aki__json *normalizer = aki__key(t.doc.nodes, "normalizer"), *list = aki__key(normalizer, "normalizers");
+    const struct aki__json *e = aki__json_is(list, AKI_JSON_ARRAY) ? aki__json_first(list) : normalizer;
+    for (uint32_t i = 0; e && i < (e == normalizer ? 1 : list->size) && !lower; i++) {
+        bool also = false;
+        lower = aki__json_equals(aki__key(e, "type"), "Lowercase") ||
+                (aki__json_equals(aki__key(e, "type"), "BertNormalizer") && aki__json_bool(aki__key(e, "lowercase"), &also) && also);
+        if (e == normalizer)
+            break;
+        e = aki__json_next(e);
+    }
+    if (!lower)
+        rc = aki__key_fail(f, aki__key(f->doc.nodes, "do_lower_case"), "do_lower_case", AKI_E_UNSUPPORTED, err,
+                           "true, but tokenizer.json has no Lowercase normalizer: add it there");
+done:
+    aki__json_file_close(&t);
+    return rc;
+}
+
+/* An object of keyword arguments: those that change no vector are listed, others are refused. */
+static aki_status check_arguments(const struct aki__json_file *f, const char *key, const char *harmless, aki_error *err)
+{
+    const struct aki__json *value = aki__key(f->doc.nodes, key), *name;
+    char word[64];
+
+    if (!value)
+        return AKI_OK;
+    if (value->kind != AKI_JSON_OBJECT)
+        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "no object");
+    name = value + 1;
+    for (uint32_t i = 0; i < value->size; i++, name = aki__json_next(name + 1)) {
+        bool known = name->size < sizeof word - 3;
+        if (known) {
+            snprintf(word, sizeof word, " %.*s ", (int)name->size, name->text);
+            known = strstr(harmless, word) != NULL;
+        }
+        if (!known)
+            return aki__key_fail(f, name, key, AKI_E_UNSUPPORTED, err, "this argument is not implemented");
+    }
+    return AKI_OK;
+}
+
+static aki_status check_modality(const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *value = aki__key(f->doc.nodes, "modality_config"), *text = aki__key(value, "text");
+    aki_status rc;
+
+    if (!value)
+        return AKI_OK;
+    if (value->kind != AKI_JSON_OBJECT || value->size != 1 || !text)
+        return aki__key_fail(f, value, "modality_config", AKI_E_UNSUPPORTED, err, "only plain text is implemented");
+    if ((rc = expect_word(f, text, "method", "forward", err)))
+        return rc;
+    return expect_word(f, text, "method_output_name", "last_hidden_state", err);
+}
+
+static aki_status check_transformer_keys(const struct aki__json_file *f, aki_error *err)
+{
+    static const char *const known[] = {
+        "max_seq_length", "do_lower_case", "unpad_inputs", "transformer_task", "module_output_name", "modality_config", "model_args",
+        "model_kwargs", "tokenizer_args", "processor_kwargs", "config_args", "config_kwargs",
+    };
+    static const struct { const char *key, *harmless; } arguments[] = {
+        { "model_args", " torch_dtype dtype attn_implementation device_map low_cpu_mem_usage use_safetensors trust_remote_code " },
+        { "model_kwargs", " torch_dtype dtype attn_implementation device_map low_cpu_mem_usage use_safetensors trust_remote_code " },
+        { "tokenizer_args", " padding_side use_fast trust_remote_code " },
+        { "processor_kwargs", " padding_side use_fast trust_remote_code " },
+        { "config_args", " use_cache trust_remote_code " },
+        { "config_kwargs", " use_cache trust_remote_code " },
+    };
+    const struct aki__json *root = f->doc.nodes, *key = root + 1;
+    char name[80];
+    aki_status rc = AKI_OK;
+
+    for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1)) {
+        bool fine = aki__json_is(key + 1, AKI_JSON_NULL) || empty(key + 1);
+        for (size_t k = 0; k < sizeof known / sizeof *known && !fine; k++)
+            fine = aki__json_equals(key, known[k]);
+        snprintf(name, sizeof name, "%.*s", (int)(key->size < 79 ? key->size : 79), key->text);
+        if (!fine)
+            return aki__key_fail(f, key + 1, name, AKI_E_UNSUPPORTED, err, "this key is not implemented");
+    }
+    for (size_t i = 0; i < sizeof arguments / sizeof *arguments && !rc; i++)
+        rc = check_arguments(f, arguments[i].key, arguments[i].harmless, err);
+    if (rc || (rc = expect_word(f, root, "transformer_task", "feature-extraction", err)) ||
+        (rc = expect_word(f, root, "module_output_name", "token_embeddings", err)))
+        return rc;
+    return check_modality(f, err);
+}
+
+/* *limit: max_seq_length, or 0 where it is not given. */
+static aki_status read_transformer(struct aki__model *m, int32_t *limit, aki_error *err)
+{
+    static const char *const names[] = {
+        "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_camembert_config.json", "sentence_xlm-roberta_config.json",
+    };
+    struct aki__json_file f = { 0 };
+    aki_status rc = AKI_OK;
+
+    *limit = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !rc && !f.doc.nodes; i++) {
+        aki__json_file_close(&f);
+        rc = aki__json_file_open(&f, m, names[i], AKI_JSON_OBJECT, true, err);
+    }
+    if (rc || !f.doc.nodes)
+        goto done;
+    if (!(rc = check_transformer_keys(&f, err)) && !(rc = check_lower_case(m, &f, err)))
+        rc = aki__key_int(limit, &f, f.doc.nodes, "max_seq_length", 1, INT32_MAX, 0, err);
+done:
+    aki__json_file_close(&f);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- the limit ------------------------------------- */
+
+/* tokenizer_config.json's model_max_length, where there is one; "none" is spelled as a number of 30 digits. */
+static aki_status read_tokenizer_limit(struct aki__model *m, int32_t *limit, aki_error *err)
+{
+    struct aki__json_file f;
+    double length;
+
+    aki_status rc = aki__json_file_open(&f, m, "tokenizer_config.json", AKI_JSON_OBJECT, true, err);
+    if (rc || !f.doc.nodes || (rc = aki__key_double(&length, &f, f.doc.nodes, "model_max_length", INT32_MAX, err)))
+        goto done;
+    if (!(length >= 1))
+        rc = aki__key_fail(&f, aki__key(f.doc.nodes, "model_max_length"), "model_max_length", AKI_E_INVALID, err, "out of range");
+    else
+        *limit = length < INT32_MAX ? (int32_t)length : INT32_MAX;
+done:
+    aki__json_file_close(&f);
+    return rc;
+}
+
+static aki_status set_limit(struct aki__model *m, aki_error *err)
+{
+    int32_t most = m->positions - m->position_offset, limit;
+
+    aki_status rc = read_transformer(m, &limit, err);
+    if (!rc && limit == 0) {
+        limit = most;
+        rc = read_tokenizer_limit(m, &limit, err);
+    }
+    m->max_tokens = limit < most ? limit : most;
+    return rc;
+}
+
+/* ---------------------------------------------------------------- shorter vectors ------------------------------- */
+
+/* No file says whether a model was trained for shorter vectors (MRL). It counts as known where config.json says is_matryoshka or
+ * matryoshka_dimensions, where the model card speaks of Matryoshka (sentence-transformers writes its loss there), and for what has
+ * Qwen3-Embedding's shape: qwen3, last token, normalised, a query prompt "Instruct: …". Only a warning depends on it. */
+static void guess_matryoshka(struct aki__model *m)
+{
+    static const char word[] = "matryoshka";
+    struct aki__map map;
+
+    if (strcmp(m->architecture, "qwen3") == 0 && m->pooling == AKI_POOLING_LAST && m->normalize)
+        for (size_t i = 0; i < m->prompt_count; i++)
+            m->mrl |= strncmp(m->prompts[i].text, "Instruct: ", 10) == 0;
+    char *path = m->mrl ? NULL : aki__join(m->path, "README.md");
+    if (!path || aki__map_open(&map, path, NULL) != AKI_OK)
+        goto done;
+    size_t size = map.size < (1u << 20) ? map.size : (1u << 20), matched = 0;
+    for (size_t i = 0; i < size && matched < sizeof word - 1; i++) {
+        char c = (char)(map.data[i] >= 'A' && map.data[i] <= 'Z' ? map.data[i] + 32 : map.data[i]);
+        matched = c == word[matched] ? matched + 1 : c == word[0];
+    }
+    m->mrl = matched == sizeof word - 1;
+    aki__map_close(&map);
+done:
+    aki__free(path);
+}
+
+aki_status aki__sentence_read(struct aki__model *m, aki_error *err)
+{
+    bool modules;
+
+    m->dim = m->hidden;
+    m->include_prompt = true;
+    aki_status rc = read_modules(m, &modules, err);
+    /* Without modules.json sentence-transformers does not look at the prompts either. */
+    if (!rc && modules)
+        rc = read_settings(m, err);
+    if (!rc)
+        rc = set_limit(m, err);
+    if (!rc)
+        guess_matryoshka(m);
+    return rc;
+}
