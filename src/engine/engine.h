@@ -1,0 +1,70 @@
+/* Unit engine: what is behind the public functions: an opened model, a resolved request, a batch being filled. */
+#ifndef AKI_ENGINE_H
+#define AKI_ENGINE_H
+
+#include "model/model.h"
+#include "ort/session.h"
+#include "text/tokenizer.h"
+
+#include <stdatomic.h>
+
+struct aki_model {
+    struct aki__tokenizer *tokenizer;
+    struct aki__model     *folder;          /* NULL: only the tokenizer was opened */
+    struct aki__session   *session;         /* NULL likewise */
+    struct aki__session_info run;
+    int32_t  precision;                     /* AKI_PRECISION_* */
+    int32_t  max_tokens;                    /* of a text by default */
+    int32_t  most_tokens;                   /* what the model's positions allow */
+    int32_t  max_batch_tokens;
+    int64_t  parameters;
+    _Atomic uint64_t texts, texts_reused, tokens;
+};
+
+/* Tokens of a run where aki_model_options says nothing: enough for the products to reach their peak, little enough for the caches. */
+enum { AKI_DEFAULT_BATCH_TOKENS = 2048 };
+
+/* aki_embed_options, checked and completed from the model. */
+struct aki__request {
+    struct aki__buf prompt;                 /* owned */
+    int32_t pooling;
+    size_t  skip;                           /* prompt tokens that the pooling leaves out */
+    bool    normalize;
+    size_t  dim;                            /* of a result */
+    size_t  columns;                        /* of a vector before it is cut */
+    int32_t dtype;
+    const float *ranges;
+    bool    reuse;
+    struct aki__encode_options encode;
+    int   (*cancel)(void *user);
+    void   *cancel_user;
+};
+aki_status aki__request_open(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err);
+void       aki__request_close(struct aki__request *r);
+/* The caller's options, of whatever version, as this version's. */
+aki_status aki__options_read(void *out, size_t size, const void *options, const char *what, aki_error *err);
+
+/* Texts laid end to end for one run. Zeroed means empty. */
+struct aki__plan {
+    int32_t *ids, *positions, *rows;        /* [token_capacity] */
+    int32_t *starts, *query_starts;         /* [text_capacity + 1] */
+    int32_t *pool_starts, *weight_from;     /* [vector_capacity + 1] */
+    size_t  *items;                         /* [vector_capacity] which text of the call a vector is of */
+    size_t   token_capacity, text_capacity, vector_capacity;
+    size_t   tokens, texts, vectors, row_count;
+    float   *out;                           /* [vectors, columns] */
+    size_t   out_capacity;
+};
+void aki__plan_clear(struct aki__plan *p);
+void aki__plan_free(struct aki__plan *p);
+/* Adds a text's ids; item: its index in the call. every_token: a vector a token. Errors: NOMEM, INVALID (nothing left to pool). */
+aki_status aki__plan_add(struct aki__plan *p, const aki_model *m, const struct aki__request *r, const int32_t *ids, size_t count, size_t item, bool every_token, aki_error *err);
+/* Runs what was added: p->out. */
+aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, bool every_token, aki_error *err);
+
+/* Bytes of a result row. */
+size_t     aki__row_size(int32_t dtype, size_t dim);
+/* A vector [r->columns] (changed) to a result row: cut, normalised, in the wanted dtype. INVALID: NaN, infinity, all zero. */
+aki_status aki__row_write(void *out, float *vector, const struct aki__request *r, aki_error *err);
+
+#endif

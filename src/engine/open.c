@@ -1,0 +1,178 @@
+/* Unit open: a model's life: open, info, health, close; and the devices. */
+#include "engine/engine.h"
+
+#include "arch/arch.h"
+
+#include <stdio.h>
+
+static int64_t count_parameters(const struct aki__model *f)
+{
+    int64_t sum = 0;
+
+    for (size_t i = 0; i < aki__weights_count(f->weights); i++) {
+        const struct aki__tensor *t = aki__weights_at(f->weights, i);
+        size_t size = aki__dtype_size(t->dtype);
+        sum += size ? (int64_t)(t->size / size) : 0;
+    }
+    return sum;
+}
+
+static aki_status check_options(const aki_model_options *o, aki_error *err)
+{
+    if (o->precision < AKI_PRECISION_DEFAULT || o->precision > AKI_PRECISION_INT8)
+        return aki__fail(err, AKI_E_INVALID, "precision: %d is not one of AKI_PRECISION_*", o->precision);
+    if (o->precision == AKI_PRECISION_INT8)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "precision: int8 is not implemented yet");
+    if (o->device && strcmp(o->device, "cpu") != 0)
+        return aki__fail(err, AKI_E_UNAVAILABLE, "device: \"%.60s\" is not available; available is: cpu", o->device);
+    if (o->threads < 0 || o->threads > 1024)
+        return aki__fail(err, AKI_E_INVALID, "threads: %d is not in 0 … 1024", o->threads);
+    if (o->max_batch_tokens < 0 || o->max_tokens < 0)
+        return aki__fail(err, AKI_E_INVALID, "%s is negative", o->max_batch_tokens < 0 ? "max_batch_tokens" : "max_tokens");
+    return AKI_OK;
+}
+
+static aki_status open_tokenizer(aki_model *m, const char *folder, aki_error *err)
+{
+    char *path = aki__join(folder, "tokenizer.json");
+    aki_status rc = path ? aki__tokenizer_open(&m->tokenizer, path, err) : aki__fail(err, AKI_E_NOMEM, "%s", folder);
+
+    aki__free(path);
+    return rc;
+}
+
+/* Ids index the embedding table: a tokenizer that can give larger ones does not belong to these weights. */
+static aki_status check_tokenizer(const aki_model *m, aki_error *err)
+{
+    size_t ids = aki__tokenizer_vocabulary(m->tokenizer);
+
+    if (ids > (size_t)m->folder->vocabulary)
+        return aki__fail(err, AKI_E_INVALID, "%s/tokenizer.json: ids up to %zu, but the embedding table has %d rows", m->folder->path, ids - 1, m->folder->vocabulary);
+    return AKI_OK;
+}
+
+static aki_status set_limits(aki_model *m, const aki_model_options *o, aki_error *err)
+{
+    int32_t special = (int32_t)aki__tokenizer_special_count(m->tokenizer);
+
+    m->most_tokens = m->folder->positions - m->folder->position_offset;
+    m->max_tokens = o->max_tokens ? o->max_tokens : m->folder->max_tokens;
+    m->max_batch_tokens = o->max_batch_tokens ? o->max_batch_tokens : AKI_DEFAULT_BATCH_TOKENS;
+    if (m->max_tokens <= special || m->max_tokens > m->most_tokens)
+        return aki__fail(err, AKI_E_INVALID, "max_tokens: %d is not in %d … %d", m->max_tokens, special + 1, m->most_tokens);
+    return AKI_OK;
+}
+
+static aki_status open_session(aki_model *m, const aki_model_options *o, aki_error *err)
+{
+    struct aki__graph g;
+
+    aki__graph_init(&g, m->folder, err);
+    aki_status rc = aki__arch_build(&g, m->folder);
+    if (!rc) rc = aki__session_open(&m->session, &g, &(struct aki__session_options){ .threads = o->threads }, err);
+    aki__graph_free(&g);
+    if (!rc)
+        aki__session_info(m->session, &m->run);
+    return rc;
+}
+
+aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *err)
+{
+    aki_model_options o;
+
+    if (!out || !folder)
+        return aki__fail(err, AKI_E_INVALID, "%s is NULL", out ? "folder" : "out");
+    *out = NULL;
+    aki_status rc = aki__options_read(&o, sizeof o, options, "aki_model_options", err);
+    if (!rc) rc = check_options(&o, err);
+    if (rc)
+        return rc;
+    aki_model *m = aki__zalloc(1, sizeof *m);
+    if (!m)
+        return aki__fail(err, AKI_E_NOMEM, "%s", folder);
+    m->precision = AKI_PRECISION_F32;
+    rc = aki__model_folder_open(&m->folder, folder, err);
+    if (!rc) rc = open_tokenizer(m, folder, err);
+    if (!rc) rc = check_tokenizer(m, err);
+    if (!rc) rc = set_limits(m, &o, err);
+    if (!rc) rc = open_session(m, &o, err);
+    if (!rc) {
+        m->parameters = count_parameters(m->folder);
+        *out = m;
+        m = NULL;
+    }
+    aki_model_close(m);
+    return rc;
+}
+
+aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
+{
+    if (!out || !path)
+        return aki__fail(err, AKI_E_INVALID, "%s is NULL", out ? "path" : "out");
+    *out = NULL;
+    aki_model *m = aki__zalloc(1, sizeof *m);
+    if (!m)
+        return aki__fail(err, AKI_E_NOMEM, "%s", path);
+    aki_status rc = aki__is_folder(path) ? open_tokenizer(m, path, err) : aki__tokenizer_open(&m->tokenizer, path, err);
+    if (!rc) {
+        *out = m;
+        m = NULL;
+    }
+    aki_model_close(m);
+    return rc;
+}
+
+void aki_model_close(aki_model *m)
+{
+    if (!m)
+        return;
+    aki__session_close(m->session);
+    aki__tokenizer_free(m->tokenizer);
+    aki__model_folder_close(m->folder);
+    aki__free(m);
+}
+
+aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_error *err)
+{
+    if (!m || !info)
+        return aki__fail(err, AKI_E_INVALID, "%s is NULL", m ? "info" : "model");
+    if (info->struct_size < sizeof info->struct_size || info->struct_size > 4096)
+        return aki__fail(err, AKI_E_INVALID, "aki_model_info.struct_size is %u: initialise it with aki_model_info_init", (unsigned)info->struct_size);
+    if (!m->folder)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it has no model info");
+    const struct aki__model *f = m->folder;
+    const aki_model_info full = { .struct_size = info->struct_size, .dim = f->dim, .name = f->name, .architecture = f->architecture, .parameters = m->parameters,
+        .hidden = f->hidden, .layers = f->layers, .heads = f->heads, .kv_heads = f->kv_heads, .vocabulary = f->vocabulary, .max_tokens = m->max_tokens,
+        .pooling = f->pooling, .normalize = f->normalize, .precision = m->precision, .mrl = f->mrl, .device = "cpu", .runtime = m->run.runtime,
+        .threads = m->run.threads, .threads_shared = m->run.threads_shared, .max_batch_tokens = m->max_batch_tokens, .nodes = m->run.nodes,
+        .prompt_count = (int32_t)f->prompt_count, .prompts = f->prompts, .default_prompt_name = f->default_prompt_name,
+        .file_count = (int32_t)f->file_count, .files = f->files, .weights_size = m->run.weights_size, .texts = m->texts,
+        .texts_reused = m->texts_reused, .tokens = m->tokens };
+    memset(info, 0, full.struct_size);
+    memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
+    return AKI_OK;
+}
+
+aki_status aki_model_check(aki_model *m, aki_error *err)
+{
+    const char *text = "health";
+    aki_embed_options o;
+
+    aki_embed_options_init(&o, sizeof o);
+    size_t size = m ? aki_embed_bound(m, 1, &o) : 0;
+    void *out = aki__alloc(size ? size : 1, 1);
+    aki_status rc = out ? aki_embed(m, &text, NULL, 1, &o, out, size, NULL, NULL, err) : aki__fail(err, AKI_E_NOMEM, "health check");
+    aki__free(out);
+    return rc;
+}
+
+aki_status aki_devices(const aki_device **devices, size_t *count, aki_error *err)
+{
+    static const aki_device list[] = { { .name = "cpu", .description = "this machine's processors" } };
+
+    if (!devices || !count)
+        return aki__fail(err, AKI_E_INVALID, "%s is NULL", devices ? "count" : "devices");
+    *devices = list;
+    *count = sizeof list / sizeof *list;
+    return AKI_OK;
+}

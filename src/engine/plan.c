@@ -1,0 +1,118 @@
+/* Unit plan: texts laid end to end for one run, and which rows the pooling reads. See engine.h. */
+#include "engine/engine.h"
+
+#include "kernel/kernel.h"
+
+void aki__plan_clear(struct aki__plan *p)
+{
+    p->tokens = p->texts = p->vectors = p->row_count = 0;
+}
+
+void aki__plan_free(struct aki__plan *p)
+{
+    aki__free(p->ids);
+    aki__free(p->positions);
+    aki__free(p->rows);
+    aki__free(p->starts);
+    aki__free(p->query_starts);
+    aki__free(p->pool_starts);
+    aki__free(p->weight_from);
+    aki__free(p->items);
+    aki__free(p->out);
+    *p = (struct aki__plan){ 0 };
+}
+
+/* Grows several arrays of one capacity together. */
+static bool grow(void **const *arrays, const size_t *sizes, size_t n, size_t *capacity, size_t need)
+{
+    size_t grown = *capacity;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t own = *capacity;
+        if (!aki__grow(arrays[i], &own, need, sizes[i]))
+            return false;
+        grown = own;
+    }
+    *capacity = grown;
+    return true;
+}
+
+static bool reserve(struct aki__plan *p, size_t tokens, size_t vectors)
+{
+    void **const of_tokens[] = { (void **)&p->ids, (void **)&p->positions, (void **)&p->rows };
+    void **const of_texts[] = { (void **)&p->starts, (void **)&p->query_starts };
+    void **const of_vectors[] = { (void **)&p->pool_starts, (void **)&p->weight_from, (void **)&p->items };
+    static const size_t four[] = { 4, 4, 4 }, items[] = { 4, 4, sizeof(size_t) };
+
+    return grow(of_tokens, four, 3, &p->token_capacity, p->tokens + tokens) && grow(of_texts, four, 2, &p->text_capacity, p->texts + 2) &&
+           grow(of_vectors, items, 3, &p->vector_capacity, p->vectors + vectors + 1);
+}
+
+/* RoBERTa gives a pad token inside a text the pad's own position and does not count it. */
+static void number_positions(int32_t *positions, const int32_t *ids, size_t count, const struct aki__model *m)
+{
+    int32_t next = m->position_offset;
+
+    for (size_t i = 0; i < count; i++)
+        positions[i] = m->position_offset && ids[i] == m->pad_id ? m->pad_id : next++;
+}
+
+aki_status aki__plan_add(struct aki__plan *p, const aki_model *m, const struct aki__request *r, const int32_t *ids, size_t count, size_t item, bool every_token, aki_error *err)
+{
+    size_t first = r->skip, last = count;
+
+    if (first >= count)
+        return aki__fail_at(err, AKI_E_INVALID, item, 0, "text %zu: nothing is left to pool behind the prompt's %zu tokens", item, r->skip);
+    if (!reserve(p, count, every_token ? count : 1))
+        return aki__fail(err, AKI_E_NOMEM, "a run of %zu tokens", p->tokens + count);
+    if (!every_token && r->pooling == AKI_POOLING_CLS)
+        last = first + 1;
+    else if (!every_token && r->pooling == AKI_POOLING_LAST)
+        first = last - 1;
+    if (!p->texts)
+        p->starts[0] = p->query_starts[0] = p->pool_starts[0] = 0;
+
+    memcpy(p->ids + p->tokens, ids, count * sizeof *ids);
+    number_positions(p->positions + p->tokens, ids, count, m->folder);
+    for (size_t i = first; i < last; i++) {
+        p->rows[p->row_count++] = (int32_t)(p->tokens + i);
+        if (every_token || i + 1 == last) {
+            p->weight_from[p->vectors] = (int32_t)first;
+            p->items[p->vectors] = item;
+            p->pool_starts[++p->vectors] = (int32_t)p->row_count;
+        }
+    }
+    p->tokens += count;
+    p->starts[++p->texts] = (int32_t)p->tokens;
+    p->query_starts[p->texts] = (int32_t)p->row_count;
+    return AKI_OK;
+}
+
+static int32_t mode_of(int32_t pooling)
+{
+    switch (pooling) {
+    case AKI_POOLING_MAX:           return AKI_POOL_MAX;
+    case AKI_POOLING_MEAN_SQRT_LEN: return AKI_POOL_MEAN_SQRT_LEN;
+    case AKI_POOLING_WEIGHTEDMEAN:  return AKI_POOL_WEIGHTEDMEAN;
+    default:                        return AKI_POOL_MEAN;       /* cls, last and tokens: the mean of one row */
+    }
+}
+
+aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, bool every_token, aki_error *err)
+{
+    size_t columns = every_token ? (size_t)m->folder->hidden : r->columns, need;
+
+    if (!p->vectors)
+        return AKI_OK;
+    if (r->cancel && r->cancel(r->cancel_user))
+        return aki__fail(err, AKI_E_CANCELLED, "cancelled by the caller");
+    if (!aki__mul(p->vectors, columns, &need) || !aki__grow((void **)&p->out, &p->out_capacity, need, sizeof *p->out))
+        return aki__fail(err, AKI_E_NOMEM, "%zu vectors", p->vectors);
+    const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .starts = p->starts, .query_starts = p->query_starts, .rows = p->rows,
+        .pool_starts = p->pool_starts, .weight_from = p->weight_from, .mode = every_token ? AKI_POOL_MEAN : mode_of(r->pooling),
+        .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors, .dense = !every_token };
+    aki_status rc = aki__session_run(m->session, &b, p->out, columns, err);
+    if (!rc)
+        atomic_fetch_add_explicit(&m->tokens, p->tokens, memory_order_relaxed);
+    return rc;
+}

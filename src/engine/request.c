@@ -1,0 +1,178 @@
+/* Unit request: checks and completes the caller's options. See engine.h. */
+#include "engine/engine.h"
+
+enum { PROMPT_CEILING = 1 << 20 };
+
+void aki_embed_options_init(void *options, size_t size)
+{
+    if (!options || size < sizeof(uint32_t))
+        return;
+    memset(options, 0, size);
+    *(uint32_t *)options = (uint32_t)size;
+}
+
+void aki_model_options_init(void *options, size_t size) { aki_embed_options_init(options, size); }
+
+void aki_model_info_init(void *info, size_t size) { aki_embed_options_init(info, size); }
+
+/* An older caller's struct is shorter: what it lacks is 0. A newer caller's is longer: what we do not know must be 0. */
+aki_status aki__options_read(void *out, size_t size, const void *options, const char *what, aki_error *err)
+{
+    uint32_t given;
+
+    memset(out, 0, size);
+    if (!options)
+        return AKI_OK;
+    memcpy(&given, options, sizeof given);
+    if (given < sizeof given || given > 4096)
+        return aki__fail(err, AKI_E_INVALID, "%s.struct_size is %u: initialise options with their _init function", what, (unsigned)given);
+    for (size_t i = size; i < given; i++)
+        if (((const char *)options)[i])
+            return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a field that this version (%s) does not know is set", what, aki_version());
+    memcpy(out, options, given < size ? given : size);
+    return AKI_OK;
+}
+
+/* ---------------------------------------------------------------- prompt ---------------------------------------- */
+
+static const aki_prompt *find_prompt(const aki_model *m, const char *name)
+{
+    for (size_t i = 0; i < m->folder->prompt_count; i++)
+        if (strcmp(m->folder->prompts[i].name, name) == 0)
+            return &m->folder->prompts[i];
+    return NULL;
+}
+
+/* The names that sentence-transformers looks for, in its order. */
+static const aki_prompt *prompt_of_kind(const aki_model *m, int32_t kind)
+{
+    static const char *const of_document[] = { "document", "passage", "corpus" };
+
+    if (kind == AKI_KIND_QUERY)
+        return find_prompt(m, "query");
+    for (size_t i = 0; kind == AKI_KIND_DOCUMENT && i < 3; i++) {
+        const aki_prompt *p = find_prompt(m, of_document[i]);
+        if (p)
+            return p;
+    }
+    return NULL;
+}
+
+static aki_status set_prompt(struct aki__request *r, const char *a, size_t a_size, const char *b, size_t b_size, const char *c, aki_error *err)
+{
+    if (!aki__buf_append(&r->prompt, a, a_size, PROMPT_CEILING) || !aki__buf_append(&r->prompt, b, b_size, PROMPT_CEILING) ||
+        !aki__buf_append(&r->prompt, c, strlen(c), PROMPT_CEILING))
+        return aki__fail(err, AKI_E_INVALID, "the prompt is longer than %d bytes, or there is no memory for it", PROMPT_CEILING);
+    size_t bad = aki__utf8_check(r->prompt.data, r->prompt.size);
+    if (bad != AKI_UTF8_VALID)
+        return aki__fail(err, AKI_E_INVALID, "the prompt is not valid UTF-8 at byte %zu", bad);
+    return AKI_OK;
+}
+
+/* "Instruct: T\n…" with another T. */
+static aki_status set_instruction(struct aki__request *r, const aki_model *m, const char *instruction, aki_error *err)
+{
+    static const char head[] = "Instruct: ";
+    const aki_prompt *query = prompt_of_kind(m, AKI_KIND_QUERY);
+    const char *tail = query && strncmp(query->text, head, sizeof head - 1) == 0 ? strchr(query->text, '\n') : NULL;
+
+    if (!tail)
+        return aki__fail(err, AKI_E_INVALID, "instruction: %s has no query prompt of the form \"Instruct: …\"; give the whole prompt instead", m->folder->name);
+    return set_prompt(r, head, sizeof head - 1, instruction, strlen(instruction), tail, err);
+}
+
+static aki_status resolve_prompt(struct aki__request *r, const aki_model *m, const aki_embed_options *o, aki_error *err)
+{
+    const aki_prompt *p = NULL;
+
+    if (o->prompt)
+        return set_prompt(r, NULL, 0, NULL, 0, o->prompt, err);
+    if (o->instruction)
+        return set_instruction(r, m, o->instruction, err);
+    if (o->prompt_name) {
+        if (!(p = find_prompt(m, o->prompt_name)))
+            return aki__fail(err, AKI_E_NOT_FOUND, "prompt_name: %s has no prompt \"%.60s\" (aki_model_get_info lists them)", m->folder->name, o->prompt_name);
+    } else if (o->kind) {
+        p = prompt_of_kind(m, o->kind);
+    } else if (m->folder->default_prompt_name) {
+        p = find_prompt(m, m->folder->default_prompt_name);
+    }
+    return p ? set_prompt(r, NULL, 0, NULL, 0, p->text, err) : AKI_OK;
+}
+
+/* How many tokens of a text are the prompt's: those of the prompt alone, less a special token at its end (as sentence-transformers counts). */
+static aki_status count_prompt(struct aki__request *r, const aki_model *m, aki_error *err)
+{
+    struct aki__encoding e = { .want_spans = true };
+    const struct aki__encode_options o = { .special = r->encode.special, .parse_special = r->encode.parse_special };
+
+    aki_status rc = aki__tokenizer_encode(m->tokenizer, r->prompt.data, r->prompt.size, &o, &e, err);
+    if (!rc && e.count) {
+        const int64_t *last = &e.spans[2 * (e.count - 1)];
+        r->skip = e.count - (last[0] == 0 && last[1] == 0);
+    }
+    aki__encoding_free(&e);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- numbers --------------------------------------- */
+
+static aki_status in_range(const char *name, int32_t value, int32_t least, int32_t most, aki_error *err)
+{
+    if (value >= least && value <= most)
+        return AKI_OK;
+    return aki__fail(err, AKI_E_INVALID, "%s: %d is not in %d … %d", name, value, least, most);
+}
+
+static aki_status check_numbers(const aki_model *m, const aki_embed_options *o, aki_error *err)
+{
+    int32_t special = m->tokenizer ? (int32_t)aki__tokenizer_special_count(m->tokenizer) : 0;
+    aki_status rc = in_range("kind", o->kind, AKI_KIND_NONE, AKI_KIND_DOCUMENT, err);
+
+    if (!rc) rc = in_range("pooling", o->pooling, AKI_POOLING_DEFAULT, AKI_POOLING_LAST, err);
+    if (!rc) rc = in_range("normalize", o->normalize, AKI_NORMALIZE_DEFAULT, AKI_NORMALIZE_OFF, err);
+    if (!rc) rc = in_range("dtype", o->dtype, AKI_DTYPE_F32, AKI_DTYPE_UBINARY, err);
+    if (!rc) rc = in_range("truncate", o->truncate, AKI_TRUNCATE_RIGHT, AKI_TRUNCATE_ERROR, err);
+    if (!rc && o->dim) rc = in_range("dim", o->dim, 1, m->folder->dim, err);
+    if (!rc && o->max_tokens) rc = in_range("max_tokens", o->max_tokens, special + 1, m->most_tokens, err);
+    if (!rc && (o->dtype == AKI_DTYPE_INT8 || o->dtype == AKI_DTYPE_UINT8) && !o->ranges)
+        rc = aki__fail(err, AKI_E_INVALID, "ranges: int8 and uint8 need the least and largest value of every element");
+    return rc;
+}
+
+aki_status aki__request_open(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err)
+{
+    aki_embed_options o;
+
+    *out = (struct aki__request){ 0 };
+    if (!m)
+        return aki__fail(err, AKI_E_INVALID, "model is NULL");
+    if (!m->session)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it cannot embed");
+    aki_status rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
+    if (!rc) rc = check_numbers(m, &o, err);
+    if (rc)
+        return rc;
+    out->pooling = o.pooling ? o.pooling : m->folder->pooling;
+    out->normalize = o.normalize ? o.normalize == AKI_NORMALIZE_ON : m->folder->normalize;
+    out->columns = (size_t)m->folder->dim;
+    out->dim = o.dim ? (size_t)o.dim : out->columns;
+    out->dtype = o.dtype;
+    out->ranges = o.ranges;
+    out->reuse = !o.no_reuse;
+    out->encode = (struct aki__encode_options){ .special = !o.no_special, .parse_special = !o.no_parse_special, .truncate = o.truncate,
+                                                .max_tokens = (size_t)(o.max_tokens ? o.max_tokens : m->max_tokens) };
+    out->cancel = o.cancel;
+    out->cancel_user = o.cancel_user;
+    rc = resolve_prompt(out, m, &o, err);
+    if (!rc && out->prompt.size && !m->folder->include_prompt)
+        rc = count_prompt(out, m, err);
+    if (rc)
+        aki__request_close(out);
+    return rc;
+}
+
+void aki__request_close(struct aki__request *r)
+{
+    aki__buf_free(&r->prompt);
+}
