@@ -24,8 +24,9 @@ struct aki__rows {
 };
 
 /* Where results go: f32 rows, or rotated and quantised rows for the next int8 product, or both (NULL: not wanted).
- * Quantised: x' = blockwise Walsh-Hadamard of x (orthonormal, blocks of `block` columns, 1: no rotation),
- * row_scale = max|x'| / 127 (0 where the row is all zero), u8 = 128 + round_to_nearest_even(x' / row_scale). */
+ * Quantised: x' = blockwise Walsh-Hadamard of x (orthonormal, blocks of `block` columns, 1: no rotation; see aki__rotation_shape),
+ * row_scale = max|x'| / 127, u8 = 128 + round_to_nearest_even(x' / row_scale). A row of zeros (all below 1e-30) has row_scale 0 and
+ * u8 128; a row that holds NaN or infinity has row_scale NaN and u8 128. */
 struct aki__out {
     float   *f32;                       /* [rows, stride] */
     uint8_t *u8;                        /* [rows, stride] */
@@ -89,7 +90,10 @@ struct aki__rope {
 /* Grouped-query attention. Text b owns keys starts[b] … starts[b+1]-1 (rows of k and v) and queries query_starts[b] …
  * query_starts[b+1]-1 (rows of q); query row r is token query_rows[r] (a row number of k, inside the same text; NULL: r itself, and
  * query_starts equals starts). Prepare: bias, q/k RMS norm per head, RoPE (rotate-half), scale; once per token.
- * Run: online-softmax blocks; memory linear in tokens. */
+ * Run: online-softmax blocks; memory linear in tokens. A task is some queries of one text and one kv head, so it cannot quantise
+ * whole rows: where u8 is wanted, let run write out.f32 and call quantise_rows on it afterwards.
+ * A text's keys are cut in blocks from its own first token on: a query's result does not depend on the other texts, on which other
+ * queries are asked for, or on the split into tasks. */
 struct aki__attention {
     struct aki__rows q, k, v;           /* [queries, heads*head_dim], [tokens, kv_heads*head_dim] x 2 */
     const int32_t *starts;              /* [texts + 1] */
@@ -102,7 +106,7 @@ struct aki__attention {
     const float   *q_norm, *k_norm;     /* [head_dim] RMS gamma or NULL */
     float          norm_eps;
     const float   *rope;                /* [tokens, head_dim] of aki__rope or NULL */
-    struct aki__out out;                /* [queries, heads*head_dim] */
+    struct aki__out out;                /* [queries, heads*head_dim]; run writes out.f32 only */
     float         *work;                /* aki__attention_work_size() floats, 64-byte aligned; shared by prepare and run */
 };
 
@@ -144,7 +148,9 @@ struct aki__kernels {
     void (*attention_prepare)(const struct aki__attention *a, size_t begin, size_t end);  /* units: see aki__attention_prepare_count */
     void (*attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);   /* tasks; scratch: aki__attention_scratch_size() floats */
     void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);   /* scratch: [columns] */
-    void (*quantise_weights)(const struct aki__quantise *a, size_t begin, size_t end, float *scratch);  /* scratch: [k] */
+    /* scratch: aki__quantise_scratch_size() floats, 64-byte aligned. Split the rows at multiples of AKI_QUANTISE_ROWS: so each thread
+     * writes whole cache lines. */
+    void (*quantise_weights)(const struct aki__quantise *a, size_t begin, size_t end, float *scratch);
     void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles */
 };
 
@@ -160,7 +166,24 @@ size_t aki__attention_scratch_size(const struct aki__attention *a);     /* float
 size_t aki__attention_prepare_count(const struct aki__attention *a);    /* units of attention_prepare */
 size_t aki__attention_task_count(const struct aki__attention *a);       /* units of attention_run */
 
+#define AKI_QUANTISE_ROWS ((size_t)64)
+size_t aki__quantise_scratch_size(const struct aki__quantise *a);       /* floats, one per thread */
+
 /* Largest rotation block for k columns: the greatest power of two that divides k, at most 128. */
 size_t aki__rotation_block(size_t k);
+
+/* Which of n columns share a block, chosen so that butterflies run between whole vectors; weights and activations must agree in it
+ * (and so must a folder of quantised weights). block = cross * near. The rotation is the product of the butterflies
+ * (x[i], x[i+d]) -> (x[i] + x[i+d], x[i] - x[i+d]), for each i with i / d even, at the distances
+ *     d = n / cross, 2 n / cross, 4 n / cross … n / 2    and    d = 1, 2, 4 … near / 2,
+ * and of 1 / sqrt(block). cross is as large as whole groups of 16 columns allow, near the rest (at most 16). Where 16 does not divide
+ * n, near is all of the block. */
+static inline void aki__rotation_shape(size_t n, size_t block, size_t *cross, size_t *near)
+{
+    *cross = 1;
+    while (*cross < block && n % (32 * *cross) == 0)
+        *cross *= 2;
+    *near = block / *cross;
+}
 
 #endif

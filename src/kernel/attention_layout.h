@@ -1,0 +1,64 @@
+/* Unit kernel: where attention keeps things in its work memory, and how it is cut into units and tasks. No instruction set in it.
+ *
+ * Q: [kv_heads][queries][group][depth]     a kv head's queries are rows that lie end to end: token-major, then the heads that share it
+ * K: [kv_heads][panels][head_dim][16]      16 keys side by side, so that a vector is one dimension of 16 keys
+ * V: [kv_heads][panels][16][depth]
+ * depth is head_dim rounded up to 16. A text begins a panel of its own: the panels of text b start at starts[b] / 16 + b, which leaves
+ * at most one panel unused per text and needs no table. Blocks of queries are numbered in the same way. */
+#ifndef AKI_KERNEL_ATTENTION_LAYOUT_H
+#define AKI_KERNEL_ATTENTION_LAYOUT_H
+
+#include "kernel/kernel.h"
+
+#define PANEL ((size_t)16)                  /* keys that lie side by side */
+#define KEY_BLOCK ((size_t)128)             /* keys between two steps of the online softmax */
+#define TASK_ROWS ((size_t)64)              /* queries times heads of a task: they share what is read of K and V */
+#define STRIP ((size_t)8)                   /* rows whose scores are held at a time */
+
+static inline size_t att_depth(const struct aki__attention *a) { return (a->head_dim + 15) / 16 * 16; }
+static inline size_t att_group(const struct aki__attention *a) { return a->heads / a->kv_heads; }
+static inline size_t att_panels(const struct aki__attention *a) { return a->tokens / PANEL + a->texts; }
+static inline size_t att_panel_of(const struct aki__attention *a, size_t text) { return (size_t)a->starts[text] / PANEL + text; }
+
+static inline float *att_q(const struct aki__attention *a, size_t kv_head, size_t query)
+{
+    return a->work + (kv_head * a->queries + query) * att_group(a) * att_depth(a);
+}
+static inline float *att_k(const struct aki__attention *a, size_t kv_head, size_t panel)
+{
+    return a->work + a->queries * a->heads * att_depth(a) + (kv_head * att_panels(a) + panel) * PANEL * a->head_dim;
+}
+static inline float *att_v(const struct aki__attention *a, size_t kv_head, size_t panel)
+{
+    return att_k(a, a->kv_heads, 0) + (kv_head * att_panels(a) + panel) * PANEL * att_depth(a);
+}
+
+/* Queries of a task. */
+static inline size_t att_block(const struct aki__attention *a)
+{
+    return att_group(a) >= TASK_ROWS ? 1 : TASK_ROWS / att_group(a);
+}
+static inline size_t att_block_of(const struct aki__attention *a, size_t text)
+{
+    return (size_t)a->query_starts[text] / att_block(a) + text;
+}
+
+/* Floats of a task: sums [rows][depth], their maximum and weight [rows] each, and the scores of a strip. */
+static inline size_t att_rows(const struct aki__attention *a) { return att_block(a) * att_group(a); }
+
+/* The last text b whose first unit starts[b] / size + b is not behind the unit. */
+static inline size_t att_find(const int32_t *starts, size_t texts, size_t size, size_t unit)
+{
+    size_t low = 0, high = texts;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if ((size_t)starts[middle] / size + middle <= unit)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+#endif

@@ -1,0 +1,71 @@
+/* Unit kernel: what the isa_*.c files share. Each is compiled once per instruction set with AKI_ISA naming it, and ISA(x) is the
+ * name of x in that set; nothing here may be inline and non-static, or the linker could hand one set's code to another. */
+#ifndef AKI_KERNEL_ISA_H
+#define AKI_KERNEL_ISA_H
+
+#include "kernel/kernel.h"
+
+#define ISA_PASTE(name, isa) aki__##name##_##isa
+#define ISA_EXPAND(name, isa) ISA_PASTE(name, isa)
+#define ISA(name) ISA_EXPAND(name, AKI_ISA)
+
+/* Floats in the widest vector. */
+#if defined(__AVX512F__)
+#  define AKI_LANES 16
+#elif defined(__AVX2__)
+#  define AKI_LANES 8
+#else
+#  define AKI_LANES 4
+#endif
+
+#define AKI_SIMD _Pragma("omp simd")
+#define AKI_INLINE static inline __attribute__((always_inline))
+
+typedef float   vf __attribute__((vector_size(4 * AKI_LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * AKI_LANES)));
+
+AKI_INLINE vf vload(const float *p)
+{
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+AKI_INLINE void vstore(float *p, vf v) { memcpy(p, &v, sizeof v); }
+AKI_INLINE vf vset(float x) { return x - (vf){0}; }       /* x - 0 is x for every x, -0 too */
+
+AKI_INLINE uint32_t float_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+AKI_INLINE float bits_float(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+/* Rows of a table as f32, n columns from column `at` on. */
+void ISA(table_row)(float *out, const struct aki__table *t, size_t at, size_t n);
+/* dst[j] = value[row][at + j] of x, j < n. */
+void ISA(rows_load)(float *dst, const struct aki__rows *x, size_t row, size_t at, size_t n);
+/* dst = rotated src without the factor 1/sqrt(block); dst may be src. Answers the bits of max|dst|, which order as the values do,
+ * with infinity and NaN above every number. */
+uint32_t ISA(rotate)(float *dst, const float *src, size_t n, size_t block);
+/* Row `row` of out->u8 and its scale from x[n], which is overwritten. */
+void ISA(quantise_row)(const struct aki__out *out, size_t row, float *x, size_t n);
+
+void ISA(embed)(const struct aki__embed *a, size_t begin, size_t end);
+void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch);
+void ISA(act)(const struct aki__act *a, size_t begin, size_t end, float *scratch);
+void ISA(rope)(const struct aki__rope *a, size_t begin, size_t end);
+void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t end);
+void ISA(attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
+void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);
+void ISA(quantise_weights)(const struct aki__quantise *a, size_t begin, size_t end, float *scratch);
+void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);
+
+extern const struct aki__kernels ISA(kernels);
+
+#endif

@@ -1,0 +1,363 @@
+/* Unit kernel: attention over texts laid end to end: blocks of keys, online softmax, everything in f32. See attention_layout.h. */
+#include "kernel/attention_layout.h"
+#include "kernel/isa.h"
+#include "kernel/isa_math.h"
+
+#include <float.h>
+#include <math.h>
+
+#if defined(__AVX512F__) || defined(__AVX2__) || defined(__SSE2__)
+#  include <immintrin.h>
+#endif
+
+/* ---------------------------------------------------------------- prepare --------------------------------------- */
+
+/* x *= 1 / sqrt(mean(x^2) + eps) * gamma */
+static void head_norm(float *x, size_t n, const float *gamma, float eps)
+{
+    vf part = {0};
+    float lane[AKI_LANES], total = 0, factor;
+    size_t i = 0;
+
+    for (; i + AKI_LANES <= n; i += AKI_LANES) {
+        vf v = vload(x + i);
+        part = part + v * v;
+    }
+    for (; i < n; i++)
+        total += x[i] * x[i];
+    vstore(lane, part);
+    for (size_t j = 0; j < AKI_LANES; j++)
+        total += lane[j];
+    total /= (float)n;
+    factor = total <= FLT_MAX ? 1.0f / sqrtf(total + eps) : NAN;
+    AKI_SIMD
+    for (size_t j = 0; j < n; j++)
+        x[j] = x[j] * factor * gamma[j];
+}
+
+static void head_rotate(float *x, size_t n, const float *rope)
+{
+    size_t half = n / 2;
+
+    AKI_SIMD
+    for (size_t i = 0; i < half; i++) {
+        float a = x[i], b = x[i + half], c = rope[i], s = rope[i + half];
+        x[i] = a * c - b * s;
+        x[i + half] = b * c + a * s;
+    }
+}
+
+/* One head of one row, ready for products. An infinity becomes NaN: as a score of -infinity it would vanish. */
+static void head_load(float *x, const struct aki__attention *a, const struct aki__rows *r, size_t row, size_t head, const float *gamma,
+                      const float *rope, float scale)
+{
+    size_t n = a->head_dim;
+
+    ISA(rows_load)(x, r, row, head * n, n);
+    if (gamma)
+        head_norm(x, n, gamma, a->norm_eps);
+    if (rope)
+        head_rotate(x, n, rope);
+    AKI_SIMD
+    for (size_t i = 0; i < n; i++)
+        x[i] = (x[i] + (x[i] - x[i])) * scale;
+    for (size_t i = n; i < att_depth(a); i++)
+        x[i] = 0;
+}
+
+static void prepare_keys(const struct aki__attention *a, size_t unit)
+{
+    size_t text = att_find(a->starts, a->texts, PANEL, unit), depth = att_depth(a);
+    size_t first = (size_t)a->starts[text] + (unit - att_panel_of(a, text)) * PANEL, end = (size_t)a->starts[text + 1];
+    size_t count = first >= end ? 0 : end - first < PANEL ? end - first : PANEL;
+
+    for (size_t h = 0; count && h < a->kv_heads; h++) {
+        float *k = att_k(a, h, unit), *v = att_v(a, h, unit);
+        for (size_t t = 0; t < count; t++)          /* V's place holds the keys until they are turned */
+            head_load(v + t * depth, a, &a->k, first + t, h, a->k_norm, a->rope ? a->rope + (first + t) * a->head_dim : NULL, 1.0f);
+        memset(v + count * depth, 0, (PANEL - count) * depth * sizeof *v);
+        for (size_t d = 0; d < a->head_dim; d++)
+            for (size_t t = 0; t < PANEL; t++)
+                k[d * PANEL + t] = v[t * depth + d];
+        for (size_t t = 0; t < count; t++)
+            head_load(v + t * depth, a, &a->v, first + t, h, NULL, NULL, 1.0f);
+    }
+}
+
+static void prepare_queries(const struct aki__attention *a, size_t unit)
+{
+    size_t end = (unit + 1) * PANEL < a->queries ? (unit + 1) * PANEL : a->queries, group = att_group(a), depth = att_depth(a);
+    float scale = a->scale * 1.44269504f;           /* scores are exponents of 2 */
+
+    for (size_t r = unit * PANEL; r < end; r++) {
+        size_t token = a->query_rows ? (size_t)a->query_rows[r] : r;
+        const float *rope = a->rope ? a->rope + token * a->head_dim : NULL;
+        for (size_t h = 0; h < a->heads; h++)
+            head_load(att_q(a, h / group, r) + h % group * depth, a, &a->q, r, h, a->q_norm, rope, scale);
+    }
+}
+
+void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t end)
+{
+    size_t panels = att_panels(a);
+
+    for (size_t unit = begin; unit < end; unit++)
+        if (unit < panels)
+            prepare_keys(a, unit);
+        else
+            prepare_queries(a, unit - panels);
+}
+
+/* ---------------------------------------------------------------- products -------------------------------------- */
+
+/* Columns come in groups of 16; a tile of TILE_ROWS x TILE_GROUPS groups is held in registers. */
+#if AKI_LANES == 16
+#  define TILE_ROWS 8
+#  define TILE_GROUPS 2
+#elif AKI_LANES == 8 || defined(__aarch64__)
+#  define TILE_ROWS 4
+#  define TILE_GROUPS 1
+#else
+#  define TILE_ROWS 2
+#  define TILE_GROUPS 1
+#endif
+#define GROUP_VECTORS (16 / AKI_LANES)
+
+/* c[r][g * 16 + j] = (keep ? c * keep[r] : 0) + sum over d < depth of a[r][d] * b[g * b_group + d * b_stride + j]. The sum runs over d in
+ * order for every element, whatever the tile: so a row's result does not depend on the rows beside it. */
+AKI_INLINE void tile(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b, size_t b_group,
+                     size_t b_stride, size_t depth, int rows, int groups)
+{
+    vf sum[TILE_ROWS][TILE_GROUPS * GROUP_VECTORS];
+
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < groups * GROUP_VECTORS; v++)
+            sum[r][v] = (vf){0};
+    for (size_t d = 0; d < depth; d++) {
+        vf column[TILE_GROUPS * GROUP_VECTORS];
+#pragma GCC unroll 8
+        for (int v = 0; v < groups * GROUP_VECTORS; v++)
+            column[v] = vload(b + v / GROUP_VECTORS * b_group + d * b_stride + v % GROUP_VECTORS * AKI_LANES);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            vf x = vset(a[r * a_stride + d]);
+#pragma GCC unroll 8
+            for (int v = 0; v < groups * GROUP_VECTORS; v++)
+                sum[r][v] = sum[r][v] + x * column[v];
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < groups * GROUP_VECTORS; v++) {
+            float *to = c + r * c_stride + v * AKI_LANES;
+            vstore(to, keep ? vload(to) * vset(keep[r]) + sum[r][v] : sum[r][v]);
+        }
+}
+
+/* The same for any number of rows and groups; keep is a constant NULL or not at each call. */
+AKI_INLINE void product(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b, size_t b_group,
+                        size_t b_stride, size_t depth, size_t rows, size_t groups)
+{
+    for (size_t g = 0; g < groups;) {
+        int wide = groups - g >= TILE_GROUPS ? TILE_GROUPS : 1;
+        for (size_t r = 0; r < rows;) {
+            size_t left = rows - r;
+            float *to = c + r * c_stride + g * 16;
+            const float *from = a + r * a_stride, *k = keep ? keep + r : NULL, *p = b + g * b_group;
+#define TILE_CASE(n)                                                                                \
+            if (left >= n && n <= TILE_ROWS) {                                                      \
+                if (wide == TILE_GROUPS)                                                            \
+                    tile(to, c_stride, k, from, a_stride, p, b_group, b_stride, depth, n < TILE_ROWS ? n : TILE_ROWS, TILE_GROUPS); \
+                else                                                                                \
+                    tile(to, c_stride, k, from, a_stride, p, b_group, b_stride, depth, n < TILE_ROWS ? n : TILE_ROWS, 1);           \
+                r += n;                                                                             \
+                continue;                                                                           \
+            }
+            TILE_CASE(8)
+            TILE_CASE(4)
+            TILE_CASE(2)
+            TILE_CASE(1)
+        }
+        g += (size_t)wide;
+    }
+}
+
+static __attribute__((noinline)) void product_new(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_group,
+                                                  size_t b_stride, size_t depth, size_t rows, size_t groups)
+{
+    product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups);
+}
+
+static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride,
+                                                   const float *b, size_t b_group, size_t b_stride, size_t depth, size_t rows, size_t groups)
+{
+    product(c, c_stride, keep, a, a_stride, b, b_group, b_stride, depth, rows, groups);
+}
+
+/* ---------------------------------------------------------------- softmax --------------------------------------- */
+
+AKI_INLINE vf vmax(vf a, vf b)
+{
+#if AKI_LANES == 16
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif AKI_LANES == 8
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE2__)
+    return (vf)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    vi more = a > b;
+    return (vf)(((vi)a & more) | ((vi)b & ~more));
+#endif
+}
+
+AKI_INLINE float lanes_max(vf v)
+{
+    float lane[AKI_LANES], most;
+
+    vstore(lane, v);
+    most = lane[0];
+    for (int j = 1; j < AKI_LANES; j++)
+        most = lane[j] > most ? lane[j] : most;
+    return most;
+}
+
+AKI_INLINE float lanes_sum(vf v)
+{
+    float lane[AKI_LANES];
+
+    vstore(lane, v);
+    for (int half = AKI_LANES / 2; half; half /= 2)
+        for (int j = 0; j < half; j++)
+            lane[j] += lane[j + half];
+    return lane[0];
+}
+
+/* s[n] (n a multiple of 16) becomes 2^(s - max); answers the factor for what was summed before. */
+static float softmax_step(float *s, size_t n, float *max, float *weight)
+{
+    vf most = vload(s), part = {0};
+    float before = *max, top, factor;
+
+    for (size_t i = AKI_LANES; i < n; i += AKI_LANES)
+        most = vmax(vload(s + i), most);
+    top = lanes_max(most);
+    top = top > before ? top : before;
+    AKI_SIMD
+    for (size_t i = 0; i < n; i++)
+        s[i] = exp2_fast(s[i] - top);
+    for (size_t i = 0; i < n; i += AKI_LANES)
+        part = part + vload(s + i);
+    factor = exp2_fast(before - top);
+    *max = top;
+    *weight = *weight * factor + lanes_sum(part);
+    return factor;
+}
+
+/* ---------------------------------------------------------------- run ------------------------------------------- */
+
+struct span { size_t low, high; };          /* keys of the text that a query sees */
+
+AKI_INLINE struct span visible(const struct aki__attention *a, size_t text, size_t query)
+{
+    size_t start = (size_t)a->starts[text], keys = (size_t)a->starts[text + 1] - start;
+    size_t i = (a->query_rows ? (size_t)a->query_rows[query] : query) - start;
+    struct span s = { 0, keys };
+
+    if (a->window && i + 1 > a->window)
+        s.low = i + 1 - a->window;
+    if (a->causal)
+        s.high = i + 1;
+    else if (a->window && i + a->window < keys)
+        s.high = i + a->window;
+    return s;
+}
+
+struct task {
+    size_t text, head;                      /* head: of K and V */
+    size_t first, count;                    /* queries */
+    float *sum, *max, *weight, *scores;     /* [rows][depth], [rows], [rows], [STRIP][KEY_BLOCK] */
+};
+
+/* Rows at … at + rows of the task against the keys of one block. */
+static void run_strip(const struct aki__attention *a, const struct task *t, size_t at, size_t rows, size_t block)
+{
+    size_t group = att_group(a), depth = att_depth(a), low = SIZE_MAX, high = 0, n, panel;
+    struct span span[STRIP];
+    float keep[STRIP];
+
+    for (size_t r = 0; r < rows; r++) {
+        span[r] = visible(a, t->text, t->first + (at + r) / group);
+        low = span[r].low < low ? span[r].low : low;
+        high = span[r].high > high ? span[r].high : high;
+    }
+    if (high <= block || low >= block + KEY_BLOCK)
+        return;
+    n = high - block < KEY_BLOCK ? high - block : KEY_BLOCK;
+    panel = att_panel_of(a, t->text) + block / PANEL;
+    product_new(t->scores, KEY_BLOCK, att_q(a, t->head, t->first) + at * depth, depth, att_k(a, t->head, panel), PANEL * a->head_dim, PANEL,
+                a->head_dim, rows, (n + PANEL - 1) / PANEL);
+    for (size_t r = 0; r < rows; r++) {
+        float *s = t->scores + r * KEY_BLOCK;
+        size_t end = (n + PANEL - 1) / PANEL * PANEL;
+        for (size_t j = block; j < span[r].low && j < block + n; j++)
+            s[j - block] = -INFINITY;
+        for (size_t j = span[r].high < block ? 0 : span[r].high - block; j < end; j++)
+            s[j] = -INFINITY;
+        keep[r] = softmax_step(s, end, &t->max[at + r], &t->weight[at + r]);
+    }
+    product_keep(t->sum + at * depth, depth, keep, t->scores, KEY_BLOCK, att_v(a, t->head, panel), 16, depth, n, rows, depth / 16);
+}
+
+static void run_task(const struct aki__attention *a, const struct task *t)
+{
+    size_t group = att_group(a), depth = att_depth(a), rows = t->count * group;
+    size_t low = visible(a, t->text, t->first).low, high = 0;
+
+    for (size_t q = 0; q < t->count; q++) {         /* query_rows may come in any order */
+        struct span s = visible(a, t->text, t->first + q);
+        low = s.low < low ? s.low : low;
+        high = s.high > high ? s.high : high;
+    }
+    memset(t->sum, 0, rows * depth * sizeof *t->sum);
+    for (size_t r = 0; r < rows; r++) {
+        t->max[r] = -FLT_MAX;                       /* not -infinity: a block of which nothing is seen must change nothing */
+        t->weight[r] = 0;
+    }
+    for (size_t block = low / KEY_BLOCK * KEY_BLOCK; block < high; block += KEY_BLOCK)
+        for (size_t at = 0; at < rows; at += STRIP)
+            run_strip(a, t, at, rows - at < STRIP ? rows - at : STRIP, block);
+    for (size_t r = 0; r < rows; r++) {
+        float *out = a->out.f32 + (t->first + r / group) * a->out.stride + (t->head * group + r % group) * a->head_dim;
+        const float *sum = t->sum + r * depth;
+        float by = 1.0f / t->weight[r];
+        AKI_SIMD
+        for (size_t i = 0; i < a->head_dim; i++)
+            out[i] = sum[i] * by;
+    }
+}
+
+void ISA(attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch)
+{
+    size_t rows = att_rows(a);
+    struct task t = { .sum = scratch, .scores = scratch + rows * att_depth(a) };
+
+    t.max = t.scores + STRIP * KEY_BLOCK;
+    t.weight = t.max + rows;
+    for (size_t i = begin; i < end; i++) {
+        size_t first, blocks, block, stop;
+        t.text = att_find(a->query_starts, a->texts, att_block(a), i / a->kv_heads);
+        first = att_block_of(a, t.text) * a->kv_heads;
+        blocks = att_block_of(a, t.text + 1) - att_block_of(a, t.text);
+        t.head = (i - first) / blocks;
+        block = blocks - 1 - (i - first) % blocks;          /* causal: the long ones first */
+        t.first = (size_t)a->query_starts[t.text] + block * att_block(a);
+        stop = (size_t)a->query_starts[t.text + 1];
+        if (t.first < stop) {
+            t.count = stop - t.first < att_block(a) ? stop - t.first : att_block(a);
+            run_task(a, &t);
+        }
+    }
+}

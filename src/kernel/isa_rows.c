@@ -1,0 +1,303 @@
+/* Unit kernel: everything that works row by row between two products: embed, norm, activation, rotary tables, pooling. */
+#include "kernel/isa.h"
+#include "kernel/isa_math.h"
+
+#include <math.h>
+
+/* ---------------------------------------------------------------- rows in --------------------------------------- */
+
+AKI_INLINE float f16_bits_to_f32(uint16_t h)
+{
+    uint32_t magnitude = (uint32_t)(h & 0x7FFF) << 13, sign = (uint32_t)(h & 0x8000) << 16;
+    uint32_t bits = float_bits(bits_float(magnitude) * 0x1p112f);       /* the exponent's bias, denormals too */
+
+    bits |= magnitude >= 0x0F800000u ? 0x7F800000u : 0;                 /* infinity and NaN */
+    return bits_float(bits | sign);
+}
+
+void ISA(table_row)(float *restrict out, const struct aki__table *t, size_t at, size_t n)
+{
+    if (t->dtype == AKI_TABLE_F32) {
+        memcpy(out, (const char *)t->data + at * sizeof(float), n * sizeof(float));     /* mapped: not always 4-byte aligned */
+    } else {
+        const uint16_t *restrict from = (const uint16_t *)t->data + at;
+        if (t->dtype == AKI_TABLE_BF16) {
+            AKI_SIMD
+            for (size_t i = 0; i < n; i++)
+                out[i] = bits_float((uint32_t)from[i] << 16);
+        } else {
+            AKI_SIMD
+            for (size_t i = 0; i < n; i++)
+                out[i] = f16_bits_to_f32(from[i]);
+        }
+    }
+}
+
+/* dst = x (may be NULL, may be dst) + value; every flag is a constant at the call, so each call is a loop of its own. */
+AKI_INLINE void load(float *dst, const float *x, const struct aki__rows *r, size_t row, size_t at, size_t n,
+                     bool has_x, bool is_i32, bool has_bias)
+{
+    const float *f32 = is_i32 ? NULL : r->f32 + row * r->stride + at;
+    const int32_t *i32 = is_i32 ? r->i32 + row * r->stride + at : NULL;
+    const float *column_scale = is_i32 ? r->column_scale + at : NULL, *bias = has_bias ? r->bias + at : NULL;
+    float row_scale = is_i32 ? r->row_scale[row] : 1.0f;
+
+    AKI_SIMD
+    for (size_t i = 0; i < n; i++) {
+        float v = is_i32 ? (float)i32[i] * (row_scale * column_scale[i]) : f32[i];
+        if (has_bias)
+            v = v + bias[i];
+        dst[i] = has_x ? x[i] + v : v;
+    }
+}
+
+static void load_sum(float *dst, const float *x, const struct aki__rows *r, size_t row, size_t at, size_t n)
+{
+    switch ((x ? 4 : 0) | (r->f32 ? 0 : 2) | (r->bias ? 1 : 0)) {
+    case 0: load(dst, x, r, row, at, n, false, false, false); break;
+    case 1: load(dst, x, r, row, at, n, false, false, true);  break;
+    case 2: load(dst, x, r, row, at, n, false, true, false);  break;
+    case 3: load(dst, x, r, row, at, n, false, true, true);   break;
+    case 4: load(dst, x, r, row, at, n, true, false, false);  break;
+    case 5: load(dst, x, r, row, at, n, true, false, true);   break;
+    case 6: load(dst, x, r, row, at, n, true, true, false);   break;
+    case 7: load(dst, x, r, row, at, n, true, true, true);    break;
+    }
+}
+
+void ISA(rows_load)(float *dst, const struct aki__rows *x, size_t row, size_t at, size_t n)
+{
+    load_sum(dst, NULL, x, row, at, n);
+}
+
+/* Where a row's f32 values are made: in place where they are wanted, else in the scratch. */
+AKI_INLINE float *row_target(const struct aki__out *out, size_t row, float *scratch)
+{
+    return out->f32 ? out->f32 + row * out->stride : scratch;
+}
+
+static void row_finish(const struct aki__out *out, size_t row, const float *y, size_t n, float *scratch)
+{
+    if (!out->u8)
+        return;
+    if (y != scratch)
+        memcpy(scratch, y, n * sizeof *y);
+    ISA(quantise_row)(out, row, scratch, n);
+}
+
+void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch)
+{
+    for (size_t t = begin; t < end; t++) {
+        float *y = row_target(out, t, scratch);
+        load_sum(y, NULL, x, t, 0, columns);
+        row_finish(out, t, y, columns, scratch);
+    }
+}
+
+/* ---------------------------------------------------------------- embed ----------------------------------------- */
+
+/* out[i] += row; by blocks, so that the sum needs no scratch. */
+static void add_table_row(float *restrict out, const struct aki__table *t, size_t at, size_t n)
+{
+    float part[256];
+
+    for (size_t i = 0; i < n; i += 256) {
+        size_t count = n - i < 256 ? n - i : 256;
+        ISA(table_row)(part, t, at + i, count);
+        AKI_SIMD
+        for (size_t j = 0; j < count; j++)
+            out[i + j] += part[j];
+    }
+}
+
+void ISA(embed)(const struct aki__embed *a, size_t begin, size_t end)
+{
+    size_t n = a->hidden;
+
+    for (size_t t = begin; t < end; t++) {
+        float *out = a->out + t * n;
+        ISA(table_row)(out, &a->words, (size_t)a->ids[t] * n, n);
+        if (a->types.data)
+            add_table_row(out, &a->types, (a->type_ids ? (size_t)a->type_ids[t] : 0) * n, n);
+        if (a->positions.data)
+            add_table_row(out, &a->positions, (size_t)a->position_ids[t] * n, n);
+    }
+}
+
+/* ---------------------------------------------------------------- norm ------------------------------------------ */
+
+/* Sum of (x - shift)^power, power 1 or 2, in 4 * AKI_LANES partial sums: the order is fixed by n alone. */
+AKI_INLINE float sum_power(const float *x, size_t n, float shift, int power)
+{
+    vf part[4] = {{0}}, s = vset(shift);
+    float tail = 0, total = 0, lane[AKI_LANES];
+    size_t i = 0;
+
+    for (; i + 4 * AKI_LANES <= n; i += 4 * AKI_LANES)
+        for (size_t j = 0; j < 4; j++) {
+            vf d = vload(x + i + j * AKI_LANES) - s;
+            part[j] = power == 1 ? part[j] + d : part[j] + d * d;
+        }
+    for (; i + AKI_LANES <= n; i += AKI_LANES) {
+        vf d = vload(x + i) - s;
+        part[0] = power == 1 ? part[0] + d : part[0] + d * d;
+    }
+    for (; i < n; i++) {
+        float d = x[i] - shift;
+        tail = power == 1 ? tail + d : tail + d * d;
+    }
+    vstore(lane, (part[0] + part[1]) + (part[2] + part[3]));
+    for (size_t j = 0; j < AKI_LANES; j++)
+        total += lane[j];
+    return total + tail;
+}
+
+AKI_INLINE void normalise(float *y, const float *s, size_t n, float mean, float factor, const float *gamma, const float *beta, bool has_beta)
+{
+    AKI_SIMD
+    for (size_t i = 0; i < n; i++) {
+        float v = (s[i] - mean) * factor;
+        y[i] = has_beta ? v * gamma[i] + beta[i] : v * gamma[i];
+    }
+}
+
+static void norm_row(float *y, const float *s, const struct aki__norm *a)
+{
+    size_t n = a->hidden;
+    float mean = a->rms ? 0.0f : sum_power(s, n, 0.0f, 1) / (float)n;
+    float variance = sum_power(s, n, mean, 2) / (float)n;
+    /* An overflow here must not come out as a row of zeros. */
+    float factor = variance <= 3.402823466e38f ? 1.0f / sqrtf(variance + a->eps) : NAN;
+
+    if (a->beta)
+        normalise(y, s, n, mean, factor, a->gamma, a->beta, true);
+    else
+        normalise(y, s, n, mean, factor, a->gamma, NULL, false);
+}
+
+void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch)
+{
+    size_t n = a->hidden;
+    bool add = a->add.f32 || a->add.i32;
+
+    for (size_t t = begin; t < end; t++) {
+        const float *x = a->x ? a->x + t * n : NULL, *s = x;
+        float *y = row_target(&a->out, t, scratch), *sum = a->sum ? a->sum + t * n : y;
+        if (add)
+            load_sum(sum, x, &a->add, t, 0, n);
+        else if (a->sum && sum != x)
+            memcpy(sum, x, n * sizeof *x);
+        if (add)
+            s = sum;
+        norm_row(y, s, a);
+        row_finish(&a->out, t, y, n, scratch);
+    }
+}
+
+/* ---------------------------------------------------------------- activation ------------------------------------ */
+
+#define ACT_CHUNK ((size_t)512)             /* the gate's part waits in the first-level cache */
+
+/* y = act(y) * gate; + (v - v): an infinity is an error upstream and must not be hidden as 0 or 1. */
+#define ACT_LOOP(value)                                     \
+    if (gate) {                                             \
+        AKI_SIMD                                            \
+        for (size_t i = 0; i < n; i++) {                    \
+            float v = y[i];                                 \
+            y[i] = ((value) + (v - v)) * gate[i];           \
+        }                                                   \
+    } else {                                                \
+        AKI_SIMD                                            \
+        for (size_t i = 0; i < n; i++) {                    \
+            float v = y[i];                                 \
+            y[i] = (value) + (v - v);                       \
+        }                                                   \
+    }                                                       \
+    break
+
+static void act_chunk(float *restrict y, const float *restrict gate, size_t n, enum aki__kernel_act act)
+{
+    switch (act) {
+    case AKI_KACT_NONE:      ACT_LOOP(v);
+    case AKI_KACT_GELU:      ACT_LOOP(gelu_fast(v));
+    case AKI_KACT_GELU_TANH: ACT_LOOP(gelu_tanh_fast(v));
+    case AKI_KACT_RELU:      ACT_LOOP(v > 0.0f ? v : 0.0f);
+    case AKI_KACT_SILU:      ACT_LOOP(silu_fast(v));
+    case AKI_KACT_TANH:      ACT_LOOP(tanh_fast(v));
+    }
+}
+
+void ISA(act)(const struct aki__act *a, size_t begin, size_t end, float *scratch)
+{
+    float gate[ACT_CHUNK];
+    bool gated = a->gate.f32 || a->gate.i32;
+
+    for (size_t t = begin; t < end; t++) {
+        float *y = row_target(&a->out, t, scratch);
+        for (size_t i = 0; i < a->columns; i += ACT_CHUNK) {
+            size_t n = a->columns - i < ACT_CHUNK ? a->columns - i : ACT_CHUNK;
+            load_sum(y + i, NULL, &a->x, t, i, n);
+            if (gated)
+                load_sum(gate, NULL, &a->gate, t, i, n);
+            act_chunk(y + i, gated ? gate : NULL, n, a->act);
+        }
+        row_finish(&a->out, t, y, a->columns, scratch);
+    }
+}
+
+/* ---------------------------------------------------------------- rotary tables --------------------------------- */
+
+void ISA(rope)(const struct aki__rope *a, size_t begin, size_t end)
+{
+    size_t half = a->head_dim / 2;
+
+    for (size_t t = begin; t < end; t++) {
+        float *c = a->out + t * a->head_dim, *s = c + half;
+        for (size_t i = 0; i < half; i++) {
+            float angle = (float)a->positions[t] * a->inverse[i];
+            c[i] = cosf(angle);
+            s[i] = sinf(angle);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- pooling --------------------------------------- */
+
+static void pool_rows(double *restrict sum, const float *restrict x, size_t rows, size_t n, enum aki__pool_mode mode, double weight)
+{
+    for (size_t t = 0; t < rows; t++, x += n) {
+        if (mode == AKI_POOL_MAX) {
+            AKI_SIMD
+            for (size_t i = 0; i < n; i++) {
+                double v = (double)(x[i] + (x[i] - x[i])), m = sum[i];
+                sum[i] = m != m || v <= m ? m : v;          /* NaN stays once it is there */
+            }
+        } else {
+            double w = mode == AKI_POOL_WEIGHTEDMEAN ? weight + (double)t : 1.0;
+            AKI_SIMD
+            for (size_t i = 0; i < n; i++)
+                sum[i] += w * (double)x[i];
+        }
+    }
+}
+
+void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch)
+{
+    for (size_t v = begin; v < end; v++) {
+        size_t first = (size_t)a->starts[v], rows = (size_t)a->starts[v + 1] - first;
+        double weight = a->weight_from ? (double)a->weight_from[v] + 1.0 : 1.0, by = 1.0;
+        float *out = a->out + v * a->hidden;
+
+        for (size_t i = 0; i < a->hidden; i++)
+            scratch[i] = a->mode == AKI_POOL_MAX ? -INFINITY : 0.0;
+        pool_rows(scratch, a->x + first * a->hidden, rows, a->hidden, a->mode, weight);
+        if (a->mode == AKI_POOL_MEAN)
+            by = (double)rows;
+        else if (a->mode == AKI_POOL_MEAN_SQRT_LEN)
+            by = sqrt((double)rows);
+        else if (a->mode == AKI_POOL_WEIGHTEDMEAN)
+            by = (double)rows * (weight + ((double)rows - 1.0) / 2.0);
+        for (size_t i = 0; i < a->hidden; i++)
+            out[i] = (float)(scratch[i] / by);
+    }
+}

@@ -1,0 +1,18 @@
+/* Unit kernel: one instruction set's functions in one table. */
+#include "kernel/isa.h"
+
+#define ISA_STRING(isa) #isa
+#define ISA_NAME(isa) ISA_STRING(isa)
+
+const struct aki__kernels ISA(kernels) = {
+    .isa = ISA_NAME(AKI_ISA),
+    .embed = ISA(embed),
+    .norm = ISA(norm),
+    .act = ISA(act),
+    .rope = ISA(rope),
+    .attention_prepare = ISA(attention_prepare),
+    .attention_run = ISA(attention_run),
+    .quantise_rows = ISA(quantise_rows),
+    .quantise_weights = ISA(quantise_weights),
+    .pool = ISA(pool),
+};
