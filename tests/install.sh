@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Installs into a temporary place, then uses what lies there as a stranger would: the program, pkg-config, CMake.
+#   tests/install.sh BUILD_FOLDER SOURCE_FOLDER
+set -euo pipefail
+build=$1 source=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset LD_LIBRARY_PATH DYLD_LIBRARY_PATH
+
+say() { printf '== %s\n' "$*"; }
+die() { printf 'install test: %s\n' "$*" >&2; exit 1; }
+
+say "cmake --install"
+DESTDIR=$work/dest cmake --install "$build" --prefix /opt/akiembed >"$work/log" 2>&1 || { cat "$work/log"; die "cmake --install failed"; }
+# Installed below DESTDIR and used from there: paths that are not relative to the files themselves show up here.
+prefix=$work/dest/opt/akiembed
+[ "$(ls "$work/dest")" = opt ] || die "files outside the prefix: $(ls "$work/dest")"
+libdir=$(dirname "$(find "$prefix" -name 'libakiembed.so' -o -name 'libakiembed.dylib' | head -n 1)")
+for file in "$prefix/include/akiembed.h" "$libdir/libakiembed.so.0" "$libdir/pkgconfig/akiembed.pc" "$libdir/cmake/akiembed/akiembedConfig.cmake" \
+    "$prefix/share/doc/akiembed/LICENSE"; do
+    [ -e "$file" ] || die "missing: ${file#"$prefix"/}"
+done
+[ "$(find "$prefix/include" -type f | wc -l)" = 1 ] || die "more than one header is installed"
+! grep -rlI -e "$source" -e "$build" "$prefix" || die "the files above name the source or the build folder"
+readelf -d "$libdir/libakiembed.so" | grep -q 'SONAME.*\[libakiembed\.so\.0\]' || die "soname is not libakiembed.so.0"
+# The fetched ONNX Runtime comes along and is the one that is found.
+if [ -d "$libdir/akiembed" ]; then
+    ldd "$libdir/libakiembed.so" | grep -q "=> $(realpath "$libdir")/akiembed/libonnxruntime.so.1 \|=> $libdir/akiembed/libonnxruntime.so.1 " ||
+        die "libakiembed.so does not find the ONNX Runtime beside it: $(ldd "$libdir/libakiembed.so" | grep onnx)"
+fi
+if readelf -d "$libdir/libakiembed.so" | grep -E 'R(UN)?PATH' | grep -v '\[$ORIGIN'; then die "a run path that is not relative"; fi
+
+cat >"$work/use.c" <<'C'
+#include <akiembed.h>
+#include <stdio.h>
+#include <string.h>
+int main(void)
+{
+    aki_model *model = NULL;
+    aki_error error;
+    const aki_device *devices;
+    size_t count = 0;
+    if (aki_model_open("/nonexistent", NULL, &model, &error) != AKI_E_NOT_FOUND || model) return 1;
+    if (!strstr(error.message, "/nonexistent")) return 2;
+    /* Asks ONNX Runtime itself: its library was found and loaded. */
+    if (aki_devices(&devices, &count, &error) != AKI_OK || count < 1) { fprintf(stderr, "%s\n", error.message); return 3; }
+    printf("%s\n", aki_version());
+    return 0;
+}
+C
+version=$(sed -n 's/^project(akiembed VERSION \([0-9.]*\).*/\1/p' "$source/CMakeLists.txt")
+
+say "C99 and C++17, no warnings"
+cc -std=c99 -pedantic -Wall -Wextra -Werror -I"$prefix/include" -fsyntax-only "$work/use.c"
+cp "$work/use.c" "$work/use.cpp"
+c++ -std=c++17 -pedantic -Wall -Wextra -Werror -I"$prefix/include" -fsyntax-only "$work/use.cpp"
+
+say "pkg-config"
+export PKG_CONFIG_PATH=$libdir/pkgconfig
+[ "$(pkg-config --modversion akiembed)" = "$version" ] || die "pkg-config says $(pkg-config --modversion akiembed), not $version"
+cc "$work/use.c" $(pkg-config --cflags --libs akiembed) -Wl,-rpath,"$libdir" -o "$work/use"
+[ "$("$work/use")" = "$version" ] || die "the program built by pkg-config does not run"
+
+say "find_package"
+mkdir "$work/project"
+cp "$work/use.c" "$work/project/"
+cat >"$work/project/CMakeLists.txt" <<CMAKE
+cmake_minimum_required(VERSION 3.21)
+project(use C)
+find_package(akiembed ${version%.*} REQUIRED)
+add_executable(use use.c)
+target_link_libraries(use PRIVATE akiembed::akiembed)
+CMAKE
+cmake -S "$work/project" -B "$work/project/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" 2>&1 || { cat "$work/log"; die "find_package failed"; }
+cmake --build "$work/project/build" >"$work/log" 2>&1 || { cat "$work/log"; die "the CMake project does not build"; }
+[ "$("$work/project/build/use")" = "$version" ] || die "the program built by CMake does not run"
+
+if [ -e "$build/akiembed" ]; then
+    say "the program"
+    case "$("$prefix/bin/akiembed" --version)" in *"$version"*) ;; *) die "akiembed --version: $("$prefix/bin/akiembed" --version)" ;; esac
+    for file in share/man/man1/akiembed.1 share/bash-completion/completions/akiembed share/zsh/site-functions/_akiembed \
+        share/fish/vendor_completions.d/akiembed.fish; do
+        [ -s "$prefix/$file" ] || die "missing or empty: $file"
+    done
+    bash -n "$prefix/share/bash-completion/completions/akiembed"
+fi
+say "done"
