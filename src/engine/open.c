@@ -21,8 +21,6 @@ static aki_status check_options(const aki_model_options *o, aki_error *err)
 {
     if (o->precision < AKI_PRECISION_DEFAULT || o->precision > AKI_PRECISION_INT8)
         return aki__fail(err, AKI_E_INVALID, "precision: %d is not one of AKI_PRECISION_*", o->precision);
-    if (o->precision == AKI_PRECISION_INT8)
-        return aki__fail(err, AKI_E_UNSUPPORTED, "precision: int8 is not implemented yet");
     if (o->device && strcmp(o->device, "cpu") != 0)
         return aki__fail(err, AKI_E_UNAVAILABLE, "device: \"%.60s\" is not available; available is: cpu", o->device);
     if (o->threads < 0 || o->threads > 1024)
@@ -69,7 +67,7 @@ static aki_status open_session(aki_model *m, const aki_model_options *o, aki_err
 
     aki__graph_init(&g, m->folder, err);
     aki_status rc = aki__arch_build(&g, m->folder);
-    if (!rc) rc = aki__session_open(&m->session, &g, &(struct aki__session_options){ .threads = o->threads }, err);
+    if (!rc) rc = aki__session_open(&m->session, &g, &(struct aki__session_options){ .int8 = m->precision == AKI_PRECISION_INT8, .threads = o->threads }, err);
     aki__graph_free(&g);
     if (!rc)
         aki__session_info(m->session, &m->run);
@@ -90,7 +88,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     aki_model *m = aki__zalloc(1, sizeof *m);
     if (!m)
         return aki__fail(err, AKI_E_NOMEM, "%s", folder);
-    m->precision = AKI_PRECISION_F32;
+    m->precision = o.precision == AKI_PRECISION_INT8 ? AKI_PRECISION_INT8 : AKI_PRECISION_F32;
     rc = aki__model_folder_open(&m->folder, folder, err);
     if (!rc) rc = open_tokenizer(m, folder, err);
     if (!rc) rc = check_tokenizer(m, err);

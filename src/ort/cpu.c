@@ -147,7 +147,81 @@ static struct aki__table table_of(const struct aki__tensor *t)
     return (struct aki__table){ .data = t->data, .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
 }
 
+struct quantise_args { struct aki__quantise q; size_t rows; float *scratch; size_t scratch_size; };
+
+static void quantise_step(void *user, size_t i)
+{
+    const struct quantise_args *a = user;
+    size_t begin = i * AKI_QUANTISE_ROWS, end = begin + AKI_QUANTISE_ROWS < a->rows ? begin + AKI_QUANTISE_ROWS : a->rows;
+
+    aki__kernels()->quantise_weights(&a->q, begin, end, a->scratch + i * a->scratch_size);
+}
+
+/* The same as [k, n] s8, rotated; *scales: [n]. 0: no memory. */
+static int weights_int8(struct lowering *l, const struct aki__tensor *const *t, size_t count, size_t n, size_t k, float **scales)
+{
+    struct quantise_args a = { .q = { .n = n, .k = k, .block = aki__rotation_block(k), .limit = aki__kernels_exact_int8() ? 127 : 63 } };
+    size_t steps = 0, column = 0;
+
+    *scales = keep(l, n, sizeof **scales);
+    for (size_t i = 0; i < count; i++)
+        if ((size_t)t[i]->shape[0] > steps)
+            steps = (size_t)t[i]->shape[0];
+    steps = (steps + AKI_QUANTISE_ROWS - 1) / AKI_QUANTISE_ROWS;
+    a.scratch_size = (aki__quantise_scratch_size(&a.q) + 15) & ~(size_t)15;
+    a.scratch = aki__alloc_aligned(steps, a.scratch_size * sizeof *a.scratch);
+    int8_t *out = *scales && a.scratch ? aki__alloc_aligned(n, k) : NULL;
+    for (size_t i = 0; i < count && out; i++) {
+        a.q.w = table_of(t[i]);
+        a.q.out = out + column;
+        a.q.scale = *scales + column;
+        a.rows = (size_t)t[i]->shape[0];
+        aki__parallel((a.rows + AKI_QUANTISE_ROWS - 1) / AKI_QUANTISE_ROWS, l->options.threads, quantise_step, &a);
+        aki__map_release(t[i]->map, t[i]->data, t[i]->size);
+        column += a.rows;
+    }
+    aki__free_aligned(a.scratch);
+    return out ? aki__onnx_constant(l->o, AKI_ONNX_I8, 2, (int64_t)k, (int64_t)n, out, n * k, true, NULL) : 0;
+}
+
 /* ---------------------------------------------------------------- products -------------------------------------- */
+
+static void multiply_f32(struct lowering *l, struct product *p, const struct aki__tensor *const *weights, size_t count, size_t n, size_t k, const struct place *x)
+{
+    int w = weights_f32(l, weights, count, n, k);
+    struct aki__onnx_node *gemm = w ? aki__onnx_node(l->o, "Gemm", "") : NULL;
+
+    if (!gemm) {
+        l->rc = aki__fail(l->err, AKI_E_NOMEM, "weights of %zu x %zu", n, k);
+        return;
+    }
+    aki__onnx_attribute(gemm, "transB", 1);
+    take(gemm, x->f32);
+    take(gemm, w);
+    p->raw = give(l, gemm, true);
+}
+
+static void multiply_int8(struct lowering *l, struct product *p, const struct aki__tensor *const *weights, size_t count, size_t n, size_t k, const struct place *x)
+{
+    static const uint8_t zero = 128;
+    float *scales;
+    int w = weights_int8(l, weights, count, n, k, &scales);
+
+    if (!l->zero_point)
+        l->zero_point = aki__onnx_constant(l->o, AKI_ONNX_U8, 1, 1, 0, &zero, 1, false, NULL);
+    struct aki__onnx_node *matmul = w && l->zero_point ? aki__onnx_node(l->o, "MatMulInteger", "") : NULL;
+    if (!matmul) {
+        l->rc = aki__fail(l->err, AKI_E_NOMEM, "weights of %zu x %zu", n, k);
+        return;
+    }
+    take(matmul, x->u8);
+    take(matmul, w);
+    take(matmul, l->zero_point);
+    p->raw = give(l, matmul, true);
+    p->scale = x->scale;
+    for (size_t i = 0; i < count; i++)
+        p->parts[i].column_scale = scales + p->parts[i].offset;
+}
 
 /* One product of `count` linears that have the same input. */
 static struct product product(struct lowering *l, const aki__blk *linears, size_t count)
@@ -171,16 +245,10 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
     }
     if (l->rc)
         return p;
-    int w = weights_f32(l, weights, count, n, k);
-    struct aki__onnx_node *gemm = w ? aki__onnx_node(l->o, "Gemm", "") : NULL;
-    if (!gemm) {
-        l->rc = aki__fail(l->err, AKI_E_NOMEM, "weights of %zu x %zu", n, k);
-        return p;
-    }
-    aki__onnx_attribute(gemm, "transB", 1);
-    take(gemm, x->f32);
-    take(gemm, w);
-    p.raw = give(l, gemm, true);
+    if (l->options.int8 && linears[0] < l->g->hidden)
+        multiply_int8(l, &p, weights, count, n, k, x);
+    else
+        multiply_f32(l, &p, weights, count, n, k, x);
     return p;
 }
 

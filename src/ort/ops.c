@@ -222,6 +222,15 @@ static OrtStatus *rope(struct call *c)
     return c->st;
 }
 
+struct quantise_args { struct aki__rows x; struct aki__out out; size_t columns; };
+
+static void quantise_body(const void *args, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    const struct quantise_args *a = args;
+
+    k->quantise_rows(&a->x, a->columns, &a->out, begin, end, scratch);
+}
+
 static void prepare_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
 {
     (void)scratch;
@@ -244,17 +253,24 @@ static OrtStatus *attention(struct call *c)
         .window = p->window, .scale = (float)(1.0 / __builtin_sqrt((double)p->head_dim)), .q_norm = p->q_norm, .k_norm = p->k_norm,
         .norm_eps = p->norm_eps, .rope = cos_sin.data };
     size_t columns = p->heads * p->head_dim;
-    void *work = borrow(c, aki__attention_work_size(&a) * sizeof(float));
+    struct aki__out out = outputs(c, 0, q.rows, columns, p->block);
+    void *work = borrow(c, aki__attention_work_size(&a) * sizeof(float)), *own = out.f32 ? NULL : borrow(c, q.rows * columns * sizeof(float));
 
-    a.out = outputs(c, 0, q.rows, columns, p->block);
     if (!c->st) {
         a.work = (float *)line_up(work);
+        a.out = (struct aki__out){ .f32 = own ? (float *)line_up(own) : out.f32, .stride = columns };
         size_t units = aki__attention_prepare_count(&a), tasks = aki__attention_task_count(&a);
         if (units)
             spread(c, (struct split){ .body = prepare_body, .args = &a, .count = units }, (kv.rows * p->kv_heads * 2 + q.rows * p->heads) * p->head_dim / units, 0);
         if (tasks)
             spread(c, (struct split){ .body = attend_body, .args = &a, .count = tasks }, q.rows * columns * 16 / tasks, aki__attention_scratch_size(&a) * sizeof(float));
+        /* A row's scale needs all its heads: only now is it complete. */
+        struct quantise_args quantise = { .x = { .f32 = a.out.f32, .stride = columns }, .out = out, .columns = columns };
+        quantise.out.f32 = NULL;
+        if (out.u8)
+            spread(c, (struct split){ .body = quantise_body, .args = &quantise, .count = q.rows }, columns * 2, columns * sizeof(float));
     }
+    give_back(c, own);
     give_back(c, work);
     return c->st;
 }
@@ -286,15 +302,6 @@ static OrtStatus *rows_u8(struct call *c)
         gather(out_scale, scale.data, rows.data, rows.rows, sizeof(float));
     }
     return c->st;
-}
-
-struct quantise_args { struct aki__rows x; struct aki__out out; size_t columns; };
-
-static void quantise_body(const void *args, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
-{
-    const struct quantise_args *a = args;
-
-    k->quantise_rows(&a->x, a->columns, &a->out, begin, end, scratch);
 }
 
 static OrtStatus *quantise(struct call *c)
