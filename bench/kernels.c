@@ -1,2 +1,250 @@
-/* Micro-benchmark of src/kernel: one core, the shapes of MiniLM and Qwen3, every instruction set. Best of many runs. */
-int main(void) { return 0; }
+/* Micro-benchmark of src/kernel: one core, the shapes of MiniLM and Qwen3, every instruction set. Best of many runs.
+ * bench_kernels [ISA [WORD]]: only that set, only the lines whose name contains the word. */
+#include "kernel/kernel.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static const struct aki__kernels *set;
+static const char *filter = "";
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *need(size_t count, size_t size)
+{
+    void *p = aki__alloc_aligned(count, size);
+    if (!p) {
+        fprintf(stderr, "no memory\n");
+        exit(1);
+    }
+    memset(p, 0, count * size);
+    return p;
+}
+
+static float *floats(size_t n, float scale)
+{
+    static uint32_t state = 12345;
+    float *p = need(n, sizeof *p);
+    for (size_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        p[i] = ((float)(state >> 8) / (1 << 23) - 1) * scale;
+    }
+    return p;
+}
+
+static int32_t *ints(size_t n)
+{
+    int32_t *p = need(n, sizeof *p);
+    float *f = floats(n, 30000);
+    for (size_t i = 0; i < n; i++)
+        p[i] = (int32_t)f[i];
+    aki__free_aligned(f);
+    return p;
+}
+
+/* Best time of one call of run(a), over about a third of a second. */
+static double best(void (*run)(void *a), void *a)
+{
+    double least = 1e9, end = now() + 0.33;
+    do {
+        double start = now();
+        run(a);
+        double took = now() - start;
+        least = took < least ? took : least;
+    } while (now() < end);
+    return least;
+}
+
+/* Elements a nanosecond, or operations (2 a multiply-add). */
+static void line(const char *name, void (*run)(void *a), void *a, double elements, double operations)
+{
+    if (!strstr(name, filter))
+        return;
+    double t = best(run, a);
+    if (operations > 0)
+        printf("%-9s %-44s %10.1f us %8.1f GFLOP/s\n", set->isa, name, t * 1e6, operations / t * 1e-9);
+    else
+        printf("%-9s %-44s %10.1f us %8.2f elements/ns\n", set->isa, name, t * 1e6, elements / t * 1e-9);
+}
+
+static struct aki__rows rows_f32(size_t rows, size_t n, bool bias)
+{
+    return (struct aki__rows){ .f32 = floats(rows * n, 1), .stride = n, .bias = bias ? floats(n, 1) : NULL };
+}
+
+static struct aki__rows rows_i32(size_t rows, size_t n, bool bias)
+{
+    return (struct aki__rows){ .i32 = ints(rows * n), .stride = n, .row_scale = floats(rows, 1e-3f), .column_scale = floats(n, 0.1f),
+                               .bias = bias ? floats(n, 1) : NULL };
+}
+
+static struct aki__out out_f32(size_t rows, size_t n)
+{
+    return (struct aki__out){ .f32 = need(rows * n, 4), .stride = n };
+}
+
+static struct aki__out out_u8(size_t rows, size_t n)
+{
+    return (struct aki__out){ .u8 = need(rows * n, 1), .row_scale = need(rows, 4), .stride = n, .block = aki__rotation_block(n) };
+}
+
+struct job {
+    size_t rows;
+    float *scratch;
+    struct aki__norm norm;
+    struct aki__act act;
+    struct aki__rows x;
+    size_t columns;
+    struct aki__out out;
+    struct aki__attention attention;
+    struct aki__quantise weights;
+};
+
+static void run_norm(void *p) { struct job *j = p; set->norm(&j->norm, 0, j->rows, j->scratch); }
+static void run_act(void *p) { struct job *j = p; set->act(&j->act, 0, j->rows, j->scratch); }
+static void run_quantise(void *p) { struct job *j = p; set->quantise_rows(&j->x, j->columns, &j->out, 0, j->rows, j->scratch); }
+static void run_weights(void *p) { struct job *j = p; set->quantise_weights(&j->weights, 0, j->weights.n, j->scratch); }
+static void run_prepare(void *p)
+{
+    struct job *j = p;
+    set->attention_prepare(&j->attention, 0, aki__attention_prepare_count(&j->attention));
+}
+static void run_attention(void *p)
+{
+    struct job *j = p;
+    set->attention_run(&j->attention, 0, aki__attention_task_count(&j->attention), j->scratch);
+}
+
+static void bench_norm(size_t rows, size_t n, bool rms)
+{
+    struct job j = { .rows = rows, .scratch = need(n, 4) };
+    char name[80];
+
+    for (int i8 = 0; i8 < 2; i8++) {
+        j.norm = (struct aki__norm){ .x = floats(rows * n, 1), .add = i8 ? rows_i32(rows, n, !rms) : rows_f32(rows, n, !rms), .gamma = floats(n, 1),
+                                     .beta = rms ? NULL : floats(n, 1), .hidden = n, .eps = 1e-6f, .rms = rms };
+        j.norm.sum = need(rows * n, 4);
+        j.norm.out = i8 ? out_u8(rows, n) : out_f32(rows, n);
+        if (i8 && !rms)
+            j.norm.out.f32 = need(rows * n, 4);
+        snprintf(name, sizeof name, "norm %s %zu x %zu %s", rms ? "rms" : "layer", rows, n, i8 ? "i32 -> u8" : "f32");
+        line(name, run_norm, &j, (double)(rows * n), 0);
+    }
+}
+
+static void bench_act(size_t rows, size_t n, enum aki__kernel_act act, const char *what, bool gate)
+{
+    struct job j = { .rows = rows, .scratch = need(n, 4) };
+    char name[80];
+
+    for (int i8 = 0; i8 < 2; i8++) {
+        j.act = (struct aki__act){ .x = i8 ? rows_i32(rows, n, !gate) : rows_f32(rows, n, !gate), .columns = n, .act = act,
+                                   .out = i8 ? out_u8(rows, n) : out_f32(rows, n) };
+        if (gate)
+            j.act.gate = i8 ? rows_i32(rows, n, false) : rows_f32(rows, n, false);
+        snprintf(name, sizeof name, "act %s%s %zu x %zu %s", what, gate ? " gated" : "", rows, n, i8 ? "i32 -> u8" : "f32");
+        line(name, run_act, &j, (double)(rows * n), 0);
+    }
+}
+
+static void bench_quantise(size_t rows, size_t n)
+{
+    struct job j = { .rows = rows, .scratch = need(n, 4), .x = rows_f32(rows, n, false), .columns = n, .out = out_u8(rows, n) };
+    char name[80];
+
+    snprintf(name, sizeof name, "rotate + quantise %zu x %zu", rows, n);
+    line(name, run_quantise, &j, (double)(rows * n), 0);
+}
+
+static void bench_weights(size_t n, size_t k)
+{
+    struct job j = { .weights = { .w = { floats(n * k / 2, 1), AKI_TABLE_BF16 }, .out = need(n * k, 1), .scale = need(n, 4), .n = n, .k = k,
+                                  .block = aki__rotation_block(k), .limit = 127 } };
+    char name[80];
+
+    j.scratch = need(aki__quantise_scratch_size(&j.weights), 4);
+    snprintf(name, sizeof name, "weights %zu x %zu bf16", n, k);
+    line(name, run_weights, &j, (double)(n * k), 0);
+}
+
+/* texts of `length` tokens; one_query: only the last token of each is asked for. */
+static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv_heads, size_t head_dim, bool qwen, bool i8)
+{
+    struct job j = {0};
+    struct aki__attention *a = &j.attention;
+    int32_t *starts = need(texts + 1, 4);
+    char name[80];
+    double pairs = (double)length * (double)length;
+
+    for (size_t i = 0; i <= texts; i++)
+        starts[i] = (int32_t)(i * length);
+    *a = (struct aki__attention){ .starts = starts, .query_starts = starts, .texts = texts, .tokens = texts * length, .queries = texts * length,
+                                  .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim, .causal = qwen, .norm_eps = 1e-6f,
+                                  .scale = 1 / sqrtf((float)head_dim) };
+    a->q = i8 ? rows_i32(a->tokens, heads * head_dim, !qwen) : rows_f32(a->tokens, heads * head_dim, !qwen);
+    a->k = i8 ? rows_i32(a->tokens, kv_heads * head_dim, !qwen) : rows_f32(a->tokens, kv_heads * head_dim, !qwen);
+    a->v = i8 ? rows_i32(a->tokens, kv_heads * head_dim, !qwen) : rows_f32(a->tokens, kv_heads * head_dim, !qwen);
+    if (qwen) {
+        a->q_norm = floats(head_dim, 1);
+        a->k_norm = floats(head_dim, 1);
+        a->rope = floats(a->tokens * head_dim, 0.7f);
+        pairs = (double)length * (double)(length + 1) / 2;
+    }
+    a->out = out_f32(a->tokens, heads * head_dim);
+    a->work = need(aki__attention_work_size(a), 4);
+    j.scratch = need(aki__attention_scratch_size(a), 4);
+    snprintf(name, sizeof name, "prepare %zu x %zu tokens %zu/%zu x %zu %s", texts, length, heads, kv_heads, head_dim, i8 ? "i32" : "f32");
+    line(name, run_prepare, &j, (double)(a->tokens * (heads + 2 * kv_heads) * head_dim), 0);
+    run_prepare(&j);
+    snprintf(name, sizeof name, "attention %zu x %zu tokens %zu/%zu x %zu", texts, length, heads, kv_heads, head_dim);
+    if (!i8)
+        line(name, run_attention, &j, 0, pairs * (double)texts * (double)heads * (double)head_dim * 4);
+}
+
+static void bench_all(void)
+{
+    bench_norm(80, 384, false);
+    bench_norm(80, 1024, true);
+    bench_act(80, 1536, AKI_KACT_GELU, "gelu", false);
+    bench_act(80, 1536, AKI_KACT_GELU_TANH, "gelu_tanh", false);
+    bench_act(80, 3072, AKI_KACT_SILU, "silu", true);
+    bench_act(80, 3072, AKI_KACT_NONE, "none", false);
+    bench_quantise(80, 384);
+    bench_quantise(80, 1024);
+    bench_quantise(80, 1536);
+    bench_quantise(80, 2048);
+    bench_quantise(80, 3072);
+    bench_weights(4096, 1024);
+    bench_weights(1024, 3072);
+    bench_weights(1536, 384);
+    for (int i8 = 0; i8 < 2; i8++) {
+        bench_attention(1, 8, 12, 12, 32, false, i8);
+        bench_attention(4, 80, 12, 12, 32, false, i8);
+        bench_attention(1, 512, 12, 12, 64, false, i8);
+        bench_attention(1, 8, 16, 8, 128, true, i8);
+        bench_attention(32, 8, 16, 8, 128, true, i8);
+        bench_attention(1, 512, 16, 8, 128, true, i8);
+        bench_attention(1, 2048, 16, 8, 128, true, i8);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const names[] = { "baseline", "avx2", "avx512" };
+
+    if (argc > 2)
+        filter = argv[2];
+    for (size_t i = 0; i < 3; i++) {
+        set = aki__kernels_named(names[i]);
+        if (set && (argc < 2 || !strcmp(argv[1], names[i])))
+            bench_all();
+    }
+    return 0;
+}

@@ -1,7 +1,7 @@
 # Tests of kernel/, in every instruction set of the build; and its micro-benchmark, which is run by hand (bench_kernels).
 aki_test(kernel base kernel)
 add_executable(bench_kernels EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/kernels.c)
-target_link_libraries(bench_kernels PRIVATE aki_settings aki_base $<TARGET_OBJECTS:aki_base> $<TARGET_OBJECTS:aki_kernel>)
+target_link_libraries(bench_kernels PRIVATE aki_settings aki_base aki_kernel)
 target_sources(test_kernel PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/kernel_reference.c)
 foreach(isa baseline avx2 avx512)
   if(TARGET aki_kernel_${isa})
