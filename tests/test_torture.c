@@ -1,0 +1,293 @@
+/* Allocation failure: the n-th allocation of our code fails, for n = 1, 2, 3 … until a call goes through without a failure, in
+ * two ways: that one alone (a crowded moment), and all from there on (memory has run out). Each call must say NOMEM or succeed,
+ * publish nothing on failure, leak nothing (under ASan), and leave what it worked with usable.
+ *
+ * The linker's --wrap sends the calls of our objects here; ONNX Runtime's and the C library's own are left alone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "akiembed.h"
+#include "base/json.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- the failing allocator ------------------------- */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+
+/* Atomic: the runtime's threads call our operators too. */
+static atomic_long until_failure = -1;      /* allocations that still succeed; negative: never fails */
+static atomic_bool and_all_behind, failed;
+
+static bool fails(void)
+{
+    long before = atomic_load(&until_failure);
+
+    if (before < 0)
+        return false;
+    while (before > 0)
+        if (atomic_compare_exchange_weak(&until_failure, &before, before - 1))
+            return false;
+    if (!atomic_load(&and_all_behind))
+        atomic_store(&until_failure, -1);
+    atomic_store(&failed, true);
+    return true;
+}
+
+void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
+void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : __real_calloc(count, size); }
+void *__wrap_realloc(void *block, size_t size) { return fails() ? NULL : __real_realloc(block, size); }
+
+/* ---------------------------------------------------------------- the frame ------------------------------------- */
+
+/* One call under test. attempt: makes the call; what it opened goes to *made, which undo takes back; check: everything still works. */
+struct subject {
+    const char *name;
+    void       *with;
+    aki_status (*attempt)(struct subject *s, void **made, aki_error *error);
+    void       (*undo)(void *made);
+    void       (*check)(struct subject *s);
+};
+
+static void torture(struct subject *s)
+{
+    for (int all = 0; all < 2; all++) {
+        long n = 0, survived = 0;
+        for (;; n++) {
+            void *made = NULL;
+            aki_error error = { 0 };
+            atomic_store(&failed, false);
+            atomic_store(&and_all_behind, all != 0);
+            atomic_store(&until_failure, n);
+            aki_status rc = s->attempt(s, &made, &error);
+            atomic_store(&until_failure, -1);
+            if (rc != AKI_OK) {
+                if (!atomic_load(&failed))
+                    fail_msg("%s: fails without a failed allocation: %s", s->name, error.message);
+                if (rc != AKI_E_NOMEM)
+                    fail_msg("%s: allocation %ld fails, and the answer is \"%s\": %s", s->name, n + 1, aki_status_name(rc), error.message);
+                assert_int_equal(error.status, rc);
+                assert_true(error.message[0] != '\0');
+                assert_null(made);
+            } else {
+                survived += atomic_load(&failed);
+                if (made && s->undo)
+                    s->undo(made);
+            }
+            if (s->check && (n < 50 || n % 10 == 0))
+                s->check(s);
+            if (!atomic_load(&failed))
+                break;
+        }
+        assert_true(n > 0);         /* else nothing was tried */
+        print_message("%s: %ld allocations failed%s, %ld of them survived\n", s->name, n, all ? " with all behind them" : "", survived);
+    }
+}
+
+/* ---------------------------------------------------------------- json ------------------------------------------ */
+
+static aki_status json_attempt(struct subject *s, void **made, aki_error *error)
+{
+    static const char text[] = "{\"a\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18],\"b\\n\":\"\\u4f60\",\"c\":{\"d\":[[],[]]}}";
+    struct aki__json_doc doc;
+    aki_status rc = aki__json_parse(&doc, text, sizeof text - 1, "t.json", error);
+
+    (void)s, (void)made;
+    aki__json_free(&doc);
+    return rc;
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    torture(&(struct subject){ .name = "json", .attempt = json_attempt });
+}
+
+/* ---------------------------------------------------------------- tokenizers ------------------------------------ */
+
+static const char text[] = "Hello, World! \xC3\x9C" "ber-Stra\xC3\x9F" "e caf\x65\xCC\x81 \xE4\xBD\xA0\xE5\xA5\xBD [SEP] <s> 12345 \xF0\x9F\x98\x80\n\n  end";
+
+static void close_model(void *made) { aki_model_close(made); }
+
+static aki_status tokenizer_open_attempt(struct subject *s, void **made, aki_error *error)
+{
+    aki_model *m = NULL;
+    aki_status rc = aki_tokenizer_open(s->with, &m, error);
+
+    *made = m;
+    return rc;
+}
+
+static aki_status tokenize_attempt(struct subject *s, void **made, aki_error *error)
+{
+    int32_t ids[256];
+    int64_t spans[512];
+    size_t count, size;
+    char back[1024];
+    aki_status rc = aki_tokenize(s->with, text, sizeof text - 1, NULL, ids, spans, 256, &count, error);
+
+    (void)made;
+    if (!rc)
+        rc = aki_detokenize(s->with, ids, count, 1, back, sizeof back, &size, error);
+    return rc;
+}
+
+static void tokenize_check(struct subject *s)
+{
+    void *made;
+    aki_error error;
+
+    assert_int_equal(tokenize_attempt(s, &made, &error), AKI_OK);
+}
+
+static void torture_tokenizer(const char *path)
+{
+    char name[300];
+    aki_model *m = NULL;
+    aki_error error;
+
+    snprintf(name, sizeof name, "open %.200s", path);
+    torture(&(struct subject){ .name = name, .with = (void *)(uintptr_t)path, .attempt = tokenizer_open_attempt, .undo = close_model });
+    if (aki_tokenizer_open(path, &m, &error) != AKI_OK)
+        fail_msg("%s", error.message);
+    snprintf(name, sizeof name, "tokenize %.200s", path);
+    torture(&(struct subject){ .name = name, .with = m, .attempt = tokenize_attempt, .check = tokenize_check });
+    aki_model_close(m);
+}
+
+static const char *const folders[] = { AKI_CHECKPOINTS "/bert", AKI_CHECKPOINTS "/xlmr", AKI_CHECKPOINTS "/qwen3" };
+
+static void test_tokenizers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        torture_tokenizer(folders[i]);
+}
+
+/* ---------------------------------------------------------------- models ---------------------------------------- */
+
+enum { TEXTS = 5 };
+static const char *const texts[TEXTS] = { text, "", "a cat", text, "the quick brown fox jumps over the lazy dog, again and again and again" };
+
+struct trial {
+    aki_model        *model;
+    aki_embed_options options;
+    char             *out, *expected;
+    size_t            size;
+};
+
+static aki_status model_open_attempt(struct subject *s, void **made, aki_error *error)
+{
+    aki_model *m = NULL;
+    aki_status rc = aki_model_open(s->with, NULL, &m, error);
+
+    *made = m;
+    return rc;
+}
+
+static aki_status embed_attempt(struct subject *s, void **made, aki_error *error)
+{
+    struct trial *t = s->with;
+    int32_t tokens[TEXTS];
+    uint8_t truncated[TEXTS];
+
+    (void)made;
+    return aki_embed(t->model, texts, NULL, TEXTS, &t->options, t->out, t->size, tokens, truncated, error);
+}
+
+static void embed_check(struct subject *s)
+{
+    struct trial *t = s->with;
+    void *made;
+    aki_error error;
+
+    memset(t->out, 0x55, t->size);
+    if (embed_attempt(s, &made, &error) != AKI_OK)
+        fail_msg("%s: not usable any more: %s", s->name, error.message);
+    assert_memory_equal(t->out, t->expected, t->size);
+}
+
+static aki_status ids_attempt(struct subject *s, void **made, aki_error *error)
+{
+    static const int32_t ids[] = { 1, 2, 3, 4, 5, 6 };
+    static const int64_t starts[] = { 0, 2, 6 };
+    struct trial *t = s->with;
+    float *out = __real_malloc(1 << 20);
+    aki_status rc = aki_embed_ids(t->model, ids, starts, 2, NULL, out, 1 << 20, error);
+
+    (void)made;
+    if (!rc)
+        rc = aki_embed_tokens(t->model, ids, starts, 2, NULL, out, 1 << 20, error);
+    free(out);
+    return rc;
+}
+
+static void torture_embed(const char *folder, aki_model *m, const aki_embed_options *options)
+{
+    char name[300];
+    aki_error error;
+    void *made;
+    struct trial t = { .model = m, .options = *options, .size = aki_embed_bound(m, TEXTS, options) };
+
+    snprintf(name, sizeof name, "embed %.200s dtype %d", folder, options->dtype);
+    t.out = malloc(t.size);
+    t.expected = malloc(t.size);
+    assert_true(t.size > 0 && t.out && t.expected);
+    struct subject s = { .name = name, .with = &t, .attempt = embed_attempt, .check = embed_check };
+    if (embed_attempt(&s, &made, &error) != AKI_OK)
+        fail_msg("%s: %s", name, error.message);
+    memcpy(t.expected, t.out, t.size);
+    torture(&s);
+    s.name = "embed ids and tokens";
+    s.attempt = ids_attempt;
+    s.check = NULL;
+    torture(&s);
+    free(t.out);
+    free(t.expected);
+}
+
+static void test_models(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char name[300];
+        aki_model *m = NULL;
+        aki_error error;
+        aki_embed_options options;
+        snprintf(name, sizeof name, "open model %.200s", folders[i]);
+        torture(&(struct subject){ .name = name, .with = (void *)(uintptr_t)folders[i], .attempt = model_open_attempt, .undo = close_model });
+        if (aki_model_open(folders[i], NULL, &m, &error) != AKI_OK)
+            fail_msg("%s", error.message);
+        aki_embed_options_init(&options, sizeof options);
+        options.prompt = "a prompt: ";
+        torture_embed(folders[i], m, &options);
+        options.dtype = AKI_DTYPE_UBINARY;
+        options.prompt = NULL;
+        options.max_tokens = 6;
+        torture_embed(folders[i], m, &options);
+        aki_model_close(m);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_tokenizers),
+        cmocka_unit_test(test_models),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
