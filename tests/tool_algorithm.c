@@ -83,7 +83,7 @@ int main(int argc, char **argv)
         pass(a, s, &words, true, &tokens);
     } else {
         double best = 1e9;
-        for (int i = 0; i < 10; i++) {
+        for (int i = 0; i < 30; i++) {
             tokens = 0;
             begin = now();
             size_t bytes = pass(a, s, &words, false, &tokens);

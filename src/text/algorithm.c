@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define WORD_SETS 8192          /* of two words: 1 MiB a thread */
+#define WORD_SETS 16384         /* of two words: 2 MiB a thread, touched only where words fall */
 
 /* ---------------------------------------------------------------- reading --------------------------------------- */
 
@@ -206,12 +206,13 @@ struct aki__algorithm_scratch *aki__algorithm_scratch_new(const struct aki__algo
 
     if (!s || a->kind == AKI_WORDLEVEL)
         return s;
-    s->words = aki__alloc_aligned(2 * WORD_SETS, sizeof *s->words);
-    if (!s->words) {
+    /* Fresh zero pages cost nothing until they are touched; aki__alloc_aligned would have to clear them. */
+    s->words_block = aki__zalloc(2 * WORD_SETS + 1, sizeof *s->words);
+    if (!s->words_block) {
         aki__free(s);
         return NULL;
     }
-    memset(s->words, 0, 2 * WORD_SETS * sizeof *s->words);
+    s->words = (struct aki__word *)(((uintptr_t)s->words_block + sizeof *s->words - 1) & ~(uintptr_t)(sizeof *s->words - 1));
     return s;
 }
 
@@ -219,15 +220,11 @@ void aki__algorithm_scratch_free(struct aki__algorithm_scratch *s)
 {
     if (!s)
         return;
-    aki__free_aligned(s->words);
+    aki__free(s->words_block);
     aki__buf_free(&s->respelled);
     aki__buf_free(&s->spelling);
     aki__free(s->places);
-    aki__free(s->ids);
-    aki__free(s->sizes);
-    aki__free(s->previous);
-    aki__free(s->next);
-    aki__free(s->queue);
+    aki__row_free(&s->row);
     aki__free(s->ways);
     aki__free(s);
 }
@@ -340,17 +337,14 @@ static bool respelled_word(const struct aki__algorithm *a, struct aki__algorithm
     return true;
 }
 
-bool aki__algorithm_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
-                         struct aki__tokens *out, const char **failed)
+/* One word through the cache; its tokens' places are counted from `from`. */
+static bool cached_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size, uint32_t from,
+                        struct aki__tokens *out, const char **failed)
 {
     uint64_t key[4];
     struct aki__word *set = NULL;
+    size_t first = out->count;
 
-    *failed = NULL;
-    if (size == 0 && a->kind != AKI_WORDLEVEL)
-        return true;
-    if (size > UINT32_MAX / 2)
-        return false;
     if (size <= AKI_WORD_BYTES && s->words) {
         set = &s->words[2 * (make_key(word, size, key) & (WORD_SETS - 1))];
         for (int way = 0; way < 2; way++) {
@@ -360,20 +354,53 @@ bool aki__algorithm_word(const struct aki__algorithm *a, struct aki__algorithm_s
             if (out->capacity - out->count < w->count
                 && !aki__grow((void **)&out->data, &out->capacity, out->count + w->count, sizeof *out->data))
                 return false;
-            uint32_t begin = 0;
+            uint32_t begin = from;
             for (unsigned i = 0; i < w->count; i++) {
-                out->data[out->count++] = (struct aki__token){ w->ids[i], begin, w->ends[i] };
-                begin = w->ends[i];
+                out->data[out->count++] = (struct aki__token){ w->ids[i], begin, from + w->ends[i] };
+                begin = from + w->ends[i];
             }
             return true;
         }
     }
-    size_t first = out->count;
-    if (!(a->respell ? respelled_word(a, s, word, size, out, failed) : one_word(a, s, word, size, out, failed))) {
-        out->count = first;
+    if (!(a->respell ? respelled_word(a, s, word, size, out, failed) : one_word(a, s, word, size, out, failed)))
         return false;
-    }
     if (set && out->count - first <= AKI_WORD_TOKENS)
         remember(set, key, size, out->data + first, out->count - first);
+    for (size_t i = from ? first : out->count; i < out->count; i++) {
+        out->data[i].begin += from;
+        out->data[i].end += from;
+    }
     return true;
+}
+
+/* A text that BPE gets as one word, cut where that changes nothing. */
+static bool cut_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
+                     struct aki__tokens *out, const char **failed)
+{
+    for (size_t at = 0, part; at < size; at += part) {
+        part = aki__bpe_cut(&a->of.bpe, word + at, size - at);
+        if (!cached_word(a, s, word + at, part, (uint32_t)at, out, failed))
+            return false;
+    }
+    return true;
+}
+
+bool aki__algorithm_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
+                         struct aki__tokens *out, const char **failed)
+{
+    size_t first = out->count;
+    bool done;
+
+    *failed = NULL;
+    if (size == 0 && a->kind != AKI_WORDLEVEL)
+        return true;
+    if (size > UINT32_MAX / 2)
+        return false;
+    if (a->kind == AKI_BPE && a->of.bpe.splits)
+        done = cut_word(a, s, word, size, out, failed);
+    else
+        done = cached_word(a, s, word, size, 0, out, failed);
+    if (!done)
+        out->count = first;
+    return done;
 }

@@ -1,46 +1,9 @@
 /* Unit bpe: byte-pair encoding: symbols, then the merge of lowest rank, leftmost first, until none is left (Sennrich et al. 2016). */
 #include "text/words.h"
 
-#define SHORT_WORD 48       /* symbols up to which searching all ranks beats a queue */
-#define NO_MERGE   INT32_MAX
-
 /* ---------------------------------------------------------------- merges ---------------------------------------- */
 
-static inline size_t first_slot(const struct aki__bpe *b, int32_t left, int32_t right)
-{
-    return (size_t)(((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9E3779B97F4A7C15) >> b->shift);
-}
-
-/* The merge of a pair, or the free slot where it would go. */
-static inline struct aki__merge *slot_of(const struct aki__bpe *b, int32_t left, int32_t right)
-{
-    size_t i = first_slot(b, left, right);
-
-    while (b->merges[i].left >= 0 && (b->merges[i].left != left || b->merges[i].right != right))
-        i = (i + 1) & b->mask;
-    return &b->merges[i];
-}
-
-static inline int32_t rank_of(const struct aki__bpe *b, int32_t left, int32_t right)
-{
-    const struct aki__merge *m = slot_of(b, left, right);
-
-    return m->left < 0 ? NO_MERGE : (int32_t)m->rank;
-}
-
-static bool allocate_merges(struct aki__bpe *b, size_t count)
-{
-    unsigned bits = 4;
-
-    while (((size_t)1 << bits) < count + count / 2)
-        bits++;
-    b->shift = 64 - bits;
-    b->mask = ((size_t)1 << bits) - 1;
-    b->merges = aki__alloc(b->mask + 1, sizeof *b->merges);
-    if (b->merges)
-        memset(b->merges, 0xFF, (b->mask + 1) * sizeof *b->merges);
-    return b->merges != NULL;
-}
+#define SPACE "\xE2\x96\x81"     /* U+2581, SentencePiece's space */
 
 struct text { const char *data; size_t size; };
 
@@ -97,7 +60,9 @@ static aki_status add_merge(struct aki__algorithm *a, const struct aki__model_re
     if (id < 0)
         return unknown_piece(r, i, (struct text){ joined->data, joined->size });
     *last = id;
-    *slot_of(b, left_id, right_id) = (struct aki__merge){ left_id, right_id, i, id };
+    aki__merges_add(&b->merges, (struct aki__merge){ left_id, right_id, id, i });
+    if (right.size >= 3 && memcmp(right.data, SPACE, 3) == 0)
+        b->joins[(unsigned char)left.data[left.size - 1]] = true;
     return AKI_OK;
 }
 
@@ -110,7 +75,10 @@ static aki_status read_merges(struct aki__algorithm *a, const struct aki__model_
 
     if (!aki__json_is(merges, AKI_JSON_ARRAY))
         return aki__fail(r->err, AKI_E_INVALID, "%s: model.merges: expected an array", r->name);
-    if (!allocate_merges(&a->of.bpe, merges->size))
+    if (merges->size > AKI_MERGES_LIMIT)
+        return aki__fail(r->err, AKI_E_INVALID, "%s: model.merges: %u of them, above the limit of %d", r->name, (unsigned)merges->size,
+                         AKI_MERGES_LIMIT);
+    if (!aki__merges_init(&a->of.bpe.merges, merges->size))
         return aki__fail(r->err, AKI_E_NOMEM, "%s: model.merges", r->name);
     e = aki__json_first(merges);
     for (uint32_t i = 0; i < merges->size && !rc; i++, e = aki__json_next(e)) {
@@ -151,6 +119,59 @@ static aki_status read_dropout(const struct aki__model_reader *r)
     return p == 0 ? AKI_OK : aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.dropout: %g: only 0 gives the same ids each time", r->name, p);
 }
 
+static void read_symbols(struct aki__algorithm *a)
+{
+    for (unsigned c = 0; c < 256; c++) {
+        char ascii = (char)c;
+        int32_t *symbol = &a->of.bpe.symbol[c];
+        *symbol = -1;
+        if (a->byte_level && !a->respell)
+            *symbol = aki__vocabulary_id(&a->vocabulary, a->spelled[c], a->spelled_size[c]);
+        else if (c < 0x80)
+            *symbol = aki__vocabulary_id(&a->vocabulary, &ascii, 1);
+    }
+}
+
+/* The merges of all pairs of bytes: half of all look-ups, out of a table whose busy part is small. */
+static bool pair_bytes(struct aki__bpe *b)
+{
+    if (!(b->byte_pairs = aki__alloc(1 << 16, sizeof *b->byte_pairs)))
+        return false;
+    for (size_t i = 0; i < 1 << 16; i++) {
+        int32_t left = b->symbol[i >> 8], right = b->symbol[i & 255];
+        const struct aki__merge *merge = left < 0 || right < 0 ? NULL : aki__merges_find(&b->merges, left, right);
+        b->byte_pairs[i] = merge ? (struct aki__byte_pair){ (int32_t)(merge->rank << 6), merge->id }
+                                 : (struct aki__byte_pair){ AKI_NO_KEY, -1 };
+    }
+    return true;
+}
+
+/* Whether a word may be cut before U+2581: SentencePiece's files have no merge of "a" and "▁b", so that what stands before never
+ * merges with what follows, and a text that comes as one word falls into words that repeat. joins tells after which bytes it
+ * does merge. An unknown character is spelled as the unknown token or as "<0x..>". */
+static bool can_split(const struct aki__algorithm *a)
+{
+    const struct aki__bpe *b = &a->of.bpe;
+    size_t size;
+    const char *unk = aki__vocabulary_piece(&a->vocabulary, a->unk, &size);
+
+    return !a->byte_level && !b->ignore_merges && !b->prefix_size && !b->suffix_size && aki__vocabulary_id(&a->vocabulary, SPACE, 3) >= 0
+        && unk && size && !b->joins[(unsigned char)unk[size - 1]] && !(a->byte_fallback && b->joins['>']);
+}
+
+size_t aki__bpe_cut(const struct aki__bpe *b, const char *word, size_t size)
+{
+    for (size_t at = 1; b->splits && at + 3 <= size; at++) {
+        const char *found = memchr(word + at, SPACE[0], size - at - 2);
+        if (!found)
+            break;
+        at = (size_t)(found - word);
+        if (memcmp(found, SPACE, 3) == 0 && !b->joins[(unsigned char)found[-1]])
+            return at;
+    }
+    return size;
+}
+
 aki_status aki__bpe_parse(struct aki__algorithm *a, const struct aki__model_reader *r)
 {
     struct aki__bpe *b = &a->of.bpe;
@@ -165,55 +186,45 @@ aki_status aki__bpe_parse(struct aki__algorithm *a, const struct aki__model_read
     aki__model_byte_ids(a);
     /* One symbol for one byte needs no spelling; what looks at the spelling gets it. */
     a->respell = a->byte_level && (b->prefix_size || b->suffix_size || a->byte_fallback);
-    for (unsigned c = 0; c < 256; c++) {
-        char ascii = (char)c;
-        b->symbol[c] = -1;
-        if (a->byte_level && !a->respell)
-            b->symbol[c] = aki__vocabulary_id(&a->vocabulary, a->spelled[c], a->spelled_size[c]);
-        else if (c < 0x80)
-            b->symbol[c] = aki__vocabulary_id(&a->vocabulary, &ascii, 1);
-    }
+    read_symbols(a);
+    if (a->byte_level && !a->respell && !pair_bytes(b))
+        return aki__fail(r->err, AKI_E_NOMEM, "%s: model.merges", r->name);
+    b->splits = can_split(a);
     return AKI_OK;
 }
 
 void aki__bpe_free(struct aki__bpe *b)
 {
-    aki__free(b->merges);
+    aki__merges_free(&b->merges);
+    aki__free(b->byte_pairs);
     aki__free(b->prefix);
     aki__free(b->suffix);
 }
 
 /* ---------------------------------------------------------------- symbols --------------------------------------- */
 
-static bool reserve_symbols(struct aki__algorithm_scratch *s, size_t count)
+static inline void push(struct aki__row *row, int32_t id, uint32_t size)
 {
-    return aki__grow((void **)&s->ids, &s->ids_capacity, count, sizeof *s->ids)
-        && aki__grow((void **)&s->sizes, &s->sizes_capacity, count, sizeof *s->sizes);
-}
-
-static inline void push(struct aki__algorithm_scratch *s, int32_t id, uint32_t size)
-{
-    s->ids[s->symbols] = id;
-    s->sizes[s->symbols++] = size;
+    row->symbols[row->count].id = id;
+    row->symbols[row->count++].size = size;
 }
 
 /* The bytes of an unknown character as symbols; false: one of them has none, and nothing was added. */
-static bool push_bytes(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *text, size_t size)
+static bool push_bytes(const struct aki__algorithm *a, struct aki__row *row, struct text symbol)
 {
-    for (size_t i = 0; i < size; i++)
-        if (a->byte_id[(unsigned char)text[i]] < 0)
+    for (size_t i = 0; i < symbol.size; i++)
+        if (a->byte_id[(unsigned char)symbol.data[i]] < 0)
             return false;
-    for (size_t i = 0; i < size; i++)
-        push(s, a->byte_id[(unsigned char)text[i]], 1);
+    for (size_t i = 0; i < symbol.size; i++)
+        push(row, a->byte_id[(unsigned char)symbol.data[i]], 1);
     return true;
 }
 
-/* The next symbol of the word: its spelling with prefix and suffix. The result lies in the word or in s->spelling. */
-static bool spell_symbol(const struct aki__bpe *b, struct aki__algorithm_scratch *s, const char *word, size_t size, size_t at, size_t bytes,
+/* Spells the symbol of the character at [at, at + bytes): with prefix, unless first, and suffix, if last. */
+static bool spell_symbol(const struct aki__bpe *b, struct aki__buf *spelling, const char *word, size_t size, size_t at, size_t bytes,
                          struct text *out)
 {
     bool prefix = at && b->prefix_size, suffix = at + bytes == size && b->suffix_size;
-    struct aki__buf *spelling = &s->spelling;
 
     *out = (struct text){ word + at, bytes };
     if (!prefix && !suffix)
@@ -227,155 +238,82 @@ static bool spell_symbol(const struct aki__bpe *b, struct aki__algorithm_scratch
     return true;
 }
 
-/* Takes the word apart into s->ids and s->sizes. An unknown token waits until the next known symbol and, where fuse_unk,
- * takes in the unknown characters behind it; bytes of a fallback do not end the wait, so they come before it: Hugging Face's order. */
+static bool reserve_row(const struct aki__algorithm *a, struct aki__row *row, size_t size)
+{
+    const struct aki__bpe *b = &a->of.bpe;
+    size_t most = size;
+
+    /* A character gives one symbol, or one for each byte of its spelling. */
+    if (a->byte_fallback && (!aki__mul(size, 1 + b->prefix_size, &most) || !aki__add(most, b->suffix_size, &most)))
+        return false;
+    row->count = 0;
+    return most < INT32_MAX && aki__row_reserve(row, most + 1);
+}
+
+/* Takes the word apart into symbols. An unknown token waits until the next known symbol and, where fuse_unk, takes in the unknown
+ * characters behind it; bytes of a fallback do not end the wait, so they come before it: Hugging Face's order. */
 static bool take_apart(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size, const char **failed)
 {
     const struct aki__bpe *b = &a->of.bpe;
+    struct aki__row *row = &s->row;
     bool raw = a->byte_level && !a->respell;
     uint32_t waiting = 0;       /* bytes of the unknown token that waits */
     struct text symbol;
 
-    s->symbols = 0;
+    if (!reserve_row(a, row, size))
+        return false;
     for (size_t at = 0, bytes; at < size; at += bytes) {
         unsigned char c = (unsigned char)word[at];
-        int32_t id;
         bytes = raw || c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
-        /* Room for this symbol's bytes and the one that waits. */
-        if (!reserve_symbols(s, s->symbols + b->prefix_size + b->suffix_size + 6) || !spell_symbol(b, s, word, size, at, bytes, &symbol))
+        if (!spell_symbol(b, &s->spelling, word, size, at, bytes, &symbol))
             return false;
-        if (bytes == 1 && symbol.size == 1)
-            id = b->symbol[c];
-        else
-            id = aki__vocabulary_id(&a->vocabulary, symbol.data, symbol.size);
+        int32_t id = symbol.size == 1 ? b->symbol[c] : aki__vocabulary_id(&a->vocabulary, symbol.data, symbol.size);
         if (id >= 0) {
             if (waiting)
-                push(s, a->unk, waiting);
+                push(row, a->unk, waiting);
             waiting = 0;
-            push(s, id, (uint32_t)bytes);
+            push(row, id, (uint32_t)bytes);
             continue;
         }
-        if ((a->byte_fallback && push_bytes(a, s, symbol.data, symbol.size)) || !a->has_unk)
+        if ((a->byte_fallback && push_bytes(a, row, symbol)) || !a->has_unk)
             continue;
         if (a->unk < 0) {
             *failed = "a character is unknown, and the unknown token is not in the vocabulary";
             return false;
         }
         if (waiting && !b->fuse_unk) {
-            push(s, a->unk, waiting);
+            push(row, a->unk, waiting);
             waiting = 0;
         }
         waiting += (uint32_t)bytes;
     }
     if (waiting)
-        push(s, a->unk, waiting);
+        push(row, a->unk, waiting);
+    for (size_t i = 0; i + 1 < row->count; i++)
+        aki__row_pair(row, &b->merges, i, i + 1);
     return true;
 }
 
-/* ---------------------------------------------------------------- merging --------------------------------------- */
-
-/* Symbols lie close together; after each merge those behind it move up. */
-static void merge_short(const struct aki__bpe *b, struct aki__algorithm_scratch *s)
+/* The same for raw bytes that are all known: straight from tables. *done: they were. */
+static bool take_bytes(const struct aki__algorithm *a, struct aki__row *row, const char *word, size_t size, bool *done)
 {
-    int32_t ranks[SHORT_WORD], *ids = s->ids;
-    uint32_t *sizes = s->sizes;
-    size_t n = s->symbols;
+    const struct aki__bpe *b = &a->of.bpe;
 
-    if (n < 2)
-        return;
-    for (size_t i = 0; i + 1 < n; i++)
-        ranks[i] = rank_of(b, ids[i], ids[i + 1]);
-    ranks[n - 1] = NO_MERGE;
-    for (;;) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++)
-            if (ranks[i] < ranks[best])
-                best = i;
-        if (ranks[best] == NO_MERGE)
-            break;
-        ids[best] = slot_of(b, ids[best], ids[best + 1])->id;
-        sizes[best] += sizes[best + 1];
-        n--;
-        memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
-        memmove(sizes + best + 1, sizes + best + 2, (n - best - 1) * sizeof *sizes);
-        memmove(ranks + best + 1, ranks + best + 2, (n - best - 1) * sizeof *ranks);
-        ranks[best] = best + 1 < n ? rank_of(b, ids[best], ids[best + 1]) : NO_MERGE;
-        if (best)
-            ranks[best - 1] = rank_of(b, ids[best - 1], ids[best]);
-    }
-    s->symbols = n;
-}
-
-/* A heap of rank << 32 | place: the smallest is the merge of lowest rank, leftmost first. */
-static void sift_down(uint64_t *heap, size_t count, size_t i)
-{
-    uint64_t top = heap[i];
-
-    for (size_t child; (child = 2 * i + 1) < count; i = child) {
-        if (child + 1 < count && heap[child + 1] < heap[child])
-            child++;
-        if (heap[child] >= top)
-            break;
-        heap[i] = heap[child];
-    }
-    heap[i] = top;
-}
-
-static bool enqueue(const struct aki__bpe *b, struct aki__algorithm_scratch *s, size_t left, size_t right)
-{
-    int32_t rank = rank_of(b, s->ids[left], s->ids[right]);
-
-    if (rank == NO_MERGE)
-        return true;
-    if (!aki__grow((void **)&s->queue, &s->queue_capacity, s->queued + 1, sizeof *s->queue))
+    if (size > INT32_MAX - 1 || !aki__row_reserve(row, size))
         return false;
-    uint64_t entry = (uint64_t)rank << 32 | left;
-    size_t i = s->queued++;
-    for (; i && s->queue[(i - 1) / 2] > entry; i = (i - 1) / 2)
-        s->queue[i] = s->queue[(i - 1) / 2];
-    s->queue[i] = entry;
-    return true;
-}
-
-/* n log n: a word may be a whole text. A symbol of size 0 was taken in by the one before it. */
-static bool merge_long(const struct aki__bpe *b, struct aki__algorithm_scratch *s)
-{
-    size_t n = s->symbols, kept = 0;
-
-    s->queued = 0;
-    if (!aki__grow((void **)&s->previous, &s->previous_capacity, n + 1, sizeof *s->previous)
-        || !aki__grow((void **)&s->next, &s->next_capacity, n + 1, sizeof *s->next))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        s->previous[i] = (uint32_t)i - 1;
-        s->next[i] = (uint32_t)i + 1;
-        if (i + 1 < n && !enqueue(b, s, i, i + 1))
-            return false;
-    }
-    while (s->queued) {
-        size_t left = (uint32_t)s->queue[0], right = s->next[left];
-        uint32_t rank = (uint32_t)(s->queue[0] >> 32);
-        s->queue[0] = s->queue[--s->queued];
-        sift_down(s->queue, s->queued, 0);
-        if (!s->sizes[left] || right == n)
-            continue;
-        const struct aki__merge *m = slot_of(b, s->ids[left], s->ids[right]);
-        if (m->left < 0 || m->rank != rank)
-            continue;       /* out of date: one of the two has been merged since */
-        s->ids[left] = m->id;
-        s->sizes[left] += s->sizes[right];
-        s->sizes[right] = 0;
-        s->next[left] = s->next[right];
-        s->previous[s->next[left]] = (uint32_t)left;
-        if ((left && !enqueue(b, s, s->previous[left], left)) || (s->next[left] < n && !enqueue(b, s, left, s->next[left])))
-            return false;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (s->sizes[i]) {
-            s->ids[kept] = s->ids[i];
-            s->sizes[kept++] = s->sizes[i];
+    *done = true;
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)word[i];
+        row->symbols[i].id = b->symbol[c];
+        row->symbols[i].size = 1;
+        *done &= b->symbol[c] >= 0;
+        if (i + 1 < size) {
+            struct aki__byte_pair pair = b->byte_pairs[c << 8 | (unsigned char)word[i + 1]];
+            row->keys[i] = pair.key == AKI_NO_KEY ? pair.key : pair.key | (int32_t)(i & 63);
+            row->symbols[i].joined = pair.joined;
         }
-    s->symbols = kept;
+    }
+    row->count = size;
     return true;
 }
 
@@ -412,19 +350,17 @@ bool aki__bpe_word(const struct aki__algorithm *a, struct aki__algorithm_scratch
         return false;
     if (id >= 0)
         return aki__token_add(out, id, 0, size);
-    if (!take_apart(a, s, word, size, failed))
+    bool taken = false;
+    if (b->byte_pairs && !take_bytes(a, &s->row, word, size, &taken))
         return false;
-    if (s->symbols <= SHORT_WORD)
-        merge_short(b, s);
-    else if (!merge_long(b, s))
+    if (!taken && !take_apart(a, s, word, size, failed))
         return false;
-    if (out->capacity - out->count < s->symbols
-        && !aki__grow((void **)&out->data, &out->capacity, out->count + s->symbols, sizeof *out->data))
-        return false;
-    for (size_t i = 0; i < s->symbols; i++) {
-        /* Symbols of an affix's bytes have no place in the word: Hugging Face counts them, so the end is passed. */
-        size_t end = begin + s->sizes[i] < size ? begin + s->sizes[i] : size;
-        out->data[out->count++] = (struct aki__token){ s->ids[i], (uint32_t)begin, (uint32_t)end };
+    aki__row_merge(&s->row, &b->merges);
+    for (size_t i = 0; i < s->row.count; i = s->row.symbols[i].next) {
+        /* Symbols of an affix's bytes have no place in the word, but Hugging Face counts them: the word's end may be passed. */
+        size_t end = begin + s->row.symbols[i].size < size ? begin + s->row.symbols[i].size : size;
+        if (!aki__token_add(out, s->row.symbols[i].id, begin, end))
+            return false;
         begin = end;
     }
     return true;

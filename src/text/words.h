@@ -3,20 +3,21 @@
 #define AKI_WORDS_H
 
 #include "text/algorithm.h"
+#include "text/merges.h"
 #include "text/trie.h"
 
 enum aki__algorithm_kind { AKI_BPE, AKI_WORDPIECE, AKI_UNIGRAM, AKI_WORDLEVEL };
 
-/* Open addressing over pairs of ids; free slots have left -1. */
-struct aki__merge { int32_t left, right; uint32_t rank; int32_t id; };
+struct aki__byte_pair { int32_t key, joined; };     /* key: with place 0, see merges.h */
 
 struct aki__bpe {
-    struct aki__merge *merges;
-    unsigned           shift;               /* 64 - log2 of the slots */
-    size_t             mask;
+    struct aki__merges merges;
+    struct aki__byte_pair *byte_pairs;      /* [256 * 256]; NULL where words are not raw */
     char              *prefix, *suffix;     /* continuing_subword_prefix, end_of_word_suffix; never NULL */
     size_t             prefix_size, suffix_size;
     bool               fuse_unk, ignore_merges;
+    bool               splits;              /* aki__bpe_cut may cut */
+    bool               joins[256];          /* a piece that ends in this byte merges with one that begins with U+2581 */
     int32_t            symbol[256];         /* the id of each byte (raw words) or each ASCII character; -1: none */
 };
 
@@ -64,17 +65,12 @@ struct aki__word {
 struct aki__way { double score; int32_t id; uint32_t begin; };
 
 struct aki__algorithm_scratch {
-    struct aki__word *words;                /* sets of two */
-    size_t            word_mask;
+    struct aki__word *words;                /* sets of two, aligned to their size; NULL: none are kept */
+    void             *words_block;
     struct aki__buf   respelled, spelling;  /* a word in the byte alphabet; a symbol with its prefix and suffix */
     uint32_t         *places;               /* of respelled bytes in the word */
     size_t            places_capacity;
-    /* BPE: symbols of the word at hand, and the queue of long words: rank << 32 | place of the left symbol */
-    int32_t          *ids;
-    uint32_t         *sizes, *previous, *next;
-    size_t            ids_capacity, sizes_capacity, previous_capacity, next_capacity, symbols;
-    uint64_t         *queue;
-    size_t            queue_capacity, queued;
+    struct aki__row   row;                  /* BPE */
     /* Unigram */
     struct aki__way  *ways;
     size_t            ways_capacity;
@@ -101,6 +97,8 @@ static inline bool aki__token_add(struct aki__tokens *out, int32_t id, size_t be
 
 aki_status aki__bpe_parse(struct aki__algorithm *a, const struct aki__model_reader *r);
 void       aki__bpe_free(struct aki__bpe *b);
+/* Where a word may be cut without changing its tokens; size: nowhere. */
+size_t     aki__bpe_cut(const struct aki__bpe *b, const char *word, size_t size);
 bool       aki__bpe_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
                          struct aki__tokens *out, const char **failed);
 
