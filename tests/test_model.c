@@ -129,10 +129,11 @@ static int drop_folder(void **state)
 static struct aki__model *open_folder(const char *row)
 {
     struct aki__model *m;
-    aki_error e;
+    aki_error e = { .status = 77 };
 
     if (aki__model_folder_open(&m, folder, &e) != AKI_OK)
         fail_msg("%s: %s", row, e.message);
+    assert_int_equal(e.status, 77);     /* filled on failure only, though optional files were missing */
     return m;
 }
 
@@ -745,9 +746,17 @@ static void test_missing_files(void **state)
     refuse(0, AKI_E_UNSUPPORTED, "2_Dense/pytorch_model.bin: ", "save_file(torch.load");
     put_text("2_Dense/pytorch_model.bin", NULL);
 
+    /* A hub cache whose download broke off has links to nothing: that is no folder without modules. */
+    char path[512];
+    fill_folder(bert_config);
+    put_text("modules.json", NULL);
+    snprintf(path, sizeof path, "%s/modules.json", folder);
+    assert_int_equal(symlink("../blobs/none", path), 0);
+    refuse(1, AKI_E_IO, "", "modules.json: a link to a file that is missing");
+    unlink(path);
+
     assert_int_equal(aki__model_folder_open(&m, "/nowhere/at/all", &e), AKI_E_NOT_FOUND);
     assert_null(m);
-    char path[512];
     snprintf(path, sizeof path, "%s/config.json", folder);
     assert_int_equal(aki__model_folder_open(&m, path, &e), AKI_E_NOT_FOUND);
 }

@@ -10,7 +10,7 @@ struct aki__map {
     size_t      size;
     void       *handle;
 };
-/* Errors: NOT_FOUND (no such file), IO (named). Only regular files are mapped. */
+/* Errors: NOT_FOUND (no such file), IO (named; also a link to nothing). Only regular files are mapped. */
 aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err);
 void       aki__map_close(struct aki__map *m);
 /* Gives the pages of [begin, begin + size) back to the system; they are read again when touched. begin is inside the map. */

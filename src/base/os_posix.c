@@ -23,8 +23,13 @@ aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
 
     *out = (struct aki__map){ 0 };
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return aki__fail(err, errno == ENOENT || errno == ENOTDIR ? AKI_E_NOT_FOUND : AKI_E_IO, "%s: %s", path, strerror(errno));
+    if (fd < 0) {
+        int why = errno;
+        /* A link whose target is missing is a broken download, not an absent file: callers may go on without the latter. */
+        if (why == ENOENT && lstat(path, &st) == 0)
+            return aki__fail(err, AKI_E_IO, "%s: a link to a file that is missing", path);
+        return aki__fail(err, why == ENOENT || why == ENOTDIR ? AKI_E_NOT_FOUND : AKI_E_IO, "%s: %s", path, strerror(why));
+    }
     if (fstat(fd, &st) != 0) {
         rc = aki__fail(err, AKI_E_IO, "%s: %s", path, strerror(errno));
     } else if (!S_ISREG(st.st_mode)) {

@@ -24,18 +24,23 @@ aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size,
 aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m, const char *name, enum aki__json_kind kind, bool optional,
                                aki_error *err)
 {
+    aki_error why;
     aki_status rc;
 
     *out = (struct aki__json_file){ .name = name };
     char *path = aki__join(m->path, name);
     if (!path)
         return aki__fail(err, AKI_E_NOMEM, "%s", name);
-    rc = aki__map_open(&out->map, path, err);
+    rc = aki__map_open(&out->map, path, &why);
     if (rc == AKI_E_NOT_FOUND) {
         rc = optional ? AKI_OK : aki__fail(err, rc, "%s: no %s in this folder", m->path, name);
         goto done;
     }
-    if (rc || (rc = aki__note_file(m, path, out->map.size, err)) || (rc = aki__json_parse(&out->doc, out->map.data, out->map.size, name, err)))
+    if (rc) {
+        rc = aki__fail(err, rc, "%s", why.message);
+        goto done;
+    }
+    if ((rc = aki__note_file(m, path, out->map.size, err)) || (rc = aki__json_parse(&out->doc, out->map.data, out->map.size, name, err)))
         goto done;
     if (!aki__json_is(out->doc.nodes, kind))
         rc = aki__fail(err, AKI_E_INVALID, "%s: not a JSON %s", name, kind == AKI_JSON_OBJECT ? "object" : "array");

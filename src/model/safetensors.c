@@ -602,29 +602,35 @@ static void free_parts(struct aki__weights *w)
     aki__free(w->slots);
 }
 
+/* *found: there is a folder/part + name. A link to nothing counts: opening it says what is wrong. */
+static aki_status is_there(bool *found, const char *folder, const char *part, const char *name, aki_error *err)
+{
+    struct aki__weights w = { 0 };
+    struct file *f;
+    aki_error why;
+
+    aki_status rc = map_file(&f, &w, folder, part, name, strlen(name), &why);
+    free_parts(&w);
+    *found = rc != AKI_E_NOT_FOUND;
+    return rc == AKI_E_NOMEM ? aki__fail(err, rc, "%s", why.message) : AKI_OK;
+}
+
 aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, aki_error *err)
 {
     struct aki__weights *w = aki__zalloc(1, sizeof *w);
     struct file *f;
-    char name[300];
+    bool single, sharded;
     aki_status rc;
 
     *out = NULL;
     if (!w) { rc = aki__fail(err, AKI_E_NOMEM, "%s", folder); goto done; }
-    snprintf(name, sizeof name, "%.200s" INDEX, part);
-    char *index = aki__join(folder, name);
-    if (!index) { rc = aki__fail(err, AKI_E_NOMEM, "%s", folder); goto done; }
-    bool sharded = aki__is_file(index);
-    aki__free(index);
-
-    rc = map_file(&f, w, folder, part, SINGLE, sizeof SINGLE - 1, err);
-    if (rc == AKI_E_NOT_FOUND) {
-        aki__weights_close(w);
-        w = aki__zalloc(1, sizeof *w);
-        if (!w) { rc = aki__fail(err, AKI_E_NOMEM, "%s", folder); goto done; }
+    if ((rc = is_there(&single, folder, part, SINGLE, err)) || (rc = is_there(&sharded, folder, part, INDEX, err)))
+        goto done;
+    if (single) {
+        if (!(rc = map_file(&f, w, folder, part, SINGLE, sizeof SINGLE - 1, err)) && !(rc = read_header(w, f, err)))
+            rc = index_tensors(w, err);
+    } else {
         rc = sharded ? open_shards(w, folder, part, err) : none_found(folder, part, err);
-    } else if (!rc && !(rc = read_header(w, f, err))) {
-        rc = index_tensors(w, err);
     }
     if (rc)
         goto done;

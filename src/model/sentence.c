@@ -531,7 +531,7 @@ static aki_status set_limit(struct aki__model *m, aki_error *err)
 /* No file says whether a model was trained for shorter vectors (MRL). It counts as known where config.json says is_matryoshka or
  * matryoshka_dimensions, where the model card speaks of Matryoshka (sentence-transformers writes its loss there), and for what has
  * Qwen3-Embedding's shape: qwen3, last token, normalised, a query prompt "Instruct: …". Only a warning depends on it. */
-static void guess_matryoshka(struct aki__model *m)
+static aki_status guess_matryoshka(struct aki__model *m, aki_error *err)
 {
     static const char word[] = "matryoshka";
     struct aki__map map;
@@ -539,8 +539,12 @@ static void guess_matryoshka(struct aki__model *m)
     if (strcmp(m->architecture, "qwen3") == 0 && m->pooling == AKI_POOLING_LAST && m->normalize)
         for (size_t i = 0; i < m->prompt_count; i++)
             m->mrl |= strncmp(m->prompts[i].text, "Instruct: ", 10) == 0;
-    char *path = m->mrl ? NULL : aki__join(m->path, "README.md");
-    if (!path || aki__map_open(&map, path, NULL) != AKI_OK)
+    if (m->mrl)
+        return AKI_OK;
+    char *path = aki__join(m->path, "README.md");
+    if (!path)
+        return aki__fail(err, AKI_E_NOMEM, "README.md");
+    if (aki__map_open(&map, path, NULL) != AKI_OK)
         goto done;
     size_t size = map.size < (1u << 20) ? map.size : (1u << 20), matched = 0;
     for (size_t i = 0; i < size && matched < sizeof word - 1; i++) {
@@ -551,6 +555,7 @@ static void guess_matryoshka(struct aki__model *m)
     aki__map_close(&map);
 done:
     aki__free(path);
+    return AKI_OK;
 }
 
 aki_status aki__sentence_read(struct aki__model *m, aki_error *err)
@@ -565,7 +570,5 @@ aki_status aki__sentence_read(struct aki__model *m, aki_error *err)
         rc = read_settings(m, err);
     if (!rc)
         rc = set_limit(m, err);
-    if (!rc)
-        guess_matryoshka(m);
-    return rc;
+    return rc ? rc : guess_matryoshka(m, err);
 }
