@@ -1,0 +1,76 @@
+/* akiembed: the program. Finds the verb, reads its options, minds the signals, runs it; its exit status is a contract (cli.h). */
+#include "options.h"
+#include "sink.h"
+
+#include <akiembed.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* The first one asks for an end at the next good place; a second one, or a stuck program, ends as signals do by themselves. */
+static void on_signal(int number)
+{
+    cli_signal = number;
+}
+
+static void mind_signals(void)
+{
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+    sigemptyset(&action.sa_mask);
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    /* A reader that leaves shows as a failed write, which has an exit status of its own. */
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static int print_version(void)
+{
+    struct sink out;
+    int rc = sink_open_stdout(&out);
+
+    sink_printf(&out, "akiembed %s\n", aki_version());
+    return sink_close(&out, rc);
+}
+
+static int fail_verb(const char *word)
+{
+    const char *near = verb_near(word);
+    char names[256] = "";
+    size_t at = 0;
+
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", verbs[i].name);
+    if (word[0] == '-')
+        return cli_fail(CLI_USAGE, "the verb comes before the options: akiembed VERB [OPTIONS]; verbs are %s", names);
+    if (near)
+        return cli_fail(CLI_USAGE, "no verb '%s'; did you mean '%s'? Verbs are %s", word, near, names);
+    return cli_fail(CLI_USAGE, "no verb '%s'; verbs are %s", word, names);
+}
+
+int main(int count, char **arguments)
+{
+    struct options o;
+    const struct verb *verb;
+    int rc;
+
+    mind_signals();
+    if (count < 2)
+        return cli_fail(CLI_USAGE, "what is to be done? See akiembed --help");
+    if (!strcmp(arguments[1], "--help") || !strcmp(arguments[1], "-h"))
+        return help_print(NULL);
+    if (!strcmp(arguments[1], "--version"))
+        return print_version();
+    verb = verb_find(arguments[1]);
+    if (!verb)
+        return fail_verb(arguments[1]);
+    rc = options_parse(&o, verb, count - 2, arguments + 2);
+    if (rc)
+        return rc;
+    if (o.help)
+        return help_print(verb);
+    cli_set_voice(o.quiet, o.verbose);
+    return verb->run(&o);
+}

@@ -1,0 +1,339 @@
+/* Unit model: finds the model that -m names, opens it, and turns the library's errors into exit codes. See model.h. */
+#include "model.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char default_model[] = "Qwen/Qwen3-Embedding-0.6B";
+enum { PATH_LIMIT = 4096, NAME_LIMIT = 200 };
+
+/* ---------------------------------------------------------------- the cache ------------------------------------- */
+
+static bool exists(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value && *value ? value : NULL;
+}
+
+/* false: it does not fit, or there is no home. */
+static bool cache_folder(char *out, size_t size)
+{
+    const char *hub = variable("HF_HUB_CACHE"), *home = variable("HF_HOME"), *xdg = variable("XDG_CACHE_HOME"), *user = variable("HOME");
+    int n = -1;
+
+    if (!user) {
+        const struct passwd *entry = getpwuid(getuid());
+        user = entry ? entry->pw_dir : NULL;
+    }
+    if (hub)
+        n = snprintf(out, size, "%s", hub);
+    else if (home)
+        n = snprintf(out, size, "%s/hub", home);
+    else if (xdg)
+        n = snprintf(out, size, "%s/huggingface/hub", xdg);
+    else if (user)
+        n = snprintf(out, size, "%s/.cache/huggingface/hub", user);
+    return n >= 0 && (size_t)n < size;
+}
+
+/* "ORG/NAME" or "NAME", maybe with "@REV": nothing in it can leave the cache's folder. */
+static bool is_name(const char *name)
+{
+    size_t slashes = 0, size = strlen(name);
+
+    for (const char *s = name; *s; s++) {
+        slashes += *s == '/';
+        if (!isalnum((unsigned char)*s) && !strchr("/._-@", *s))
+            return false;
+    }
+    return size > 0 && size < NAME_LIMIT && slashes <= 1 && name[0] != '/' && name[0] != '.' && name[size - 1] != '/' && !strstr(name, "..");
+}
+
+/* One line of a ref: a commit. */
+static bool read_ref(const char *path, char *out, size_t size)
+{
+    FILE *f = fopen(path, "r");
+    bool ok = f && fgets(out, (int)size, f);
+
+    if (f)
+        fclose(f);
+    if (!ok)
+        return false;
+    out[strcspn(out, "\r\n")] = '\0';
+    for (const char *s = out; *s; s++)
+        if (!isalnum((unsigned char)*s))
+            return false;
+    return *out != '\0';
+}
+
+/* Puts the cache's folder of a repository into out: models--ORG--NAME. A name without ORG also finds the one ORG that has it. */
+static int find_repository(const char *cache, const char *name, size_t name_size, char *out, size_t size)
+{
+    char entry[NAME_LIMIT + 32];
+    size_t at = (size_t)snprintf(entry, sizeof entry, "models--");
+    int rc = CLI_NO_MODEL;
+
+    for (size_t i = 0; i < name_size; i++) {
+        if (name[i] == '/')
+            at += (size_t)snprintf(entry + at, sizeof entry - at, "--");
+        else
+            entry[at++] = name[i];
+    }
+    entry[at] = '\0';
+    snprintf(out, size, "%s/%s", cache, entry);
+    if (is_folder(out) || memchr(name, '/', name_size))
+        return is_folder(out) ? CLI_OK : CLI_NO_MODEL;
+
+    DIR *folder = opendir(cache);
+    for (struct dirent *d; folder && (d = readdir(folder));) {
+        const char *part = strncmp(d->d_name, "models--", 8) ? NULL : strstr(d->d_name + 8, "--");
+        if (!part || strlen(part + 2) != name_size || memcmp(part + 2, name, name_size))
+            continue;
+        if (!rc) {
+            rc = cli_fail(CLI_USAGE, "the cache has '%.*s' of several organisations: write ORG/%.*s", (int)name_size, name, (int)name_size, name);
+            break;
+        }
+        snprintf(out, size, "%s/%s", cache, d->d_name);
+        rc = CLI_OK;
+    }
+    if (folder)
+        closedir(folder);
+    return rc;
+}
+
+/* CLI_NO_MODEL: not there, nothing said yet. */
+static int find_cached(const char *name, char *out, size_t size)
+{
+    char cache[PATH_LIMIT], repository[PATH_LIMIT * 2], ref[PATH_LIMIT * 3], commit[128] = "";
+    const char *revision = strchr(name, '@');
+    size_t name_size = revision ? (size_t)(revision - name) : strlen(name);
+
+    if (!is_name(name) || !cache_folder(cache, sizeof cache))
+        return CLI_NO_MODEL;
+    int rc = find_repository(cache, name, name_size, repository, sizeof repository);
+    if (rc)
+        return rc;
+    snprintf(ref, sizeof ref, "%s/refs/%s", repository, revision ? revision + 1 : "main");
+    if (!read_ref(ref, commit, sizeof commit))
+        snprintf(commit, sizeof commit, "%.100s", revision ? revision + 1 : "");
+    int n = snprintf(out, size, "%s/snapshots/%s", repository, commit);
+    return *commit && n > 0 && (size_t)n < size && is_folder(out) ? CLI_OK : CLI_NO_MODEL;
+}
+
+/* The path behind a model's name, malloc'd. */
+static int resolve(const char *name, char **path)
+{
+    char found[PATH_LIMIT * 3];
+
+    *path = NULL;
+    if (exists(name)) {
+        *path = strdup(name);
+        return *path ? CLI_OK : cli_no_memory();
+    }
+    int rc = find_cached(name, found, sizeof found);
+    if (rc == CLI_NO_MODEL && is_name(name))
+        return cli_fail(rc, "no model '%s', neither as a folder nor in the cache; fetch it with: akiembed pull %s", name, name);
+    if (rc == CLI_NO_MODEL)
+        return cli_fail(rc, "no model '%s': there is no such folder; models with a name are fetched with: akiembed pull NAME", name);
+    if (rc)
+        return rc;
+    *path = strdup(found);
+    return *path ? CLI_OK : cli_no_memory();
+}
+
+/* ---------------------------------------------------------------- opening --------------------------------------- */
+
+int model_failed(const aki_error *error, const char *where)
+{
+    static const struct { int status, code; } codes[] = {
+        { AKI_E_INVALID, CLI_INPUT }, { AKI_E_NOT_FOUND, CLI_NO_MODEL }, { AKI_E_UNAVAILABLE, CLI_DEVICE }, { AKI_E_IO, CLI_IO },
+        { AKI_E_UNSUPPORTED, CLI_INPUT },
+    };
+    int code = CLI_INTERNAL;
+
+    if (error->status == AKI_E_CANCELLED)
+        return CLI_STOPPED + (cli_signal ? cli_signal : SIGINT);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (codes[i].status == error->status)
+            code = codes[i].code;
+    return where ? cli_fail(code, "%s: %s", where, error->message) : cli_fail(code, "%s", error->message);
+}
+
+/* What this version cannot pass on to a device is refused, never passed over. */
+static int check_device(const struct options *o)
+{
+    if (o->device_plugin)
+        return cli_fail(CLI_DEVICE, "--device-plugin: this version loads no device plugins");
+    if (o->device_option_count)
+        return cli_fail(CLI_DEVICE, "--device-option %s: the device '%s' takes no options in this version", o->device_options[0],
+                        o->device ? o->device : "cpu");
+    return CLI_OK;
+}
+
+static int open_on(struct model *m, const struct options *o)
+{
+    aki_model_options options;
+    aki_error error;
+
+    aki_model_options_init(&options, sizeof options);
+    options.precision = o->precision;
+    options.device = o->device;
+    options.threads = o->threads;
+    options.max_batch_tokens = o->max_batch_tokens;
+    aki_status status = aki_model_open(m->path, &options, &m->handle, &error);
+    if (status == AKI_E_UNAVAILABLE && o->device_fallback && o->device && strcmp(o->device, "cpu")) {
+        cli_warn("%s; computing on the cpu instead (--device-fallback)", error.message);
+        options.device = "cpu";
+        status = aki_model_open(m->path, &options, &m->handle, &error);
+    }
+    return status ? model_failed(&error, NULL) : CLI_OK;
+}
+
+int model_open(struct model *m, const struct options *o, bool tokenizer_only)
+{
+    aki_error error;
+    char config[PATH_LIMIT * 3 + 16];
+    int rc = CLI_OK;
+
+    m->name = o->model ? o->model : default_model;
+    aki_model_info_init(&m->info, sizeof m->info);
+    rc = check_device(o);
+    if (!rc)
+        rc = resolve(m->name, &m->path);
+    if (rc)
+        return rc;
+    /* A tokenizer knows no prompts: those of a folder need its model. */
+    snprintf(config, sizeof config, "%s/config.json", m->path);
+    if (tokenizer_only && !((o->kind || o->prompt_name || o->instruction) && exists(config)))
+        return aki_tokenizer_open(m->path, &m->handle, &error) ? model_failed(&error, NULL) : CLI_OK;
+    rc = open_on(m, o);
+    if (rc)
+        return rc;
+    if (aki_model_get_info(m->handle, &m->info, &error))
+        return model_failed(&error, NULL);
+    cli_note("model %s (%s), %s, %d threads, %s", m->path, m->info.architecture, m->info.device, m->info.threads, m->info.runtime);
+    return CLI_OK;
+}
+
+void model_close(struct model *m)
+{
+    aki_model_close(m->handle);
+    free(m->path);
+    memset(m, 0, sizeof *m);
+}
+
+/* ---------------------------------------------------------------- options --------------------------------------- */
+
+static const aki_prompt *find_prompt(const struct model *m, const char *name)
+{
+    for (int i = 0; i < m->info.prompt_count; i++)
+        if (!strcmp(m->info.prompts[i].name, name))
+            return &m->info.prompts[i];
+    return NULL;
+}
+
+/* The names that the library looks for, to tell with -v that it will find none. */
+static bool has_kind(const struct model *m, int kind)
+{
+    static const char *const names[] = { "document", "passage", "corpus" };
+
+    if (kind == AKI_KIND_QUERY)
+        return find_prompt(m, "query");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (find_prompt(m, names[i]))
+            return true;
+    return false;
+}
+
+static int check_prompts(const struct model *m, const struct options *o)
+{
+    const char *given = o->prompt ? o->prompt : o->instruction ? o->instruction : "";
+    const aki_prompt *query = find_prompt(m, "query");
+    size_t invalid = utf8_check(given, strlen(given));
+
+    if (invalid != SIZE_MAX)
+        return cli_fail(CLI_INPUT, "--%s, byte %zu: not UTF-8", o->prompt ? "prompt" : "instruction", invalid + 1);
+    if (o->prompt)
+        return CLI_OK;
+    if (o->instruction) {
+        if (query && !strncmp(query->text, "Instruct: ", 10) && strchr(query->text, '\n'))
+            return CLI_OK;
+        return cli_fail(CLI_INPUT, "--instruction: the model has no query prompt \"Instruct: TASK\"; give a whole prompt with --prompt");
+    }
+    if (o->prompt_name && !find_prompt(m, o->prompt_name)) {
+        char names[512] = "";
+        size_t at = 0;
+        for (int i = 0; i < m->info.prompt_count && at < sizeof names; i++)
+            at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", m->info.prompts[i].name);
+        return cli_fail(CLI_INPUT, "the model has no prompt '%s'; it has %s", o->prompt_name, at ? names : "none");
+    }
+    if (o->kind && !o->prompt_name && !has_kind(m, o->kind))
+        cli_note("the model has no prompt for a %s: none is added", o->kind == AKI_KIND_QUERY ? "query" : "document");
+    return CLI_OK;
+}
+
+/* What the library itself finds out of range is a mistake in the command line: no text is at fault yet. */
+static int check_ranges(const struct model *m, const aki_embed_options *e)
+{
+    aki_embed_options plain = *e;
+    aki_error error;
+
+    plain.dtype = AKI_DTYPE_F32;                              /* its ranges come later */
+    aki_status status = m->info.dim ? aki_embed(m->handle, NULL, NULL, 0, &plain, NULL, 0, NULL, NULL, &error) : AKI_OK;
+    if (status == AKI_E_INVALID)
+        return cli_fail(CLI_USAGE, "%s", error.message);
+    return status ? model_failed(&error, NULL) : CLI_OK;
+}
+
+int model_embed_options(const struct model *m, const struct options *o, aki_embed_options *e)
+{
+    aki_error error;
+    size_t special = 0;
+
+    aki_embed_options_init(e, sizeof *e);
+    e->no_parse_special = o->no_parse_special;
+    e->no_special = o->no_special;
+    e->prompt = "";
+    if (o->max_tokens && !o->no_special && aki_tokenize(m->handle, "", 0, e, NULL, NULL, 0, &special, &error) == AKI_E_TOO_SMALL &&
+        (size_t)o->max_tokens < special + 1)
+        return cli_fail(CLI_USAGE, "--max-tokens is %zu or more for this model, which adds %zu special tokens, not '%d'", special + 1, special,
+                        o->max_tokens);
+    if (m->info.dim && o->dim > m->info.dim)
+        return cli_fail(CLI_USAGE, "--dim is a number from 1 to %d for this model, not '%d'", m->info.dim, o->dim);
+    if (o->dim && o->dim < m->info.dim && !m->info.mrl)
+        cli_warn("this model is not known to allow shorter vectors (MRL): --dim %d may cost quality", o->dim);
+    e->kind = o->kind;
+    e->prompt = o->prompt;
+    e->prompt_name = o->prompt_name;
+    e->instruction = o->instruction;
+    e->pooling = o->pooling;
+    e->normalize = o->no_normalize ? AKI_NORMALIZE_OFF : AKI_NORMALIZE_DEFAULT;
+    e->dim = o->dim;
+    e->dtype = o->dtype ? o->dtype - 1 : AKI_DTYPE_F32;
+    e->truncate = o->truncate ? o->truncate - 1 : AKI_TRUNCATE_RIGHT;
+    e->max_tokens = o->max_tokens;
+    int rc = check_prompts(m, o);
+    return rc ? rc : check_ranges(m, e);
+}

@@ -1,0 +1,27 @@
+/* Unit model: from what -m says to an open model, and from the library's errors to exit codes. */
+#ifndef AKI_CLI_MODEL_H
+#define AKI_CLI_MODEL_H
+
+#include "options.h"
+
+#include <akiembed.h>
+
+struct model {
+    aki_model      *handle;
+    aki_model_info  info;                  /* as of the opening */
+    char           *path;                  /* what was opened */
+    const char     *name;                  /* what -m said, or the default */
+};
+
+/* Zeroed *m is valid for model_close. On failure the message is out. tokenizer_only: also a tokenizer.json will do. */
+int  model_open(struct model *m, const struct options *o, bool tokenizer_only);
+void model_close(struct model *m);
+
+/* The exit code of a failed library call, whose message is said; where: what to call the thing at fault, or NULL. */
+int  model_failed(const aki_error *error, const char *where);
+
+/* Sets what --kind, --prompt…, --truncate, --max-tokens and their like say. Answers CLI_USAGE or CLI_INPUT, message out, where the
+ * model cannot do it. */
+int  model_embed_options(const struct model *m, const struct options *o, aki_embed_options *e);
+
+#endif

@@ -1,0 +1,479 @@
+/* Unit options: the table of verbs and options, and the parser that walks it. See options.h. */
+#include "options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+const struct verb verbs[VERB_COUNT] = {
+    { "embed", "a vector for each text",
+      "[OPTIONS] TEXT...\n[OPTIONS] -f FILE\n[OPTIONS] < FILE",
+      "akiembed embed -m all-MiniLM-L6-v2 \"a cat\" \"a dog\"\n"
+      "akiembed embed -f lines.txt -o vectors.npy\n"
+      "akiembed embed --jsonl -f rows.jsonl -o vectors.jsonl --resume\n"
+      "akiembed embed --kind query \"how do cats purr\" --format raw > query.f32\n"
+      "akiembed embed -f books.txt --null --chunk 256 --overlap 32",
+      "A jsonl row is {\"index\":0,\"tokens\":7,\"embedding\":[...]}; json is one array of such rows; npy is [rows, dim]; raw is the "
+      "numbers alone, little-endian; csv has a heading. Numbers are printed so that they parse back to the same float.\n"
+      "A row of --chunk also has \"chunk\", \"begin\" and \"end\": the bytes of the text that it stands for. A row of --tokens has "
+      "\"ids\", \"pieces\", \"spans\" (bytes in prompt and text) and \"embeddings\", the last hidden states.",
+      embed_run },
+    { "tokenize", "the token ids of each text, or texts of ids",
+      "[OPTIONS] TEXT...\n[OPTIONS] -f FILE\n[OPTIONS] --decode < IDS",
+      "akiembed tokenize \"a cat\"                  [101,1037,4937,102]\n"
+      "akiembed tokenize --pieces \"a cat\"         [\"[CLS]\",\"a\",\"cat\",\"[SEP]\"]\n"
+      "akiembed tokenize -m tokenizer.json -f lines.txt -o ids.jsonl\n"
+      "echo 1037 4937 | akiembed tokenize --decode",
+      "Special tokens are added as embed does it, a prompt where one of its options is given; nothing is cut without --max-tokens.\n"
+      "--decode reads one list of ids a line, [1,2] or 1 2, and leaves special tokens out of the text; with --jsonl each text is "
+      "written as a JSON string.",
+      tokenize_run },
+    { "similarity", "how near texts are to a query, nearest first",
+      "[OPTIONS] QUERY TEXT...\n[OPTIONS] QUERY -f FILE\n[OPTIONS] QUERY < FILE",
+      "akiembed similarity \"how do cats purr\" \"A cat's larynx\" \"Dog food\"\n"
+      "akiembed similarity \"how do cats purr\" -f lines.txt --top 10\n"
+      "akiembed similarity \"how do cats purr\" -f lines.txt --json",
+      "Scores are cosines. Where the model has prompts for queries and documents, QUERY and the texts get them.",
+      similarity_run },
+    { "info", "what a model is and how it runs here",
+      "[OPTIONS]",
+      "akiembed info -m all-MiniLM-L6-v2\nakiembed info --json",
+      "", info_run },
+    { "devices", "where models can be computed on this machine",
+      "[OPTIONS]",
+      "akiembed devices\nakiembed devices --json",
+      "", devices_run },
+    { "completion", "a script that completes akiembed's words in a shell",
+      "bash|zsh|fish",
+      "akiembed completion bash > ~/.local/share/bash-completion/completions/akiembed\n"
+      "akiembed completion zsh > \"${fpath[1]}/_akiembed\"\n"
+      "akiembed completion fish > ~/.config/fish/completions/akiembed.fish",
+      "", completion_run },
+};
+
+#define E (1u << VERB_EMBED)
+#define T (1u << VERB_TOKENIZE)
+#define S (1u << VERB_SIMILARITY)
+#define I (1u << VERB_INFO)
+#define D (1u << VERB_DEVICES)
+#define ALL ((1u << VERB_COUNT) - 1)
+#define AT(name) offsetof(struct options, name)
+
+/* name, letter, kind, verbs, group, value, field, least, most, rivals, help */
+const struct option option_table[] = {
+    { "file", 'f', OPTION_TEXT, E | T | S, "Input", "FILE", AT(file), 0, 0, 0, "texts, one a line; - is standard input" },
+    { "jsonl", 0, OPTION_FLAG, E | T | S, "Input", NULL, AT(jsonl), 0, 0, 1, "lines are JSON strings, or objects with \"text\"" },
+    { "null", 0, OPTION_FLAG, E | T | S, "Input", NULL, AT(null), 0, 0, 1, "texts end with a NUL byte, not at a line's end" },
+    { "decode", 0, OPTION_FLAG, T, "Input", NULL, AT(decode), 0, 0, 3, "lines are ids; gives their texts" },
+
+    { "model", 'm', OPTION_TEXT, E | S | I, "Model", "MODEL", AT(model), 0, 0, 0,
+      "a model's folder, or its name in the Hugging Face cache (default: Qwen/Qwen3-Embedding-0.6B)" },
+    { "model", 'm', OPTION_TEXT, T, "Model", "MODEL", AT(model), 0, 0, 0,
+      "a model's folder or name, a tokenizer.json, or a folder with one (default: Qwen/Qwen3-Embedding-0.6B)" },
+    { "precision", 0, OPTION_CHOICE, E | S | I, "Model", "f32|int8", AT(precision), 0, 0, 0,
+      "what to compute in (default: f32; a quantised folder is int8 by itself)" },
+    { "device", 0, OPTION_TEXT, E | S | I, "Model", "NAME", AT(device), 0, 0, 0,
+      "cpu (default), auto, coreml, cuda, dml, webgpu, or a plugin's name" },
+    { "device-option", 0, OPTION_LIST, E | S | I, "Model", "KEY=VALUE", AT(device_options), 0, 0, 0,
+      "a setting of the device; may be repeated" },
+    { "device-plugin", 0, OPTION_TEXT, E | S | I, "Model", "PATH", AT(device_plugin), 0, 0, 0, "a library that adds devices" },
+    { "device-fallback", 0, OPTION_FLAG, E | S | I, "Model", NULL, AT(device_fallback), 0, 0, 0,
+      "compute on the cpu where the device cannot be used" },
+    { "threads", 0, OPTION_NUMBER, E | S | I, "Model", "N", AT(threads), 1, 4096, 0, "threads to compute with (default: the physical cores)" },
+    { "max-batch-tokens", 0, OPTION_NUMBER, E | S | I, "Model", "N", AT(max_batch_tokens), 1, INT_MAX, 0,
+      "tokens computed at once: bounds memory (default: 16384)" },
+
+    { "kind", 0, OPTION_CHOICE, E | T, "Text", "query|document", AT(kind), 0, 0, 0, "put the model's prompt of that kind before each text" },
+    { "prompt-name", 0, OPTION_TEXT, E | T, "Text", "NAME", AT(prompt_name), 0, 0, 0, "put that prompt of the model before each text" },
+    { "prompt", 0, OPTION_TEXT, E | T, "Text", "TEXT", AT(prompt), 0, 0, 0, "put TEXT before each text" },
+    { "instruction", 0, OPTION_TEXT, E | T | S, "Text", "TASK", AT(instruction), 0, 0, 2, "the task in a query prompt \"Instruct: TASK\"" },
+    { "no-prompts", 0, OPTION_FLAG, S, "Text", NULL, AT(no_prompts), 0, 0, 2, "use none of the model's prompts" },
+    { "max-tokens", 0, OPTION_NUMBER, E | S, "Text", "N", AT(max_tokens), 1, INT_MAX, 0,
+      "longest text, with prompt and special tokens (default: the model's)" },
+    { "max-tokens", 0, OPTION_NUMBER, T, "Text", "N", AT(max_tokens), 1, INT_MAX, 0, "cut to N tokens, with prompt and special tokens" },
+    { "truncate", 0, OPTION_CHOICE, E | T | S, "Text", "right|left|error", AT(truncate), 0, 0, 0,
+      "what a text too long loses (default: right), or fail" },
+    { "no-parse-special", 0, OPTION_FLAG, E | T | S, "Text", NULL, AT(no_parse_special), 0, 0, 0,
+      "take special strings such as [SEP] in a text as plain text" },
+    { "no-special", 0, OPTION_FLAG, T, "Text", NULL, AT(no_special), 0, 0, 0, "add no special tokens" },
+    { "chunk", 0, OPTION_NUMBER, E, "Text", "N", AT(chunk), 1, INT_MAX, 4,
+      "split each text into chunks of at most N tokens, prompt and special tokens included; a vector a chunk" },
+    { "overlap", 0, OPTION_NUMBER, E, "Text", "N", AT(overlap), 0, INT_MAX, 0, "tokens that neighbouring chunks share (default: 0)" },
+    { "chunk-pool", 0, OPTION_CHOICE, E, "Text", "mean", AT(chunk_pool), 0, 0, 0, "a vector a text again: the mean of its chunks" },
+
+    { "pooling", 0, OPTION_CHOICE, E | S, "Vector", "cls|mean|max|mean_sqrt_len|weightedmean|last", AT(pooling), 0, 0, 0,
+      "how token vectors become one (default: the model's)" },
+    { "dim", 0, OPTION_NUMBER, E | S, "Vector", "N", AT(dim), 1, INT_MAX, 0, "cut vectors to N elements, then normalise" },
+    { "no-normalize", 0, OPTION_FLAG, E, "Vector", NULL, AT(no_normalize), 0, 0, 0, "leave the length as it comes" },
+    { "dtype", 0, OPTION_CHOICE, E, "Vector", "f32|f16|int8|uint8|binary|ubinary", AT(dtype), 0, 0, 0,
+      "type of an element (default: f32); int8 and uint8 need one of the next two" },
+    { "ranges", 0, OPTION_TEXT, E, "Vector", "FILE.npy", AT(ranges), 0, 0, 5, "least and largest value of each element: [2, dim] f32" },
+    { "calibrate", 0, OPTION_TEXT, E, "Vector", "FILE", AT(calibrate), 0, 0, 5, "texts, one a line, to find these ranges with" },
+    { "tokens", 0, OPTION_FLAG, E, "Vector", NULL, AT(tokens), 0, 0, 4, "a vector a token, neither pooled nor normalised" },
+
+    { "format", 0, OPTION_CHOICE, E, "Output", "jsonl|json|npy|raw|csv", AT(format), 0, 0, 0,
+      "what to write (default: what -o's name ends in, else jsonl)" },
+    { "pieces", 0, OPTION_FLAG, T, "Output", NULL, AT(pieces), 0, 0, 3, "the tokens' spelling instead of their ids" },
+    { "output", 'o', OPTION_TEXT, E | T, "Output", "FILE", AT(output), 0, 0, 0, "write there, not to standard output" },
+    { "resume", 0, OPTION_FLAG, E, "Output", NULL, AT(resume), 0, 0, 0, "go on after the last whole row that -o FILE already has" },
+    { "top", 0, OPTION_NUMBER, S, "Output", "N", AT(top), 1, INT_MAX, 0, "only the N nearest" },
+    { "json", 0, OPTION_FLAG, S | I | D, "Output", NULL, AT(json), 0, 0, 0, "one JSON object" },
+
+    { "quiet", 'q', OPTION_FLAG, E | T | S | I | D, "Other", NULL, AT(quiet), 0, 0, 6, "no progress and no warnings, errors only" },
+    { "verbose", 'v', OPTION_FLAG, E | T | S | I | D, "Other", NULL, AT(verbose), 0, 0, 6, "say what is used: folder, device, prompt" },
+    { "help", 'h', OPTION_FLAG, ALL, "Other", NULL, AT(help), 0, 0, 0, "this text" },
+};
+const size_t option_count = sizeof option_table / sizeof *option_table;
+_Static_assert(sizeof option_table / sizeof *option_table <= OPTION_LIMIT, "struct options has a source for each row");
+
+#undef E
+#undef T
+#undef S
+#undef I
+#undef D
+
+enum { SOURCE_NONE, SOURCE_ENVIRONMENT, SOURCE_TYPED };
+
+/* ---------------------------------------------------------------- names ----------------------------------------- */
+
+const struct verb *verb_find(const char *name)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (!strcmp(verbs[i].name, name))
+            return &verbs[i];
+    return NULL;
+}
+
+/* Edits (insert, delete, replace) from a to b; long words are far from everything. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[33], a_size = strlen(a), b_size = strlen(b);
+
+    if (a_size > 32 || b_size > 32)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= b_size; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a_size; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_size; j++) {
+            size_t change = corner + (a[i - 1] != b[j - 1]), least = row[j] < row[j - 1] ? row[j] : row[j - 1];
+            corner = row[j];
+            row[j] = least + 1 < change ? least + 1 : change;
+        }
+    }
+    return row[b_size];
+}
+
+/* Near is what a slip of the hand makes, or a beginning that was not finished. */
+static bool nearer(const char *typed, const char *name, size_t *best)
+{
+    size_t edits = distance(typed, name), size = strlen(typed);
+
+    if (size >= 2 && !strncmp(typed, name, size))
+        edits = 0;
+    if (edits > 1 + size / 4 || edits >= *best)
+        return false;
+    *best = edits;
+    return true;
+}
+
+const char *verb_near(const char *name)
+{
+    const char *found = NULL;
+    size_t best = SIZE_MAX;
+
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (nearer(name, verbs[i].name, &best))
+            found = verbs[i].name;
+    return found;
+}
+
+static unsigned verb_bit(const struct verb *verb)
+{
+    return 1u << (verb - verbs);
+}
+
+static const struct option *find_long(const struct verb *verb, const char *name, size_t size)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *option = &option_table[i];
+        if ((option->verbs & verb_bit(verb)) && strlen(option->name) == size && !memcmp(option->name, name, size))
+            return option;
+    }
+    return NULL;
+}
+
+static const struct option *find_letter(const struct verb *verb, char letter)
+{
+    for (size_t i = 0; i < option_count; i++)
+        if ((option_table[i].verbs & verb_bit(verb)) && option_table[i].letter == letter)
+            return &option_table[i];
+    return NULL;
+}
+
+static int fail_unknown(const struct verb *verb, const char *name)
+{
+    const char *found = NULL;
+    size_t best = SIZE_MAX;
+    bool elsewhere = false;
+
+    for (size_t i = 0; i < option_count; i++) {
+        if (!(option_table[i].verbs & verb_bit(verb)))
+            elsewhere |= !strcmp(option_table[i].name, name);
+        else if (nearer(name, option_table[i].name, &best))
+            found = option_table[i].name;
+    }
+    if (elsewhere)
+        return cli_fail(CLI_USAGE, "--%s is not an option of %s; see 'akiembed %s --help'", name, verb->name, verb->name);
+    if (found)
+        return cli_fail(CLI_USAGE, "no option --%s; did you mean --%s? See 'akiembed %s --help'", name, found, verb->name);
+    return cli_fail(CLI_USAGE, "no option --%s; see 'akiembed %s --help' (a text that begins with - goes behind --)", name, verb->name);
+}
+
+void option_variable(char out[64], const struct option *option)
+{
+    size_t at = (size_t)snprintf(out, 64, "AKIEMBED_");
+
+    for (const char *s = option->name; *s && at < 63; s++)
+        out[at++] = *s == '-' ? '_' : (char)toupper((unsigned char)*s);
+    out[at] = '\0';
+}
+
+size_t option_choice(const struct option *option, size_t i, const char **text)
+{
+    const char *s = option->value;
+
+    while (i-- && s)
+        s = (s = strchr(s, '|')) ? s + 1 : NULL;
+    *text = s;
+    return s ? strcspn(s, "|") : 0;
+}
+
+/* ---------------------------------------------------------------- values ---------------------------------------- */
+
+static void *field_of(struct options *o, const struct option *option)
+{
+    return (char *)o + option->field;
+}
+
+static int set_flag(int *field, const char *where, const char *value)
+{
+    static const char *const yes[] = { "1", "true", "yes", "on" }, *const no[] = { "0", "false", "no", "off" };
+
+    for (size_t i = 0; value && i < sizeof yes / sizeof *yes; i++) {
+        if (!strcasecmp(value, yes[i]) || !strcasecmp(value, no[i])) {
+            *field = !strcasecmp(value, yes[i]);
+            return CLI_OK;
+        }
+    }
+    if (value)
+        return cli_fail(CLI_USAGE, "%s is 1 or 0, not '%s'", where, value);
+    *field = 1;
+    return CLI_OK;
+}
+
+static int set_count(int *field, const struct option *option, const char *where, const char *value)
+{
+    char *end;
+
+    errno = 0;
+    long number = strtol(value, &end, 10);
+    if (end != value && !*end && !errno && !isspace((unsigned char)*value) && number >= option->least && number <= option->most) {
+        *field = (int)number;
+        return CLI_OK;
+    }
+    if (option->most == INT_MAX)
+        return cli_fail(CLI_USAGE, "%s is a number of %d or more, not '%s'", where, option->least, value);
+    return cli_fail(CLI_USAGE, "%s is a number from %d to %d, not '%s'", where, option->least, option->most, value);
+}
+
+static int set_choice(int *field, const struct option *option, const char *where, const char *value)
+{
+    const char *choice;
+    size_t size;
+
+    for (size_t i = 0; (size = option_choice(option, i, &choice)); i++) {
+        if (strlen(value) == size && !memcmp(value, choice, size)) {
+            *field = (int)i + 1;
+            return CLI_OK;
+        }
+    }
+    return cli_fail(CLI_USAGE, "%s is one of %s, not '%s'", where, option->value, value);
+}
+
+static int set_device_option(struct options *o, const char *where, const char *value)
+{
+    const char *equals = strchr(value, '=');
+
+    if (!equals || equals == value)
+        return cli_fail(CLI_USAGE, "%s is KEY=VALUE, not '%s'", where, value);
+    if (o->device_option_count == DEVICE_OPTION_LIMIT)
+        return cli_fail(CLI_USAGE, "%s: at most %d of them", where, DEVICE_OPTION_LIMIT);
+    o->device_options[o->device_option_count++] = value;
+    return CLI_OK;
+}
+
+/* where: what to call the option in an error, "--dim" or "AKIEMBED_DIM". */
+static int set(struct options *o, const struct option *option, const char *where, const char *value, unsigned char source)
+{
+    void *field = field_of(o, option);
+
+    o->source[option - option_table] = source;
+    switch (option->kind) {
+    case OPTION_FLAG:   return set_flag(field, where, value);
+    case OPTION_NUMBER:  return set_count(field, option, where, value);
+    case OPTION_CHOICE: return set_choice(field, option, where, value);
+    case OPTION_LIST:   return set_device_option(o, where, value);
+    default:
+        *(const char **)field = value;
+        return CLI_OK;
+    }
+}
+
+/* ---------------------------------------------------------------- parsing --------------------------------------- */
+
+/* What remains of the arguments. */
+struct words {
+    char **next, **end;
+};
+
+static int take_value(struct words *w, const char *where, const char **value)
+{
+    if (w->next == w->end)
+        return cli_fail(CLI_USAGE, "%s needs a value", where);
+    *value = *w->next++;
+    return CLI_OK;
+}
+
+static int parse_long(struct options *o, struct words *w, const char *word)
+{
+    const char *equals = strchr(word, '='), *value = equals ? equals + 1 : NULL;
+    size_t size = equals ? (size_t)(equals - word) : strlen(word);
+    const struct option *option = find_long(o->verb, word, size);
+    char where[64];
+    int rc = CLI_OK;
+
+    snprintf(where, sizeof where, "--%.*s", size > 60 ? 60 : (int)size, word);
+    if (!option)
+        return fail_unknown(o->verb, where + 2);
+    if (option->kind != OPTION_FLAG && !value)
+        rc = take_value(w, where, &value);
+    return rc ? rc : set(o, option, where, value, SOURCE_TYPED);
+}
+
+/* "-qv", "-f-", "-f FILE". */
+static int parse_letters(struct options *o, struct words *w, const char *word)
+{
+    for (const char *s = word; *s; s++) {
+        const struct option *option = find_letter(o->verb, *s);
+        const char *value = NULL;
+        char where[4] = { '-', *s, '\0', '\0' };
+        int rc = CLI_OK;
+
+        if (!option)
+            return cli_fail(CLI_USAGE, "no option -%.8s; see 'akiembed %s --help' (a text that begins with - goes behind --)", s,
+                            o->verb->name);
+        if (option->kind == OPTION_FLAG) {
+            rc = set(o, option, where, NULL, SOURCE_TYPED);
+        } else {
+            value = s[1] ? s + 1 : NULL;
+            rc = value ? CLI_OK : take_value(w, where, &value);
+            return rc ? rc : set(o, option, where, value, SOURCE_TYPED);
+        }
+        if (rc)
+            return rc;
+    }
+    return CLI_OK;
+}
+
+static bool is_set(const struct options *o, size_t i)
+{
+    const struct option *option = &option_table[i];
+
+    return o->source[i] && (option->kind != OPTION_FLAG || *(const int *)((const char *)o + option->field));
+}
+
+/* The rival of row i that is set, or NULL. */
+static const struct option *find_rival(const struct options *o, size_t i)
+{
+    for (size_t k = 0; k < option_count; k++)
+        if (k != i && option_table[k].rivals && option_table[k].rivals == option_table[i].rivals && is_set(o, k))
+            return &option_table[k];
+    return NULL;
+}
+
+/* What is typed wins over the environment, also where it excludes it: a variable is then passed over, not an error. */
+static int read_environment(struct options *o)
+{
+    bool has_texts = o->word_count > (o->verb == &verbs[VERB_SIMILARITY]);
+
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *option = &option_table[i];
+        const struct option *rival = find_rival(o, i);
+        char name[64];
+        int rc = CLI_OK;
+
+        if (!(option->verbs & verb_bit(o->verb)) || o->source[i] || option->field == AT(help))
+            continue;
+        option_variable(name, option);
+        char *value = getenv(name);
+        if (!value || !*value || (rival && o->source[rival - option_table] == SOURCE_TYPED))
+            continue;
+        if (has_texts && (option->field == AT(file) || option->field == AT(jsonl) || option->field == AT(null)))
+            continue;
+        if (option->kind != OPTION_LIST)
+            rc = set(o, option, name, value, SOURCE_ENVIRONMENT);
+        else
+            for (char *rest, *part = strtok_r(value, ",", &rest); part && !rc; part = strtok_r(NULL, ",", &rest))
+                rc = set(o, option, name, part, SOURCE_ENVIRONMENT);
+        if (rc)
+            return rc;
+    }
+    return CLI_OK;
+}
+
+int options_parse(struct options *o, const struct verb *verb, int count, char **arguments)
+{
+    struct words w = { arguments, arguments + count };
+    const char **words = (const char **)arguments;      /* words are moved to the front: there are never more than were read */
+    int rc = CLI_OK;
+
+    memset(o, 0, sizeof *o);
+    o->verb = verb;
+    o->words = words;
+    while (w.next < w.end && !rc) {
+        const char *word = *w.next++;
+        if (!strcmp(word, "--")) {
+            while (w.next < w.end)
+                words[o->word_count++] = *w.next++;
+        } else if (word[0] == '-' && word[1] == '-') {
+            rc = parse_long(o, &w, word + 2);
+        } else if (word[0] == '-' && word[1]) {
+            rc = parse_letters(o, &w, word + 1);
+        } else {
+            words[o->word_count++] = word;
+        }
+    }
+    if (rc || o->help)
+        return o->help ? CLI_OK : rc;
+    rc = read_environment(o);
+    for (size_t i = 0; i < option_count && !rc; i++) {
+        const struct option *rival = is_set(o, i) ? find_rival(o, i) : NULL;
+        if (rival)
+            rc = cli_fail(CLI_USAGE, "--%s and --%s exclude each other", option_table[i].name, rival->name);
+    }
+    return rc;
+}
+
+bool options_typed(const struct options *o, size_t field)
+{
+    for (size_t i = 0; i < option_count; i++)
+        if (option_table[i].field == field && o->source[i] == SOURCE_TYPED)
+            return true;
+    return false;
+}

@@ -1,0 +1,76 @@
+/* Unit options: the one table of verbs and options. Parsing, environment variables, --help, the completion scripts and the
+ * manual page are all made from it, so that nothing is written twice. */
+#ifndef AKI_CLI_OPTIONS_H
+#define AKI_CLI_OPTIONS_H
+
+#include "cli.h"
+
+enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_DEVICES, VERB_COMPLETION, VERB_COUNT };
+
+struct verb {
+    const char *name;
+    const char *summary;                   /* after "akiembed NAME: " */
+    const char *synopsis;                  /* lines, each after "akiembed NAME " */
+    const char *examples;                  /* lines */
+    const char *notes;                     /* paragraphs under the options; may be empty */
+    int       (*run)(const struct options *o);
+};
+extern const struct verb verbs[VERB_COUNT];
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER, OPTION_CHOICE, OPTION_LIST };
+
+struct option {
+    const char *name;
+    char        letter;                    /* 0: none */
+    unsigned char kind;                    /* enum option_kind */
+    unsigned    verbs;                     /* bit 1 << verb_id */
+    const char *group;                     /* heading in --help */
+    const char *value;                     /* what stands for the value in help; of a choice: the choices, "a|b|c" */
+    size_t      field;                     /* offset in struct options */
+    int         least, most;               /* of a count */
+    int         rivals;                    /* options with the same number (not 0) exclude each other */
+    const char *help;
+};
+extern const struct option option_table[];
+extern const size_t option_count;
+
+enum { OPTION_LIMIT = 64, DEVICE_OPTION_LIMIT = 16 };
+
+/* Values of the choices, counted from 1 as they stand in the table; 0: not given. */
+enum { FORMAT_JSONL = 1, FORMAT_JSON, FORMAT_NPY, FORMAT_RAW, FORMAT_CSV };
+
+struct options {
+    const struct verb *verb;
+    const char *const *words;              /* arguments that are no options: borrowed from main */
+    size_t             word_count;
+    const char *model, *device, *device_plugin, *file, *output, *prompt, *prompt_name, *instruction, *ranges, *calibrate;
+    const char *device_options[DEVICE_OPTION_LIMIT];
+    int device_option_count;
+    int threads, max_batch_tokens, max_tokens, chunk, overlap, dim, top;                              /* 0: not given */
+    int precision, kind, truncate, chunk_pool, pooling, dtype, format;                                /* choices */
+    int device_fallback, quiet, verbose, help, jsonl, null, no_parse_special, no_normalize, tokens, resume, json,
+        no_special, pieces, decode, no_prompts;                                                       /* flags */
+    unsigned char source[OPTION_LIMIT];    /* for each row of the table: where the value came from */
+};
+
+/* Reads the arguments behind the verb, then the environment for what they leave open. On failure the message is out. */
+int options_parse(struct options *o, const struct verb *verb, int count, char **arguments);
+/* True where the option whose value is o->FIELD was given on the command line; the environment does not count. */
+#define OPTIONS_TYPED(o, FIELD) options_typed(o, offsetof(struct options, FIELD))
+bool options_typed(const struct options *o, size_t field);
+
+/* The variable of an option: "AKIEMBED_MAX_TOKENS". */
+void option_variable(char out[64], const struct option *option);
+/* Calls back for each choice of an option of that kind. */
+size_t option_choice(const struct option *option, size_t i, const char **text);   /* its length; 0 behind the last */
+
+const struct verb *verb_find(const char *name);
+/* The table's name nearest to a mistyped one, or NULL where none is near. */
+const char *verb_near(const char *name);
+
+/* Help. verb NULL: the program's. To stdout; answers the exit code. */
+int help_print(const struct verb *verb);
+/* The manual page in roff. To stdout; answers the exit code. */
+int manual_print(void);
+
+#endif

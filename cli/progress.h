@@ -1,0 +1,18 @@
+/* Unit progress: how far the work is: a bar on a terminal, a line every few seconds elsewhere, nothing with --quiet. */
+#ifndef AKI_CLI_PROGRESS_H
+#define AKI_CLI_PROGRESS_H
+
+#include <stdint.h>
+
+/* The clock starts; nothing is shown before a second has passed. */
+void progress_start(void);
+/* What is done since the start. bytes and total: of the input; total 0 where its size is not known. Cheap: call it often. */
+void progress_show(uint64_t texts, uint64_t tokens, uint64_t bytes, uint64_t total);
+/* Shows the last figures again, with newer tokens: for calls from inside a long step. */
+void progress_tick(uint64_t tokens);
+/* Takes the bar off the terminal, so that a message can stand there. */
+void progress_clear(void);
+/* The end: takes the bar away; on a terminal the totals stay if the work took over a second. */
+void progress_end(void);
+
+#endif

@@ -1,0 +1,19 @@
+/* Unit resume: finds the last whole row of an output that was interrupted, and refuses files of another kind. */
+#ifndef AKI_CLI_RESUME_H
+#define AKI_CLI_RESUME_H
+
+#include "output.h"
+
+/* What an earlier run left. */
+struct kept {
+    uint64_t bytes, rows;
+};
+
+/* A file that is not there is an empty one. Nothing is changed. On failure the message is out. */
+int resume_examine(const char *path, const struct layout *layout, struct kept *kept);
+
+/* Shared with output: the type of an element in .npy, and the first line of a csv. */
+const char *layout_npy_type(const struct layout *layout);
+void layout_csv_heading(struct sink *s, const struct layout *layout);
+
+#endif

@@ -1,0 +1,265 @@
+/* Unit sink: buffered bytes to a file or to stdout. See sink.h. */
+#include "sink.h"
+
+#include "number.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FLUSH_SIZE = 1 << 18 };
+
+static void examine(struct sink *s)
+{
+    struct stat st;
+    int flags = fcntl(s->fd, F_GETFL);
+    off_t at = lseek(s->fd, 0, SEEK_CUR);
+
+    s->seekable = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) && flags >= 0 && !(flags & O_APPEND) && at >= 0;
+    s->start = s->seekable ? (uint64_t)at : 0;
+}
+
+int sink_open_stdout(struct sink *s)
+{
+    memset(s, 0, sizeof *s);
+    s->fd = STDOUT_FILENO;
+    s->name = "standard output";
+    examine(s);
+    return CLI_OK;
+}
+
+int sink_open_file(struct sink *s, const char *path, uint64_t keep, uint64_t rows)
+{
+    memset(s, 0, sizeof *s);
+    s->name = path;
+    s->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? 0 : O_TRUNC), 0666);
+    if (s->fd < 0)
+        return cli_fail(CLI_IO, "cannot write %s: %s", path, strerror(errno));
+    s->owned = true;
+    if (keep && (ftruncate(s->fd, (off_t)keep) || lseek(s->fd, (off_t)keep, SEEK_SET) < 0))
+        return cli_fail(CLI_IO, "cannot go on in %s: %s", path, strerror(errno));
+    examine(s);
+    s->start = 0;
+    s->base = keep;
+    s->rows = rows;
+    return CLI_OK;
+}
+
+int sink_open_spill(struct sink *s)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[4096];
+
+    memset(s, 0, sizeof *s);
+    s->name = "a temporary file";
+    s->fd = -1;
+    if (snprintf(path, sizeof path, "%s/akiembed-XXXXXX", folder && *folder ? folder : "/tmp") >= (int)sizeof path)
+        return cli_fail(CLI_IO, "$TMPDIR is too long");
+    s->fd = mkstemp(path);
+    if (s->fd < 0)
+        return cli_fail(CLI_IO, "cannot make a temporary file %s: %s", path, strerror(errno));
+    unlink(path);
+    s->owned = true;
+    examine(s);
+    return CLI_OK;
+}
+
+/* Cuts off the row that was being written, and forgets what cannot be written. written: bytes of the buffer that were. */
+static void retreat(struct sink *s, size_t written)
+{
+    size_t whole = 0, rows = 0;
+
+    while (rows < s->end_count && s->ends[rows] <= written)
+        whole = s->ends[rows++];
+    s->rows += rows;
+    s->base += whole;
+    if (s->seekable && s->owned && ftruncate(s->fd, (off_t)s->base))
+        cli_warn("%s may end with a part of a row: %s", s->name, strerror(errno));
+}
+
+static int tell(struct sink *s)
+{
+    if (!s->error)
+        return CLI_OK;
+    if (s->told)
+        return CLI_IO;
+    s->told = true;
+    if (s->error == ENOMEM)
+        return cli_no_memory();
+    /* The reader has gone, as `head` does: nothing to complain about. */
+    if (s->error == EPIPE)
+        return CLI_IO;
+    if (s->rows || s->end_count)
+        return cli_fail(CLI_IO, "cannot write %s: %s (%" PRIu64 " rows are whole)", s->name, strerror(s->error), s->rows);
+    return cli_fail(CLI_IO, "cannot write %s: %s", s->name, strerror(s->error));
+}
+
+static void push(struct sink *s)
+{
+    size_t at = 0;
+
+    while (at < s->buffer.size && !s->error) {
+        ssize_t n = write(s->fd, s->buffer.data + at, s->buffer.size - at);
+        if (n > 0)
+            at += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            s->error = n == 0 ? EIO : errno;
+    }
+    if (s->error) {
+        retreat(s, at);
+        return;
+    }
+    s->base += at;
+    s->rows += s->end_count;
+    s->end_count = 0;
+    s->buffer.size = 0;
+}
+
+int sink_flush(struct sink *s)
+{
+    if (!s->error)
+        push(s);
+    return tell(s);
+}
+
+int sink_close(struct sink *s, int rc)
+{
+    int failed = CLI_OK;
+
+    if (s->fd >= 0)
+        failed = sink_flush(s);
+    if (s->owned && close(s->fd) && !s->error) {
+        s->error = errno;
+        failed = tell(s);
+    }
+    bytes_free(&s->buffer);
+    free(s->ends);
+    memset(s, 0, sizeof *s);
+    s->fd = -1;
+    return rc ? rc : failed;
+}
+
+/* Room for size more bytes, or NULL after an error. */
+static char *room(struct sink *s, size_t size)
+{
+    if (s->error)
+        return NULL;
+    if (!bytes_reserve(&s->buffer, size)) {
+        s->error = ENOMEM;
+        return NULL;
+    }
+    return s->buffer.data + s->buffer.size;
+}
+
+void sink_bytes(struct sink *s, const void *data, size_t size)
+{
+    char *out = room(s, size);
+
+    if (out && size) {
+        memcpy(out, data, size);
+        s->buffer.size += size;
+    }
+}
+
+void sink_printf(struct sink *s, const char *format, ...)
+{
+    va_list args;
+    char small[256];
+
+    va_start(args, format);
+    int size = vsnprintf(small, sizeof small, format, args);
+    va_end(args);
+    if (size < 0)
+        return;
+    if ((size_t)size < sizeof small) {
+        sink_bytes(s, small, (size_t)size);
+        return;
+    }
+    char *out = room(s, (size_t)size + 1);
+    if (out) {
+        va_start(args, format);
+        vsnprintf(out, (size_t)size + 1, format, args);
+        va_end(args);
+        s->buffer.size += (size_t)size;
+    }
+}
+
+void sink_json(struct sink *s, const char *text, size_t size)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt";      /* pairs: what it is, the letter that stands for it */
+    size_t valid = utf8_check(text, size);
+
+    if (valid == SIZE_MAX)
+        valid = size;
+    sink_bytes(s, "\"", 1);
+    for (size_t i = 0, from = 0; i <= size; i++) {
+        bool bad = i < size && i == valid;
+        if (i < size && !bad && (unsigned char)text[i] >= 0x20 && text[i] != '"' && text[i] != '\\')
+            continue;
+        sink_bytes(s, text + from, i - from);
+        from = i + 1;
+        if (i == size)
+            break;
+        if (bad) {
+            size_t next = utf8_check(text + from, size - from);
+            valid = next == SIZE_MAX ? size : from + next;
+            sink_bytes(s, "\xEF\xBF\xBD", 3);
+            continue;
+        }
+        const char *e = escapes;
+        while (*e && *e != text[i])
+            e += 2;
+        char code[6] = { '\\', *e ? e[1] : 'u', '0', '0', hex[(unsigned char)text[i] >> 4], hex[text[i] & 15] };
+        sink_bytes(s, code, *e ? 2 : 6);
+    }
+    sink_bytes(s, "\"", 1);
+}
+
+void sink_json_string(struct sink *s, const char *text)
+{
+    if (text)
+        sink_json(s, text, strlen(text));
+    else
+        sink_bytes(s, "null", 4);
+}
+
+void sink_f32(struct sink *s, float value)
+{
+    char *out = room(s, NUMBER_SIZE);
+
+    if (out)
+        s->buffer.size += number_f32(out, value);
+}
+
+void sink_int(struct sink *s, int64_t value)
+{
+    char *out = room(s, NUMBER_SIZE);
+
+    if (out)
+        s->buffer.size += number_int(out, value);
+}
+
+void sink_row(struct sink *s)
+{
+    if (s->error)
+        return;
+    if (s->end_count == s->end_capacity) {
+        size_t capacity = s->end_capacity ? s->end_capacity * 2 : 256;
+        size_t *ends = cli_grow(s->ends, capacity, sizeof *ends);
+        if (!ends) {
+            s->error = ENOMEM;
+            return;
+        }
+        s->ends = ends;
+        s->end_capacity = capacity;
+    }
+    s->ends[s->end_count++] = s->buffer.size;
+    if (s->buffer.size >= FLUSH_SIZE)
+        push(s);
+}

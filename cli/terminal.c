@@ -1,0 +1,86 @@
+/* Unit terminal: how wide texts are on a terminal, and bars. See terminal.h. */
+#include "terminal.h"
+
+#include "cli.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <wchar.h>
+
+size_t terminal_width(int fd)
+{
+    struct winsize size;
+    const char *columns = getenv("COLUMNS");
+    long width = 0;
+
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0)
+        width = size.ws_col;
+    if (width <= 0 && columns)
+        width = strtol(columns, NULL, 10);
+    if (width <= 0 || width > 10000)
+        width = 80;
+    return width < 20 ? 20 : (size_t)width;
+}
+
+static bool locale_is_utf8(void)
+{
+    static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value) {
+            const char *dot = strchr(value, '.');
+            return dot && (!strncasecmp(dot + 1, "utf-8", 5) || !strncasecmp(dot + 1, "utf8", 4));
+        }
+    }
+    return false;
+}
+
+size_t terminal_cut(const char *text, size_t size, size_t width, size_t *used)
+{
+    /* wcwidth answers by the thread's locale: lend it one that knows Unicode, whatever the user's is. */
+    locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    locale_t before = unicode ? uselocale(unicode) : (locale_t)0;
+    size_t at = 0, columns = 0;
+
+    while (at < size) {
+        uint32_t code;
+        size_t length = utf8_next(text + at, &code);
+        int cells = code < 0x80 ? 1 : wcwidth((wchar_t)code);
+        if (cells < 0)
+            cells = 1;
+        if (columns + (size_t)cells > width)
+            break;
+        columns += (size_t)cells;
+        at += length;
+    }
+    if (unicode) {
+        uselocale(before);
+        freelocale(unicode);
+    }
+    if (used)
+        *used = columns;
+    return at;
+}
+
+void terminal_bar(char *out, size_t size, double share, size_t width, bool dots)
+{
+    static const char *const parts[] = { "", "▏", "▎", "▍", "▌", "▋", "▊", "▉" };
+    bool blocks = locale_is_utf8();
+    size_t at = 0, eighths = (size_t)((share < 0 ? 0 : share > 1 ? 1 : share) * (double)(width * 8) + 0.5), cell = 0;
+
+    for (; cell < width && at + 8 < size; cell++) {
+        const char *piece = dots ? "·" : " ";
+        if (!blocks)
+            piece = cell < (eighths + 4) / 8 ? "#" : dots ? "." : " ";
+        else if ((cell + 1) * 8 <= eighths)
+            piece = "█";
+        else if (cell * 8 < eighths)
+            piece = parts[eighths % 8];
+        at += (size_t)snprintf(out + at, size - at, "%s", piece);
+    }
+}
