@@ -9,7 +9,7 @@ CONFIGURE    ?=
 JOBS         ?=
 FUZZ_SECONDS ?= 60
 
-build = cmake --preset $(1) $(CONFIGURE) >build-$(1).log 2>&1 || { cat build-$(1).log; exit 1; }; rm -f build-$(1).log; \
+build = log=$$(cmake --preset $(1) $(CONFIGURE) 2>&1) || { printf '%s\n' "$$log"; exit 1; }; \
         cmake --build --preset $(1) $(if $(JOBS),-j $(JOBS))
 
 .PHONY: build demo test install asan tsan fuzz format clean help tools libraries everything

@@ -7,7 +7,8 @@ include(CMakePackageConfigHelpers)
 
 set(private_libdir ${CMAKE_INSTALL_LIBDIR}/akiembed)
 file(REAL_PATH ${OnnxRuntime_LIBRARY} runtime_file)
-string(FIND ${runtime_file} ${PROJECT_SOURCE_DIR}/third_party/ runtime_was_fetched)
+get_filename_component(runtime_folder ${OnnxRuntime_LIBRARY} DIRECTORY)
+string(FIND ${OnnxRuntime_LIBRARY} ${PROJECT_SOURCE_DIR}/third_party/ runtime_was_fetched)
 file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
 if(APPLE)
   set(origin "@loader_path")
@@ -24,12 +25,11 @@ if(runtime_was_fetched EQUAL 0)
   endif()
   install(FILES ${runtime_file} DESTINATION ${private_libdir} RENAME ${runtime_name}
     PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
-  get_filename_component(runtime_folder ${runtime_file} DIRECTORY)
   install(FILES ${runtime_folder}/LICENSE ${runtime_folder}/ThirdPartyNotices.txt
     DESTINATION ${CMAKE_INSTALL_DOCDIR}/onnxruntime OPTIONAL)
   set_target_properties(akiembed PROPERTIES INSTALL_RPATH "${origin}/akiembed")
-else()
-  set_target_properties(akiembed PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+elseif(NOT runtime_folder IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES)
+  set_target_properties(akiembed PROPERTIES INSTALL_RPATH ${runtime_folder})
 endif()
 
 install(TARGETS akiembed EXPORT akiembed_targets
