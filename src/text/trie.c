@@ -2,7 +2,10 @@
 #include "text/trie.h"
 
 #define BLOCK 256
-#define NEAR  (8 * BLOCK)       /* how far back a node with several children looks for room */
+/* How far back a node looks for room: several children rarely fit into the holes of old blocks, single ones fill them up.
+ * Looking further made building ten times slower for one slot in a hundred. */
+#define NEAR_MANY BLOCK
+#define NEAR_ONE  (2 * BLOCK)
 
 struct key { uint32_t begin, size; int32_t id; };
 
@@ -17,7 +20,6 @@ struct builder {
     size_t              stack_size, stack_capacity;
     uint64_t           *used, *based;               /* bits: the slot is taken; a node has this base */
     size_t              used_capacity, based_capacity;
-    size_t              lowest;                     /* no free slot is below */
 };
 
 static bool bit(const uint64_t *bits, size_t i) { return bits[i / 64] >> (i % 64) & 1; }
@@ -58,12 +60,9 @@ static size_t free_slot(const struct builder *b, size_t i)
 /* A base under which every label falls on a free slot; false: no memory. */
 static bool find_base(struct builder *b, const unsigned char *labels, size_t count, uint32_t *out)
 {
-    b->lowest = free_slot(b, b->lowest);
-    size_t slot = b->lowest;
+    size_t near = count > 1 ? NEAR_MANY : NEAR_ONE;
+    size_t slot = free_slot(b, b->trie->count > near ? b->trie->count - near : 0);
 
-    /* Many children rarely fit into the holes of old blocks; single ones fill them up. */
-    if (count > 1 && b->trie->count > NEAR && slot < b->trie->count - NEAR)
-        slot = free_slot(b, b->trie->count - NEAR);
     for (;; slot = free_slot(b, slot + 1)) {
         if (slot >= b->trie->count) {
             slot = b->trie->count;
