@@ -6,36 +6,33 @@
 #include <float.h>
 #include <math.h>
 
-#if defined(__AVX512F__) || defined(__AVX2__) || defined(__SSE2__)
-#  include <immintrin.h>
-#endif
-
 /* ---------------------------------------------------------------- prepare --------------------------------------- */
 
-/* x *= 1 / sqrt(mean(x^2) + eps) * gamma */
-static void head_norm(float *x, size_t n, const float *gamma, float eps)
+/* x *= gamma * by / sqrt(mean(x^2) + eps) */
+AKI_INLINE void head_norm(float *x, size_t n, const float *gamma, float eps, float by)
 {
-    vf part = {0};
+    vf part[2] = {{0}};
     float lane[AKI_LANES], total = 0, factor;
     size_t i = 0;
 
-    for (; i + AKI_LANES <= n; i += AKI_LANES) {
-        vf v = vload(x + i);
-        part = part + v * v;
+    for (; i + 2 * AKI_LANES <= n; i += 2 * AKI_LANES) {
+        vf v = vload(x + i), w = vload(x + i + AKI_LANES);
+        part[0] = part[0] + v * v;
+        part[1] = part[1] + w * w;
     }
     for (; i < n; i++)
         total += x[i] * x[i];
-    vstore(lane, part);
+    vstore(lane, part[0] + part[1]);
     for (size_t j = 0; j < AKI_LANES; j++)
         total += lane[j];
     total /= (float)n;
-    factor = total <= FLT_MAX ? 1.0f / sqrtf(total + eps) : NAN;
+    factor = total <= FLT_MAX ? by / sqrtf(total + eps) : NAN;      /* an overflow must not come out as zeros */
     AKI_SIMD
     for (size_t j = 0; j < n; j++)
         x[j] = x[j] * factor * gamma[j];
 }
 
-static void head_rotate(float *x, size_t n, const float *rope)
+AKI_INLINE void head_rotate(float *x, size_t n, const float *rope)
 {
     size_t half = n / 2;
 
@@ -47,22 +44,73 @@ static void head_rotate(float *x, size_t n, const float *rope)
     }
 }
 
-/* One head of one row, ready for products. An infinity becomes NaN: as a score of -infinity it would vanish. */
-static void head_load(float *x, const struct aki__attention *a, const struct aki__rows *r, size_t row, size_t head, const float *gamma,
-                      const float *rope, float scale)
-{
-    size_t n = a->head_dim;
+/* What is done to each head of one of the three inputs. */
+struct heads {
+    const struct aki__rows *rows;
+    const float *gamma, *rope;              /* or NULL; rope is the row of the token */
+    float eps, scale;
+    size_t n, depth;
+};
 
-    ISA(rows_load)(x, r, row, head * n, n);
-    if (gamma)
-        head_norm(x, n, gamma, a->norm_eps);
-    if (rope)
-        head_rotate(x, n, rope);
+/* One head of one row, ready for products. The flags are constants at each call. */
+AKI_INLINE void head_load(float *x, const struct heads *h, size_t row, size_t head, bool is_i32, bool has_bias)
+{
+    const struct aki__rows *r = h->rows;
+    size_t n = h->n, at = row * r->stride + head * n;
+    float row_scale = is_i32 ? r->row_scale[row] : 1.0f, scale = h->gamma ? 1.0f : h->scale;
+
     AKI_SIMD
-    for (size_t i = 0; i < n; i++)
-        x[i] = (x[i] + (x[i] - x[i])) * scale;
-    for (size_t i = n; i < att_depth(a); i++)
+    for (size_t i = 0; i < n; i++) {
+        float v = is_i32 ? (float)r->i32[at + i] * (row_scale * r->column_scale[head * n + i]) : r->f32[at + i];
+        if (has_bias)
+            v = v + r->bias[head * n + i];
+        x[i] = (v + (v - v)) * scale;       /* an infinity becomes NaN: as a score of -infinity it would vanish */
+    }
+    if (h->gamma)
+        head_norm(x, n, h->gamma, h->eps, h->scale);
+    if (h->rope)
+        head_rotate(x, n, h->rope);
+    for (size_t i = n; i < h->depth; i++)
         x[i] = 0;
+}
+
+static void head_any(float *x, const struct heads *h, size_t row, size_t head)
+{
+    switch ((h->rows->f32 ? 0 : 2) | (h->rows->bias ? 1 : 0)) {
+    case 0: head_load(x, h, row, head, false, false); break;
+    case 1: head_load(x, h, row, head, false, true);  break;
+    case 2: head_load(x, h, row, head, true, false);  break;
+    case 3: head_load(x, h, row, head, true, true);   break;
+    }
+}
+
+typedef float v4 __attribute__((vector_size(16)));
+
+AKI_INLINE v4 load4(const float *p)
+{
+    v4 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* k[d][t] = x[t][d] for 16 rows x, four by four. Columns n … depth are zeros and are read, not written. */
+static void turn_panel(float *restrict k, const float *restrict x, size_t n, size_t depth)
+{
+    for (size_t d = 0; d < n; d += 4)
+        for (size_t t = 0; t < PANEL; t += 4) {
+            const float *from = x + t * depth + d;
+            v4 a = load4(from), b = load4(from + depth), c = load4(from + 2 * depth), e = load4(from + 3 * depth), out[4];
+            v4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+            v4 ce_low = __builtin_shufflevector(c, e, 0, 4, 1, 5), ce_high = __builtin_shufflevector(c, e, 2, 6, 3, 7);
+            out[0] = __builtin_shufflevector(ab_low, ce_low, 0, 1, 4, 5);
+            out[1] = __builtin_shufflevector(ab_low, ce_low, 2, 3, 6, 7);
+            out[2] = __builtin_shufflevector(ab_high, ce_high, 0, 1, 4, 5);
+            out[3] = __builtin_shufflevector(ab_high, ce_high, 2, 3, 6, 7);
+#pragma GCC unroll 4
+            for (size_t i = 0; i < 4; i++)
+                if (d + i < n)
+                    memcpy(k + (d + i) * PANEL + t, &out[i], sizeof out[i]);
+        }
 }
 
 static void prepare_keys(const struct aki__attention *a, size_t unit)
@@ -70,30 +118,35 @@ static void prepare_keys(const struct aki__attention *a, size_t unit)
     size_t text = att_find(a->starts, a->texts, PANEL, unit), depth = att_depth(a);
     size_t first = (size_t)a->starts[text] + (unit - att_panel_of(a, text)) * PANEL, end = (size_t)a->starts[text + 1];
     size_t count = first >= end ? 0 : end - first < PANEL ? end - first : PANEL;
+    struct heads keys = { .rows = &a->k, .gamma = a->k_norm, .eps = a->norm_eps, .scale = 1, .n = a->head_dim, .depth = depth };
+    struct heads values = { .rows = &a->v, .scale = 1, .n = a->head_dim, .depth = depth };
 
     for (size_t h = 0; count && h < a->kv_heads; h++) {
-        float *k = att_k(a, h, unit), *v = att_v(a, h, unit);
-        for (size_t t = 0; t < count; t++)          /* V's place holds the keys until they are turned */
-            head_load(v + t * depth, a, &a->k, first + t, h, a->k_norm, a->rope ? a->rope + (first + t) * a->head_dim : NULL, 1.0f);
+        float *v = att_v(a, h, unit);
+        for (size_t t = 0; t < count; t++) {        /* V's place holds the keys until they are turned */
+            keys.rope = a->rope ? a->rope + (first + t) * a->head_dim : NULL;
+            head_any(v + t * depth, &keys, first + t, h);
+        }
         memset(v + count * depth, 0, (PANEL - count) * depth * sizeof *v);
-        for (size_t d = 0; d < a->head_dim; d++)
-            for (size_t t = 0; t < PANEL; t++)
-                k[d * PANEL + t] = v[t * depth + d];
+        turn_panel(att_k(a, h, unit), v, a->head_dim, depth);
         for (size_t t = 0; t < count; t++)
-            head_load(v + t * depth, a, &a->v, first + t, h, NULL, NULL, 1.0f);
+            head_any(v + t * depth, &values, first + t, h);
     }
 }
 
 static void prepare_queries(const struct aki__attention *a, size_t unit)
 {
-    size_t end = (unit + 1) * PANEL < a->queries ? (unit + 1) * PANEL : a->queries, group = att_group(a), depth = att_depth(a);
-    float scale = a->scale * 1.44269504f;           /* scores are exponents of 2 */
+    size_t end = (unit + 1) * PANEL < a->queries ? (unit + 1) * PANEL : a->queries, group = att_group(a);
+    /* scores are exponents of 2 */
+    struct heads queries = { .rows = &a->q, .gamma = a->q_norm, .eps = a->norm_eps, .scale = a->scale * 1.44269504f,
+                             .n = a->head_dim, .depth = att_depth(a) };
 
     for (size_t r = unit * PANEL; r < end; r++) {
         size_t token = a->query_rows ? (size_t)a->query_rows[r] : r;
-        const float *rope = a->rope ? a->rope + token * a->head_dim : NULL;
-        for (size_t h = 0; h < a->heads; h++)
-            head_load(att_q(a, h / group, r) + h % group * depth, a, &a->q, r, h, a->q_norm, rope, scale);
+        queries.rope = a->rope ? a->rope + token * a->head_dim : NULL;
+        for (size_t kv = 0; kv < a->kv_heads; kv++)
+            for (size_t g = 0; g < group; g++)
+                head_any(att_q(a, kv, r) + g * queries.depth, &queries, r, kv * group + g);
     }
 }
 
@@ -198,20 +251,6 @@ static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, co
 }
 
 /* ---------------------------------------------------------------- softmax --------------------------------------- */
-
-AKI_INLINE vf vmax(vf a, vf b)
-{
-#if AKI_LANES == 16
-    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
-#elif AKI_LANES == 8
-    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
-#elif defined(__SSE2__)
-    return (vf)_mm_max_ps((__m128)a, (__m128)b);
-#else
-    vi more = a > b;
-    return (vf)(((vi)a & more) | ((vi)b & ~more));
-#endif
-}
 
 AKI_INLINE float lanes_max(vf v)
 {

@@ -10,62 +10,7 @@
 
 /* ---------------------------------------------------------------- rotation -------------------------------------- */
 
-#define BUTTERFLY(a, b) do { float sum_ = a + b; b = a - b; a = sum_; } while (0)
-
-/* Butterflies at distances d, 2d (and 4d): whole vectors, no shuffles. dst may be src. */
-static void cross_2(float *dst, const float *src, size_t n, size_t d)
-{
-    for (size_t base = 0; base < n; base += 2 * d) {
-        const float *x = src + base;
-        float *y = dst + base;
-        AKI_SIMD
-        for (size_t j = 0; j < d; j++) {
-            float a = x[j], b = x[j + d];
-            y[j] = a + b;
-            y[j + d] = a - b;
-        }
-    }
-}
-
-static void cross_4(float *dst, const float *src, size_t n, size_t d)
-{
-    for (size_t base = 0; base < n; base += 4 * d) {
-        const float *x = src + base;
-        float *y = dst + base;
-        AKI_SIMD
-        for (size_t j = 0; j < d; j++) {
-            float a = x[j], b = x[j + d], c = x[j + 2 * d], e = x[j + 3 * d];
-            BUTTERFLY(a, b); BUTTERFLY(c, e);
-            y[j] = a + c;
-            y[j + d] = b + e;
-            y[j + 2 * d] = a - c;
-            y[j + 3 * d] = b - e;
-        }
-    }
-}
-
-static void cross_8(float *dst, const float *src, size_t n, size_t d)
-{
-    for (size_t base = 0; base < n; base += 8 * d) {
-        const float *x = src + base;
-        float *y = dst + base;
-        AKI_SIMD
-        for (size_t j = 0; j < d; j++) {
-            float a0 = x[j], a1 = x[j + d], a2 = x[j + 2 * d], a3 = x[j + 3 * d];
-            float a4 = x[j + 4 * d], a5 = x[j + 5 * d], a6 = x[j + 6 * d], a7 = x[j + 7 * d];
-            BUTTERFLY(a0, a1); BUTTERFLY(a2, a3); BUTTERFLY(a4, a5); BUTTERFLY(a6, a7);
-            BUTTERFLY(a0, a2); BUTTERFLY(a1, a3); BUTTERFLY(a4, a6); BUTTERFLY(a5, a7);
-            y[j] = a0 + a4;
-            y[j + d] = a1 + a5;
-            y[j + 2 * d] = a2 + a6;
-            y[j + 3 * d] = a3 + a7;
-            y[j + 4 * d] = a0 - a4;
-            y[j + 5 * d] = a1 - a5;
-            y[j + 6 * d] = a2 - a6;
-            y[j + 7 * d] = a3 - a7;
-        }
-    }
-}
+#define BUTTERFLY(a, b) do { vf sum_ = a + b; b = a - b; a = sum_; } while (0)
 
 /* Butterflies at distance 1, 2, 4, 8 inside vectors: x + its mirror, with the sign of the right half turned. */
 #if AKI_LANES == 16
@@ -91,85 +36,138 @@ AKI_INLINE vf turn(int distance)
     return sign;
 }
 
-/* Distances 1 .. near/2 in each group of 16. */
-AKI_INLINE void near_passes(float *x, size_t n, size_t near)
-{
-    enum { VECTORS = 16 / AKI_LANES };
+/* A pass holds RADIX groups of 16 columns in registers: butterflies between the groups, at distances d, 2d …; in the last pass then
+ * inside each group, and the maximum. */
+#define GROUP (16 / AKI_LANES)              /* vectors */
+#if AKI_LANES == 16
+#  define RADIX 16
+#else
+#  define RADIX (AKI_LANES / 2)
+#endif
+#define UNROLL _Pragma("GCC unroll 16")
 
-    for (size_t i = 0; i < n; i += 16) {
-        vf g[VECTORS];
-        for (int k = 0; k < VECTORS; k++) {
-            vf v = vload(x + i + k * AKI_LANES);
-            v = v * turn(1) + SWAP1(v);
-            if (near > 2)
-                v = v * turn(2) + SWAP2(v);
+/* Distances 1 .. near/2 in one group. */
+AKI_INLINE void near_butterflies(vf g[GROUP], size_t near)
+{
+    UNROLL
+    for (int k = 0; k < GROUP; k++) {
+        if (near > 1)
+            g[k] = g[k] * turn(1) + SWAP1(g[k]);
+        if (near > 2)
+            g[k] = g[k] * turn(2) + SWAP2(g[k]);
 #if AKI_LANES >= 8
-            if (near > 4)
-                v = v * turn(4) + SWAP4(v);
+        if (near > 4)
+            g[k] = g[k] * turn(4) + SWAP4(g[k]);
 #endif
 #if AKI_LANES >= 16
-            if (near > 8)
-                v = v * turn(8) + SWAP8(v);
+        if (near > 8)
+            g[k] = g[k] * turn(8) + SWAP8(g[k]);
 #endif
-            g[k] = v;
+    }
+    UNROLL
+    for (int d = 1; d < GROUP; d *= 2)
+        if (near > (size_t)(d * AKI_LANES))
+            UNROLL
+            for (int k = 0; k < GROUP; k++)
+                if (!(k & d))
+                    BUTTERFLY(g[k], g[k + d]);
+}
+
+/* radix and last are constants at each call. */
+AKI_INLINE vi pass(float *dst, const float *src, size_t n, size_t d, size_t near, int radix, bool last)
+{
+    vi most[2] = {{0}};                     /* bits of magnitudes order as the values do */
+
+    for (size_t base = 0; base < n; base += (size_t)radix * d)
+        for (size_t j = base; j < base + d; j += 16) {
+            vf g[RADIX][GROUP];
+            UNROLL
+            for (int r = 0; r < radix; r++)
+                UNROLL
+                for (int k = 0; k < GROUP; k++)
+                    g[r][k] = vload(src + j + (size_t)r * d + k * AKI_LANES);
+            UNROLL
+            for (int h = 1; h < radix; h *= 2)
+                UNROLL
+                for (int r = 0; r < radix; r++)
+                    UNROLL
+                    for (int k = 0; k < GROUP; k++)
+                        if (!(r & h))
+                            BUTTERFLY(g[r][k], g[r + h][k]);
+            UNROLL
+            for (int r = 0; r < radix; r++) {
+                if (last)
+                    near_butterflies(g[r], near);
+                UNROLL
+                for (int k = 0; k < GROUP; k++) {
+                    if (last)
+                        most[r & 1] = vmax_int(most[r & 1], (vi)g[r][k] & 0x7FFFFFFF);
+                    vstore(dst + j + (size_t)r * d + k * AKI_LANES, g[r][k]);
+                }
+            }
         }
-        for (int d = 1; d < VECTORS; d *= 2)
-            if (near > (size_t)(d * AKI_LANES))
-                for (int k = 0; k < VECTORS; k++)
-                    if (!(k & d)) {
-                        vf a = g[k], b = g[k + d];
-                        g[k] = a + b;
-                        g[k + d] = a - b;
-                    }
-        for (int k = 0; k < VECTORS; k++)
-            vstore(x + i + k * AKI_LANES, g[k]);
+    return vmax_int(most[0], most[1]);
+}
+
+static vi any_pass(float *dst, const float *src, size_t n, size_t d, size_t near, size_t radix, bool last)
+{
+    switch (radix) {
+#define RADIX_CASE(r) case r: return last ? pass(dst, src, n, d, near, r, true) : pass(dst, src, n, d, near, r, false)
+    RADIX_CASE(1);
+#if RADIX > 2
+    RADIX_CASE(2);
+#endif
+#if RADIX > 4
+    RADIX_CASE(4);
+    RADIX_CASE(8);
+#endif
+    default: return last ? pass(dst, src, n, d, near, RADIX, true) : pass(dst, src, n, d, near, RADIX, false);
     }
 }
 
-static void near_all(float *x, size_t n, size_t near)
+/* Where 16 does not divide n: all distances are small ones. */
+static uint32_t rotate_odd(float *dst, const float *src, size_t n, size_t near)
 {
-    switch (near) {
-    case 2:  near_passes(x, n, 2);  break;
-    case 4:  near_passes(x, n, 4);  break;
-    case 8:  near_passes(x, n, 8);  break;
-    case 16: near_passes(x, n, 16); break;
+    uint32_t most = 0;
+
+    if (dst != src)
+        memcpy(dst, src, n * sizeof *src);
+    for (size_t d = 1; d < near; d *= 2)
+        for (size_t i = 0; i < n; i++)
+            if (i / d % 2 == 0) {
+                float a = dst[i], b = dst[i + d];
+                dst[i] = a + b;
+                dst[i + d] = a - b;
+            }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = float_bits(dst[i]) & 0x7FFFFFFFu;
+        most = bits > most ? bits : most;
     }
+    return most;
 }
 
 uint32_t ISA(rotate)(float *dst, const float *src, size_t n, size_t block)
 {
-    size_t cross, near;
-    int32_t most = 0;
+    size_t cross, near, last, d;
+    int32_t lane[AKI_LANES], most = 0;
+    vi lanes;
 
     aki__rotation_shape(n, block, &cross, &near);
-    if (n % 16 || cross == 1) {
-        if (dst != src)
-            memcpy(dst, src, n * sizeof *src);
-        src = dst;
-    }
-    for (size_t d = n / cross, c = cross; c > 1;) {
-        size_t radix = c == 2 ? 2 : c == 4 || c == 16 ? 4 : 8;
-        if (radix == 8)
-            cross_8(dst, src, n, d);
-        else if (radix == 4)
-            cross_4(dst, src, n, d);
-        else
-            cross_2(dst, src, n, d);
+    if (n % 16)
+        return rotate_odd(dst, src, n, near);
+    last = cross <= RADIX ? cross : RADIX < 8 ? RADIX : 8;
+    d = n / cross;
+    for (size_t c = cross / last; c > 1;) {
+        size_t radix = c < RADIX ? c : RADIX;
+        any_pass(dst, src, n, d, 1, radix, false);
         src = dst;
         d *= radix;
         c /= radix;
     }
-    if (n % 16 == 0)
-        near_all(dst, n, near);
-    else
-        for (size_t d = 1; d < near; d *= 2)
-            cross_2(dst, dst, n, d);
-
-#pragma omp simd reduction(max:most)
-    for (size_t i = 0; i < n; i++) {
-        int32_t bits = (int32_t)(float_bits(dst[i]) & 0x7FFFFFFFu);
-        most = bits > most ? bits : most;
-    }
+    lanes = any_pass(dst, src, n, d, near, last, true);
+    memcpy(lane, &lanes, sizeof lane);
+    for (size_t i = 0; i < AKI_LANES; i++)
+        most = lane[i] > most ? lane[i] : most;
     return (uint32_t)most;
 }
 
@@ -184,13 +182,13 @@ AKI_INLINE float row_factor(uint32_t most, size_t block, int limit, float *scale
         *scale = most >= NOT_FINITE ? NAN : 0.0f;
         return 0.0f;
     }
-    *scale = (float)((double)max / ((double)limit * sqrt((double)block)));
+    *scale = max / ((float)limit * sqrtf((float)block));
     return (float)limit / max;
 }
 
-void ISA(quantise_row)(const struct aki__out *out, size_t row, float *x, size_t n)
+void ISA(quantise_row)(const struct aki__out *out, size_t row, float *scratch, const float *y, size_t n)
 {
-    uint32_t most = ISA(rotate)(x, x, n, out->block);
+    uint32_t most = ISA(rotate)(scratch, y, n, out->block);
     float factor = row_factor(most, out->block, 127, &out->row_scale[row]);
     uint8_t *restrict u8 = out->u8 + row * out->stride;
 
@@ -200,7 +198,7 @@ void ISA(quantise_row)(const struct aki__out *out, size_t row, float *x, size_t 
     }
     AKI_SIMD
     for (size_t i = 0; i < n; i++)
-        u8[i] = (uint8_t)float_bits(x[i] * factor + (AKI_ROUND + 128.0f));
+        u8[i] = (uint8_t)float_bits(scratch[i] * factor + (AKI_ROUND + 128.0f));
 }
 
 /* ---------------------------------------------------------------- weights --------------------------------------- */

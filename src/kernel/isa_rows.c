@@ -78,11 +78,8 @@ AKI_INLINE float *row_target(const struct aki__out *out, size_t row, float *scra
 
 static void row_finish(const struct aki__out *out, size_t row, const float *y, size_t n, float *scratch)
 {
-    if (!out->u8)
-        return;
-    if (y != scratch)
-        memcpy(scratch, y, n * sizeof *y);
-    ISA(quantise_row)(out, row, scratch, n);
+    if (out->u8)
+        ISA(quantise_row)(out, row, scratch, y, n);
 }
 
 void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch)

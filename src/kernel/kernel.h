@@ -181,7 +181,7 @@ size_t aki__rotation_block(size_t k);
 static inline void aki__rotation_shape(size_t n, size_t block, size_t *cross, size_t *near)
 {
     *cross = 1;
-    while (*cross < block && n % (32 * *cross) == 0)
+    while (*cross < block && (n & (32 * *cross - 1)) == 0)      /* 32 * cross divides n */
         *cross *= 2;
     *near = block / *cross;
 }
