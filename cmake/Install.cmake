@@ -49,15 +49,14 @@ configure_file(packaging/akiembed.pc.in ${PROJECT_BINARY_DIR}/akiembed.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/akiembed.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(FILES packaging/akiembed.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
 
 if(TARGET akiembed_cli)
   set_target_properties(akiembed_cli PROPERTIES INSTALL_RPATH "${origin}/${bin_to_lib}")
   install(TARGETS akiembed_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   if(NOT CMAKE_CROSSCOMPILING)
-    # The program writes its own completions, so that they cannot fall behind its options.
+    # The program writes its own completions and manual page, so that they cannot fall behind its options.
     set(completions)
-    foreach(shell bash zsh fish)
+    foreach(shell bash zsh fish man)
       set(out ${PROJECT_BINARY_DIR}/completions/akiembed.${shell})
       add_custom_command(OUTPUT ${out}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/completions
@@ -72,5 +71,6 @@ if(TARGET akiembed_cli)
       DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
     install(FILES ${PROJECT_BINARY_DIR}/completions/akiembed.fish
       DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+    install(FILES ${PROJECT_BINARY_DIR}/completions/akiembed.man RENAME akiembed.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   endif()
 endif()
