@@ -167,7 +167,7 @@ static void torture_tokenizer(const char *path)
     aki_model_close(m);
 }
 
-static const char *const folders[] = { AKI_CHECKPOINTS "/bert", AKI_CHECKPOINTS "/xlmr", AKI_CHECKPOINTS "/qwen3" };
+static const char *const folders[] = { AKI_BINARY_DIR "/checkpoints/bert", AKI_BINARY_DIR "/checkpoints/xlmr", AKI_BINARY_DIR "/checkpoints/qwen3" };
 
 static void test_tokenizers(void **state)
 {
