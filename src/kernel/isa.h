@@ -61,6 +61,39 @@ AKI_INLINE vf vmax(vf a, vf b)
 }
 #endif
 
+/* By halves: the order is fixed, and a quarter of the latency of one lane after the other. */
+typedef float v4 __attribute__((vector_size(16)));
+typedef float v8 __attribute__((vector_size(32)));
+
+AKI_INLINE float lanes_sum(vf v)
+{
+#if AKI_LANES == 16
+    v8 half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+    v4 part = __builtin_shufflevector(half, half, 0, 1, 2, 3) + __builtin_shufflevector(half, half, 4, 5, 6, 7);
+#elif AKI_LANES == 8
+    v4 part = __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+#else
+    v4 part = v;
+#endif
+    part = part + __builtin_shufflevector(part, part, 2, 3, 0, 1);
+    return part[0] + part[1];
+}
+
+AKI_INLINE float lanes_max(vf v)
+{
+#if AKI_LANES == 16
+    v = vmax(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+    v = vmax(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+    v = vmax(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+#elif AKI_LANES == 8
+    v = vmax(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3));
+    v = vmax(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5));
+#else
+    v = vmax(v, __builtin_shufflevector(v, v, 2, 3, 0, 1));
+#endif
+    return v[0] > v[1] ? v[0] : v[1];
+}
+
 AKI_INLINE uint32_t float_bits(float f)
 {
     uint32_t u;

@@ -12,7 +12,7 @@
 AKI_INLINE void head_norm(float *x, size_t n, const float *gamma, float eps, float by)
 {
     vf part[2] = {{0}};
-    float lane[AKI_LANES], total = 0, factor;
+    float total = 0, factor;
     size_t i = 0;
 
     for (; i + 2 * AKI_LANES <= n; i += 2 * AKI_LANES) {
@@ -22,10 +22,7 @@ AKI_INLINE void head_norm(float *x, size_t n, const float *gamma, float eps, flo
     }
     for (; i < n; i++)
         total += x[i] * x[i];
-    vstore(lane, part[0] + part[1]);
-    for (size_t j = 0; j < AKI_LANES; j++)
-        total += lane[j];
-    total /= (float)n;
+    total = (total + lanes_sum(part[0] + part[1])) / (float)n;
     factor = total <= FLT_MAX ? by / sqrtf(total + eps) : NAN;      /* an overflow must not come out as zeros */
     AKI_SIMD
     for (size_t j = 0; j < n; j++)
@@ -83,8 +80,6 @@ static void head_any(float *x, const struct heads *h, size_t row, size_t head)
     case 3: head_load(x, h, row, head, true, true);   break;
     }
 }
-
-typedef float v4 __attribute__((vector_size(16)));
 
 AKI_INLINE v4 load4(const float *p)
 {
@@ -251,28 +246,6 @@ static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, co
 }
 
 /* ---------------------------------------------------------------- softmax --------------------------------------- */
-
-AKI_INLINE float lanes_max(vf v)
-{
-    float lane[AKI_LANES], most;
-
-    vstore(lane, v);
-    most = lane[0];
-    for (int j = 1; j < AKI_LANES; j++)
-        most = lane[j] > most ? lane[j] : most;
-    return most;
-}
-
-AKI_INLINE float lanes_sum(vf v)
-{
-    float lane[AKI_LANES];
-
-    vstore(lane, v);
-    for (int half = AKI_LANES / 2; half; half /= 2)
-        for (int j = 0; j < half; j++)
-            lane[j] += lane[j + half];
-    return lane[0];
-}
 
 /* s[n] (n a multiple of 16) becomes 2^(s - max); answers the factor for what was summed before. */
 static float softmax_step(float *s, size_t n, float *max, float *weight)

@@ -127,7 +127,7 @@ void ISA(embed)(const struct aki__embed *a, size_t begin, size_t end)
 AKI_INLINE float sum_power(const float *x, size_t n, float shift, int power)
 {
     vf part[4] = {{0}}, s = vset(shift);
-    float tail = 0, total = 0, lane[AKI_LANES];
+    float tail = 0;
     size_t i = 0;
 
     for (; i + 4 * AKI_LANES <= n; i += 4 * AKI_LANES)
@@ -143,10 +143,7 @@ AKI_INLINE float sum_power(const float *x, size_t n, float shift, int power)
         float d = x[i] - shift;
         tail = power == 1 ? tail + d : tail + d * d;
     }
-    vstore(lane, (part[0] + part[1]) + (part[2] + part[3]));
-    for (size_t j = 0; j < AKI_LANES; j++)
-        total += lane[j];
-    return total + tail;
+    return lanes_sum((part[0] + part[1]) + (part[2] + part[3])) + tail;
 }
 
 AKI_INLINE void normalise(float *y, const float *s, size_t n, float mean, float factor, const float *gamma, const float *beta, bool has_beta)
