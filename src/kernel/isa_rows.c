@@ -1,5 +1,8 @@
 /* Unit kernel: everything that works row by row between two products: embed, norm, activation, rotary tables, pooling. */
 #include "kernel/isa.h"
+#if AKI_LANES == 16
+#  include "kernel/gelu_table.h"
+#endif
 #include "kernel/isa_math.h"
 
 #include <math.h>
@@ -206,18 +209,53 @@ void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scrat
             float v = y[i];                                 \
             y[i] = (value) + (v - v);                       \
         }                                                   \
-    }                                                       \
-    break
+    }
+
+#if AKI_LANES == 16
+/* gelu_fast in half the time: Phi(-|x|) by a polynomial of degree 4 in one of 32 pieces, whose coefficients a permutation of two
+ * registers finds. Error: 1e-7 of |x Phi(-|x|)| and 1e-9. */
+static void gelu_chunk(float *restrict y, const float *restrict gate, size_t n)
+{
+    const __m512 round = _mm512_set1_ps(AKI_ROUND), zero = _mm512_setzero_ps();
+    __m512 low[5], high[5];
+
+    for (int p = 0; p < 5; p++) {
+        low[p] = _mm512_loadu_ps(gelu_table[p]);
+        high[p] = _mm512_loadu_ps(gelu_table[p] + 16);
+    }
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 in = n - i >= 16 ? 0xFFFF : (__mmask16)((1u << (n - i)) - 1);
+        __m512 x = _mm512_maskz_loadu_ps(in, y + i), a = _mm512_min_ps(_mm512_set1_ps(GELU_LAST), _mm512_abs_ps(x));
+        __m512 k = _mm512_fmadd_ps(a, _mm512_set1_ps(1 / GELU_WIDTH), round);
+        __m512 d = _mm512_fnmadd_ps(_mm512_sub_ps(k, round), _mm512_set1_ps(GELU_WIDTH), a);
+        __m512i piece = _mm512_castps_si512(k);
+        __m512 p = _mm512_permutex2var_ps(low[4], piece, high[4]);
+
+        for (int power = 3; power >= 0; power--)
+            p = _mm512_fmadd_ps(p, d, _mm512_permutex2var_ps(low[power], piece, high[power]));
+        p = _mm512_fnmadd_ps(a, p, _mm512_max_ps(x, zero));
+        p = _mm512_add_ps(p, _mm512_sub_ps(x, x));
+        if (gate)
+            p = _mm512_mul_ps(p, _mm512_maskz_loadu_ps(in, gate + i));
+        _mm512_mask_storeu_ps(y + i, in, p);
+    }
+}
+#else
+static void gelu_chunk(float *restrict y, const float *restrict gate, size_t n)
+{
+    ACT_LOOP(gelu_fast(v))
+}
+#endif
 
 static void act_chunk(float *restrict y, const float *restrict gate, size_t n, enum aki__kernel_act act)
 {
     switch (act) {
-    case AKI_KACT_NONE:      ACT_LOOP(v);
-    case AKI_KACT_GELU:      ACT_LOOP(gelu_fast(v));
-    case AKI_KACT_GELU_TANH: ACT_LOOP(gelu_tanh_fast(v));
-    case AKI_KACT_RELU:      ACT_LOOP(v > 0.0f ? v : 0.0f);
-    case AKI_KACT_SILU:      ACT_LOOP(silu_fast(v));
-    case AKI_KACT_TANH:      ACT_LOOP(tanh_fast(v));
+    case AKI_KACT_NONE:      ACT_LOOP(v) break;
+    case AKI_KACT_GELU:      gelu_chunk(y, gate, n); break;
+    case AKI_KACT_GELU_TANH: ACT_LOOP(gelu_tanh_fast(v)) break;
+    case AKI_KACT_RELU:      ACT_LOOP(v > 0.0f ? v : 0.0f) break;
+    case AKI_KACT_SILU:      ACT_LOOP(silu_fast(v)) break;
+    case AKI_KACT_TANH:      ACT_LOOP(tanh_fast(v)) break;
     }
 }
 
