@@ -188,10 +188,12 @@ struct trial {
     size_t            size;
 };
 
+static aki_model_options model_options;
+
 static aki_status model_open_attempt(struct subject *s, void **made, aki_error *error)
 {
     aki_model *m = NULL;
-    aki_status rc = aki_model_open(s->with, NULL, &m, error);
+    aki_status rc = aki_model_open(s->with, &model_options, &m, error);
 
     *made = m;
     return rc;
@@ -258,17 +260,18 @@ static void torture_embed(const char *folder, aki_model *m, const aki_embed_opti
     free(t.expected);
 }
 
-static void test_models(void **state)
+static void torture_models(int32_t precision)
 {
-    (void)state;
+    aki_model_options_init(&model_options, sizeof model_options);
+    model_options.precision = precision;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         char name[300];
         aki_model *m = NULL;
         aki_error error;
         aki_embed_options options;
-        snprintf(name, sizeof name, "open model %.200s", folders[i]);
+        snprintf(name, sizeof name, "open model %.200s, precision %d", folders[i], precision);
         torture(&(struct subject){ .name = name, .with = (void *)(uintptr_t)folders[i], .attempt = model_open_attempt, .undo = close_model });
-        if (aki_model_open(folders[i], NULL, &m, &error) != AKI_OK)
+        if (aki_model_open(folders[i], &model_options, &m, &error) != AKI_OK)
             fail_msg("%s", error.message);
         aki_embed_options_init(&options, sizeof options);
         options.prompt = "a prompt: ";
@@ -281,12 +284,25 @@ static void test_models(void **state)
     }
 }
 
+static void test_models(void **state)
+{
+    (void)state;
+    torture_models(AKI_PRECISION_F32);
+}
+
+static void test_int8_models(void **state)
+{
+    (void)state;
+    torture_models(AKI_PRECISION_INT8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_tokenizers),
         cmocka_unit_test(test_models),
+        cmocka_unit_test(test_int8_models),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,9 +60,11 @@ static const aki_prompt *prompt_of_kind(const aki_model *m, int32_t kind)
 
 static aki_status set_prompt(struct aki__request *r, const char *a, size_t a_size, const char *b, size_t b_size, const char *c, aki_error *err)
 {
+    if (a_size + b_size + strlen(c) > PROMPT_CEILING)      /* strings in memory: their sum cannot overflow */
+        return aki__fail(err, AKI_E_INVALID, "the prompt is longer than %d bytes", PROMPT_CEILING);
     if (!aki__buf_append(&r->prompt, a, a_size, PROMPT_CEILING) || !aki__buf_append(&r->prompt, b, b_size, PROMPT_CEILING) ||
         !aki__buf_append(&r->prompt, c, strlen(c), PROMPT_CEILING))
-        return aki__fail(err, AKI_E_INVALID, "the prompt is longer than %d bytes, or there is no memory for it", PROMPT_CEILING);
+        return aki__fail(err, AKI_E_NOMEM, "prompt of %zu bytes", a_size + b_size + strlen(c));
     size_t bad = aki__utf8_check(r->prompt.data, r->prompt.size);
     if (bad != AKI_UTF8_VALID)
         return aki__fail(err, AKI_E_INVALID, "the prompt is not valid UTF-8 at byte %zu", bad);
