@@ -106,10 +106,10 @@ static size_t end_of(const struct chunker *c, const char *text, size_t size, siz
     return token == c->count ? size : whole_behind(text, size, at);
 }
 
-/* The token to cut before, at most `last`: the first of a word, if one is in the last quarter of the chunk. */
-static size_t between_words(const struct chunker *c, const char *text, size_t first, size_t last)
+/* The token to cut before, at most `last`: the first of a word, if one is in the last quarter of the chunk and behind `least`. */
+static size_t between_words(const struct chunker *c, const char *text, size_t first, size_t least, size_t last)
 {
-    for (size_t k = last; k > first && k > last - (last - first) / 4; k--) {
+    for (size_t k = last; k > least && k > last - (last - first) / 4; k--) {
         size_t at = (size_t)c->spans[2 * k];
         if (at && (is_blank(text[at]) || is_blank(text[at - 1])))
             return k;
@@ -131,13 +131,13 @@ static bool add_cut(struct chunker *c, size_t begin, size_t end)
     return true;
 }
 
-/* The chunk that begins with token first: its cut, and in *next the first token behind it. */
+/* The chunk that begins with token first: its cut, and in *next the first token behind it (before: behind the chunk before it). */
 static bool one_chunk(struct chunker *c, const char *text, size_t size, size_t first, size_t *next, aki_error *error)
 {
     size_t room = c->limit - c->fixed, last = c->count - first > room ? first + room : c->count, begin = begin_of(c, text, size, first), end;
 
     if (last < c->count)
-        last = between_words(c, text, first, last);
+        last = between_words(c, text, first, *next, last);
     for (;;) {
         end = end_of(c, text, size, last);
         /* Alone, a piece of text may give more tokens than it did inside: a word that is cut apart does. */
@@ -156,7 +156,7 @@ static bool one_chunk(struct chunker *c, const char *text, size_t size, size_t f
 
 int chunk_split(struct chunker *c, const char *text, size_t size, aki_error *error)
 {
-    size_t first = 0, next, whole = count_tokens(c->model, c->options, text, size, error);
+    size_t first = 0, next = 0, whole = count_tokens(c->model, c->options, text, size, error);
 
     c->cut_count = 0;
     if (whole == SIZE_MAX)
@@ -170,6 +170,12 @@ int chunk_split(struct chunker *c, const char *text, size_t size, aki_error *err
     do {
         if (!one_chunk(c, text, size, first, &next, error))
             return error->status;
+        /* So much overlap that nothing was added: begin later. */
+        if (c->cut_count > 1 && c->cuts[c->cut_count - 1].end <= c->cuts[c->cut_count - 2].end) {
+            c->cut_count--;
+            first++;
+            continue;
+        }
         size_t back = next > c->overlap ? next - c->overlap : 0;
         if (back <= first)
             back = first + 1;

@@ -185,7 +185,7 @@ int completion_run(const struct options *o)
 
     if (o->word_count != 1)
         return cli_fail(CLI_USAGE, "completion needs the name of one shell: bash, zsh or fish");
-    /* Not a shell, but made from the same table: packaging/akiembed.1. */
+    /* Not a shell, and not in --help: for the installation, which puts it where man looks. */
     if (!strcmp(o->words[0], "man"))
         return manual_print();
     for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {

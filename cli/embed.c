@@ -308,8 +308,7 @@ static void report(const struct job *j, int rc)
     static const char *const sides[] = { "right", "left", "right" };
 
     if (j->cut)
-        cli_warn("%" PRIu64 " of %" PRIu64 " texts had more than %d tokens and were cut on the %s", j->cut, j->done, j->limit,
-                 sides[j->options.truncate]);
+        cli_warn("%" PRIu64 " of %" PRIu64 " texts cut to %d tokens, on the %s", j->cut, j->done, j->limit, sides[j->options.truncate]);
     if (j->input.dropped)
         cli_warn("%zu members of the input's objects have a name that rows have themselves (index, tokens, ...): they are left out",
                  j->input.dropped);

@@ -197,7 +197,7 @@ int manual_print(void)
     struct sink out;
     int rc = sink_open_stdout(&out);
 
-    sink_printf(&out, ".\\\" Made by `akiembed completion man` from the table in cli/options.c: change it there.\n"
+    sink_printf(&out, ".\\\" Written by `akiembed completion man` from the table in cli/options.c.\n"
                       ".TH AKIEMBED 1 \"\" \"akiembed %s\" \"User Commands\"\n.SH NAME\nakiembed \\- text in, embedding vectors out\n"
                       ".SH SYNOPSIS\n", aki_version());
     for (size_t i = 0; i < VERB_COUNT; i++) {

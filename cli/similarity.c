@@ -255,7 +255,7 @@ int similarity_run(const struct options *o)
     }
     progress_end();
     if (!rc && j.cut)
-        cli_warn("%llu of %llu texts were longer than the model takes and were cut", (unsigned long long)j.cut, (unsigned long long)j.input.taken);
+        cli_warn("%llu of %llu texts cut to what the model takes", (unsigned long long)j.cut, (unsigned long long)j.input.taken);
     if (!rc)
         rc = write_all(&j);
     for (size_t i = 0; i < j.count; i++)
