@@ -85,13 +85,15 @@ static const char dense_config[] = "{\"in_features\": 8, \"out_features\": 5, \"
 /* A complete folder; each row below spoils one file of it. */
 static void fill_folder(const char *config)
 {
-    static const char *const others[] = { "tokenizer.json", "adapter_config.json", "README.md", "3_Normalize/config.json", "pytorch_model.bin" };
+    static const char *const others[] = { "tokenizer.json", "adapter_config.json", "README.md", "3_Normalize/config.json",
+                                          "pytorch_model.bin" };
 
     put_text("config.json", config);
     put_weights("model.safetensors", config == qwen3_config ? "embed_tokens.weight:30,8 norm.weight:8"
                                                             : "embeddings.word_embeddings.weight:30,8 embeddings.LayerNorm.weight:8");
     put_text("modules.json", all_modules);
-    put_text("1_Pooling/config.json", "{\"word_embedding_dimension\": 8, \"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": false}");
+    put_text("1_Pooling/config.json",
+             "{\"word_embedding_dimension\": 8, \"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": false}");
     put_text("2_Dense/config.json", dense_config);
     put_weights("2_Dense/model.safetensors", "linear.weight:5,8 linear.bias:5");
     put_text("sentence_bert_config.json", "{\"max_seq_length\": 20, \"do_lower_case\": false}");
@@ -343,7 +345,8 @@ static void test_pooling_rows(void **state)
 
 static void test_modules_rows(void **state)
 {
-#define NEW(path, where) "{\"idx\": 0, \"name\": \"x\", \"path\": \"" path "\", \"type\": \"sentence_transformers." where "\", \"kwargs\": []}"
+#define NEW(path, where) \
+    "{\"idx\": 0, \"name\": \"x\", \"path\": \"" path "\", \"type\": \"sentence_transformers." where "\", \"kwargs\": []}"
     static const struct { const char *modules; int32_t pooling; bool normalize; int32_t dim; } rows[] = {
         { NULL, AKI_POOLING_MEAN, false, 8 },
         { "[" TRANSFORMER ", " POOLING "]", AKI_POOLING_CLS, false, 8 },
@@ -425,7 +428,8 @@ static void test_two_dense_modules(void **state)
 {
     (void)state;
     fill_folder(bert_config);
-    put_text("modules.json", "[" TRANSFORMER ", " POOLING ", " DENSE ", {\"path\": \"3_Normalize\", \"type\": \"sentence_transformers.models.Dense\"}]");
+    put_text("modules.json",
+             "[" TRANSFORMER ", " POOLING ", " DENSE ", {\"path\": \"3_Normalize\", \"type\": \"sentence_transformers.models.Dense\"}]");
     put_text("3_Normalize/config.json", "{\"in_features\": 5, \"out_features\": 3, \"bias\": false}");
     put_weights("3_Normalize/model.safetensors", "linear.weight:3,5");
     struct aki__model *m = open_folder("two");
@@ -740,6 +744,18 @@ static void test_missing_files(void **state)
         put_text(rows[i].file, NULL);
         refuse(i, rows[i].status, "", rows[i].says);
     }
+    static const struct { const char *tensors; aki_status status; const char *says; } dense[] = {
+        { "linear.weight:5,8 linear.bias:5 residual.weight:5,8", AKI_E_INVALID, "tensors beside those" },
+        { "linear.weight:5,8", AKI_E_NOT_FOUND, "no tensor linear.bias" },
+        { "linear.bias:5", AKI_E_NOT_FOUND, "no tensor linear.weight" },
+        { "linear.weight:8,5 linear.bias:5", AKI_E_INVALID, "linear.weight is [8, 5], the configuration asks for [5, 8]" },
+        { "linear.weight:5,8 linear.bias:8", AKI_E_INVALID, "linear.bias is [8], the configuration asks for [5]" },
+    };
+    for (size_t i = 0; i < sizeof dense / sizeof *dense; i++) {
+        fill_folder(bert_config);
+        put_weights("2_Dense/model.safetensors", dense[i].tensors);
+        refuse(i, dense[i].status, "2_Dense/model.safetensors: ", dense[i].says);
+    }
     fill_folder(bert_config);
     put_text("2_Dense/model.safetensors", NULL);
     put_text("2_Dense/pytorch_model.bin", "PK");
@@ -796,8 +812,9 @@ static void test_tensors_are_checked(void **state)
 
     (void)state;
     fill_folder(bert_config);
-    put_weights("model.safetensors", "bert.embeddings.word_embeddings.weight:30,8 bert.embeddings.LayerNorm.gamma:8 bert.embeddings.LayerNorm.beta:8 "
-                                     "bert.x.LayerNorm.weight:8 bert.x.LayerNorm.gamma:8");
+    put_weights("model.safetensors",
+                "bert.embeddings.word_embeddings.weight:30,8 bert.embeddings.LayerNorm.gamma:8 bert.embeddings.LayerNorm.beta:8 "
+                "bert.x.LayerNorm.weight:8 bert.x.LayerNorm.gamma:8");
     struct aki__model *m = open_folder("tensors");
 
     assert_int_equal(aki__model_tensor(m, &t, &e, "embeddings.word_embeddings.weight", 2, m->vocabulary, m->hidden), AKI_OK);
@@ -863,7 +880,12 @@ static void check_layer(const struct aki__model *m, int layer)
 
 static void test_checkpoints(void **state)
 {
-    static const struct { const char *name, *architecture, *prefix; int32_t max_tokens, pooling; bool normalize; enum aki__dtype dtype; } rows[] = {
+    static const struct {
+        const char     *name, *architecture, *prefix;
+        int32_t         max_tokens, pooling;
+        bool            normalize;
+        enum aki__dtype dtype;
+    } rows[] = {
         { "bert", "bert", "", 64, AKI_POOLING_CLS, true, AKI_F32 },
         { "bert-plain", "bert", "", 40, AKI_POOLING_MEAN, false, AKI_F32 },
         { "bert-relu-mean", "bert", "", 64, AKI_POOLING_MEAN, false, AKI_F32 },
@@ -917,11 +939,26 @@ int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, drop_folder)
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_bert), IN_FOLDER(test_qwen3), IN_FOLDER(test_config_rows), IN_FOLDER(test_rope_theta), IN_FOLDER(test_flags_of_qwen3),
-        IN_FOLDER(test_pooling_rows), IN_FOLDER(test_modules_rows), IN_FOLDER(test_default_pooling), IN_FOLDER(test_dense_rows),
-        IN_FOLDER(test_two_dense_modules), IN_FOLDER(test_limits), IN_FOLDER(test_prompts), IN_FOLDER(test_matryoshka),
-        IN_FOLDER(test_lower_case), IN_FOLDER(test_refused_configs), IN_FOLDER(test_refused_files), IN_FOLDER(test_missing_files),
-        IN_FOLDER(test_prefixes), IN_FOLDER(test_tensors_are_checked), cmocka_unit_test(test_checkpoints),
+        IN_FOLDER(test_bert),
+        IN_FOLDER(test_qwen3),
+        IN_FOLDER(test_config_rows),
+        IN_FOLDER(test_rope_theta),
+        IN_FOLDER(test_flags_of_qwen3),
+        IN_FOLDER(test_pooling_rows),
+        IN_FOLDER(test_modules_rows),
+        IN_FOLDER(test_default_pooling),
+        IN_FOLDER(test_dense_rows),
+        IN_FOLDER(test_two_dense_modules),
+        IN_FOLDER(test_limits),
+        IN_FOLDER(test_prompts),
+        IN_FOLDER(test_matryoshka),
+        IN_FOLDER(test_lower_case),
+        IN_FOLDER(test_refused_configs),
+        IN_FOLDER(test_refused_files),
+        IN_FOLDER(test_missing_files),
+        IN_FOLDER(test_prefixes),
+        IN_FOLDER(test_tensors_are_checked),
+        cmocka_unit_test(test_checkpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

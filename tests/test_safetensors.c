@@ -84,6 +84,7 @@ static void test_headers_that_are_broken(void **state)
         { ONE("\"F32\"", "[true]", "[0,8]"), 8, AKI_E_INVALID, "whole number", "true" },
         { ONE("\"F32\"", "[9223372036854775808]", "[0,8]"), 8, AKI_E_INVALID, "whole number", NULL },
         { ONE("\"F32\"", "[99999999999999999999]", "[0,8]"), 8, AKI_E_INVALID, "whole number", NULL },
+        { ONE("\"F32\"", "[18446744073709551618]", "[0,8]"), 8, AKI_E_INVALID, "whole number from 0", NULL },     /* 2 in 64 bits */
         { ONE("\"F32\"", "[4294967296,4294967296]", "[0,0]"), 0, AKI_E_INVALID, "beyond 64 bits", NULL },
         { ONE("\"F32\"", "[4611686018427387904]", "[0,0]"), 0, AKI_E_INVALID, "whole number of bytes, or too many", NULL },
         { ONE("\"F4\"", "[3]", "[0,1]"), 1, AKI_E_INVALID, "whole number of bytes", NULL },
@@ -207,9 +208,10 @@ static int drop_folder(void **state)
 
 static void test_values_are_read(void **state)
 {
-    static const char header[] = "{\"odd\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-        "\"f\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[1,17]},"
-        "\"h\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[17,23]},\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[23,29]}}";
+    static const char     header[] = "{\"odd\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+                                     "\"f\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[1,17]},"
+                                     "\"h\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[17,23]},\"b\":{\"dtype\":\"BF16\",\"shape\":[3],"
+                                     "\"data_offsets\":[23,29]}}";
     static const float f32[4] = { 1.5f, -2.25f, 3e38f, 0.0f };
     static const uint16_t f16[3] = { 0x3C00, 0xC100, 0x0001 }, bf16[3] = { 0x3F80, 0xC020, 0x7F7F };
     char data[29] = { 7 };
@@ -258,8 +260,8 @@ static void test_many_tensors(void **state)
 
     (void)state;
     for (int i = 0; i < COUNT; i++) {       /* names that differ at their end only, offsets from the end */
-        int n = snprintf(line, sizeof line, "%c\"layers.weight.%d\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]}", i ? ',' : '{', i,
-                         COUNT - 1 - i, COUNT - i);
+        int n = snprintf(line, sizeof line, "%c\"layers.weight.%d\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]}",
+                         i ? ',' : '{', i, COUNT - 1 - i, COUNT - i);
         assert_true(aki__buf_append(&b, line, (size_t)n, 1u << 30));
     }
     assert_true(aki__buf_append(&b, "}", 2, 1u << 30));
@@ -289,6 +291,8 @@ static void put_shards(const char *index)
     put_tensors("one.safetensors", "{\"a\":" F32X2 "[0,8]}}", data, 8);
     put_tensors("two.safetensors", "{\"b\":" F32X2 "[0,8]}}", data, 8);
     put_tensors("same.safetensors", "{\"a\":" F32X2 "[0,8]},\"b\":" F32X2 "[8,16]}}", (float[4]){ 0 }, 16);
+    put_tensors("none.safetensors", "{}", data, 0);
+    put_tensors("none.safetensors.x", "{\"a\":" F32X2 "[0,8]},\"b\":" F32X2 "[8,16]}}", (float[4]){ 0 }, 16);
     put("model.safetensors.index.json", index, strlen(index));
 }
 
@@ -348,6 +352,7 @@ static void test_broken_indexes(void **state)
         { INDEX("{\"a\":\"one.safetensors\",\"c\":\"two.safetensors\"}"), AKI_E_INVALID, "weight_map.c: the shard two.safetensors has no such" },
         { INDEX("{\"a\":\"one.safetensors\",\"\\u0000\":\"two.safetensors\"}"), AKI_E_INVALID, "has no such tensor" },
         { INDEX("{\"a\":\"two.safetensors\",\"b\":\"one.safetensors\"}"), AKI_E_INVALID, "the shard two.safetensors has no such" },
+        { INDEX("{\"a\":\"none.safetensors.x\",\"b\":\"none.safetensors\"}"), AKI_E_INVALID, "the shard none.safetensors has no such" },
         { INDEX("{\"a\":\"one.safetensors\",\"b\":\"same.safetensors\"}"), AKI_E_INVALID, "tensor a stands there twice (also in" },
         { INDEX("{\"a\":\"one.safetensors\",\"b\":\"model.safetensors.index.json\"}"), AKI_E_INVALID, "model.safetensors.index.json: a header" },
     };

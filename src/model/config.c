@@ -48,8 +48,8 @@ const struct aki__json *aki__key(const struct aki__json *object, const char *key
     return aki__json_is(value, AKI_JSON_NULL) ? NULL : value;
 }
 
-aki_status aki__key_int(int32_t *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, int64_t least, int64_t most,
-                        int64_t missing, aki_error *err)
+aki_status aki__key_int(int32_t *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, int64_t least,
+                        int64_t most, int64_t missing, aki_error *err)
 {
     const struct aki__json *value = aki__key(object, key);
     int64_t number;
@@ -77,7 +77,8 @@ aki_status aki__key_double(double *out, const struct aki__json_file *f, const st
     return AKI_OK;
 }
 
-aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, bool missing, aki_error *err)
+aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, bool missing,
+                         aki_error *err)
 {
     const struct aki__json *value = aki__key(object, key);
 
@@ -100,7 +101,8 @@ static aki_status find_family(const struct family **out, const struct aki__json_
         if (aki__json_equals(type, families[i].model_type))
             *out = &families[i];
     if (!*out)
-        return aki__key_fail(f, type, "model_type", AKI_E_UNSUPPORTED, err, "bert, roberta, xlm-roberta, camembert and qwen3 are implemented");
+        return aki__key_fail(f, type, "model_type", AKI_E_UNSUPPORTED, err,
+                             "bert, roberta, xlm-roberta, camembert and qwen3 are implemented");
     return AKI_OK;
 }
 
@@ -192,12 +194,14 @@ static aki_status read_encoder(struct aki__model *m, const struct aki__json_file
         (rc = read_eps(m, f, "layer_norm_eps", 1e-12, err)))
         return rc;
     if (m->hidden % m->heads)
-        return aki__key_fail(f, aki__key(root, "num_attention_heads"), "num_attention_heads", AKI_E_INVALID, err, "does not divide hidden_size");
+        return aki__key_fail(f, aki__key(root, "num_attention_heads"), "num_attention_heads", AKI_E_INVALID, err,
+                             "does not divide hidden_size");
     m->kv_heads = m->heads;
     m->head_dim = m->hidden / m->heads;
     m->position_offset = family->offset ? m->pad_id + 1 : 0;
     if (m->position_offset >= m->positions)
-        return aki__key_fail(f, aki__key(root, "pad_token_id"), "pad_token_id", AKI_E_INVALID, err, "leaves no position below max_position_embeddings");
+        return aki__key_fail(f, aki__key(root, "pad_token_id"), "pad_token_id", AKI_E_INVALID, err,
+                             "leaves no position below max_position_embeddings");
     return AKI_OK;
 }
 
@@ -257,7 +261,8 @@ static aki_status read_window(struct aki__model *m, const struct aki__json_file 
         for (int32_t i = 0; i < m->layers; i++, e = aki__json_next(e)) {
             bool sliding = aki__json_equals(e, "sliding_attention");
             if (!sliding && !aki__json_equals(e, "full_attention"))
-                return aki__key_fail(f, e, "layer_types", AKI_E_UNSUPPORTED, err, "only full_attention and sliding_attention are implemented");
+                return aki__key_fail(f, e, "layer_types", AKI_E_UNSUPPORTED, err,
+                                     "only full_attention and sliding_attention are implemented");
             if (sliding && !(use && window))
                 return aki__key_fail(f, e, "layer_types", AKI_E_INVALID, err, "needs sliding_window, and use_sliding_window true");
             if (!sliding && m->first_sliding_layer < i)
@@ -270,7 +275,8 @@ static aki_status read_window(struct aki__model *m, const struct aki__json_file 
     }
     m->sliding_window = m->first_sliding_layer < m->layers ? window : 0;
     if (m->sliding_window && !m->causal)
-        return aki__key_fail(f, aki__key(root, "is_causal"), "is_causal", AKI_E_UNSUPPORTED, err, "false with a sliding window is not implemented");
+        return aki__key_fail(f, aki__key(root, "is_causal"), "is_causal", AKI_E_UNSUPPORTED, err,
+                             "false with a sliding window is not implemented");
     return AKI_OK;
 }
 
@@ -290,7 +296,8 @@ static aki_status read_decoder(struct aki__model *m, const struct aki__json_file
         (rc = read_rope(m, f, err)))
         return rc;
     if (m->kv_heads > m->heads || m->heads % m->kv_heads)
-        return aki__key_fail(f, aki__key(root, "num_key_value_heads"), "num_key_value_heads", AKI_E_INVALID, err, "does not divide num_attention_heads");
+        return aki__key_fail(f, aki__key(root, "num_key_value_heads"), "num_key_value_heads", AKI_E_INVALID, err,
+                             "does not divide num_attention_heads");
     if (m->head_dim % 2)
         return aki__key_fail(f, aki__key(root, "head_dim"), "head_dim", AKI_E_INVALID, err, "odd, and RoPE needs pairs");
     if ((int64_t)m->heads * m->head_dim > AKI_MAX_DIMENSION)
@@ -307,7 +314,8 @@ static void read_default_pooling(struct aki__model *m, const struct aki__json_fi
     size_t size = sizeof causal - 1;
 
     m->pooling = AKI_POOLING_MEAN;
-    if (m->causal && aki__json_is(first, AKI_JSON_STRING) && first->size >= size && memcmp(first->text + first->size - size, causal, size) == 0)
+    if (m->causal && aki__json_is(first, AKI_JSON_STRING) && first->size >= size &&
+        memcmp(first->text + first->size - size, causal, size) == 0)
         m->pooling = AKI_POOLING_LAST;
 }
 

@@ -67,16 +67,19 @@ static aki_status find_prefix(struct aki__model *m, aki_error *err)
     for (size_t i = 0; i < aki__weights_count(m->weights); i++) {
         const char *name = aki__weights_at(m->weights, i)->name;
         size_t size = strlen(name);
-        if (size < anchor_size || strcmp(name + size - anchor_size, anchor) != 0 || (size > anchor_size && name[size - anchor_size - 1] != '.'))
+        if (size < anchor_size || strcmp(name + size - anchor_size, anchor) != 0 ||
+            (size > anchor_size && name[size - anchor_size - 1] != '.'))
             continue;
         if (found)
-            return aki__fail(err, AKI_E_UNSUPPORTED, "%s: two tensors end in %s: %.60s and %.60s; one model was expected", m->path, anchor, found, name);
+            return aki__fail(err, AKI_E_UNSUPPORTED, "%s: two tensors end in %s: %.60s and %.60s; one model was expected", m->path, anchor,
+                             found, name);
         if (size - anchor_size > PREFIX_LIMIT)
             return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s…: the name is too long", m->path, name);
         found = name;
     }
     if (!found)
-        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor ends in %s, so these are not the weights of a %s model", m->path, anchor, m->architecture);
+        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor ends in %s, so these are not the weights of a %s model", m->path, anchor,
+                         m->architecture);
     aki__folder_of(m)->prefix = aki__copy_string(found, strlen(found) - anchor_size);
     if (!(m->prefix = aki__folder_of(m)->prefix))
         return aki__fail(err, AKI_E_NOMEM, "%s", m->path);
@@ -92,15 +95,15 @@ static bool old_norm_name(char *name)
     for (int i = 0; i < 2; i++) {
         size_t tail = strlen(pairs[i][0]);
         if (size >= tail && strcmp(name + size - tail, pairs[i][0]) == 0) {
-            strcpy(name + size - tail, pairs[i][1]);
+            memcpy(name + size - tail, pairs[i][1], strlen(pairs[i][1]) + 1);      /* the shorter of the two */
             return true;
         }
     }
     return false;
 }
 
-static aki_status get_tensor(const struct aki__model *m, const struct aki__tensor **out, bool maybe, const char *name, int rank, va_list args,
-                             aki_error *err)
+static aki_status get_tensor(const struct aki__model *m, const struct aki__tensor **out, bool maybe, const char *name, int rank,
+                             va_list args, aki_error *err)
 {
     char full[NAME_LIMIT], old[NAME_LIMIT];
     int64_t dims[8];
@@ -126,7 +129,8 @@ aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tenso
     return rc;
 }
 
-aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...)
+aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank,
+                                   ...)
 {
     va_list args;
 
@@ -157,8 +161,10 @@ static aki_status refuse_adapter(const struct aki__model *m, aki_error *err)
     aki__free(path);
     if (!path)
         return aki__fail(err, AKI_E_NOMEM, "%s", m->path);
-    return there ? aki__fail(err, AKI_E_UNSUPPORTED, "adapter_config.json: adapters are not implemented; merge the adapter into its model (peft: "
-                             "merge_and_unload) and save that") : AKI_OK;
+    return there ? aki__fail(err, AKI_E_UNSUPPORTED,
+                             "adapter_config.json: adapters are not implemented; merge the adapter into its model (peft: "
+                             "merge_and_unload) and save that")
+                 : AKI_OK;
 }
 
 aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err)

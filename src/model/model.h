@@ -74,7 +74,8 @@ void       aki__model_folder_close(struct aki__model *m);
  * Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype, both told). name must be canonical (without prefix). */
 aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...);
 /* The same, but *out = NULL and AKI_OK where there is none. */
-aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...);
+aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank,
+                                   ...);
 
 /* ---- safetensors (one file or a sharded index), usable and fuzzed on its own ---- */
 

@@ -25,11 +25,12 @@ aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size,
 
 /* A key that names a value of the wrong kind is INVALID, naming file and key; null counts as missing. */
 #define AKI_REQUIRED INT64_MIN
-aki_status aki__key_int(int32_t *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, int64_t least, int64_t most,
-                        int64_t missing, aki_error *err);
+aki_status aki__key_int(int32_t *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, int64_t least,
+                        int64_t most, int64_t missing, aki_error *err);
 aki_status aki__key_double(double *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, double missing,
                            aki_error *err);
-aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, bool missing, aki_error *err);
+aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, bool missing,
+                         aki_error *err);
 /* The value, or NULL where the key is missing or null. */
 const struct aki__json *aki__key(const struct aki__json *object, const char *key);
 

@@ -104,12 +104,13 @@ struct span {
 };
 
 /* node: where in the header; NULL for the tensor as a whole. */
-static aki_status bad_tensor(const struct file *f, const struct aki__json *key, const struct aki__json *node, aki_status status, aki_error *err,
-                             const char *what)
+static aki_status bad_tensor(const struct file *f, const struct aki__json *key, const struct aki__json *node, aki_status status,
+                             aki_error *err, const char *what)
 {
     uint64_t offset = 8 + (uint64_t)(node ? node : key)->offset;
 
-    aki__fail(err, status, "%s: tensor %.*s: %s (byte %" PRIu64 ")", f->name, (int)(key->size < 100 ? key->size : 100), key->text, what, offset);
+    aki__fail(err, status, "%s: tensor %.*s: %s (byte %" PRIu64 ")", f->name, (int)(key->size < 100 ? key->size : 100), key->text, what,
+              offset);
     if (err)
         err->offset = offset;
     return status;
@@ -167,8 +168,8 @@ static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct
     return AKI_OK;
 }
 
-static aki_status read_tensor(struct aki__tensor *t, struct span *span, const struct file *f, const struct aki__json *key, uint64_t data_begin,
-                              aki_error *err)
+static aki_status read_tensor(struct aki__tensor *t, struct span *span, const struct file *f, const struct aki__json *key,
+                              uint64_t data_begin, aki_error *err)
 {
     uint64_t bytes, begin, end;
 
@@ -183,7 +184,8 @@ static aki_status read_tensor(struct aki__tensor *t, struct span *span, const st
     if (!aki__json_is(offsets, AKI_JSON_ARRAY) || offsets->size != 2 || !natural(offsets + 1, &begin) || !natural(offsets + 2, &end))
         return bad_tensor(f, key, offsets, AKI_E_INVALID, err, "data_offsets is missing or no pair of whole numbers");
     if (begin > end || end > f->size - data_begin)
-        return bad_tensor(f, key, offsets, AKI_E_INVALID, err, "data_offsets are out of order or behind the file's end; is the file cut short?");
+        return bad_tensor(f, key, offsets, AKI_E_INVALID, err,
+                          "data_offsets are out of order or behind the file's end; is the file cut short?");
     if (bytes != UINT64_MAX && bytes != end - begin)
         return bad_tensor(f, key, offsets, AKI_E_INVALID, err, "data_offsets do not span what dtype and shape need");
     t->data = f->map.data + data_begin + begin;
@@ -238,7 +240,8 @@ static aki_status check_metadata(const struct file *f, const struct aki__json *n
         return aki__fail(err, AKI_E_INVALID, "%s: __metadata__ is no object (byte %u)", f->name, 8 + node->offset);
     for (uint32_t i = 0; i < node->size; i++, e = aki__json_next(e + 1))
         if (!aki__json_is(e + 1, AKI_JSON_STRING))
-            return aki__fail(err, AKI_E_INVALID, "%s: __metadata__ holds something that is no string (byte %u)", f->name, 8 + (e + 1)->offset);
+            return aki__fail(err, AKI_E_INVALID, "%s: __metadata__ holds something that is no string (byte %u)", f->name,
+                             8 + (e + 1)->offset);
     return AKI_OK;
 }
 
@@ -295,11 +298,13 @@ static aki_status read_header(struct aki__weights *w, struct file *f, aki_error 
     for (int i = 7; i >= 0; i--)
         header = header << 8 | b[i];
     if (header > HEADER_LIMIT)
-        return aki__fail(err, AKI_E_INVALID, "%s: a header of %" PRIu64 " bytes (byte 0), above the format's limit of %u: not a safetensors file",
-                         f->name, header, HEADER_LIMIT);
+        return aki__fail(err, AKI_E_INVALID,
+                         "%s: a header of %" PRIu64 " bytes (byte 0), above the format's limit of %u: not a safetensors file", f->name,
+                         header, HEADER_LIMIT);
     if (header > f->size - 8)
-        return aki__fail(err, AKI_E_INVALID, "%s: a header of %" PRIu64 " bytes (byte 0) in a file of %" PRIu64 ": cut short, download it again",
-                         f->name, header, f->size);
+        return aki__fail(err, AKI_E_INVALID,
+                         "%s: a header of %" PRIu64 " bytes (byte 0) in a file of %" PRIu64 ": cut short, download it again", f->name,
+                         header, f->size);
     if (header == 0 || b[8] != '{') {
         aki__fail(err, AKI_E_INVALID, "%s: the header is no JSON object (byte 8)", f->name);
         if (err)
@@ -432,8 +437,8 @@ static aki_status add_file(struct file **out, struct aki__weights *w, char *path
     return AKI_OK;
 }
 
-static aki_status map_file(struct file **out, struct aki__weights *w, const char *folder, const char *part, const char *name, size_t name_size,
-                           aki_error *err)
+static aki_status map_file(struct file **out, struct aki__weights *w, const char *folder, const char *part, const char *name,
+                           size_t name_size, aki_error *err)
 {
     size_t folder_size = strlen(folder), part_size = strlen(part);
 
@@ -479,7 +484,8 @@ bool aki__name_is_inside(const char *name, size_t size)
 }
 
 /* The distinct files that weight_map names, each once, in *shards [*count]. */
-static aki_status list_shards(const struct aki__json ***shards, size_t *count, const struct file *index, const struct aki__json *map, aki_error *err)
+static aki_status list_shards(const struct aki__json ***shards, size_t *count, const struct file *index, const struct aki__json *map,
+                              aki_error *err)
 {
     const struct aki__json *key = map + 1;
     const struct aki__json **list = aki__alloc(map->size, sizeof *list);
@@ -507,7 +513,8 @@ static aki_status list_shards(const struct aki__json ***shards, size_t *count, c
 }
 
 /* Every tensor of the index is in the shard that the index names. */
-static aki_status check_index(const struct aki__weights *w, const struct file *index, const struct aki__json *map, size_t part_size, aki_error *err)
+static aki_status check_index(const struct aki__weights *w, const struct file *index, const struct aki__json *map, size_t part_size,
+                              aki_error *err)
 {
     const struct aki__json *key = map + 1;
 
@@ -515,8 +522,9 @@ static aki_status check_index(const struct aki__weights *w, const struct file *i
         const struct aki__tensor *t = memchr(key->text, '\0', key->size) ? NULL : find(w, key->text, key->size);
         const char *name = t ? file_of(t)->name + part_size : "";
         if (!t || strlen(name) != key[1].size || memcmp(name, key[1].text, key[1].size) != 0) {
-            aki__fail(err, AKI_E_INVALID, "%s: weight_map.%.*s: the shard %.*s has no such tensor (byte %u): download the files again", index->name,
-                      (int)(key->size < 90 ? key->size : 90), key->text, (int)(key[1].size < 60 ? key[1].size : 60), key[1].text, key->offset);
+            aki__fail(err, AKI_E_INVALID, "%s: weight_map.%.*s: the shard %.*s has no such tensor (byte %u): download the files again",
+                      index->name, (int)(key->size < 90 ? key->size : 90), key->text, (int)(key[1].size < 60 ? key[1].size : 60),
+                      key[1].text, key->offset);
             if (err)
                 err->offset = key->offset;
             return AKI_E_INVALID;
@@ -581,8 +589,10 @@ static aki_status none_found(const char *folder, const char *part, aki_error *er
         if (!there)
             continue;
         if (*part)
-            return aki__fail(err, AKI_E_UNSUPPORTED, "%s: %s; convert it: python -c \"import torch, safetensors.torch as s; "
-                             "s.save_file(torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')\" there", name, others[i].how);
+            return aki__fail(err, AKI_E_UNSUPPORTED,
+                             "%s: %s; convert it: python -c \"import torch, safetensors.torch as s; "
+                             "s.save_file(torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')\" there",
+                             name, others[i].how);
         return aki__fail(err, AKI_E_UNSUPPORTED, "%s: %s; convert it: python -c \"from transformers import AutoModel; "
                          "AutoModel.from_pretrained('.').save_pretrained('.')\" in the folder", name, others[i].how);
     }

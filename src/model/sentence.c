@@ -28,7 +28,8 @@ static bool empty(const struct aki__json *value)
 }
 
 /* The key, where given, must be this word. */
-static aki_status expect_word(const struct aki__json_file *f, const struct aki__json *object, const char *key, const char *word, aki_error *err)
+static aki_status expect_word(const struct aki__json_file *f, const struct aki__json *object, const char *key, const char *word,
+                              aki_error *err)
 {
     const struct aki__json *value = aki__key(object, key);
 
@@ -109,7 +110,8 @@ static aki_status read_pooling_mode(int32_t *pooling, const struct aki__json_fil
             *pooling = poolings[i].pooling;
             last = aki__key(root, poolings[i].flag);
             if (++active > 1)
-                return aki__key_fail(f, last, poolings[i].flag, AKI_E_UNSUPPORTED, err, "several pooled vectors end to end are not implemented");
+                return aki__key_fail(f, last, poolings[i].flag, AKI_E_UNSUPPORTED, err,
+                                     "several pooled vectors end to end are not implemented");
         }
     }
     return AKI_OK;
@@ -198,7 +200,8 @@ static aki_status read_dense(struct aki__model *m, const struct module *module, 
         goto done;
     }
     if (in != m->dim) {
-        rc = aki__key_fail(&f, aki__key(f.doc.nodes, "in_features"), "in_features", AKI_E_INVALID, err, "not the size of the vector before it");
+        rc = aki__key_fail(&f, aki__key(f.doc.nodes, "in_features"), "in_features", AKI_E_INVALID, err,
+                           "not the size of the vector before it");
         goto done;
     }
     /* The two arrays grow together: one capacity serves both. */
@@ -240,7 +243,8 @@ static aki_status read_module(struct aki__model *m, enum stage *stage, const str
 
     if (ours && ends_with(type, ".Transformer") && *stage == AT_TRANSFORMER) {
         if (*module->part)
-            return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err, "a transformer in a subfolder is not implemented: move its files up");
+            return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err,
+                                 "a transformer in a subfolder is not implemented: move its files up");
         *stage = AT_POOLING;
         return AKI_OK;
     }
@@ -256,7 +260,8 @@ static aki_status read_module(struct aki__model *m, enum stage *stage, const str
     }
     if (ours && ends_with(type, ".Dropout") && *stage != AT_TRANSFORMER)
         return AKI_OK;      /* does nothing outside training */
-    return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err, "only Transformer, Pooling, Dense, Normalize, in this order, are implemented");
+    return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err,
+                         "only Transformer, Pooling, Dense, Normalize, in this order, are implemented");
 }
 
 static aki_status module_path(struct module *out, const struct aki__json_file *f, const struct aki__json *path, aki_error *err)
