@@ -13,10 +13,10 @@ static size_t                 tokenizer_count;
 
 static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
 
-/* The small tokenizers of tests/data/tokenizer, in the order of their names, so that a corpus stays meaningful. */
+/* The small tokenizers of fuzz/tokenizers, in the order of their names, so that a corpus stays meaningful. */
 static void load(void)
 {
-    static const char folder[] = AKI_SOURCE_DIR "/tests/data/tokenizer";
+    static const char folder[] = AKI_SOURCE_DIR "/fuzz/tokenizers";
     struct dirent **entries;
     int count = scandir(folder, &entries, NULL, by_name);
 
@@ -26,8 +26,8 @@ static void load(void)
         struct aki__tokenizer *t;
         if (end && strcmp(end, ".json") == 0 && tokenizer_count < MOST) {
             snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-            if (aki__tokenizer_open(&t, path, NULL) == AKI_OK)
-                tokenizers[tokenizer_count++] = t;
+            FUZZ_CHECK(aki__tokenizer_open(&t, path, NULL) == AKI_OK);
+            tokenizers[tokenizer_count++] = t;
         }
         free(entries[i]);
     }
