@@ -23,6 +23,12 @@
 #endif
 
 #define AKI_SIMD _Pragma("omp simd")
+/* For loops over registers: a vector that is indexed by a variable lives in memory. */
+#if defined(__clang__)
+#  define AKI_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#  define AKI_UNROLL _Pragma("GCC unroll 16")
+#endif
 #define AKI_INLINE static inline __attribute__((always_inline))
 
 typedef float   vf __attribute__((vector_size(4 * AKI_LANES)));

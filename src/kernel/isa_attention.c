@@ -101,7 +101,7 @@ static void turn_panel(float *restrict k, const float *restrict x, size_t n, siz
             out[1] = __builtin_shufflevector(ab_low, ce_low, 2, 3, 6, 7);
             out[2] = __builtin_shufflevector(ab_high, ce_high, 0, 1, 4, 5);
             out[3] = __builtin_shufflevector(ab_high, ce_high, 2, 3, 6, 7);
-#pragma GCC unroll 4
+            AKI_UNROLL
             for (size_t i = 0; i < 4; i++)
                 if (d + i < n)
                     memcpy(k + (d + i) * PANEL + t, &out[i], sizeof out[i]);
@@ -178,27 +178,27 @@ AKI_INLINE void tile(float *c, size_t c_stride, const float *keep, const float *
 {
     vf sum[TILE_ROWS][TILE_GROUPS * GROUP_VECTORS];
 
-#pragma GCC unroll 8
+    AKI_UNROLL
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
+        AKI_UNROLL
         for (int v = 0; v < groups * GROUP_VECTORS; v++)
             sum[r][v] = (vf){0};
     for (size_t d = 0; d < depth; d++) {
         vf column[TILE_GROUPS * GROUP_VECTORS];
-#pragma GCC unroll 8
+        AKI_UNROLL
         for (int v = 0; v < groups * GROUP_VECTORS; v++)
             column[v] = vload(b + v / GROUP_VECTORS * b_group + d * b_stride + v % GROUP_VECTORS * AKI_LANES);
-#pragma GCC unroll 8
+        AKI_UNROLL
         for (int r = 0; r < rows; r++) {
             vf x = vset(a[r * a_stride + d]);
-#pragma GCC unroll 8
+            AKI_UNROLL
             for (int v = 0; v < groups * GROUP_VECTORS; v++)
                 sum[r][v] = sum[r][v] + x * column[v];
         }
     }
-#pragma GCC unroll 8
+    AKI_UNROLL
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
+        AKI_UNROLL
         for (int v = 0; v < groups * GROUP_VECTORS; v++) {
             float *to = c + r * c_stride + v * AKI_LANES;
             vstore(to, keep ? vload(to) * vset(keep[r]) + sum[r][v] : sum[r][v]);
@@ -247,8 +247,21 @@ static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, co
 
 /* ---------------------------------------------------------------- softmax --------------------------------------- */
 
+/* exp2_fast of isa_math.h for a vector: so that the sum can go along. */
+AKI_INLINE vf vexp2(vf t)
+{
+    vf c = vmax(vset(-127.0f), t), k = c + AKI_ROUND, f = c - (k - AKI_ROUND), p = vset(0.0013269522f);
+
+    p = p * f + 0.009671291f;
+    p = p * f + 0.05550711f;
+    p = p * f + 0.24022247f;
+    p = p * f + 0.693147f;
+    p = p * f + 1.0f;
+    return p * (vf)(((vi)k + 127) << 23);
+}
+
 /* s[n] (n a multiple of 16) becomes 2^(s - max); answers the factor for what was summed before. */
-static float softmax_step(float *s, size_t n, float *max, float *weight)
+AKI_INLINE float softmax_step(float *s, size_t n, float *max, float *weight)
 {
     vf most = vload(s), part = {0};
     float before = *max, top, factor;
@@ -257,11 +270,11 @@ static float softmax_step(float *s, size_t n, float *max, float *weight)
         most = vmax(vload(s + i), most);
     top = lanes_max(most);
     top = top > before ? top : before;
-    AKI_SIMD
-    for (size_t i = 0; i < n; i++)
-        s[i] = exp2_fast(s[i] - top);
-    for (size_t i = 0; i < n; i += AKI_LANES)
-        part = part + vload(s + i);
+    for (size_t i = 0; i < n; i += AKI_LANES) {
+        vf p = vexp2(vload(s + i) - vset(top));
+        vstore(s + i, p);
+        part = part + p;
+    }
     factor = exp2_fast(before - top);
     *max = top;
     *weight = *weight * factor + lanes_sum(part);

@@ -44,12 +44,11 @@ AKI_INLINE vf turn(int distance)
 #else
 #  define RADIX (AKI_LANES / 2)
 #endif
-#define UNROLL _Pragma("GCC unroll 16")
 
 /* Distances 1 .. near/2 in one group. */
 AKI_INLINE void near_butterflies(vf g[GROUP], size_t near)
 {
-    UNROLL
+    AKI_UNROLL
     for (int k = 0; k < GROUP; k++) {
         if (near > 1)
             g[k] = g[k] * turn(1) + SWAP1(g[k]);
@@ -64,10 +63,10 @@ AKI_INLINE void near_butterflies(vf g[GROUP], size_t near)
             g[k] = g[k] * turn(8) + SWAP8(g[k]);
 #endif
     }
-    UNROLL
+    AKI_UNROLL
     for (int d = 1; d < GROUP; d *= 2)
         if (near > (size_t)(d * AKI_LANES))
-            UNROLL
+            AKI_UNROLL
             for (int k = 0; k < GROUP; k++)
                 if (!(k & d))
                     BUTTERFLY(g[k], g[k + d]);
@@ -81,24 +80,24 @@ AKI_INLINE vi pass(float *dst, const float *src, size_t n, size_t d, size_t near
     for (size_t base = 0; base < n; base += (size_t)radix * d)
         for (size_t j = base; j < base + d; j += 16) {
             vf g[RADIX][GROUP];
-            UNROLL
+            AKI_UNROLL
             for (int r = 0; r < radix; r++)
-                UNROLL
+                AKI_UNROLL
                 for (int k = 0; k < GROUP; k++)
                     g[r][k] = vload(src + j + (size_t)r * d + k * AKI_LANES);
-            UNROLL
+            AKI_UNROLL
             for (int h = 1; h < radix; h *= 2)
-                UNROLL
+                AKI_UNROLL
                 for (int r = 0; r < radix; r++)
-                    UNROLL
+                    AKI_UNROLL
                     for (int k = 0; k < GROUP; k++)
                         if (!(r & h))
                             BUTTERFLY(g[r][k], g[r + h][k]);
-            UNROLL
+            AKI_UNROLL
             for (int r = 0; r < radix; r++) {
                 if (last)
                     near_butterflies(g[r], near);
-                UNROLL
+                AKI_UNROLL
                 for (int k = 0; k < GROUP; k++) {
                     if (last)
                         most[r & 1] = vmax_int(most[r & 1], (vi)g[r][k] & 0x7FFFFFFF);
