@@ -443,6 +443,26 @@ static struct aki__rows shifted(struct aki__rows r, size_t from)
     return r;
 }
 
+/* Rows from[0 … count-1] of r, as rows of their own. */
+static struct aki__rows gathered(struct aki__rows r, const size_t *from, size_t count, size_t columns)
+{
+    struct aki__rows g = r;
+    float *f32 = NEW(float, count * r.stride), *row_scale = NEW(float, count);
+    int32_t *i32 = NEW(int32_t, count * r.stride);
+
+    for (size_t t = 0; t < count; t++) {
+        if (r.f32)
+            memcpy(f32 + t * r.stride, r.f32 + from[t] * r.stride, columns * sizeof *f32);
+        else
+            memcpy(i32 + t * r.stride, r.i32 + from[t] * r.stride, columns * sizeof *i32);
+        row_scale[t] = r.row_scale ? r.row_scale[from[t]] : NAN;
+    }
+    g.f32 = r.f32 ? f32 : NULL;
+    g.i32 = r.i32 ? i32 : NULL;
+    g.row_scale = row_scale;
+    return g;
+}
+
 /* A text alone, and a text of which some queries are asked for, give the bits that the batch gives. */
 static void test_attention_bits(void **unused)
 {
@@ -471,7 +491,7 @@ static void test_attention_bits(void **unused)
         }
         int32_t *query_starts = NEW(int32_t, a.texts + 1), *query_rows = NEW(int32_t, a.tokens);
         struct aki__attention p = a;
-        struct aki__rows *q = &p.q;
+        size_t *from = NEW(size_t, a.tokens);
         query_starts[0] = 0;
         for (size_t text = 0; text < a.texts; text++) {
             size_t percent = (size_t[]){ 0, 10, 50, 100 }[below(4)];
@@ -483,25 +503,55 @@ static void test_attention_bits(void **unused)
         p.query_starts = query_starts;
         p.query_rows = query_rows;
         p.queries = (size_t)query_starts[a.texts];
-        /* q has a row per query */
-        float *f32 = NEW(float, p.queries * q->stride), *row_scale = NEW(float, p.queries);
-        int32_t *i32 = NEW(int32_t, p.queries * q->stride);
-        for (size_t r = 0; r < p.queries; r++) {
-            size_t t = (size_t)query_rows[r];
-            for (size_t i = 0; i < width; i++) {
-                if (a.q.f32)
-                    f32[r * q->stride + i] = a.q.f32[t * q->stride + i];
-                else
-                    i32[r * q->stride + i] = a.q.i32[t * q->stride + i];
-            }
-            row_scale[r] = a.q.row_scale ? a.q.row_scale[t] : 1;
-        }
-        q->f32 = a.q.f32 ? f32 : NULL;
-        q->i32 = a.q.f32 ? NULL : i32;
-        q->row_scale = row_scale;
+        for (size_t r = 0; r < p.queries; r++)
+            from[r] = (size_t)query_rows[r];
+        p.q = gathered(a.q, from, p.queries, width);
         float *some = run_attention(&p, set);
         for (size_t r = 0; r < p.queries; r++)
             assert_memory_equal(some + r * width, whole + (size_t)query_rows[r] * width, width * sizeof *whole);
+        free_blocks();
+    }
+}
+
+/* Kept keys and values of a text's first tokens, and its other tokens alone: the bits of the whole. */
+static void test_attention_kept(void **unused)
+{
+    (void)unused;
+    for (int round = 0; round < 150; round++) {
+        struct aki__attention a = some_attention(chance(20) ? 200 : 60), b = a;
+        const struct aki__kernels *set = any_set();
+        size_t width = a.heads * a.head_dim, kv_width = a.kv_heads * a.head_dim, *from = NEW(size_t, a.tokens);
+        float *whole = run_attention(&a, set);
+        int32_t *starts = NEW(int32_t, a.texts + 1);
+        struct aki__kept *kept = NEW(struct aki__kept, a.texts);
+
+        b.tokens = 0;
+        starts[0] = 0;
+        for (size_t text = 0; text < a.texts; text++) {
+            size_t keys = (size_t)(a.starts[text + 1] - a.starts[text]), old = chance(30) ? 0 : below(keys);
+            float *k = NEW(float, old * kv_width), *v = NEW(float, old * kv_width);
+            RANGES(old, set->attention_keep(&a, text, begin, end - begin, k + begin * kv_width, v + begin * kv_width));
+            kept[text] = (struct aki__kept){ k, v };
+            for (size_t t = old; t < keys; t++)
+                from[b.tokens++] = (size_t)a.starts[text] + t;
+            starts[text + 1] = (int32_t)b.tokens;
+        }
+        b.key_starts = a.starts;
+        b.starts = b.query_starts = starts;
+        b.kept = kept;
+        b.queries = b.tokens;
+        b.q = gathered(a.q, from, b.tokens, width);
+        b.k = gathered(a.k, from, b.tokens, kv_width);
+        b.v = gathered(a.v, from, b.tokens, kv_width);
+        if (a.rope) {
+            float *rope = NEW(float, b.tokens * a.head_dim);
+            for (size_t r = 0; r < b.tokens; r++)
+                memcpy(rope + r * a.head_dim, a.rope + from[r] * a.head_dim, a.head_dim * sizeof *rope);
+            b.rope = rope;
+        }
+        float *rest = run_attention(&b, set);
+        for (size_t r = 0; r < b.tokens; r++)
+            assert_memory_equal(rest + r * width, whole + from[r] * width, width * sizeof *whole);
         free_blocks();
     }
 }
@@ -864,6 +914,7 @@ int main(void)
         cmocka_unit_test(test_act_grid),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_bits),
+        cmocka_unit_test(test_attention_kept),
         cmocka_unit_test(test_attention_long),
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_pool),

@@ -3,7 +3,7 @@
  * Q: [kv_heads][queries][group][depth]     a kv head's queries are rows that lie end to end: token-major, then the heads that share it
  * K: [kv_heads][panels][head_dim][16]      16 keys side by side, so that a vector is one dimension of 16 keys
  * V: [kv_heads][panels][16][depth]
- * depth is head_dim rounded up to 16. A text begins a panel of its own: the panels of text b start at starts[b] / 16 + b, which leaves
+ * depth is head_dim rounded up to 16. A text begins a panel of its own: the panels of text b start at key_starts[b] / 16 + b, which leaves
  * at most one panel unused per text and needs no table. Blocks of queries are numbered in the same way. */
 #ifndef AKI_KERNEL_ATTENTION_LAYOUT_H
 #define AKI_KERNEL_ATTENTION_LAYOUT_H
@@ -17,8 +17,21 @@
 
 static inline size_t att_depth(const struct aki__attention *a) { return (a->head_dim + 15) / 16 * 16; }
 static inline size_t att_group(const struct aki__attention *a) { return a->heads / a->kv_heads; }
-static inline size_t att_panels(const struct aki__attention *a) { return a->tokens / PANEL + a->texts; }
-static inline size_t att_panel_of(const struct aki__attention *a, size_t text) { return (size_t)a->starts[text] / PANEL + text; }
+static inline const int32_t *att_starts(const struct aki__attention *a) { return a->key_starts ? a->key_starts : a->starts; }
+static inline size_t att_keys(const struct aki__attention *a, size_t text)
+{
+    return (size_t)(att_starts(a)[text + 1] - att_starts(a)[text]);
+}
+/* How many of a text's keys are kept ones. */
+static inline size_t att_kept(const struct aki__attention *a, size_t text)
+{
+    return att_keys(a, text) - (size_t)(a->starts[text + 1] - a->starts[text]);
+}
+static inline size_t att_panel_of(const struct aki__attention *a, size_t text) { return (size_t)att_starts(a)[text] / PANEL + text; }
+static inline size_t att_panels(const struct aki__attention *a)
+{
+    return (a->key_starts ? (size_t)a->key_starts[a->texts] : a->tokens) / PANEL + a->texts;
+}
 
 static inline float *att_q(const struct aki__attention *a, size_t kv_head, size_t query)
 {

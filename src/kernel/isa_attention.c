@@ -110,23 +110,44 @@ static void turn_panel(float *restrict k, const float *restrict x, size_t n, siz
 
 static void prepare_keys(const struct aki__attention *a, size_t unit)
 {
-    size_t text = att_find(a->starts, a->texts, PANEL, unit), depth = att_depth(a);
-    size_t first = (size_t)a->starts[text] + (unit - att_panel_of(a, text)) * PANEL, end = (size_t)a->starts[text + 1];
-    size_t count = first >= end ? 0 : end - first < PANEL ? end - first : PANEL;
-    struct heads keys = { .rows = &a->k, .gamma = a->k_norm, .eps = a->norm_eps, .scale = 1, .n = a->head_dim, .depth = depth };
-    struct heads values = { .rows = &a->v, .scale = 1, .n = a->head_dim, .depth = depth };
+    size_t text = att_find(att_starts(a), a->texts, PANEL, unit), depth = att_depth(a), n = a->head_dim;
+    size_t first = (unit - att_panel_of(a, text)) * PANEL, keys = att_keys(a, text), kept = att_kept(a, text);
+    size_t count = first >= keys ? 0 : keys - first < PANEL ? keys - first : PANEL;
+    size_t old = first >= kept ? 0 : kept - first < count ? kept - first : count;
+    size_t row = (size_t)a->starts[text] + first - kept;        /* of the panel's first key, were it the text's own */
+    struct heads k = { .rows = &a->k, .gamma = a->k_norm, .eps = a->norm_eps, .scale = 1, .n = n, .depth = depth };
+    struct heads v = { .rows = &a->v, .scale = 1, .n = n, .depth = depth };
 
     for (size_t h = 0; count && h < a->kv_heads; h++) {
-        float *v = att_v(a, h, unit);
-        for (size_t t = 0; t < count; t++) {        /* V's place holds the keys until they are turned */
-            keys.rope = a->rope ? a->rope + (first + t) * a->head_dim : NULL;
-            head_any(v + t * depth, &keys, first + t, h);
+        float *to = att_v(a, h, unit);              /* V's place holds the keys until they are turned */
+        memset(to, 0, old * depth * sizeof *to);
+        memset(to + count * depth, 0, (PANEL - count) * depth * sizeof *to);
+        for (size_t t = 0; t < old; t++)
+            memcpy(to + t * depth, a->kept[text].k + ((first + t) * a->kv_heads + h) * n, n * sizeof *to);
+        for (size_t t = old; t < count; t++) {
+            k.rope = a->rope ? a->rope + (row + t) * n : NULL;
+            head_any(to + t * depth, &k, row + t, h);
         }
-        memset(v + count * depth, 0, (PANEL - count) * depth * sizeof *v);
-        turn_panel(att_k(a, h, unit), v, a->head_dim, depth);
-        for (size_t t = 0; t < count; t++)
-            head_any(v + t * depth, &values, first + t, h);
+        turn_panel(att_k(a, h, unit), to, n, depth);
+        for (size_t t = 0; t < old; t++)
+            memcpy(to + t * depth, a->kept[text].v + ((first + t) * a->kv_heads + h) * n, n * sizeof *to);
+        for (size_t t = old; t < count; t++)
+            head_any(to + t * depth, &v, row + t, h);
     }
+}
+
+void ISA(attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v)
+{
+    size_t n = a->head_dim, width = a->kv_heads * n;
+
+    for (size_t t = 0; t < count; t++)
+        for (size_t h = 0; h < a->kv_heads; h++) {
+            size_t panel = att_panel_of(a, text) + (first + t) / PANEL, lane = (first + t) % PANEL;
+            const float *from = att_k(a, h, panel) + lane;
+            for (size_t i = 0; i < n; i++)
+                k[t * width + h * n + i] = from[i * PANEL];
+            memcpy(v + t * width + h * n, att_v(a, h, panel) + lane * att_depth(a), n * sizeof *v);
+        }
 }
 
 static void prepare_queries(const struct aki__attention *a, size_t unit)
@@ -287,8 +308,7 @@ struct span { size_t low, high; };          /* keys of the text that a query see
 
 AKI_INLINE struct span visible(const struct aki__attention *a, size_t text, size_t query)
 {
-    size_t start = (size_t)a->starts[text], keys = (size_t)a->starts[text + 1] - start;
-    size_t i = (a->query_rows ? (size_t)a->query_rows[query] : query) - start;
+    size_t keys = att_keys(a, text), i = (a->query_rows ? (size_t)a->query_rows[query] : query) - (size_t)a->starts[text] + att_kept(a, text);
     struct span s = { 0, keys };
 
     if (a->window && i + 1 > a->window)

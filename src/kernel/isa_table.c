@@ -12,6 +12,7 @@ const struct aki__kernels ISA(kernels) = {
     .rope = ISA(rope),
     .attention_prepare = ISA(attention_prepare),
     .attention_run = ISA(attention_run),
+    .attention_keep = ISA(attention_keep),
     .quantise_rows = ISA(quantise_rows),
     .quantise_weights = ISA(quantise_weights),
     .pool = ISA(pool),

@@ -87,11 +87,17 @@ struct aki__rope {
     size_t         head_dim;
 };
 
+/* Keys and values of earlier tokens, as attention_keep gave them: [tokens, kv_heads*head_dim] each. */
+struct aki__kept { const float *k, *v; };
+
 /* Grouped-query attention. Text b owns keys starts[b] … starts[b+1]-1 (rows of k and v) and queries query_starts[b] …
  * query_starts[b+1]-1 (rows of q); query row r is token query_rows[r] (a row number of k, inside the same text; NULL: r itself, and
  * query_starts equals starts). Prepare: bias, q/k RMS norm per head, RoPE (rotate-half), scale; once per token.
  * Run: online-softmax blocks; memory linear in tokens. A task is some queries of one text and one kv head, so it cannot quantise
  * whole rows: where u8 is wanted, let run write out.f32 and call quantise_rows on it afterwards.
+ * Kept keys and values (of a prompt, say) stand before a text's own: the text then has key_starts[b+1] - key_starts[b] keys, the kept
+ * ones first, at positions 0, 1 …; its own tokens' rope rows must be those of the positions behind them. The result has the same bits
+ * as if the whole text were run.
  * A text's keys are cut in blocks from its own first token on: a query's result does not depend on the other texts, on which other
  * queries are asked for, or on the split into tasks. */
 struct aki__attention {
@@ -108,6 +114,8 @@ struct aki__attention {
     const float   *rope;                /* [tokens, head_dim] of aki__rope or NULL */
     struct aki__out out;                /* [queries, heads*head_dim]; run writes out.f32 only */
     float         *work;                /* aki__attention_work_size() floats, 64-byte aligned; shared by prepare and run */
+    const int32_t *key_starts;          /* [texts + 1], or NULL: starts, nothing is kept */
+    const struct aki__kept *kept;       /* [texts]; read where a text has more keys than tokens */
 };
 
 /* ---- pooling ---- */
@@ -147,6 +155,9 @@ struct aki__kernels {
     void (*rope)(const struct aki__rope *a, size_t begin, size_t end);
     void (*attention_prepare)(const struct aki__attention *a, size_t begin, size_t end);  /* units: see aki__attention_prepare_count */
     void (*attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);   /* tasks; scratch: aki__attention_scratch_size() floats */
+    /* Copies keys first … first+count-1 of a text (counted from its first key) and their values out of the work that prepare filled:
+     * k, v: [count, kv_heads*head_dim], for a later call's `kept`. */
+    void (*attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
     void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);   /* scratch: [columns] */
     /* scratch: aki__quantise_scratch_size() floats, 64-byte aligned. Split the rows at multiples of AKI_QUANTISE_ROWS: so each thread
      * writes whole cache lines. */
