@@ -45,7 +45,7 @@ static const struct aki__tensor *find(struct aki__graph *g, int64_t d0, int64_t 
     else
         memcpy(name + n, suffix, strlen(suffix) + 1);
     if (!g->rc)
-        g->rc = d1 ? aki__model_tensor(g->model, &t, g->err, name, 2, d0, d1) : aki__model_tensor(g->model, &t, g->err, name, 1, d0);
+        g->rc = d1 ? aki__model_tensor(g->model, &t, g->err, name, 2, (int)d0, (int)d1) : aki__model_tensor(g->model, &t, g->err, name, 1, (int)d0);
     return t;
 }
 

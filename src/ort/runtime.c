@@ -2,6 +2,7 @@
 #include "ort/runtime.h"
 
 #include "base/os.h"
+#include "ort/allocator.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,9 +30,6 @@ static aki_status make_environment(struct aki__runtime *rt, aki_error *err)
 {
     const OrtApi *api = rt->api;
     OrtThreadingOptions *pools = NULL;
-    OrtArenaCfg *arena = NULL;
-    static const char *const arena_keys[] = { "arena_extend_strategy" };
-    static const size_t arena_values[] = { 1 };     /* kSameAsRequested: the default doubles, and never gives back */
 
     OrtStatus *st = api->CreateThreadingOptions(&pools);
     if (!st) st = api->SetGlobalIntraOpNumThreads(pools, rt->threads);
@@ -39,18 +37,10 @@ static aki_status make_environment(struct aki__runtime *rt, aki_error *err)
     if (!st) st = api->SetGlobalSpinControl(pools, 0);
     if (!st) st = api->CreateEnvWithGlobalThreadPools(ORT_LOGGING_LEVEL_ERROR, "akiembed", pools, &rt->env);
     if (!st) st = api->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault, &rt->cpu);
-    if (!st) st = api->CreateArenaCfgV2(arena_keys, arena_values, 1, &arena);
-    if (!st) {
-        /* The host program may have registered its own allocator before: then that one is shared. */
-        OrtStatus *have = api->CreateAndRegisterAllocator(rt->env, rt->cpu, arena);
-        if (have)
-            api->ReleaseStatus(have);
-    }
-    if (arena)
-        api->ReleaseArenaCfg(arena);
     if (pools)
         api->ReleaseThreadingOptions(pools);
-    return aki__ort_status(rt, st, "environment", err);
+    aki_status rc = aki__ort_status(rt, st, "environment", err);
+    return rc ? rc : aki__allocator_register(rt, err);
 }
 
 static aki_status make_runtime(struct aki__runtime *rt, int threads, aki_error *err)

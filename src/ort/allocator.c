@@ -1,0 +1,119 @@
+/* Unit allocator: keeps and reuses the big blocks of runs. See allocator.h. */
+#include "ort/allocator.h"
+
+#include "base/os.h"
+
+enum {
+    HEADER = 64,                /* before every block: its struct block, and the alignment of what follows */
+    SMALL = 32 * 1024,          /* below this malloc is as good */
+    MOST_KEPT = 256
+};
+
+struct block { size_t size; };  /* usable bytes */
+
+static struct {
+    OrtAllocator base;
+    const OrtMemoryInfo *info;
+    struct aki__lock lock;      /* guards the rest; held for a scan of `kept` at most */
+    struct block *kept[MOST_KEPT];      /* given back, oldest first */
+    size_t kept_count, kept_size, used_size, most_used;
+} pool;
+
+static void drop_oldest(void)
+{
+    struct block *b = pool.kept[0];
+
+    pool.kept_size -= b->size;
+    memmove(pool.kept, pool.kept + 1, --pool.kept_count * sizeof *pool.kept);
+    aki__free_aligned(b);
+}
+
+/* The smallest kept block that fits, unless it wastes more than half. */
+static struct block *take_kept(size_t size)
+{
+    size_t best = MOST_KEPT;
+
+    for (size_t i = 0; i < pool.kept_count; i++)
+        if (pool.kept[i]->size >= size && pool.kept[i]->size / 2 <= size && (best == MOST_KEPT || pool.kept[i]->size < pool.kept[best]->size))
+            best = i;
+    if (best == MOST_KEPT)
+        return NULL;
+    struct block *b = pool.kept[best];
+    pool.kept_size -= b->size;
+    memmove(pool.kept + best, pool.kept + best + 1, (--pool.kept_count - best) * sizeof *pool.kept);
+    return b;
+}
+
+static void *pool_alloc(OrtAllocator *self, size_t size)
+{
+    struct block *b = NULL;
+
+    (void)self;
+    if (!size)
+        return NULL;
+    if (size >= SMALL) {
+        aki__lock_take(&pool.lock);
+        b = take_kept(size);
+        if (!b) {
+            /* Make room first: what is kept and in use together stays within a quarter above the most ever in use. */
+            size_t most = pool.used_size + size > pool.most_used ? pool.used_size + size : pool.most_used;
+            while (pool.kept_count && pool.kept_size + pool.used_size + size > most + most / 4)
+                drop_oldest();
+        }
+        pool.used_size += b ? b->size : size;
+        if (pool.used_size > pool.most_used)
+            pool.most_used = pool.used_size;
+        aki__lock_drop(&pool.lock);
+    }
+    if (!b) {
+        size_t bytes;
+        b = aki__add(size, HEADER, &bytes) ? aki__alloc_aligned(bytes, 1) : NULL;
+        if (b) {
+            b->size = size;
+        } else if (size >= SMALL) {
+            aki__lock_take(&pool.lock);
+            pool.used_size -= size;
+            aki__lock_drop(&pool.lock);
+        }
+    }
+    return b ? (char *)b + HEADER : NULL;
+}
+
+static void pool_free(OrtAllocator *self, void *data)
+{
+    struct block *b = data ? (struct block *)(void *)((char *)data - HEADER) : NULL;
+
+    (void)self;
+    if (!b)
+        return;
+    if (b->size < SMALL) {
+        aki__free_aligned(b);
+        return;
+    }
+    aki__lock_take(&pool.lock);
+    pool.used_size -= b->size;
+    if (pool.kept_count == MOST_KEPT)
+        drop_oldest();
+    pool.kept[pool.kept_count++] = b;
+    pool.kept_size += b->size;
+    aki__lock_drop(&pool.lock);
+}
+
+static const OrtMemoryInfo *pool_info(const OrtAllocator *self)
+{
+    (void)self;
+    return pool.info;
+}
+
+aki_status aki__allocator_register(struct aki__runtime *rt, aki_error *err)
+{
+    OrtMemoryInfo *info = NULL;
+
+    OrtStatus *st = rt->api->CreateMemoryInfo("Cpu", OrtDeviceAllocator, 0, OrtMemTypeDefault, &info);
+    if (!st) {
+        pool.base = (OrtAllocator){ .version = AKI_ORT_API, .Alloc = pool_alloc, .Free = pool_free, .Info = pool_info, .Reserve = pool_alloc };
+        pool.info = info;
+        st = rt->api->RegisterAllocator(rt->env, &pool.base);
+    }
+    return aki__ort_status(rt, st, "allocator", err);
+}

@@ -1,0 +1,14 @@
+/* Unit allocator: the memory of runs: ONNX Runtime's tensors and the operators' scratch.
+ *
+ * ONNX Runtime's own arena keeps a region for every size it ever saw (measured: MiniLM, 400 requests of random length: 221 MB and growing,
+ * against 66 MB without an arena), and plain malloc maps and clears pages for every tensor (6 % of int8's time). This one keeps blocks that
+ * were given back, hands out the best fitting one, and holds at most a quarter more than the most that was ever in use at once. */
+#ifndef AKI_ALLOCATOR_H
+#define AKI_ALLOCATOR_H
+
+#include "ort/runtime.h"
+
+/* Registers the process's allocator with the environment. */
+aki_status aki__allocator_register(struct aki__runtime *rt, aki_error *err);
+
+#endif
