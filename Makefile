@@ -10,7 +10,7 @@ JOBS         ?=
 FUZZ_SECONDS ?= 60
 
 build = log=$$(cmake --preset $(1) $(CONFIGURE) 2>&1) || { printf '%s\n' "$$log"; exit 1; }; \
-        cmake --build --preset $(1) $(if $(JOBS),-j $(JOBS))
+        cmake --build --preset $(1) $(if $(JOBS),-j $(JOBS)) $(2)
 
 .PHONY: build demo test install asan tsan fuzz format clean help tools libraries everything
 
@@ -19,7 +19,7 @@ build: libraries ## build the library and the program (build/akiembed); the defa
 
 demo: libraries ## set up, fetch a small real model, build, and compare real sentences with it
 	@scripts/fetch minilm
-	@$(call build,release)
+	@$(call build,release,--target akiembed_cli)
 	@scripts/demo
 
 test: everything ## set up, build, and run every test
