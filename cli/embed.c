@@ -194,6 +194,7 @@ static int calibrate(struct job *j)
     char where[512];
     int rc = input_open_file(&in, j->o->calibrate, INPUT_LINES);
 
+    input_set_pace(&in, j->model.info.parameters);
     if (!rc && !ranges)
         rc = cli_no_memory();
     e.dtype = AKI_DTYPE_F32;
@@ -259,6 +260,7 @@ static int prepare(struct job *j, int format)
         return rc;
     if (o->output && input_is(&j->input, o->output))
         return cli_fail(CLI_USAGE, "-o %s is the file that the texts are read from", o->output);
+    input_set_pace(&j->input, j->model.info.parameters);
     j->input.reserved = reserved_members(&j->layout);
     return output_open(&j->output, o->output, &j->layout, o->resume);
 }

@@ -98,6 +98,16 @@ static void field(struct sink *out, const char *name, const char *format, ...)
     sink_printf(out, "%-14s%s\n", name, value);
 }
 
+/* A file's path from the model's folder on. */
+static const char *inside(const struct model *m, const char *path)
+{
+    size_t size = strlen(m->path);
+
+    if (strncmp(path, m->path, size) || !path[size])
+        return path;
+    return path + size + strspn(path + size, "/");
+}
+
 static int write_text(const struct model *m, struct sink *out)
 {
     static const char *const counts[] = { "", "thousand", "million", "billion", NULL };
@@ -137,7 +147,7 @@ static int write_text(const struct model *m, struct sink *out)
         rc = sha256(info->files[i].path, hash);
         size_text(number, sizeof number, info->files[i].size);
         if (!rc)
-            sink_printf(out, "  %s  %10s  %s\n", hash, number, info->files[i].path);
+            sink_printf(out, "  %s  %10s  %s\n", hash, number, inside(m, info->files[i].path));
     }
     return rc;
 }

@@ -27,9 +27,26 @@ static void measure(struct input *in)
         in->total = (uint64_t)(st.st_size - at);
 }
 
-int input_open_file(struct input *in, const char *path, enum input_form form)
+static void clear(struct input *in)
 {
     memset(in, 0, sizeof *in);
+    in->fd = -1;
+    in->batch_texts = BATCH_TEXTS;
+    in->batch_bytes = BATCH_BYTES;
+}
+
+void input_set_pace(struct input *in, int64_t parameters)
+{
+    enum { EASY = 25 << 20, MOST = 16 };                      /* parameters that are computed fast; the largest division */
+    size_t by = parameters > EASY ? (size_t)(parameters / EASY) : 1;
+
+    in->batch_texts = BATCH_TEXTS / (by < MOST ? by : MOST);
+    in->batch_bytes = BATCH_BYTES / (by < MOST ? by : MOST);
+}
+
+int input_open_file(struct input *in, const char *path, enum input_form form)
+{
+    clear(in);
     in->form = form;
     in->name = path;
     in->fd = STDIN_FILENO;
@@ -51,8 +68,7 @@ int input_open(struct input *in, const struct options *o, size_t skip)
 {
     if (o->word_count <= skip)
         return input_open_file(in, o->file ? o->file : "-", o->jsonl ? INPUT_JSONL : o->null ? INPUT_NULL : INPUT_LINES);
-    memset(in, 0, sizeof *in);
-    in->fd = -1;
+    clear(in);
     in->name = "arguments";
     in->words = o->words + skip;
     in->word_count = o->word_count - skip;
@@ -70,8 +86,7 @@ void input_close(struct input *in)
     if (in->owned)
         close(in->fd);
     bytes_free(&in->buffer);
-    memset(in, 0, sizeof *in);
-    in->fd = -1;
+    clear(in);
 }
 
 void batch_free(struct batch *b)
@@ -232,7 +247,7 @@ static int take_words(struct input *in, struct batch *b)
 {
     int rc = CLI_OK;
 
-    while (in->taken < in->word_count && b->count < BATCH_TEXTS && b->data.size < BATCH_BYTES && !rc) {
+    while (in->taken < in->word_count && b->count < in->batch_texts && b->data.size < in->batch_bytes && !rc) {
         const char *word = in->words[in->taken];
         in->consumed += strlen(word);
         rc = add(in, b, word, strlen(word));
@@ -249,7 +264,7 @@ int input_batch(struct input *in, struct batch *b)
     b->first = in->taken;
     if (in->words)
         rc = take_words(in, b);
-    while (!in->words && !rc && b->count < BATCH_TEXTS && b->data.size < BATCH_BYTES) {
+    while (!in->words && !rc && b->count < in->batch_texts && b->data.size < in->batch_bytes) {
         const char *record;
         size_t size;
         rc = next_record(in, !in->eager || !b->count, &record, &size);

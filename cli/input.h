@@ -4,8 +4,8 @@
 
 #include "options.h"
 
-/* A batch ends with the text that reaches one of these. They decide what an interrupted run recomputes, and so they never depend on
- * time or load where an output can be resumed. */
+/* A batch ends with the text that reaches one of these, or of the lower limits that input_set_pace gives. What is computed together
+ * decides the last bit of f32 results, and so a resumed run must form the same batches: they never depend on time or load. */
 enum { BATCH_TEXTS = 1024, BATCH_BYTES = 1 << 18 };
 /* The longest text that is read; a longer one is an error naming its line. */
 enum { TEXT_LIMIT = 64 << 20 };
@@ -32,6 +32,7 @@ struct input {
     enum input_form form;
     bool            owned, ended;
     bool            eager;                 /* hand out what is there rather than wait for more */
+    size_t          batch_texts, batch_bytes;
     bool            raw;                   /* records as they are: jsonl lines are not looked into */
     const char *const *words;              /* texts on the command line */
     size_t          word_count;
@@ -46,6 +47,8 @@ struct input {
 /* The texts behind the first skip words of o; else -f; else stdin. */
 int  input_open(struct input *in, const struct options *o, size_t skip);
 int  input_open_file(struct input *in, const char *path, enum input_form form);
+/* Smaller batches for larger models, so that rows come out every few seconds and an interrupted run has little to do again. */
+void input_set_pace(struct input *in, int64_t parameters);
 /* Fills *b (zeroed at first, then reused); count 0: the end. */
 int  input_batch(struct input *in, struct batch *b);
 void input_close(struct input *in);

@@ -31,8 +31,12 @@ static void figures(char *out, size_t size, double elapsed)
 {
     double texts = (double)state.texts / elapsed, tokens = (double)state.tokens / elapsed;
 
-    snprintf(out, size, "%" PRIu64 " text%s, %.*f texts/s, %.0f tokens/s", state.texts, state.texts == 1 ? "" : "s", texts < 10 ? 1 : 0,
-             texts, tokens);
+    /* In the first batch no text is done, but tokens are. */
+    if (!state.texts)
+        snprintf(out, size, "%" PRIu64 " tokens, %.0f tokens/s", state.tokens, tokens);
+    else
+        snprintf(out, size, "%" PRIu64 " text%s, %.*f texts/s, %.0f tokens/s", state.texts, state.texts == 1 ? "" : "s", texts < 10 ? 1 : 0,
+                 texts, tokens);
 }
 
 static void time_left(char *out, size_t size, double seconds)
@@ -64,7 +68,7 @@ static void draw(double now)
     }
     char line[512];
     size_t width = terminal_width(STDERR_FILENO), at = 0;
-    if (state.total && width >= 60) {
+    if (state.total && state.texts && width >= 60) {
         char bar[128];
         terminal_bar(bar, sizeof bar, share, 20, true);
         at = (size_t)snprintf(line, sizeof line, "%s %3.0f %%  ", bar, share * 100);

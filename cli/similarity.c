@@ -46,7 +46,8 @@ static void keep_best(struct job *j)
 {
     size_t top = j->o->top ? (size_t)j->o->top : SIZE_MAX;
 
-    qsort(j->hits, j->count, sizeof *j->hits, compare);
+    if (j->count)
+        qsort(j->hits, j->count, sizeof *j->hits, compare);
     while (j->count > top)
         free(j->hits[--j->count].text);
 }
@@ -232,6 +233,7 @@ static int prepare(struct job *j)
         rc = input_open(&j->input, o, 1);
     if (rc)
         return rc;
+    input_set_pace(&j->input, j->model.info.parameters);
     j->dim = (size_t)(o->dim ? o->dim : j->model.info.dim);
     j->query_vector = cli_grow(NULL, j->dim, sizeof *j->query_vector);
     j->vectors = cli_grow(NULL, j->dim, BATCH_TEXTS * sizeof *j->vectors);

@@ -4,7 +4,11 @@ if(TARGET akiembed_cli)
   aki_test(cli_number base)
   target_sources(test_cli_number PRIVATE ${PROJECT_SOURCE_DIR}/cli/number.c)
   target_link_libraries(test_cli_number PRIVATE m)
-  add_test(NAME cli COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_cli.py
-    $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
-  set_tests_properties(cli PROPERTIES FIXTURES_REQUIRED checkpoints TIMEOUT 900)
+
+  set(cli_test ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_cli.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
+  add_test(NAME cli COMMAND ${cli_test})
+  set_tests_properties(cli PROPERTIES FIXTURES_REQUIRED checkpoints LABELS plain TIMEOUT 900)
+  # The part that meets hostile bytes, short enough to be repeated under the sanitizers.
+  add_test(NAME cli_input COMMAND ${cli_test} Input Tokens Chunks)
+  set_tests_properties(cli_input PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
 endif()

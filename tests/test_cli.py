@@ -23,6 +23,8 @@ import unittest
 PROGRAM, CHECKPOINTS = sys.argv[1:3]
 MODEL = os.path.join(CHECKPOINTS, "bert")
 VERBS = ["embed", "tokenize", "similarity", "info", "devices", "completion"]
+with open(PROGRAM, "rb") as program:
+    SANITIZED = bool(re.search(b"__[at]san_init", program.read()))
 WORDS = "the cat sat on a warm mat and saw two dogs run far over old hills by night while rain fell".split()
 
 
@@ -292,6 +294,7 @@ class Input(Case):
             f.truncate((65 << 20) + 10)
         self.fails(4, ["line 2", "64 MiB"], "tokenize", "-f", path)
 
+    @unittest.skipIf(SANITIZED, "sanitizers keep freed memory")
     def test_memory_does_not_grow_with_the_input(self):
         def peak(count):
             path = self.path("lines", b"".join(b"%s %d\n" % (WORDS[i % 20].encode(), i % 50) for i in range(count)))
@@ -788,6 +791,8 @@ class Ends(Case):
         if slowly:
             child.stdin.write(b"a cat\n")
             child.stdin.flush()
+            while b'"index":0' not in shown:
+                shown += os.read(master, 65536)
             time.sleep(1.2)
             child.stdin.write(b"dogs\n")
         child.stdin.close()
