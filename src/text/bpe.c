@@ -264,7 +264,7 @@ static bool take_apart(const struct aki__algorithm *a, struct aki__algorithm_scr
         return false;
     for (size_t at = 0, bytes; at < size; at += bytes) {
         unsigned char c = (unsigned char)word[at];
-        bytes = raw || c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+        bytes = raw ? 1 : aki__character_size(c, size - at);
         if (!spell_symbol(b, &s->spelling, word, size, at, bytes, &symbol))
             return false;
         int32_t id = symbol.size == 1 ? b->symbol[c] : aki__vocabulary_id(&a->vocabulary, symbol.data, symbol.size);

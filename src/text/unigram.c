@@ -80,7 +80,7 @@ static bool find_ways(const struct aki__algorithm *a, struct aki__way *ways, con
         unsigned char c = (unsigned char)word[at];
         bool single = false;
         uint32_t node = 0;
-        bytes = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+        bytes = aki__character_size(c, size - at);
         for (size_t i = at; i < size && aki__trie_step(&a->trie, &node, (unsigned char)word[i]); i++) {
             int32_t id = aki__trie_id(&a->trie, node);
             if (id < 0)

@@ -87,6 +87,14 @@ void       aki__model_byte_ids(struct aki__algorithm *a);
 /* An object of piece: id. */
 aki_status aki__model_vocabulary(const struct aki__model_reader *r, struct aki__algorithm *a);
 
+/* Bytes of the character that begins with c, of which [left] bytes are there. Words are UTF-8; were one not, nothing is read beyond it. */
+static inline size_t aki__character_size(unsigned char c, size_t left)
+{
+    size_t size = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+
+    return size < left ? size : left;
+}
+
 static inline bool aki__token_add(struct aki__tokens *out, int32_t id, size_t begin, size_t end)
 {
     if (out->count == out->capacity && !aki__grow((void **)&out->data, &out->capacity, out->count + 1, sizeof *out->data))
