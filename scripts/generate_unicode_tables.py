@@ -24,7 +24,7 @@ SCRIPTS = "Arabic Armenian Bengali Cyrillic Devanagari Georgian Greek Han Hangul
 
 # Must agree with enum flags in unicode.h.
 WHITE, CONTROL, BERT_MN, MARK, PUNCT, NUMERIC, WORD, ONIG_SPACE, ONIG_WORD, CHINESE, \
-    LOWER, NFD, NFKD, NFC_NO, NFKC_NO, SECOND, LINKER, INCB_EXTEND = (1 << i for i in range(18))
+    LOWER, NFD, NFKD, NFC_NO, NFKC_NO, SECOND, LINKER, INCB_EXTEND, ONIG_CLASS_WORD = (1 << i for i in range(19))
 GCB = "ANY CR LF CONTROL EXTEND ZWJ REGIONAL PREPEND SPACING L V T LV LVT PICTOGRAPHIC CONSONANT".split()
 
 
@@ -41,31 +41,38 @@ def onig_set(pattern):
     return matched
 
 
-def charsmap(keys):
-    """A sentencepiece charsmap (double-array trie, then replacements) for a few keys: a block of 256 units a node."""
-    nodes, labels, leaves = [{}], [0], [None]
+def charsmap_bytes(keys):
+    """A sentencepiece charsmap (double-array trie, then replacements) for a few keys. A node has a base of its own; its child by a
+    byte stands at base ^ byte, its value at base."""
+    nodes, leaves = [{}], [None]
     for key, value in keys.items():
         n = 0
         for byte in key.encode():
             if byte not in nodes[n]:
                 nodes.append({})
-                labels.append(byte)
                 leaves.append(None)
                 nodes[n][byte] = len(nodes) - 1
             n = nodes[n][byte]
         leaves[n] = value
-    units, blob, position = [0] * (256 * (len(nodes) + 1)), b"", {0: 0}
+    units, blob, taken, bases, place, label = {}, b"", {0}, set(), {0: 0}, {0: 0}
     for i, children in enumerate(nodes):
+        wanted = list(children) + ([0] if leaves[i] is not None else [])
+        base = next(x for x in range(1, 1 << 20) if x not in bases and not any(x ^ byte in taken for byte in wanted))
+        bases.add(base)
+        taken.update(base ^ byte for byte in wanted)
         for byte, j in children.items():
-            position[j] = 256 * (i + 1) ^ byte
-    for i in range(len(nodes)):
-        unit = (position[i] ^ 256 * (i + 1)) << 10 | labels[i]
+            place[j], label[j] = base ^ byte, byte
+        units[place[i]] = (place[i] ^ base) << 10 | label[i]
         if leaves[i] is not None:
-            unit |= 1 << 8
-            units[256 * (i + 1)] = len(blob) | 1 << 31
+            units[place[i]] |= 1 << 8
+            units[base] = len(blob) | 1 << 31
             blob += leaves[i].encode() + b"\0"
-        units[position[i]] = unit
-    return N.Precompiled(struct.pack("<I", 4 * len(units)) + struct.pack("<%dI" % len(units), *units) + blob)
+    size = (max(units) | 255) + 1
+    return struct.pack("<I", 4 * size) + struct.pack("<%dI" % size, *(units.get(i, 0) for i in range(size))) + blob
+
+
+def charsmap(keys):
+    return N.Precompiled(charsmap_bytes(keys))
 
 
 def grapheme_classes():
@@ -204,7 +211,10 @@ def main():
     for c in range(0xD800, 0xE000): category[c] = CATEGORIES.index("Cs")
     for c in onig_set(r"\s"): flags[c] |= ONIG_SPACE
     for c in onig_set(r"\w"): flags[c] |= ONIG_WORD
-    assert onig_set(r"\d") == {c for c in ALL if CATEGORIES[category[c]] == "Nd"}
+    for c in onig_set(r"[\w]"): flags[c] |= ONIG_CLASS_WORD       # six superscripts and fractions less
+    assert onig_set(r"[\W]") == {c for c in ALL if not flags[c] & ONIG_CLASS_WORD}
+    assert onig_set(r"[\s]") == {c for c in ALL if flags[c] & ONIG_SPACE}
+    assert onig_set(r"\d") == onig_set(r"[\d]") == {c for c in ALL if CATEGORIES[category[c]] == "Nd"}
     scripts = {name: sorted(onig_set(r"\p{%s}" % name)) for name in SCRIPTS}
 
     print("composition", file=sys.stderr)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 static bool get(void *to, size_t size) { return fread(to, 1, size, stdin) == size; }
-static void put(const void *from, size_t size) { fwrite(from, 1, size, stdout); }
+static void put(const void *from, size_t size) { if (size) fwrite(from, 1, size, stdout); }
 
 static char *get_text(uint32_t *size)
 {

@@ -162,10 +162,11 @@ aki_status aki__added_index(struct aki__added *a, struct aki__reader *r)
         a->sizes[list] = n;
         a->only[list] = n && keys[0].size ? (unsigned char)keys[0].text[0] : -1;
         for (size_t i = 0; i < n; i++) {
+            /* Of equal ones Hugging Face takes one by chance, on empty ones it panics. */
             if (keys[i].size == 0)
-                return aki__read_fail(r, AKI_E_INVALID, NULL, "the normaliser leaves nothing of a token");
+                return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a token that the normaliser leaves nothing of is not supported");
             if (i && same(&keys[i - 1], &keys[i]))
-                return aki__read_fail(r, AKI_E_INVALID, NULL, "the normaliser makes two tokens equal");
+                return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "two tokens that the normaliser makes equal are not supported");
             a->first[list][(unsigned char)keys[i].text[0]] = true;
             if ((unsigned char)keys[i].text[0] != a->only[list])
                 a->only[list] = -1;
@@ -319,17 +320,18 @@ bool aki__added_next(struct aki__added_search *s, struct aki__added_match *out)
             aki__utf8_next(&p);
             end = (size_t)(p - s->text);
         }
-        if (begin > end)
-            continue;
         struct aki__added_match match = { t, begin, end };
         size_t done = s->done;
         s->done = end;
+        s->held = match;
+        s->held_any = begin < end;      /* nothing is left of one whose blanks a token before took */
+        *out = (struct aki__added_match){ NULL, done, begin };
+        if (done < begin)
+            return true;
+        if (!s->held_any)
+            continue;
+        s->held_any = false;
         *out = match;
-        if (done < begin) {
-            *out = (struct aki__added_match){ NULL, done, begin };
-            s->held = match;
-            s->held_any = true;
-        }
         return true;
     }
     if (s->done >= s->size)

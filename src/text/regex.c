@@ -12,7 +12,7 @@
 
 #define PATTERN_LIMIT  ((size_t)1 << 20)
 #define DEPTH_LIMIT    64
-#define MATCH_LIMIT    10000000u
+#define MATCH_LIMIT    10000000u       /* steps of one match, and 16 a byte of text */
 #define HEAP_LIMIT     (256u << 10)     /* KiB */
 #define STACK_LIMIT    (1u << 20)       /* of the JIT */
 
@@ -212,7 +212,7 @@ static uint32_t read_hex(struct translator *t, int most)
 }
 
 /* Behind a backslash: a class into s (answers 1), a character into *c (2), neither (0; t->p stays). */
-static int escape(struct translator *t, struct set *s, uint32_t *c)
+static int escape(struct translator *t, struct set *s, uint32_t *c, bool bracketed)
 {
     struct set one = { 0 };
     char e = *t->p;
@@ -220,7 +220,7 @@ static int escape(struct translator *t, struct set *s, uint32_t *c)
 
     switch (e) {
     case 's': case 'S': set_from_table(&one, 0, AKI_U_ONIG_SPACE); kind = 1; break;
-    case 'w': case 'W': set_from_table(&one, 0, AKI_U_ONIG_WORD); kind = 1; break;
+    case 'w': case 'W': set_from_table(&one, 0, bracketed ? AKI_U_ONIG_CLASS_WORD : AKI_U_ONIG_WORD); kind = 1; break;
     case 'd': case 'D': set_from_table(&one, 1u << AKI_ND, 0); kind = 1; break;
     case 'p': case 'P': {
         const char *name = t->p + 2, *close = t->p + 1 < t->end ? memchr(t->p, '}', (size_t)(t->end - t->p)) : NULL;
@@ -315,7 +315,7 @@ static bool bracket(struct translator *t, struct set *s)
         if (*t->p == '\\') {
             if (++t->p >= t->end)
                 break;
-            int kind = escape(t, &all, &c);
+            int kind = escape(t, &all, &c, true);
             if (!kind) {
                 refuse(t, "an escape in a class");
                 break;
@@ -333,7 +333,7 @@ static bool bracket(struct translator *t, struct set *s)
                 break;
             }
             if (*t->p == '\\') {
-                if (++t->p >= t->end || escape(t, &all, &last) != 2) {
+                if (++t->p >= t->end || escape(t, &all, &last, true) != 2) {
                     refuse(t, "an escape in a class");
                     break;
                 }
@@ -494,7 +494,7 @@ static bool backslash(struct translator *t)
         t->before = 0;
         return true;
     }
-    int kind = escape(t, &s, &c);
+    int kind = escape(t, &s, &c, false);
     if (kind == 1) {
         emit_set(t, &s);
         t->before = 0;
@@ -608,7 +608,6 @@ static bool begin_work(struct aki__work *w)
         aki__regex_work_free(k);
         return false;
     }
-    pcre2_set_match_limit(k->context, MATCH_LIMIT);
     pcre2_set_heap_limit(k->context, HEAP_LIMIT);
     if (k->stack)
         pcre2_jit_stack_assign(k->context, NULL, k->stack);
@@ -632,6 +631,7 @@ int aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char 
         w->what = "out of memory";
         return -1;
     }
+    pcre2_set_match_limit(w->regex->context, size < UINT32_MAX / 16 - MATCH_LIMIT ? MATCH_LIMIT + 16 * (uint32_t)size : UINT32_MAX);
     int n = pcre2_match(x->code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK, w->regex->match, w->regex->context);
     if (n == PCRE2_ERROR_JIT_STACKLIMIT)
         n = pcre2_match(x->code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->regex->match, w->regex->context);

@@ -20,6 +20,8 @@ struct aki__tokenizer {
     struct aki__post          post;
     struct aki__decoder      *decoder;
     bool                      track_always;     /* maps are kept even where no spans are wanted */
+    bool                      raw_bytes;        /* words go to the algorithm as bytes, not in the byte alphabet */
+    int32_t                   raw_unknown;      /* Unigram's unknown token, whose text is the text's own; -1: none */
     size_t                    vocabulary;
     struct pool              *pool;
 };
@@ -151,10 +153,18 @@ static aki_status parse_added(struct aki__tokenizer *t, struct aki__reader *r, c
     return rc;
 }
 
+static int32_t raw_unknown(const struct aki__json *model)
+{
+    int64_t id;
+
+    /* Only Unigram has an unk_id. */
+    return aki__json_int(aki__json_get(model, "unk_id"), &id) && id >= 0 && id < INT32_MAX ? (int32_t)id : -1;
+}
+
 static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root)
 {
     const struct aki__json *version = aki__json_get(root, "version"), *model = aki__json_get(root, "model");
-    bool changed_before, asks, raw;
+    bool changed_before, asks;
     size_t back;
     aki_status rc;
 
@@ -174,12 +184,13 @@ static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, c
     if (rc)
         return rc;
     aki__path_back(r, back);
-    raw = aki__pretokenizer_raw_bytes(t->pretokenizer) && !aki__normalizer_spells(t->normalizer);
-    if (!raw)
+    t->raw_bytes = aki__pretokenizer_raw_bytes(t->pretokenizer) && !aki__normalizer_spells(t->normalizer);
+    if (!t->raw_bytes)
         aki__pretokenizer_spell(t->pretokenizer);
     asks = aki__pretokenizer_asks_origin(t->pretokenizer, &changed_before);
     t->track_always = asks && (t->normalizer || changed_before);
-    rc = aki__algorithm_parse(&t->model, model, raw, r->name, r->err);
+    t->raw_unknown = raw_unknown(model);
+    rc = aki__algorithm_parse(&t->model, model, t->raw_bytes, r->name, r->err);
     if (!rc)
         rc = parse_added(t, r, root);
     if (rc)
@@ -273,6 +284,19 @@ static void count_white(const char *text, size_t size, struct aki__place *place)
     }
 }
 
+/* The same of bytes that the algorithm spells itself: of those only the blank is spelled as white space. */
+static void count_blanks(const char *bytes, size_t size, struct aki__place *place)
+{
+    uint32_t leading = 0, trailing = 0;
+
+    while (leading < size && bytes[leading] == ' ')
+        leading++;
+    while (trailing < size && bytes[size - 1 - trailing] == ' ')
+        trailing++;
+    place->leading = leading;
+    place->trailing = trailing;
+}
+
 static struct aki__place place_of(const struct aki__work *w, const struct aki__text *t, size_t begin, size_t end)
 {
     struct aki__place place = { 0, 0, 0, 0 };
@@ -310,7 +334,11 @@ aki_status aki__take_word(struct aki__work *w, const struct aki__text *word)
         if (t->post.trim) {
             size_t size = 0;
             const char *piece = aki__algorithm_piece(t->model, token->id, &size);
-            if (piece)
+            if (token->id == t->raw_unknown && t->raw_bytes)
+                count_blanks(word->data + token->begin, token->end - token->begin, &w->places[i]);
+            else if (token->id == t->raw_unknown)
+                count_white(word->data + token->begin, token->end - token->begin, &w->places[i]);
+            else if (piece)
                 count_white(piece, size, &w->places[i]);
         }
     }

@@ -25,7 +25,8 @@ enum {
     AKI_U_NFKC_NO     = 1 << 14,    /* differs from its NFKC */
     AKI_U_SECOND      = 1 << 15,    /* may compose with what stands before it */
     AKI_U_LINKER      = 1 << 16,    /* Indic conjunct break: linker */
-    AKI_U_INCB_EXTEND = 1 << 17     /* Indic conjunct break: extend or linker */
+    AKI_U_INCB_EXTEND = 1 << 17,    /* Indic conjunct break: extend or linker */
+    AKI_U_ONIG_CLASS_WORD = 1 << 18 /* \w of theirs inside brackets, where Oniguruma leaves out some */
 };
 
 enum aki__category {
