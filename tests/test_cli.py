@@ -228,6 +228,10 @@ class Input(Case):
         return rows(self.ok("tokenize", *arguments, **more).stdout)
 
     def test_lines(self):
+        # A byte-level tokenizer sees each byte; that of BERT would pass over a carriage return.
+        model = ["-m", os.path.join(CHECKPOINTS, "qwen3")]
+        for stdin, words in [(b"a\r\n\r\nb\r\r\n", ["a", "", "b\r"]), (b"a\n\rb\nc\r", ["a", "\rb", "c\r"]), (b"\n\n", ["", ""])]:
+            self.assertEqual(self.ids(*model, stdin=stdin), self.ids(*model, "--", *words))
         wanted = self.ids("a cat", "", "dogs", "the end")
         for stdin in [b"a cat\n\ndogs\nthe end\n", b"a cat\r\n\r\ndogs\nthe end", b"a cat\n\ndogs\nthe end\r\n"]:
             self.assertEqual(self.ids(stdin=stdin), wanted)
@@ -446,7 +450,7 @@ class Formats(Case):
 
 
 class Chunks(Case):
-    TEXT = " ".join(WORDS[(i * i + i // 3) % len(WORDS)] for i in range(300)) + "  Ünïcode 你好 tail "
+    TEXT = "  " + " ".join(WORDS[(i * i + i // 3) % len(WORDS)] for i in range(300)) + "  Ünïcode 你好 tail "
 
     def check(self, model, chunk, overlap):
         more = ["-m", os.path.join(CHECKPOINTS, model), "-q", "--prompt", ""]
