@@ -118,7 +118,7 @@ int job_cancel(void *job)
 
 void job_progress(struct job *j)
 {
-    progress_show(j->done, j->tokens_done, j->input.consumed - j->skipped, j->input.total > j->skipped ? j->input.total - j->skipped : 0);
+    progress_show(j->done, j->tokens_done, j->input.consumed, j->input.total);
 }
 
 static bool reserve(struct job *j, size_t count)
@@ -272,7 +272,7 @@ static bool pass_over(struct job *j)
     if (j->layout.chunks || j->row + j->batch.count > j->output.kept)
         return false;
     j->row += j->batch.count;
-    j->skipped = j->input.consumed;
+    progress_skip(j->input.consumed);
     return true;
 }
 

@@ -25,7 +25,6 @@ struct job {
     uint64_t          row;                 /* rows passed, those that --resume found included */
     uint64_t          texts, done, cut;    /* texts read; texts and chunks computed; texts truncated */
     uint64_t          tokens_before, tokens_done;
-    uint64_t          skipped;             /* bytes of the input that --resume passed over */
     int               limit;               /* tokens of the longest text */
 };
 
@@ -33,7 +32,7 @@ struct job {
 int job_compute(struct job *j, const char *const *texts, const size_t *sizes, const uint64_t *numbers, size_t count);
 /* Shows progress after computed texts. */
 void job_progress(struct job *j);
-/* Tokens computed since the job began; the callback of the library asks for it too. */
+/* The library's cancel callback: shows progress, and says whether a signal asks for an end. */
 int  job_cancel(void *job);
 /* Rows of one batch each. They answer an exit code. */
 int  job_chunks(struct job *j);

@@ -1,6 +1,8 @@
 /* Unit embed: --chunk: a vector a chunk, or the mean of a text's chunks. See embed.h. */
 #include "embed.h"
 
+#include "progress.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +88,7 @@ static int compute_group(struct job *j, struct group *g, struct mean *m)
 
     if (j->layout.chunks && j->row + g->count <= j->output.kept) {
         j->row += g->count;
-        j->skipped = j->input.consumed;
+        progress_skip(j->input.consumed);
     } else if (g->count) {
         rc = job_compute(j, g->texts, g->sizes, g->numbers, g->count);
         for (size_t i = 0; i < g->count && !rc; i++) {

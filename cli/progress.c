@@ -15,7 +15,7 @@ enum { SILENT_SECONDS = 1, LINE_SECONDS = 5 };
 static struct {
     bool     running, terminal, drawn;
     double   start, shown;                /* seconds; shown: when the last figures were printed */
-    uint64_t texts, tokens, bytes, total;
+    uint64_t texts, tokens, bytes, total, skipped;
 } state;
 
 void progress_start(void)
@@ -57,8 +57,8 @@ static void draw(double now)
     if (share > 1)
         share = 1;
     figures(text, sizeof text, elapsed);
-    if (state.total && share > 0)
-        time_left(left, sizeof left, elapsed * (1 - share) / share);
+    if (state.total > state.bytes && state.bytes > state.skipped)
+        time_left(left, sizeof left, elapsed * (double)(state.total - state.bytes) / (double)(state.bytes - state.skipped));
     if (!state.terminal) {
         if (state.total && left[0])
             fprintf(stderr, "akiembed: %s, %.0f %%, %s\n", text, share * 100, left);
@@ -99,6 +99,11 @@ void progress_show(uint64_t texts, uint64_t tokens, uint64_t bytes, uint64_t tot
     state.bytes = bytes;
     state.total = total;
     show();
+}
+
+void progress_skip(uint64_t bytes)
+{
+    state.skipped = bytes;
 }
 
 void progress_tick(uint64_t tokens)

@@ -6,7 +6,9 @@
 
 /* The clock starts; nothing is shown before a second has passed. */
 void progress_start(void);
-/* What is done since the start. bytes and total: of the input; total 0 where its size is not known. Cheap: call it often. */
+/* The input's bytes that an earlier run has done: they count for the share that is done, not for the time that is left. */
+void progress_skip(uint64_t bytes);
+/* Texts and tokens done since the start; bytes done of the input's total; total 0 where its size is not known. Cheap: call it often. */
 void progress_show(uint64_t texts, uint64_t tokens, uint64_t bytes, uint64_t total);
 /* Shows the last figures again, with newer tokens: for calls from inside a long step. */
 void progress_tick(uint64_t tokens);
