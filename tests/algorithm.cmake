@@ -7,3 +7,7 @@ endif()
 # The driver of differential_algorithm.py, which is run by hand.
 add_executable(tool_algorithm EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/tool_algorithm.c)
 target_link_libraries(tool_algorithm PRIVATE aki_settings aki_text aki_base)
+
+# What bench/tokenize.py times.
+add_executable(bench_tokenize EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/tokenize.c)
+target_link_libraries(bench_tokenize PRIVATE aki_settings aki_text aki_base)
