@@ -94,7 +94,7 @@ typedef struct {
     int32_t     threads;            /* of the process's one pool, fixed by the first open; 0: the physical cores allowed */
     int32_t     max_batch_tokens;   /* tokens computed at once, bounds memory; 0: 16384 */
     int32_t     max_tokens;         /* lowers the model's limit for one text, special tokens included; 0: the model's */
-    int32_t     reserved;
+    int32_t     prefix_cache_mb;    /* causal models: MiB for keys and values of beginnings that texts share; 0: 64; -1: none */
 } aki_model_options;
 
 AKI_API void aki_model_options_init(void *options, size_t size);
@@ -155,6 +155,7 @@ typedef struct {
     uint64_t          texts;               /* texts asked for since open */
     uint64_t          texts_reused;        /* of these, answered by an equal text of the same call */
     uint64_t          tokens;              /* tokens computed since open */
+    uint64_t          tokens_reused;       /* tokens whose keys and values came from the prefix cache instead */
 } aki_model_info;
 
 /* info: set struct_size to sizeof *info first (aki_model_info_init does). */

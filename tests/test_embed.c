@@ -480,6 +480,60 @@ static void test_threads(void **state)
     aki_model_close(m);
 }
 
+/* ---------------------------------------------------------------- prefix cache ---------------------------------- */
+
+/* Texts behind a long instruction, one call each and all in one call, with and without the cache: int8 to the bit, f32 within the bound. */
+static void test_prefixes(void **state)
+{
+    static const char *const texts[] = { "first question", "second one", "a third, somewhat longer question about nothing", "", "first question again", "x" };
+    enum { TEXTS = sizeof texts / sizeof *texts };
+    static const char *const names[] = { "qwen3", "qwen3-bias", "qwen3-window" };
+    float plain[TEXTS * MOST_DIM], cached[TEXTS * MOST_DIM];
+    aki_error e = { 0 };
+    (void)state;
+
+    for (size_t k = 0; k < 3; k++)
+        for (int32_t precision = AKI_PRECISION_F32; precision <= AKI_PRECISION_INT8; precision++) {
+            char path[512];
+            aki_model_options off;
+            aki_model *without = NULL;
+            aki_embed_options o;
+            aki_model_info info;
+            snprintf(path, sizeof path, CHECKPOINTS "%s", names[k]);
+            aki_model_options_init(&off, sizeof off);
+            off.precision = precision;
+            off.prefix_cache_mb = -1;
+            assert_int_equal(aki_model_open(path, &off, &without, &e), AKI_OK);
+            aki_model *with = open_model(path, precision);
+            aki_embed_options_init(&o, sizeof o);
+            o.prompt = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:";
+            o.pooling = AKI_POOLING_LAST;
+            aki_model_info_init(&info, sizeof info);
+            assert_int_equal(aki_model_get_info(with, &info, &e), AKI_OK);
+            size_t dim = (size_t)info.dim, size = dim * sizeof(float);
+            assert_int_equal(aki_embed(without, texts, NULL, TEXTS, &o, plain, sizeof plain, NULL, NULL, &e), AKI_OK);
+            for (size_t i = 0; i < TEXTS; i++)
+                assert_int_equal(aki_embed(with, texts + i, NULL, 1, &o, cached + i * dim, size, NULL, NULL, &e), AKI_OK);
+            for (int round = 0; round < 2; round++) {
+                for (size_t i = 0; i < TEXTS * dim; i++)
+                    if (precision == AKI_PRECISION_INT8 ? memcmp(plain + i, cached + i, sizeof(float)) : fabs(plain[i] - cached[i]) > 2e-5)
+                        fail_msg("%s, precision %d, text %zu: with a prefix %g, without %g", names[k], precision, i / dim, cached[i], plain[i]);
+                assert_int_equal(aki_embed(with, texts, NULL, TEXTS, &o, cached, sizeof cached, NULL, NULL, &e), AKI_OK);
+            }
+            assert_int_equal(aki_model_get_info(with, &info, &e), AKI_OK);
+            assert_true(info.tokens_reused > 100);
+            assert_int_equal(aki_model_get_info(without, &info, &e), AKI_OK);
+            assert_int_equal(info.tokens_reused, 0);
+            /* Pooling that reads the prompt's rows cannot leave them out. */
+            o.pooling = AKI_POOLING_MEAN;
+            assert_int_equal(aki_embed(without, texts, NULL, TEXTS, &o, plain, sizeof plain, NULL, NULL, &e), AKI_OK);
+            assert_int_equal(aki_embed(with, texts, NULL, TEXTS, &o, cached, sizeof cached, NULL, NULL, &e), AKI_OK);
+            assert_memory_equal(plain, cached, TEXTS * size);
+            aki_model_close(with);
+            aki_model_close(without);
+        }
+}
+
 static void test_similarity(void **state)
 {
     const float a[] = { 3, 4, 0, 0 }, b[] = { 4, 3, 3, 4, 6, 8 };
@@ -499,7 +553,7 @@ int main(void)
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_batches), cmocka_unit_test(test_int8), cmocka_unit_test(test_bound_bites),
         cmocka_unit_test(test_pooling_matters), cmocka_unit_test(test_ids_and_tokens), cmocka_unit_test(test_options),
         cmocka_unit_test(test_struct_sizes), cmocka_unit_test(test_open_errors), cmocka_unit_test(test_not_a_number),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_similarity),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_similarity),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

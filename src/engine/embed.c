@@ -19,7 +19,7 @@ struct job {
 static void close_job(struct job *j)
 {
     aki__request_close(&j->r);
-    aki__plan_free(&j->plan);
+    aki__plan_free(&j->plan, j->m);
     aki__encoding_free(&j->encoding);
     aki__buf_free(&j->joined);
     aki__free(j->same);
@@ -36,7 +36,7 @@ static aki_status flush(struct job *j)
         size_t row = j->every_token ? j->rows_written++ : p->items[i];
         rc = aki__name_item(j->err, aki__row_write(j->out + row * j->row_size, p->out + i * columns, &j->r, j->err), p->items[i]);
     }
-    aki__plan_clear(p);
+    aki__plan_clear(p, j->m, rc == AKI_OK);
     return rc;
 }
 

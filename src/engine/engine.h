@@ -2,6 +2,7 @@
 #ifndef AKI_ENGINE_H
 #define AKI_ENGINE_H
 
+#include "engine/prefix.h"
 #include "model/model.h"
 #include "ort/session.h"
 #include "text/tokenizer.h"
@@ -18,7 +19,8 @@ struct aki_model {
     int32_t  most_tokens;                   /* what the model's positions allow */
     int32_t  max_batch_tokens;
     int64_t  parameters;
-    _Atomic uint64_t texts, texts_reused, tokens;
+    struct aki__prefix_cache prefixes;
+    _Atomic uint64_t texts, texts_reused, tokens, tokens_reused;
 };
 
 /* Tokens of a run where aki_model_options says nothing: enough for the products to reach their peak, little enough for the caches. */
@@ -47,18 +49,22 @@ aki_status aki__options_read(void *out, size_t size, const void *options, const 
 /* Texts laid end to end for one run. Zeroed means empty. */
 struct aki__plan {
     int32_t *ids, *positions, *rows;        /* [token_capacity] */
-    int32_t *starts, *query_starts;         /* [text_capacity + 1] */
+    int32_t *starts, *query_starts, *key_starts;    /* [text_capacity + 1] */
+    struct aki__prefix_use *prefixes;       /* [text_capacity] */
+    struct aki__prefix_entry **reused, **kept;      /* [text_capacity] whose prefixes these are; NULL where there is none */
     int32_t *pool_starts, *weight_from;     /* [vector_capacity + 1] */
     size_t  *items;                         /* [vector_capacity] which text of the call a vector is of */
     size_t   token_capacity, text_capacity, vector_capacity;
     size_t   tokens, texts, vectors, row_count;
+    size_t   skipped;                       /* tokens of the texts that prefixes stand for */
     float   *out;                           /* [vectors, columns] */
     size_t   out_capacity;
 };
-void aki__plan_clear(struct aki__plan *p);
-void aki__plan_free(struct aki__plan *p);
+/* Empties it; done: its run succeeded, so that prefixes it filled may be used. */
+void aki__plan_clear(struct aki__plan *p, aki_model *m, bool done);
+void aki__plan_free(struct aki__plan *p, aki_model *m);
 /* Adds a text's ids; item: its index in the call. every_token: a vector a token. Errors: NOMEM, INVALID (nothing left to pool). */
-aki_status aki__plan_add(struct aki__plan *p, const aki_model *m, const struct aki__request *r, const int32_t *ids, size_t count, size_t item, bool every_token, aki_error *err);
+aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const int32_t *ids, size_t count, size_t item, bool every_token, aki_error *err);
 /* Runs what was added: p->out. */
 aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, bool every_token, aki_error *err);
 

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+enum { DEFAULT_PREFIX_MIB = 64 };
+
 static int64_t count_parameters(const struct aki__model *f)
 {
     int64_t sum = 0;
@@ -69,8 +71,11 @@ static aki_status open_session(aki_model *m, const aki_model_options *o, aki_err
     aki_status rc = aki__arch_build(&g, m->folder);
     if (!rc) rc = aki__session_open(&m->session, &g, &(struct aki__session_options){ .int8 = m->precision == AKI_PRECISION_INT8, .threads = o->threads }, err);
     aki__graph_free(&g);
-    if (!rc)
+    if (!rc) {
         aki__session_info(m->session, &m->run);
+        size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : DEFAULT_PREFIX_MIB;
+        aki__prefix_init(&m->prefixes, (size_t)m->folder->layers, (size_t)m->folder->kv_heads * (size_t)m->folder->head_dim, mib << 20);
+    }
     return rc;
 }
 
@@ -125,6 +130,7 @@ void aki_model_close(aki_model *m)
     if (!m)
         return;
     aki__session_close(m->session);
+    aki__prefix_free(&m->prefixes);
     aki__tokenizer_free(m->tokenizer);
     aki__model_folder_close(m->folder);
     aki__free(m);
@@ -145,7 +151,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .threads = m->run.threads, .threads_shared = m->run.threads_shared, .max_batch_tokens = m->max_batch_tokens, .nodes = m->run.nodes,
         .prompt_count = (int32_t)f->prompt_count, .prompts = f->prompts, .default_prompt_name = f->default_prompt_name,
         .file_count = (int32_t)f->file_count, .files = f->files, .weights_size = m->run.weights_size, .texts = m->texts,
-        .texts_reused = m->texts_reused, .tokens = m->tokens };
+        .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;

@@ -3,18 +3,29 @@
 
 #include "kernel/kernel.h"
 
-void aki__plan_clear(struct aki__plan *p)
+void aki__plan_clear(struct aki__plan *p, aki_model *m, bool done)
 {
-    p->tokens = p->texts = p->vectors = p->row_count = 0;
+    for (size_t i = 0; i < p->texts; i++) {
+        if (p->reused[i])
+            aki__prefix_release(&m->prefixes, p->reused[i]);
+        if (p->kept[i])
+            aki__prefix_publish(&m->prefixes, p->kept[i], done);
+    }
+    p->tokens = p->texts = p->vectors = p->row_count = p->skipped = 0;
 }
 
-void aki__plan_free(struct aki__plan *p)
+void aki__plan_free(struct aki__plan *p, aki_model *m)
 {
+    aki__plan_clear(p, m, false);
     aki__free(p->ids);
     aki__free(p->positions);
     aki__free(p->rows);
     aki__free(p->starts);
     aki__free(p->query_starts);
+    aki__free(p->key_starts);
+    aki__free(p->prefixes);
+    aki__free(p->reused);
+    aki__free(p->kept);
     aki__free(p->pool_starts);
     aki__free(p->weight_from);
     aki__free(p->items);
@@ -40,24 +51,36 @@ static bool grow(void **const *arrays, const size_t *sizes, size_t n, size_t *ca
 static bool reserve(struct aki__plan *p, size_t tokens, size_t vectors)
 {
     void **const of_tokens[] = { (void **)&p->ids, (void **)&p->positions, (void **)&p->rows };
-    void **const of_texts[] = { (void **)&p->starts, (void **)&p->query_starts };
+    void **const of_texts[] = { (void **)&p->starts, (void **)&p->query_starts, (void **)&p->key_starts, (void **)&p->prefixes, (void **)&p->reused, (void **)&p->kept };
     void **const of_vectors[] = { (void **)&p->pool_starts, (void **)&p->weight_from, (void **)&p->items };
-    static const size_t four[] = { 4, 4, 4 }, items[] = { 4, 4, sizeof(size_t) };
+    static const size_t four[] = { 4, 4, 4 }, texts[] = { 4, 4, 4, sizeof(struct aki__prefix_use), sizeof(void *), sizeof(void *) }, items[] = { 4, 4, sizeof(size_t) };
 
-    return grow(of_tokens, four, 3, &p->token_capacity, p->tokens + tokens) && grow(of_texts, four, 2, &p->text_capacity, p->texts + 2) &&
+    return grow(of_tokens, four, 3, &p->token_capacity, p->tokens + tokens) && grow(of_texts, texts, 6, &p->text_capacity, p->texts + 2) &&
            grow(of_vectors, items, 3, &p->vector_capacity, p->vectors + vectors + 1);
 }
 
-/* RoBERTa gives a pad token inside a text the pad's own position and does not count it. */
-static void number_positions(int32_t *positions, const int32_t *ids, size_t count, const struct aki__model *m)
+/* Decides which tokens of a text, of which the pooling reads none before `limit`, are left to a prefix; answers how many. */
+static size_t use_prefix(struct aki__plan *p, aki_model *m, const int32_t *ids, size_t count, size_t limit)
 {
-    int32_t next = m->position_offset;
+    struct aki__prefix_entry **reuse = &p->reused[p->texts], **keep = &p->kept[p->texts];
+    size_t tokens;
+
+    aki__prefix_look(&m->prefixes, ids, count, limit, reuse, &tokens, keep);
+    p->prefixes[p->texts] = (struct aki__prefix_use){ .reuse = *reuse ? &(*reuse)->prefix : NULL, .keep = *keep ? &(*keep)->prefix : NULL };
+    p->skipped += tokens;
+    return tokens;
+}
+
+/* RoBERTa gives a pad token inside a text the pad's own position and does not count it. */
+static void number_positions(int32_t *positions, const int32_t *ids, size_t count, int32_t first, const struct aki__model *m)
+{
+    int32_t next = m->position_offset + first;
 
     for (size_t i = 0; i < count; i++)
         positions[i] = m->position_offset && ids[i] == m->pad_id ? m->pad_id : next++;
 }
 
-aki_status aki__plan_add(struct aki__plan *p, const aki_model *m, const struct aki__request *r, const int32_t *ids, size_t count, size_t item, bool every_token, aki_error *err)
+aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const int32_t *ids, size_t count, size_t item, bool every_token, aki_error *err)
 {
     size_t first = r->skip, last = count;
 
@@ -70,20 +93,22 @@ aki_status aki__plan_add(struct aki__plan *p, const aki_model *m, const struct a
     else if (!every_token && r->pooling == AKI_POOLING_LAST)
         first = last - 1;
     if (!p->texts)
-        p->starts[0] = p->query_starts[0] = p->pool_starts[0] = 0;
+        p->starts[0] = p->query_starts[0] = p->key_starts[0] = p->pool_starts[0] = 0;
 
-    memcpy(p->ids + p->tokens, ids, count * sizeof *ids);
-    number_positions(p->positions + p->tokens, ids, count, m->folder);
+    size_t skip = use_prefix(p, m, ids, count, first);
+    memcpy(p->ids + p->tokens, ids + skip, (count - skip) * sizeof *ids);
+    number_positions(p->positions + p->tokens, ids + skip, count - skip, (int32_t)skip, m->folder);
     for (size_t i = first; i < last; i++) {
-        p->rows[p->row_count++] = (int32_t)(p->tokens + i);
+        p->rows[p->row_count++] = (int32_t)(p->tokens + i - skip);
         if (every_token || i + 1 == last) {
             p->weight_from[p->vectors] = (int32_t)first;
             p->items[p->vectors] = item;
             p->pool_starts[++p->vectors] = (int32_t)p->row_count;
         }
     }
-    p->tokens += count;
+    p->tokens += count - skip;
     p->starts[++p->texts] = (int32_t)p->tokens;
+    p->key_starts[p->texts] = p->key_starts[p->texts - 1] + (int32_t)count;
     p->query_starts[p->texts] = (int32_t)p->row_count;
     return AKI_OK;
 }
@@ -108,11 +133,13 @@ aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__re
         return aki__fail(err, AKI_E_CANCELLED, "cancelled by the caller");
     if (!aki__mul(p->vectors, columns, &need) || !aki__grow((void **)&p->out, &p->out_capacity, need, sizeof *p->out))
         return aki__fail(err, AKI_E_NOMEM, "%zu vectors", p->vectors);
-    const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .starts = p->starts, .query_starts = p->query_starts, .rows = p->rows,
+    const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,
         .pool_starts = p->pool_starts, .weight_from = p->weight_from, .mode = every_token ? AKI_POOL_MEAN : mode_of(r->pooling),
         .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors, .dense = !every_token };
     aki_status rc = aki__session_run(m->session, &b, p->out, columns, err);
-    if (!rc)
+    if (!rc) {
         atomic_fetch_add_explicit(&m->tokens, p->tokens, memory_order_relaxed);
+        atomic_fetch_add_explicit(&m->tokens_reused, p->skipped, memory_order_relaxed);
+    }
     return rc;
 }

@@ -44,8 +44,8 @@ struct lowering {
     struct aki__keep        *keep;
     struct aki__cpu_options  options;
     struct place            *places;
-    int ids, positions, starts, rows, query_starts, pool_starts, weight_from, mode;
-    int rope, zero_point;
+    int ids, positions, starts, rows, query_starts, pool_starts, weight_from, mode, key_starts, prefixes;
+    int rope, zero_point, attentions;
     aki_status rc;
     aki_error *err;
 };
@@ -368,7 +368,7 @@ static void lower_attention(struct lowering *l, const struct aki__block *b, stru
         return;
     *plan = (struct aki__attention_plan){ .q = q.parts[0], .k = kv.parts[1], .v = kv.parts[2], .heads = (size_t)a->heads, .kv_heads = (size_t)a->kv_heads,
         .head_dim = (size_t)a->head_dim, .window = (size_t)a->window, .block = aki__rotation_block((size_t)b->columns), .causal = a->causal,
-        .q_norm = vector(l, a->q_norm), .k_norm = vector(l, a->k_norm), .norm_eps = (float)l->g->model->norm_eps };
+        .q_norm = vector(l, a->q_norm), .k_norm = vector(l, a->k_norm), .norm_eps = (float)l->g->model->norm_eps, .layer = (size_t)l->attentions++ };
     struct aki__onnx_node *n = node(l, "Attention", plan);
     take(n, q.raw);
     take(n, q.scale);
@@ -378,6 +378,8 @@ static void lower_attention(struct lowering *l, const struct aki__block *b, stru
     take(n, l->query_starts);
     take(n, pruned ? l->rows : 0);
     take(n, rope);
+    take(n, a->causal ? l->key_starts : 0);
+    take(n, a->causal ? l->prefixes : 0);
     give_place(l, n, p);
 }
 
@@ -483,6 +485,8 @@ aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const str
     l.pool_starts = aki__onnx_input(o, "pool_starts", AKI_ONNX_I32, 1, -1, 0);
     l.weight_from = aki__onnx_input(o, "weight_from", AKI_ONNX_I32, 1, -1, 0);
     l.mode = aki__onnx_input(o, "mode", AKI_ONNX_I32, 1, 1, 0);
+    l.key_starts = aki__onnx_input(o, "key_starts", AKI_ONNX_I32, 1, -1, 0);
+    l.prefixes = aki__onnx_input(o, "prefixes", AKI_ONNX_I64, 1, 1, 0);
     decide_needs(&l);
     lower(&l);
     if (!l.rc) {

@@ -1,7 +1,8 @@
 /* Unit cpu: the packed, fused dialect for processors: blocks -> products on MLAS and custom operators between them.
  *
  * Tokens of all texts lie end to end ([T], no padding). Graph inputs (i32): ids [T], positions [T], starts [B + 1], rows [R] and
- * query_starts [B + 1] (the rows the pooling reads), pool_starts [N + 1], weight_from [N], mode [1] (enum aki__pool_mode).
+ * query_starts [B + 1] (the rows the pooling reads), pool_starts [N + 1], weight_from [N], mode [1] (enum aki__pool_mode), key_starts [B + 1];
+ * i64: prefixes [1] (address of struct aki__prefix_use [B]).
  * Outputs (f32): hidden [N, hidden], and vectors [N, dim] where the model has Dense modules. */
 #ifndef AKI_CPU_H
 #define AKI_CPU_H

@@ -2,10 +2,11 @@
 #include "ort/ops.h"
 
 #include "base/os.h"
+#include "ort/session.h"
 
 /* ---------------------------------------------------------------- frame ----------------------------------------- */
 
-/* An operator is a row of the table at the end of this file. Its signature is spelled in letters: f f32, u u8, i i32, ? any type;
+/* An operator is a row of the table at the end of this file. Its signature is spelled in letters: f f32, u u8, i i32, l i64, ? any type;
  * upper case: may be left out; ! any type, may be left out. */
 struct call;
 
@@ -242,16 +243,49 @@ static void attend_body(const void *a, const struct aki__kernels *k, size_t begi
     k->attention_run(a, begin, end, scratch);
 }
 
+/* Keys and values that stand before the texts' own, out of the prefixes they reuse; NULL: none, or no memory. */
+static struct aki__kept *kept_of(struct call *c, const struct aki__prefix_use *uses, size_t texts, size_t layer)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < texts; i++)
+        any |= uses[i].reuse != NULL;
+    struct aki__kept *kept = any ? borrow(c, texts * sizeof *kept) : NULL;
+    for (size_t i = 0; i < texts && kept; i++) {
+        const struct aki__prefix *p = uses[i].reuse;
+        size_t size = p ? p->tokens * p->columns : 0;
+        kept[i] = p ? (struct aki__kept){ .k = p->data + 2 * layer * size, .v = p->data + (2 * layer + 1) * size } : (struct aki__kept){ 0 };
+    }
+    return kept;
+}
+
+static void keep_prefixes(const struct call *c, const struct aki__attention *a, const struct aki__prefix_use *uses, size_t layer)
+{
+    for (size_t i = 0; i < a->texts; i++) {
+        const struct aki__prefix *p = uses[i].keep;
+        size_t size = p ? p->tokens * p->columns : 0;
+        if (p)
+            c->kernel->k->attention_keep(a, i, 0, p->tokens, p->data + 2 * layer * size, p->data + (2 * layer + 1) * size);
+    }
+}
+
 static OrtStatus *attention(struct call *c)
 {
     const struct aki__attention_plan *p = c->kernel->plan;
     struct in q = input(c, 0), q_scale = input(c, 1), kv = input(c, 2), kv_scale = input(c, 3);
     struct in starts = input(c, 4), query_starts = input(c, 5), rows = input(c, 6), cos_sin = input(c, 7);
+    struct in key_starts = input(c, 8), prefixes = input(c, 9);
+    const struct aki__prefix_use *uses = prefixes.data ? (const void *)(uintptr_t)*(const int64_t *)prefixes.data : NULL;
     struct aki__attention a = { .q = rows_of(&q, &q_scale, &p->q), .k = rows_of(&kv, &kv_scale, &p->k), .v = rows_of(&kv, &kv_scale, &p->v),
         .starts = starts.data, .query_starts = rows.data ? query_starts.data : starts.data, .query_rows = rows.data, .texts = starts.rows - 1,
         .tokens = kv.rows, .queries = q.rows, .heads = p->heads, .kv_heads = p->kv_heads, .head_dim = p->head_dim, .causal = p->causal,
         .window = p->window, .scale = (float)(1.0 / __builtin_sqrt((double)p->head_dim)), .q_norm = p->q_norm, .k_norm = p->k_norm,
         .norm_eps = p->norm_eps, .rope = cos_sin.data };
+    struct aki__kept *kept = uses ? kept_of(c, uses, a.texts, p->layer) : NULL;
+    if (kept) {
+        a.kept = kept;
+        a.key_starts = key_starts.data;
+    }
     size_t columns = p->heads * p->head_dim;
     struct aki__out out = outputs(c, 0, q.rows, columns, p->block);
     void *work = borrow(c, aki__attention_work_size(&a) * sizeof(float)), *own = out.f32 ? NULL : borrow(c, q.rows * columns * sizeof(float));
@@ -262,6 +296,8 @@ static OrtStatus *attention(struct call *c)
         size_t units = aki__attention_prepare_count(&a), tasks = aki__attention_task_count(&a);
         if (units)
             spread(c, (struct split){ .body = prepare_body, .args = &a, .count = units }, (kv.rows * p->kv_heads * 2 + q.rows * p->heads) * p->head_dim / units, 0);
+        if (uses && !c->st)
+            keep_prefixes(c, &a, uses, p->layer);
         if (tasks)
             spread(c, (struct split){ .body = attend_body, .args = &a, .count = tasks }, q.rows * columns * 16 / tasks, aki__attention_scratch_size(&a) * sizeof(float));
         /* A row's scale needs all its heads: only now is it complete. */
@@ -270,6 +306,7 @@ static OrtStatus *attention(struct call *c)
         if (out.u8)
             spread(c, (struct split){ .body = quantise_body, .args = &quantise, .count = q.rows }, columns * 2, columns * sizeof(float));
     }
+    give_back(c, kept);
     give_back(c, own);
     give_back(c, work);
     return c->st;
@@ -351,6 +388,7 @@ static ONNXTensorElementDataType type_of(char letter)
     case 'f': return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
     case 'u': return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
     case 'i': return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+    case 'l': return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
     default:  return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
     }
 }
@@ -429,7 +467,7 @@ static struct op ops[] = {
     { .name = "Norm",      .inputs = "F!F",      .outputs = "FFUF", .compute = norm },
     { .name = "Act",       .inputs = "?F",       .outputs = "FUF",  .compute = act },
     { .name = "Rope",      .inputs = "i",        .outputs = "f",    .compute = rope },
-    { .name = "Attention", .inputs = "?F?FiiIF", .outputs = "FUF",  .compute = attention },
+    { .name = "Attention", .inputs = "?F?FiiIFIL", .outputs = "FUF",  .compute = attention },
     { .name = "Rows",      .inputs = "fi",       .outputs = "f",    .compute = rows_f32 },
     { .name = "Rows8",     .inputs = "ufi",      .outputs = "uf",   .compute = rows_u8 },
     { .name = "Quantise",  .inputs = "f",        .outputs = "uf",   .compute = quantise },

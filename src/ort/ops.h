@@ -23,7 +23,7 @@ struct aki__norm_plan { struct aki__part add; const float *gamma, *beta; float e
 struct aki__act_plan { struct aki__part x, gate; bool gated; enum aki__kernel_act act; size_t columns, block; };
 /* Rope (positions [T]) -> f32 [T, head_dim] */
 struct aki__rope_plan { const float *inverse; size_t head_dim; };
-/* Attention (q, q_scale?, kv, kv_scale?, starts [B + 1], query_starts [B + 1], rows [R]?, rope?) -> f32?, u8?, scale?
+/* Attention (q, q_scale?, kv, kv_scale?, starts [B + 1], query_starts [B + 1], rows [R]?, rope?, key_starts [B + 1]?, prefixes [1]?) -> f32?, u8?, scale?
  * q and kv may be the same merged product. Without rows every token is a query. */
 struct aki__attention_plan {
     struct aki__part q, k, v;
@@ -31,6 +31,7 @@ struct aki__attention_plan {
     bool   causal;
     const float *q_norm, *k_norm;
     float  norm_eps;
+    size_t layer;                       /* number of the attention in the network, for the prefixes */
 };
 /* Rows (x [T, hidden] f32, rows [R]) -> f32 [R, hidden]; Rows8: (u8, scale, rows) -> u8, scale. Plan: none. */
 /* Quantise (x [T, columns] f32) -> u8, scale */

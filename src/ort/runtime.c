@@ -18,7 +18,8 @@ aki_status aki__ort_status(const struct aki__runtime *rt, OrtStatus *status, con
         rc = AKI_E_NOT_FOUND;
     else if (code == ORT_NOT_IMPLEMENTED)
         rc = AKI_E_UNSUPPORTED;
-    else if (strstr(message, "bad_alloc") || strstr(message, "Failed to allocate memory"))
+    else if (strstr(message, "bad_alloc") || strstr(message, "Failed to allocate memory") || strstr(message, "Memory allocation failed") ||
+             strstr(message, "Deserialize tensor"))     /* our constants lie in memory: nothing else can fail there */
         rc = AKI_E_NOMEM;
     aki__fail(err, rc, "%s: ONNX Runtime: %s", what, message);
     rt->api->ReleaseStatus(status);

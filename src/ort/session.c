@@ -280,20 +280,31 @@ static OrtStatus *lend(const struct aki__runtime *rt, const int32_t *data, size_
     return rt->api->CreateTensorWithDataAsOrtValue(rt->cpu, (void *)(uintptr_t)data, count * sizeof *data, &shape, 1, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, out);
 }
 
+/* The prefixes travel as the address of their array: the operators are in this process. */
+static OrtStatus *lend_address(const struct aki__runtime *rt, const int64_t *address, OrtValue **out)
+{
+    const int64_t shape = 1;
+
+    return rt->api->CreateTensorWithDataAsOrtValue(rt->cpu, (void *)(uintptr_t)address, sizeof *address, &shape, 1, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, out);
+}
+
 aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, float *out, size_t columns, aki_error *err)
 {
-    enum { INPUTS = 8 };
-    static const char *const names[INPUTS] = { "ids", "positions", "starts", "rows", "query_starts", "pool_starts", "weight_from", "mode" };
-    const int32_t *const data[INPUTS] = { b->ids, b->positions, b->starts, b->rows, b->query_starts, b->pool_starts, b->weight_from, &b->mode };
-    const size_t counts[INPUTS] = { b->tokens, b->tokens, b->texts + 1, b->row_count, b->texts + 1, b->vectors + 1, b->vectors, 1 };
+    enum { NUMBERS = 9, INPUTS = 10 };
+    static const char *const names[INPUTS] = { "ids", "positions", "starts", "rows", "query_starts", "pool_starts", "weight_from", "mode", "key_starts", "prefixes" };
+    const int32_t *const data[NUMBERS] = { b->ids, b->positions, b->starts, b->rows, b->query_starts, b->pool_starts, b->weight_from, &b->mode, b->key_starts };
+    const int64_t address = (int64_t)(uintptr_t)b->prefixes;
+    const size_t counts[NUMBERS] = { b->tokens, b->tokens, b->texts + 1, b->row_count, b->texts + 1, b->vectors + 1, b->vectors, 1, b->texts + 1 };
     const char *const output_name = b->dense && s->onnx.output_count > 1 ? "vectors" : "hidden";
     const int64_t shape[2] = { (int64_t)b->vectors, (int64_t)columns };
     OrtValue *inputs[INPUTS] = { 0 }, *output = NULL;
     const OrtApi *api = s->rt->api;
     OrtStatus *st = NULL;
 
-    for (int i = 0; i < INPUTS && !st; i++)
+    for (int i = 0; i < NUMBERS && !st; i++)
         st = lend(s->rt, data[i], counts[i], &inputs[i]);
+    if (!st)
+        st = lend_address(s->rt, &address, &inputs[NUMBERS]);
     if (!st)
         st = api->CreateTensorWithDataAsOrtValue(s->rt->cpu, out, b->vectors * columns * sizeof *out, shape, 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output);
     if (!st)

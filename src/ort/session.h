@@ -21,10 +21,24 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
 void       aki__session_close(struct aki__session *s);
 void       aki__session_info(const struct aki__session *s, struct aki__session_info *out);
 
+/* Keys and values of a text's first tokens in every layer, for texts that begin with the same tokens. */
+struct aki__prefix {
+    size_t tokens, layers, columns;         /* columns: kv_heads * head_dim */
+    float *data;                            /* [layers, 2, tokens, columns]: keys, then values */
+};
+
+/* What a text does with prefixes; the address is given to the operators as it is. */
+struct aki__prefix_use {
+    const struct aki__prefix *reuse;        /* stands before the text's tokens (its first key_starts … - starts … ones); or NULL */
+    struct aki__prefix       *keep;         /* filled with the text's first keep->tokens tokens; or NULL */
+};
+
 /* One run: texts laid end to end. See cpu.h for the arrays. */
 struct aki__batch {
     const int32_t *ids, *positions;         /* [tokens] */
     const int32_t *starts, *query_starts;   /* [texts + 1] */
+    const int32_t *key_starts;              /* [texts + 1] as starts, with the reused tokens counted */
+    const struct aki__prefix_use *prefixes; /* [texts] */
     const int32_t *rows;                    /* [row_count] */
     const int32_t *pool_starts;             /* [vectors + 1] */
     const int32_t *weight_from;             /* [vectors] */
