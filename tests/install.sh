@@ -22,13 +22,14 @@ for file in "$prefix/include/akiembed.h" "$libdir/libakiembed.so.0" "$libdir/pkg
 done
 [ "$(find "$prefix/include" -type f | wc -l)" = 1 ] || die "more than one header is installed"
 ! grep -rlI -e "$source" -e "$build" "$prefix" || die "the files above name the source or the build folder"
-readelf -d "$libdir/libakiembed.so" | grep -q 'SONAME.*\[libakiembed\.so\.0\]' || die "soname is not libakiembed.so.0"
+dynamic=$(readelf -d "$libdir/libakiembed.so")
+grep -q 'SONAME.*\[libakiembed\.so\.0\]' <<<"$dynamic" || die "soname is not libakiembed.so.0"
 # The fetched ONNX Runtime comes along and is the one that is found.
 if [ -d "$libdir/akiembed" ]; then
-    ldd "$libdir/libakiembed.so" | grep -q "=> $(realpath "$libdir")/akiembed/libonnxruntime.so.1 \|=> $libdir/akiembed/libonnxruntime.so.1 " ||
-        die "libakiembed.so does not find the ONNX Runtime beside it: $(ldd "$libdir/libakiembed.so" | grep onnx)"
+    loaded=$(ldd "$libdir/libakiembed.so" | sed -n 's/.*libonnxruntime\.so\.1 => \([^ ]*\).*/\1/p')
+    [ "$(realpath "$loaded")" = "$(realpath "$libdir/akiembed/libonnxruntime.so.1")" ] || die "libakiembed.so loads '$loaded', not the ONNX Runtime beside it"
 fi
-if readelf -d "$libdir/libakiembed.so" | grep -E 'R(UN)?PATH' | grep -v '\[$ORIGIN'; then die "a run path that is not relative"; fi
+if grep -E 'R(UN)?PATH' <<<"$dynamic" | grep -v '\[$ORIGIN'; then die "a run path that is not relative"; fi
 
 cat >"$work/use.c" <<'C'
 #include <akiembed.h>
