@@ -87,7 +87,7 @@ bool aki__find_next(struct aki__finder *f, size_t *begin, size_t *end, aki_statu
     while (f->from <= f->size) {
         int found = find(f, f->from, begin, end);
         if (found < 0)
-            *rc = AKI_E_INVALID;
+            *rc = found == -1 ? AKI_E_NOMEM : AKI_E_INVALID;
         if (found <= 0)
             return false;
         if (*begin != *end || f->last != *end) {

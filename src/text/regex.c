@@ -189,10 +189,16 @@ static void emit_set(struct translator *t, struct set *s)
     t->nomem |= s->failed;
     emit(t, s->count ? "[" : "(?!)");
     for (size_t i = 0; i < s->count; i++) {
-        emit_code(t, s->ranges[i].first);
-        if (s->ranges[i].last > s->ranges[i].first) {
+        /* Surrogates are in no text, and PCRE2 does not take them as ends. */
+        uint32_t first = s->ranges[i].first, last = s->ranges[i].last;
+        first = first >= 0xD800 && first <= 0xDFFF ? 0xE000 : first;
+        last = last >= 0xD800 && last <= 0xDFFF ? 0xD7FF : last;
+        if (first > last)
+            continue;
+        emit_code(t, first);
+        if (last > first) {
             emit(t, "-");
-            emit_code(t, s->ranges[i].last);
+            emit_code(t, last);
         }
     }
     if (s->count)
@@ -253,7 +259,7 @@ static int escape(struct translator *t, struct set *s, uint32_t *c, bool bracket
         if (t->p < t->end && *t->p == '{') {
             t->p++;
             *c = read_hex(t, 8);
-            if (t->p >= t->end || *t->p != '}' || *c > 0x10FFFF)
+            if (t->p >= t->end || *t->p != '}' || *c > 0x10FFFF || (*c >= 0xD800 && *c <= 0xDFFF))
                 return 0;
             t->p++;
         } else {
@@ -265,7 +271,7 @@ static int escape(struct translator *t, struct set *s, uint32_t *c, bool bracket
     case 'u':
         t->p++;
         *c = read_hex(t, 4);
-        return 2;
+        return *c >= 0xD800 && *c <= 0xDFFF ? 0 : 2;
     default:
         if ((e >= '0' && e <= '9') || (e >= 'a' && e <= 'z') || (e >= 'A' && e <= 'Z'))
             return 0;
@@ -628,7 +634,7 @@ void aki__regex_work_free(struct aki__regex_work *k)
 int aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from, size_t *begin, size_t *end)
 {
     if (!begin_work(w)) {
-        w->what = "out of memory";
+        aki__nomem(w);
         return -1;
     }
     pcre2_set_match_limit(w->regex->context, size < UINT32_MAX / 16 - MATCH_LIMIT ? MATCH_LIMIT + 16 * (uint32_t)size : UINT32_MAX);
@@ -639,7 +645,7 @@ int aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char 
         return 0;
     if (n < 0) {
         w->what = "the tokenizer's pattern takes too long on this text";
-        return -1;
+        return -2;
     }
     const PCRE2_SIZE *place = pcre2_get_ovector_pointer(w->regex->match);
     *begin = place[0];

@@ -45,7 +45,7 @@ size_t aki__scan_end(const struct aki__scan *s, const char *text, size_t size, s
 struct aki__regex;
 aki_status aki__regex_compile(struct aki__regex **out, struct aki__reader *r, const char *regex, size_t size);
 void       aki__regex_free(struct aki__regex *x);
-/* 1: the first match from `from`; 0: none; below 0: no answer, w->what says why. */
+/* 1: the first match from `from`; 0: none; -1: no memory, -2: no answer: w->what says so. */
 int        aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from, size_t *begin, size_t *end);
 void       aki__regex_work_free(struct aki__regex_work *work);
 
