@@ -597,6 +597,8 @@ class Resume(Case):
             for format in self.FORMATS:
                 self.check(format, arguments, lambda n: [200, n // 2 + 1, n - 1, n])
         self.check("jsonl", ["--tokens"], lambda n: [7, n // 2, n])
+        # What a model remembers of a prompt, within a run, must not show.
+        self.check("raw", ["-m", os.path.join(CHECKPOINTS, "qwen3"), "--kind", "query"], lambda n: [1000, n // 2 + 1, n - 1])
 
     def test_jsonl_members(self):
         self.input = self.path("rows", b"".join(json.dumps({"text": t, "embedding": 1, "id": {"index": i}}).encode() + b"\n" for i, t in enumerate(self.LINES)))
