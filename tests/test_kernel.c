@@ -433,6 +433,11 @@ static void test_bad_values_show(void **unused)
         for (size_t t = 0; t < rows; t++)
             assert_int_equal(all_finite(pool.out + t * n, n), t != row);
 
+        int32_t all[2] = { 0, (int32_t)rows };          /* good rows behind it do not hide it */
+        pool.starts = all;
+        set->pool(&pool, 0, 1, NEW(double, n));
+        assert_false(all_finite(pool.out, n));
+
         /* an i32 row whose scale is NaN: what the row before could not be */
         int32_t *sums = NEW(int32_t, rows * n);
         float *row_scale = normals(rows, 1), *column_scale = normals(n, 1);
@@ -445,6 +450,24 @@ static void test_bad_values_show(void **unused)
             assert_int_equal(isnan(u.row_scale[t]), t == row);
         free_blocks();
     }
+}
+
+/* Squares that overflow must not come out as a row of zeros. */
+static void test_norm_overflow(void **unused)
+{
+    enum { N = 40 };
+    float *x = normals(N, 1), *gamma = normals(N, 1), *scratch = NEW(float, N), *y = NEW(float, N);
+
+    (void)unused;
+    x[7] = 1e20f;
+    for (size_t s = 0; s < n_sets; s++)
+        for (int rms = 0; rms < 2; rms++) {
+            struct aki__norm a = { .x = x, .gamma = gamma, .hidden = N, .eps = 1e-6f, .rms = rms, .out = { .f32 = y, .stride = N } };
+            sets[s]->norm(&a, 0, 1, scratch);
+            for (size_t i = 0; i < N; i++)
+                assert_true(isnan(y[i]));
+        }
+    free_blocks();
 }
 
 /* ---------------------------------------------------------------- bits ------------------------------------------ */
@@ -518,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_quantise_weights),
         cmocka_unit_test(test_product),
         cmocka_unit_test(test_bad_values_show),
+        cmocka_unit_test(test_norm_overflow),
         cmocka_unit_test(test_row_bits),
     };
 

@@ -209,6 +209,31 @@ static void test_attention_long(void **unused)
     }
 }
 
+/* Scores that are far below zero, all of them, or far above. */
+static void test_attention_extreme_scores(void **unused)
+{
+    (void)unused;
+    for (int sign = -1; sign <= 1; sign += 2) {
+        int32_t starts[4] = { 0, 1, 4, 150 };
+        float *q = NEW(float, 150 * 32), *k = NEW(float, 150 * 32), *v = normals(150 * 32, 1);
+        for (size_t i = 0; i < 150 * 32; i++) {
+            k[i] = 4 + normal() * 0.01f;
+            q[i] = (float)sign * (4 + normal() * 0.01f);
+        }
+        struct aki__attention a = { .texts = 3, .tokens = 150, .queries = 150, .heads = 1, .kv_heads = 1, .head_dim = 32, .scale = 1,
+                                    .starts = starts, .query_starts = starts, .q = { .f32 = q, .stride = 32 },
+                                    .k = { .f32 = k, .stride = 32 }, .v = { .f32 = v, .stride = 32 } };
+        double *want = NEW(double, 150 * 32);
+        reference_attention(want, &a);
+        for (size_t s = 0; s < n_sets; s++) {
+            float *got = run_attention(&a, sets[s]);
+            for (size_t i = 0; i < 150 * 32; i++)       /* a score of 512 is rounded by 3e-5 */
+                near_to(got[i], want[i], 1e-3, "extreme scores", i);
+        }
+        free_blocks();
+    }
+}
+
 static void test_bad_values_show_in_attention(void **unused)
 {
     static const float bad[] = { NAN, INFINITY, -INFINITY };
@@ -243,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_attention_bits),
         cmocka_unit_test(test_attention_kept),
         cmocka_unit_test(test_attention_long),
+        cmocka_unit_test(test_attention_extreme_scores),
         cmocka_unit_test(test_bad_values_show_in_attention),
     };
 

@@ -121,7 +121,7 @@ static void prepare_keys(const struct aki__attention *a, size_t unit)
     for (size_t h = 0; count && h < a->kv_heads; h++) {
         float *to = att_v(a, h, unit);              /* V's place holds the keys until they are turned */
         memset(to, 0, old * depth * sizeof *to);
-        memset(to + count * depth, 0, (PANEL - count) * depth * sizeof *to);
+        memset(to + count * depth, 0, (PANEL - count) * depth * sizeof *to);    /* what is masked later is a number until then */
         for (size_t t = 0; t < old; t++)
             memcpy(to + t * depth, a->kept[text].k + ((first + t) * a->kv_heads + h) * n, n * sizeof *to);
         for (size_t t = old; t < count; t++) {
