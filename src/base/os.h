@@ -23,6 +23,10 @@ char *aki__join(const char *folder, const char *name);
 /* The absolute path with links and dots resolved, to be freed with aki__free; NULL: no such path, or no memory. */
 char *aki__real_path(const char *path);
 
+/* Makes a folder; one that is there already is fine. IO. */
+aki_status aki__make_folder(const char *path, aki_error *err);
+bool       aki__folder_is_empty(const char *path);
+
 /* Physical cores this process may use: affinity mask and cgroup quota respected; at least 1. */
 int aki__cores(void);
 

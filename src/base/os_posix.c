@@ -1,6 +1,7 @@
 /* Unit os for POSIX systems. See os.h. */
 #include "base/os.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -100,6 +101,26 @@ char *aki__real_path(const char *path)
 
     free(found);
     return copy;
+}
+
+aki_status aki__make_folder(const char *path, aki_error *err)
+{
+    if (mkdir(path, 0777) != 0 && !(errno == EEXIST && aki__is_folder(path)))
+        return aki__fail(err, AKI_E_IO, "%s: cannot make the folder: %s", path, strerror(errno));
+    return AKI_OK;
+}
+
+bool aki__folder_is_empty(const char *path)
+{
+    DIR *d = opendir(path);
+    const struct dirent *e;
+    bool empty = d != NULL;
+
+    while (d && empty && (e = readdir(d)))
+        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    if (d)
+        closedir(d);
+    return empty;
 }
 
 /* ---------------------------------------------------------------- processors ------------------------------------ */

@@ -32,6 +32,19 @@ static aki_status check_options(const aki_model_options *o, aki_error *err)
     return AKI_OK;
 }
 
+/* What the folder holds decides, where nothing is asked; a quantised folder has no f32 weights to go back to. */
+static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_error *err)
+{
+    const struct aki__model *f = m->folder;
+
+    m->precision = o->precision == AKI_PRECISION_INT8 || f->int8_bits ? AKI_PRECISION_INT8 : AKI_PRECISION_F32;
+    if (o->precision == AKI_PRECISION_F32 && f->int8_bits)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; f32 needs the folder it was made from", f->path);
+    if (f->int8_bits == 8 && !aki__session_exact_int8())
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: 8-bit weights, but products of this processor saturate: quantise the model on this machine (7 bits)", f->path);
+    return AKI_OK;
+}
+
 static aki_status open_tokenizer(aki_model *m, const char *folder, aki_error *err)
 {
     char *path = aki__join(folder, "tokenizer.json");
@@ -93,8 +106,8 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     aki_model *m = aki__zalloc(1, sizeof *m);
     if (!m)
         return aki__fail(err, AKI_E_NOMEM, "%s", folder);
-    m->precision = o.precision == AKI_PRECISION_INT8 ? AKI_PRECISION_INT8 : AKI_PRECISION_F32;
     rc = aki__model_folder_open(&m->folder, folder, err);
+    if (!rc) rc = set_precision(m, &o, err);
     if (!rc) rc = open_tokenizer(m, folder, err);
     if (!rc) rc = check_tokenizer(m, err);
     if (!rc) rc = set_limits(m, &o, err);

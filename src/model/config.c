@@ -110,7 +110,6 @@ static aki_status find_family(const struct family **out, const struct aki__json_
 static aki_status refuse_variants(const struct aki__json_file *f, aki_error *err)
 {
     static const struct { const char *key, *why; } objects[] = {
-        { "quantization_config", "quantised weights are not read; take the unquantised model" },
         { "auto_map", "the model runs code of its own, which is not implemented" },
         { "pruned_heads", "pruned heads are not implemented" },
     };
@@ -139,6 +138,21 @@ static aki_status refuse_variants(const struct aki__json_file *f, aki_error *err
     if (value && !aki__json_equals(value, "absolute"))
         return aki__key_fail(f, value, "position_embedding_type", AKI_E_UNSUPPORTED, err, "only absolute is implemented");
     return AKI_OK;
+}
+
+/* The only quantisation that is read is our own. */
+static aki_status read_quantisation(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *value = aki__key(f->doc.nodes, "quantization_config");
+
+    if (!value || (value->size == 0 && value->kind == AKI_JSON_OBJECT))
+        return AKI_OK;
+    if (!aki__json_equals(aki__key(value, "quant_method"), "akiembed"))
+        return aki__key_fail(f, value, "quantization_config", AKI_E_UNSUPPORTED, err,
+                             "weights quantised by others are not read; take the unquantised model");
+    if (!aki__json_equals(aki__key(value, "format"), "rotated-w8a8-1"))
+        return aki__key_fail(f, value, "quantization_config.format", AKI_E_UNSUPPORTED, err, "only rotated-w8a8-1 is read; quantise the model again");
+    return aki__key_int(&m->int8_bits, f, value, "bits", 7, 8, AKI_REQUIRED, err);
 }
 
 static aki_status read_activation(struct aki__model *m, const struct aki__json_file *f, bool decoder, aki_error *err)
@@ -336,7 +350,7 @@ aki_status aki__config_read(struct aki__model *m, aki_error *err)
     const struct family *family;
 
     aki_status rc = aki__json_file_open(&f, m, "config.json", AKI_JSON_OBJECT, false, err);
-    if (rc || (rc = find_family(&family, &f, err)) || (rc = refuse_variants(&f, err)) || (rc = read_sizes(m, &f, err)) ||
+    if (rc || (rc = find_family(&family, &f, err)) || (rc = refuse_variants(&f, err)) || (rc = read_quantisation(m, &f, err)) || (rc = read_sizes(m, &f, err)) ||
         (rc = read_activation(m, &f, family->decoder, err)) || (rc = read_matryoshka(m, &f, err)))
         goto done;
     m->architecture = family->architecture;

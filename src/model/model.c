@@ -140,6 +140,25 @@ aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki_
     return rc;
 }
 
+aki_status aki__model_int8(const struct aki__model *m, const struct aki__tensor **weights, const struct aki__tensor **scales, aki_error *err, const char *name, size_t k, size_t n)
+{
+    char full[NAME_LIMIT];
+
+    if (snprintf(full, sizeof full, "%s%s.int8_scale", m->prefix, name) >= (int)sizeof full)
+        return aki__fail(err, AKI_E_INTERNAL, "a tensor name of more than %d bytes", NAME_LIMIT);
+    const struct aki__tensor *s = aki__weights_find(m->weights, full);
+    full[strlen(full) - strlen("_scale")] = '\0';
+    const struct aki__tensor *w = aki__weights_find(m->weights, full);
+    if (!w || !s)
+        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor %.100s%s: quantise the model again", m->path, full, w ? "_scale" : "");
+    if (w->dtype != AKI_I8 || w->rank != 2 || w->shape[0] != (int64_t)k || w->shape[1] != (int64_t)n || s->dtype != AKI_F32 || s->rank != 1 ||
+        s->shape[0] != (int64_t)n || (uintptr_t)s->data % sizeof(float))
+        return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is not [%zu, %zu] of i8 with %zu scales: quantise the model again", m->path, full, k, n, n);
+    *weights = w;
+    *scales = s;
+    return AKI_OK;
+}
+
 /* ---------------------------------------------------------------- the folder ------------------------------------ */
 
 static char *folder_name(const char *folder)
@@ -167,6 +186,21 @@ static aki_status refuse_adapter(const struct aki__model *m, aki_error *err)
                  : AKI_OK;
 }
 
+/* The engine reads tokenizer.json; it belongs to the model's files all the same. */
+static aki_status note_tokenizer(struct aki__model *m, aki_error *err)
+{
+    struct aki__map map;
+    char *path = aki__join(m->path, "tokenizer.json");
+    aki_status rc = path ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "%s", m->path);
+
+    if (!rc && aki__map_open(&map, path, NULL) == AKI_OK) {
+        rc = aki__note_file(m, path, map.size, err);
+        aki__map_close(&map);
+    }
+    aki__free(path);
+    return rc;
+}
+
 aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
@@ -187,6 +221,7 @@ aki_status aki__model_folder_open(struct aki__model **out, const char *folder, a
     if ((rc = refuse_adapter(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__sentence_read(m, err)) ||
         (rc = aki__weights_open(&m->weights, folder, err)) || (rc = find_prefix(m, err)))
         goto done;
+    rc = note_tokenizer(m, err);
     for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
     if (rc)

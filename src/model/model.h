@@ -44,6 +44,7 @@ struct aki__model {
     bool    causal;
     bool    attention_bias;             /* qwen3: q, k, v and o have biases */
     enum aki__activation activation;
+    int32_t int8_bits;                  /* 8 or 7: a folder written by aki_quantize: linear weights by aki__model_int8; 0: no */
 
     /* from the sentence-transformers files; defaults where they are missing */
     int32_t pooling;                    /* AKI_POOLING_* */
@@ -77,6 +78,10 @@ aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tenso
 aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank,
                                    ...);
 
+/* A stored product of a quantised folder: linears that are used together (q, k, v; gate, up) are one, under the first one's name:
+ * NAME.int8 [k, n] i8 and NAME.int8_scale [n] f32. Rotation and rounding as kernel.h's aki__quantise. Errors as aki__model_tensor's. */
+aki_status aki__model_int8(const struct aki__model *m, const struct aki__tensor **weights, const struct aki__tensor **scales, aki_error *err, const char *name, size_t k, size_t n);
+
 /* ---- safetensors (one file or a sharded index), usable and fuzzed on its own ---- */
 
 /* Opens folder/model.safetensors, or folder/model.safetensors.index.json and its shards. */
@@ -87,6 +92,11 @@ size_t     aki__weights_count(const struct aki__weights *w);
 const struct aki__tensor *aki__weights_at(const struct aki__weights *w, size_t i);
 /* Checks one file's header: [size] bytes of a whole safetensors file. The unit that the fuzzer feeds. */
 aki_status aki__safetensors_check(const char *bytes, size_t size, const char *name, aki_error *err);
+
+/* A tensor to write; everything is borrowed. Its name is name + suffix. */
+struct aki__written { const char *name, *suffix; enum aki__dtype dtype; int rank; int64_t shape[2]; const void *data; size_t size; };
+/* metadata: a JSON object of strings. On failure nothing is left at path. Errors: IO, NOMEM. */
+aki_status aki__safetensors_write(const char *path, const struct aki__written *tensors, size_t count, const char *metadata, aki_error *err);
 
 size_t     aki__dtype_size(enum aki__dtype dtype);       /* bytes of an element; 0 for AKI_DTYPE_OTHER */
 /* Elements [begin, begin + count) of an f32, f16 or bf16 tensor as f32. */

@@ -9,10 +9,11 @@ enum {
     MOST_KEPT = 256
 };
 
-struct block { size_t size; };  /* usable bytes */
+struct block { size_t size; bool borrowed; };   /* usable bytes; from ONNX Runtime's own allocator */
 
 static struct {
     OrtAllocator base;
+    OrtAllocator *last_resort;
     const OrtMemoryInfo *info;
     struct aki__lock lock;      /* guards the rest; held for a scan of `kept` at most */
     struct block *kept[MOST_KEPT];      /* given back, oldest first */
@@ -44,11 +45,10 @@ static struct block *take_kept(size_t size)
     return b;
 }
 
-static void *pool_alloc(OrtAllocator *self, size_t size)
+void *aki__allocator_take(size_t size)
 {
     struct block *b = NULL;
 
-    (void)self;
     if (!size)
         return NULL;
     if (size >= SMALL) {
@@ -69,7 +69,7 @@ static void *pool_alloc(OrtAllocator *self, size_t size)
         size_t bytes;
         b = aki__add(size, HEADER, &bytes) ? aki__alloc_aligned(bytes, 1) : NULL;
         if (b) {
-            b->size = size;
+            *b = (struct block){ .size = size };
         } else if (size >= SMALL) {
             aki__lock_take(&pool.lock);
             pool.used_size -= size;
@@ -79,13 +79,16 @@ static void *pool_alloc(OrtAllocator *self, size_t size)
     return b ? (char *)b + HEADER : NULL;
 }
 
-static void pool_free(OrtAllocator *self, void *data)
+void aki__allocator_give(void *data)
 {
     struct block *b = data ? (struct block *)(void *)((char *)data - HEADER) : NULL;
 
-    (void)self;
     if (!b)
         return;
+    if (b->borrowed) {
+        pool.last_resort->Free(pool.last_resort, b);
+        return;
+    }
     if (b->size < SMALL) {
         aki__free_aligned(b);
         return;
@@ -99,6 +102,30 @@ static void pool_free(OrtAllocator *self, void *data)
     aki__lock_drop(&pool.lock);
 }
 
+/* ONNX Runtime takes NULL for memory and writes there. Its own allocator fails by a C++ exception, which its API turns into a status.
+ * Nothing here can throw one, so that allocator is asked where ours has nothing left: it throws through this function, which holds
+ * nothing, or finds memory after all. */
+static void *pool_alloc(OrtAllocator *self, size_t size)
+{
+    void *data = aki__allocator_take(size);
+    size_t bytes;
+
+    (void)self;
+    if (data || !size)
+        return data;
+    struct block *b = pool.last_resort->Alloc(pool.last_resort, aki__add(size, HEADER, &bytes) ? bytes : SIZE_MAX);
+    if (!b)
+        return NULL;
+    *b = (struct block){ .size = size, .borrowed = true };
+    return (char *)b + HEADER;
+}
+
+static void pool_free(OrtAllocator *self, void *data)
+{
+    (void)self;
+    aki__allocator_give(data);
+}
+
 static const OrtMemoryInfo *pool_info(const OrtAllocator *self)
 {
     (void)self;
@@ -110,6 +137,7 @@ aki_status aki__allocator_register(struct aki__runtime *rt, aki_error *err)
     OrtMemoryInfo *info = NULL;
 
     OrtStatus *st = rt->api->CreateMemoryInfo("Cpu", OrtDeviceAllocator, 0, OrtMemTypeDefault, &info);
+    if (!st) st = rt->api->GetAllocatorWithDefaultOptions(&pool.last_resort);
     if (!st) {
         pool.base = (OrtAllocator){ .version = AKI_ORT_API, .Alloc = pool_alloc, .Free = pool_free, .Info = pool_info, .Reserve = pool_alloc };
         pool.info = info;

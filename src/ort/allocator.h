@@ -11,4 +11,8 @@
 /* Registers the process's allocator with the environment. */
 aki_status aki__allocator_register(struct aki__runtime *rt, aki_error *err);
 
+/* The same memory for the operators' scratch: 64-byte aligned; NULL: none left. Thread-safe. */
+void *aki__allocator_take(size_t size);
+void  aki__allocator_give(void *data);      /* NULL is fine */
+
 #endif

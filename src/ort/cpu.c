@@ -124,7 +124,7 @@ static void convert_step(void *user, size_t i)
 /* The rows of several matrices [out, in] under each other, as f32: a view of the file where that is possible. */
 static int weights_f32(struct lowering *l, const struct aki__tensor *const *t, size_t count, size_t n, size_t k)
 {
-    if (count == 1 && t[0]->dtype == AKI_F32)
+    if (count == 1 && t[0]->dtype == AKI_F32 && (uintptr_t)t[0]->data % sizeof(float) == 0)
         return aki__onnx_constant(l->o, AKI_ONNX_F32, 2, (int64_t)n, (int64_t)k, t[0]->data, t[0]->size, false, t[0]->map);
 
     float *out = aki__alloc_aligned(n, k * sizeof *out);
@@ -157,24 +157,38 @@ static void quantise_step(void *user, size_t i)
     aki__kernels()->quantise_weights(&a->q, begin, end, a->scratch + i * a->scratch_size);
 }
 
+/* The same out of a folder that was quantised: views. */
+static int weights_stored(struct lowering *l, const char *name, size_t n, size_t k, const float **scales)
+{
+    const struct aki__tensor *w, *s;
+
+    if (!l->rc)
+        l->rc = aki__model_int8(l->g->model, &w, &s, l->err, name, k, n);
+    if (l->rc)
+        return 0;
+    *scales = s->data;
+    return aki__onnx_constant(l->o, AKI_ONNX_I8, 2, (int64_t)k, (int64_t)n, w->data, w->size, false, w->map);
+}
+
 /* The same as [k, n] s8, rotated; *scales: [n]. 0: no memory. */
-static int weights_int8(struct lowering *l, const struct aki__tensor *const *t, size_t count, size_t n, size_t k, float **scales)
+static int weights_int8(struct lowering *l, const struct aki__tensor *const *t, size_t count, size_t n, size_t k, const float **scales)
 {
     struct quantise_args a = { .q = { .n = n, .k = k, .block = aki__rotation_block(k), .limit = aki__kernels_exact_int8() ? 127 : 63 } };
     size_t steps = 0, column = 0;
 
-    *scales = keep(l, n, sizeof **scales);
+    float *own = keep(l, n, sizeof *own);
+    *scales = own;
     for (size_t i = 0; i < count; i++)
         if ((size_t)t[i]->shape[0] > steps)
             steps = (size_t)t[i]->shape[0];
     steps = (steps + AKI_QUANTISE_ROWS - 1) / AKI_QUANTISE_ROWS;
     a.scratch_size = (aki__quantise_scratch_size(&a.q) + 15) & ~(size_t)15;
     a.scratch = aki__alloc_aligned(steps, a.scratch_size * sizeof *a.scratch);
-    int8_t *out = *scales && a.scratch ? aki__alloc_aligned(n, k) : NULL;
+    int8_t *out = own && a.scratch ? aki__alloc_aligned(n, k) : NULL;
     for (size_t i = 0; i < count && out; i++) {
         a.q.w = table_of(t[i]);
         a.q.out = out + column;
-        a.q.scale = *scales + column;
+        a.q.scale = own + column;
         a.rows = (size_t)t[i]->shape[0];
         aki__parallel((a.rows + AKI_QUANTISE_ROWS - 1) / AKI_QUANTISE_ROWS, l->options.threads, quantise_step, &a);
         aki__map_release(t[i]->map, t[i]->data, t[i]->size);
@@ -201,17 +215,24 @@ static void multiply_f32(struct lowering *l, struct product *p, const struct aki
     p->raw = give(l, gemm, true);
 }
 
-static void multiply_int8(struct lowering *l, struct product *p, const struct aki__tensor *const *weights, size_t count, size_t n, size_t k, const struct place *x)
+static void multiply_int8(struct lowering *l, struct product *p, const char *name, const struct aki__tensor *const *weights, size_t count, size_t n, size_t k, const struct place *x)
 {
     static const uint8_t zero = 128;
-    float *scales;
-    int w = weights_int8(l, weights, count, n, k, &scales);
+    const float *scales;
+    int w = weights[0] ? weights_int8(l, weights, count, n, k, &scales) : weights_stored(l, name, n, k, &scales);
+
+    if (w) {
+        struct aki__onnx_constant *c = &l->o->constants[l->o->constant_count - 1];
+        c->name = name;
+        c->scales = scales;
+    }
 
     if (!l->zero_point)
         l->zero_point = aki__onnx_constant(l->o, AKI_ONNX_U8, 1, 1, 0, &zero, 1, false, NULL);
     struct aki__onnx_node *matmul = w && l->zero_point ? aki__onnx_node(l->o, "MatMulInteger", "") : NULL;
     if (!matmul) {
-        l->rc = aki__fail(l->err, AKI_E_NOMEM, "weights of %zu x %zu", n, k);
+        if (!l->rc)
+            l->rc = aki__fail(l->err, AKI_E_NOMEM, "weights of %zu x %zu", n, k);
         return;
     }
     take(matmul, x->u8);
@@ -246,7 +267,7 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
     if (l->rc)
         return p;
     if (l->options.int8 && linears[0] < l->g->hidden)
-        multiply_int8(l, &p, weights, count, n, k, x);
+        multiply_int8(l, &p, first->name, weights, count, n, k, x);
     else
         multiply_f32(l, &p, weights, count, n, k, x);
     return p;

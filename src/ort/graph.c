@@ -109,7 +109,10 @@ aki__blk aki__g_linear(struct aki__graph *g, aki__blk x, int64_t columns, bool b
 
     va_start(args, format);
     va_copy(again, args);
-    b.weight = find(g, columns, columns_of(g, x), ".weight", format, args);
+    if (vsnprintf(b.name, sizeof b.name, format, args) >= (int)sizeof b.name && !g->rc)
+        g->rc = aki__fail(g->err, AKI_E_INTERNAL, "a tensor name is too long");
+    if (!g->model->int8_bits)
+        b.weight = aki__g_tensor(g, columns, columns_of(g, x), "%s.weight", b.name);
     if (bias)
         b.bias = find(g, columns, 0, ".bias", format, again);
     va_end(again);

@@ -25,7 +25,9 @@ struct aki__block {
     aki__blk           in[3];   /* attention: q, k, v; gate: gate, up */
     int                in_count;
     int64_t            columns; /* of the result */
-    const struct aki__tensor *weight, *bias;            /* linear: [columns, in], [columns] or NULL; norm: gamma, beta or NULL */
+    const struct aki__tensor *weight, *bias;            /* linear: [columns, in], [columns] or NULL; norm: gamma, beta or NULL.
+                                                         * A linear of a quantised folder: weight is NULL, see name */
+    char                 name[112];                     /* linear: canonical, without ".weight" */
     const struct aki__tensor *words, *positions, *types;/* embed: tables; positions, types or NULL */
     bool                 rms;   /* norm */
     enum aki__activation act;   /* act, gate */

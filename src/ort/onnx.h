@@ -28,6 +28,8 @@ struct aki__onnx_constant {
     const void         *data;
     size_t              size;               /* bytes */
     bool                owned;
+    const char         *name;               /* int8 products: the first linear's, and the columns' scales; borrowed; else NULL */
+    const float        *scales;
     const struct aki__map *map;             /* where borrowed data lies in a file: its pages are given back once packed; or NULL */
 };
 

@@ -2,6 +2,7 @@
 #include "ort/ops.h"
 
 #include "base/os.h"
+#include "ort/allocator.h"
 #include "ort/session.h"
 
 /* ---------------------------------------------------------------- frame ----------------------------------------- */
@@ -20,7 +21,6 @@ struct kernel {
     const struct op   *op;
     const OrtApi      *api;
     const void        *plan;
-    OrtAllocator      *allocator;
     const struct aki__kernels *k;
     int                threads;
 };
@@ -71,7 +71,10 @@ static void *output(struct call *c, size_t index, size_t rows, size_t columns)
     if (c->st || (c->st = c->api->KernelContext_GetOutput(c->context, index, dims, columns ? 2 : 1, &value)) || !value)
         return NULL;
     c->st = c->api->GetTensorMutableData(value, &data);
-    return data;
+    /* The runtime passes on what the allocator says without a look. */
+    if (!c->st && !data && rows)
+        c->st = c->api->CreateStatus(ORT_FAIL, "Failed to allocate memory for an output");
+    return c->st ? NULL : data;
 }
 
 /* f32, u8 and scale outputs from `first` on, all of which may be left out. */
@@ -96,17 +99,11 @@ static struct aki__rows rows_of(const struct in *product, const struct in *scale
 static void *borrow(struct call *c, size_t bytes)
 {
     /* 64 bytes more, so that every thread's part can start on a cache line. */
-    void *block = c->st ? NULL : c->kernel->allocator->Alloc(c->kernel->allocator, bytes + 64);
+    void *block = c->st ? NULL : aki__allocator_take(bytes + 64);
 
     if (!block && !c->st)
         c->st = c->api->CreateStatus(ORT_FAIL, "Failed to allocate memory for scratch");
     return block;
-}
-
-static void give_back(struct call *c, void *block)
-{
-    if (block)
-        c->kernel->allocator->Free(c->kernel->allocator, block);
 }
 
 static inline char *line_up(void *block) { return (char *)(((uintptr_t)block + 63) & ~(uintptr_t)63); }
@@ -148,7 +145,7 @@ static void spread(struct call *c, struct split s, size_t cost, size_t scratch_s
         run_chunk(&s, 0);
     else
         c->st = c->api->KernelContext_ParallelFor(c->context, run_chunk, s.chunks, 0, &s);
-    give_back(c, block);
+    aki__allocator_give(block);
 }
 
 /* ---------------------------------------------------------------- operators ------------------------------------- */
@@ -306,9 +303,9 @@ static OrtStatus *attention(struct call *c)
         if (out.u8)
             spread(c, (struct split){ .body = quantise_body, .args = &quantise, .count = q.rows }, columns * 2, columns * sizeof(float));
     }
-    give_back(c, kept);
-    give_back(c, own);
-    give_back(c, work);
+    aki__allocator_give(kept);
+    aki__allocator_give(own);
+    aki__allocator_give(work);
     return c->st;
 }
 
@@ -433,7 +430,6 @@ static OrtStatus *create_kernel(const OrtCustomOp *op, const OrtApi *api, const 
         return api->CreateStatus(ORT_FAIL, "Failed to allocate memory for a kernel");
     OrtStatus *st = api->KernelInfoGetAttribute_int64(info, "plan", &plan);
     if (!st) st = api->KernelInfoGetAttribute_int64(info, "threads", &threads);
-    if (!st) st = api->KernelInfoGetAllocator(info, OrtMemTypeDefault, &kernel->allocator);
     if (st) {
         aki__free(kernel);
         return st;
@@ -456,10 +452,7 @@ static OrtStatus *compute(void *kernel, OrtKernelContext *context)
 
 static void destroy_kernel(void *kernel)
 {
-    struct kernel *k = kernel;
-
-    k->api->ReleaseAllocator(k->allocator);
-    aki__free(k);
+    aki__free(kernel);
 }
 
 static struct op ops[] = {

@@ -1,6 +1,7 @@
 /* Unit session: builds and runs ONNX Runtime sessions. See session.h. */
 #include "ort/session.h"
 
+#include "kernel/kernel.h"
 #include "ort/cpu.h"
 #include "ort/ops.h"
 #include "ort/runtime.h"
@@ -252,6 +253,8 @@ done:
     aki__session_close(s);
     return rc;
 }
+
+bool aki__session_exact_int8(void) { return aki__kernels_exact_int8(); }
 
 void aki__session_close(struct aki__session *s)
 {

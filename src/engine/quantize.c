@@ -1,0 +1,204 @@
+/* Unit quantize: aki_quantize: an int8 copy of a model folder. The format is described in docs/quantised-folder.md. */
+#include "engine/engine.h"
+
+#include "arch/arch.h"
+#include "ort/cpu.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* Files written so far, so that a failure can take them away. */
+struct copy {
+    const char  *to;                        /* folder */
+    char       **written;
+    size_t       count, capacity;
+    bool         made;                      /* the folder `to` is ours */
+    aki_error   *err;
+};
+
+/* to/name, with its subfolder made; owned by c. NULL: c->err tells. */
+static const char *place(struct copy *c, const char *name, aki_status *rc)
+{
+    char *path = aki__join(c->to, name), *slash;
+
+    *rc = path ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "%s", name);
+    if (path && (slash = strrchr(path + strlen(c->to) + 1, '/'))) {
+        *slash = '\0';
+        *rc = aki__make_folder(path, c->err);
+        *slash = '/';
+    }
+    if (!*rc && !aki__grow((void **)&c->written, &c->capacity, c->count + 1, sizeof *c->written))
+        *rc = aki__fail(c->err, AKI_E_NOMEM, "%s", name);
+    if (*rc) {
+        aki__free(path);
+        return NULL;
+    }
+    return c->written[c->count++] = path;
+}
+
+static aki_status write_file(struct copy *c, const char *name, const struct aki__buf *parts, size_t count)
+{
+    aki_status rc;
+    const char *path = place(c, name, &rc);
+
+    if (rc)
+        return rc;
+    FILE *f = fopen(path, "wb");
+    bool ok = f != NULL;
+    for (size_t i = 0; i < count && ok; i++)
+        ok = fwrite(parts[i].data, 1, parts[i].size, f) == parts[i].size;
+    int why = errno;
+    if (f && fclose(f) != 0) {
+        ok = false;
+        why = errno;
+    }
+    return ok ? AKI_OK : aki__fail(c->err, AKI_E_IO, "%s: cannot write: %s", path, strerror(why));
+}
+
+/* A file as it is, but for config.json, which says that the folder is quantised. */
+static aki_status copy_file(struct copy *c, const char *path, const char *name, int bits)
+{
+    struct aki__map m;
+    char note[160];
+
+    aki_status rc = aki__map_open(&m, path, c->err);
+    if (rc)
+        return rc;
+    struct aki__buf parts[3] = { { .data = (char *)(uintptr_t)m.data, .size = m.size } };
+    size_t count = 1;
+    const char *brace = memchr(m.data, '{', m.size);
+    if (strcmp(name, "config.json") == 0 && brace) {
+        int n = snprintf(note, sizeof note, "\n  \"quantization_config\": {\"quant_method\": \"akiembed\", \"format\": \"rotated-w8a8-1\", \"bits\": %d},", bits);
+        parts[0].size = (size_t)(brace + 1 - m.data);
+        parts[1] = (struct aki__buf){ .data = note, .size = (size_t)n };
+        parts[2] = (struct aki__buf){ .data = parts[0].data + parts[0].size, .size = m.size - parts[0].size };
+        count = 3;
+    }
+    rc = write_file(c, name, parts, count);
+    aki__map_close(&m);
+    return rc;
+}
+
+/* The files the model was opened from; its weights at the top are written anew. */
+static aki_status copy_files(struct copy *c, const struct aki__model *f, int bits)
+{
+    size_t root = strlen(f->path);
+    aki_status rc = AKI_OK;
+
+    for (size_t i = 0; i < f->file_count && !rc; i++) {
+        const char *name = f->files[i].path + root;
+        while (*name == '/')
+            name++;
+        if (strchr(name, '/') || !strstr(name, ".safetensors"))
+            rc = copy_file(c, f->files[i].path, name, bits);
+    }
+    return rc;
+}
+
+/* ---------------------------------------------------------------- tensors --------------------------------------- */
+
+struct list { struct aki__written *data; size_t count, capacity; };
+
+static bool push(struct list *l, struct aki__written t)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (strcmp(l->data[i].name, t.name) == 0 && strcmp(l->data[i].suffix, t.suffix) == 0)
+            return true;
+    if (!aki__grow((void **)&l->data, &l->capacity, l->count + 1, sizeof *l->data))
+        return false;
+    l->data[l->count++] = t;
+    return true;
+}
+
+static bool push_tensor(struct list *l, const struct aki__tensor *t, const struct aki__model *m)
+{
+    return !t || push(l, (struct aki__written){ .name = t->name + strlen(m->prefix), .suffix = "", .dtype = t->dtype, .rank = t->rank,
+                                                 .shape = { t->shape[0], t->rank > 1 ? t->shape[1] : 0 }, .data = t->data, .size = t->size });
+}
+
+/* Everything the network reads: products as the dialect made them, all else as it is in the file. Dense modules have files of their own. */
+static bool collect(struct list *l, const struct aki__graph *g, const struct aki__onnx *o)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < g->count && (int)i < g->hidden && ok; i++) {
+        const struct aki__block *b = &g->blocks[i];
+        ok = push_tensor(l, b->words, g->model) && push_tensor(l, b->positions, g->model) && push_tensor(l, b->types, g->model) &&
+             push_tensor(l, b->op == AKI_G_LINEAR ? NULL : b->weight, g->model) && push_tensor(l, b->bias, g->model) &&
+             push_tensor(l, b->attention.q_norm, g->model) && push_tensor(l, b->attention.k_norm, g->model);
+    }
+    for (size_t i = 0; i < o->constant_count && ok; i++) {
+        const struct aki__onnx_constant *c = &o->constants[i];
+        if (!c->name)
+            continue;
+        ok = push(l, (struct aki__written){ .name = c->name, .suffix = ".int8", .dtype = AKI_I8, .rank = 2, .shape = { c->shape[0], c->shape[1] }, .data = c->data, .size = c->size }) &&
+             push(l, (struct aki__written){ .name = c->name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { c->shape[1] }, .data = c->scales,
+                                             .size = (size_t)c->shape[1] * sizeof(float) });
+    }
+    return ok;
+}
+
+static aki_status write_weights(struct copy *c, const struct aki__graph *g, const struct aki__onnx *o)
+{
+    struct list l = { 0 };
+    aki_status rc = collect(&l, g, o) ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
+    const char *path = rc ? NULL : place(c, "model.safetensors", &rc);
+
+    if (!rc)
+        rc = aki__safetensors_write(path, l.data, l.count, "{\"format\":\"rotated-w8a8-1\"}", c->err);
+    aki__free(l.data);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- the folder ------------------------------------ */
+
+static void close_copy(struct copy *c, bool failed)
+{
+    for (size_t i = c->count; i-- > 0;) {
+        if (failed)
+            remove(c->written[i]);
+        char *slash = failed ? strrchr(c->written[i] + strlen(c->to) + 1, '/') : NULL;
+        if (slash) {
+            *slash = '\0';
+            remove(c->written[i]);      /* the subfolder, once it is empty */
+        }
+        aki__free(c->written[i]);
+    }
+    if (failed && c->made)
+        remove(c->to);
+    aki__free(c->written);
+}
+
+aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
+{
+    struct copy c = { .to = out, .err = err };
+    struct aki__model *f = NULL;
+    struct aki__graph g = { 0 };
+    struct aki__onnx o = { 0 };
+    struct aki__keep keep = { 0 };
+
+    if (!folder || !out)
+        return aki__fail(err, AKI_E_INVALID, "%s is NULL", folder ? "out" : "folder");
+    aki_status rc = aki__model_folder_open(&f, folder, err);
+    if (!rc && f->int8_bits)
+        rc = aki__fail(err, AKI_E_INVALID, "%s: quantised already", folder);
+    if (!rc && aki__is_folder(out) && !aki__folder_is_empty(out))
+        rc = aki__fail(err, AKI_E_INVALID, "%s: not empty; name a new folder", out);
+    if (!rc) {
+        aki__graph_init(&g, f, err);
+        rc = aki__arch_build(&g, f);
+    }
+    if (!rc) rc = aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true, .threads = aki__cores() }, err);
+    if (!rc) {
+        c.made = !aki__is_folder(out);
+        rc = aki__make_folder(out, err);
+    }
+    if (!rc) rc = copy_files(&c, f, aki__session_exact_int8() ? 8 : 7);
+    if (!rc) rc = write_weights(&c, &g, &o);
+    close_copy(&c, rc != AKI_OK);
+    aki__onnx_free(&o);
+    aki__keep_free(&keep);
+    aki__graph_free(&g);
+    aki__model_folder_close(f);
+    return rc;
+}
