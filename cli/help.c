@@ -182,8 +182,10 @@ static void manual_option(struct sink *out, const struct option *option)
     sink_printf(out, ".\nFor");
     bool first = true;
     for (size_t i = 0; i < VERB_COUNT; i++) {
-        if (option->verbs & 1u << i)
-            sink_printf(out, "%s \\fB%s\\fR", first ? "" : ",", verbs[i].name), first = false;
+        if (!(option->verbs & 1u << i))
+            continue;
+        sink_printf(out, "%s \\fB%s\\fR", first ? "" : ",", verbs[i].name);
+        first = false;
     }
     option_variable(variable, option);
     if (option->field == offsetof(struct options, help))

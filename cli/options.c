@@ -85,7 +85,7 @@ const struct option option_table[] = {
       "compute on the cpu where the device cannot be used" },
     { "threads", 0, OPTION_NUMBER, E | S | I, "Model", "N", AT(threads), 1, 4096, 0, "threads to compute with (default: the physical cores)" },
     { "max-batch-tokens", 0, OPTION_NUMBER, E | S | I, "Model", "N", AT(max_batch_tokens), 1, INT_MAX, 0,
-      "tokens computed at once: bounds memory (default: 16384)" },
+      "tokens computed at once: bounds memory; info tells the default" },
 
     { "kind", 0, OPTION_CHOICE, E | T, "Text", "query|document", AT(kind), 0, 0, 0, "put the model's prompt of that kind before each text" },
     { "prompt-name", 0, OPTION_TEXT, E | T, "Text", "NAME", AT(prompt_name), 0, 0, 0, "put that prompt of the model before each text" },
