@@ -17,6 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 };     /* a sanitizer's shadow needs more addresses than any limit */
+#else
+enum { SANITIZED = 0 };
+#endif
 
 /* ---------------------------------------------------------------- the failing allocator ------------------------- */
 
@@ -296,6 +304,56 @@ static void test_int8_models(void **state)
     torture_models(AKI_PRECISION_INT8);
 }
 
+/* A real limit, which ONNX Runtime's own allocations meet too: the process may have so many pages more than it has now. */
+static void test_address_limit(void **state)
+{
+    enum { WORDS = 60, ROWS = 200, STEP = 1 << 20, MOST = 512 };
+    static char words[WORDS * 8 + 1];
+    const char *rows[ROWS];
+    struct rlimit before, limit;
+    aki_model *m = NULL;
+    aki_embed_options options;
+    aki_error error = { 0 };
+    long pages = 0;
+    int refused = 0;
+    aki_status rc = AKI_E_NOMEM;
+
+    (void)state;
+    if (SANITIZED)
+        skip();
+    for (int i = 0; i < WORDS; i++)
+        memcpy(words + i * 8, "letters ", 8);
+    for (int i = 0; i < ROWS; i++)
+        rows[i] = words;
+    aki_model_options_init(&model_options, sizeof model_options);
+    model_options.max_batch_tokens = 1 << 20;
+    assert_int_equal(aki_model_open(folders[2], &model_options, &m, &error), AKI_OK);
+    aki_embed_options_init(&options, sizeof options);
+    options.no_reuse = 1;
+    size_t size = aki_embed_bound(m, ROWS, &options);
+    void *out = malloc(size);
+    assert_true(size > 0 && out);
+
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    for (int extra = 0; rc == AKI_E_NOMEM && extra < MOST; extra++) {
+        FILE *f = fopen("/proc/self/statm", "re");
+        assert_true(f && fscanf(f, "%ld", &pages) == 1);
+        fclose(f);
+        limit = before;
+        limit.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (rlim_t)extra * STEP;
+        assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+        rc = aki_embed(m, rows, NULL, ROWS, &options, out, size, NULL, NULL, &error);
+        assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+        refused += rc == AKI_E_NOMEM;
+    }
+    if (rc != AKI_OK)
+        fail_msg("%s: %s", aki_status_name(rc), error.message);
+    assert_true(refused > 0);
+    print_message("refused under %d limits\n", refused);
+    free(out);
+    aki_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_tokenizers),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_int8_models),
+        cmocka_unit_test(test_address_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
