@@ -154,7 +154,7 @@ uint32_t ISA(rotate)(float *dst, const float *src, size_t n, size_t block)
     aki__rotation_shape(n, block, &cross, &near);
     if (n % 16)
         return rotate_odd(dst, src, n, near);
-    last = cross <= RADIX ? cross : RADIX < 8 ? RADIX : 8;
+    last = cross <= RADIX ? cross : RADIX < 8 ? RADIX : 8;     /* of 16: 32 = 4 * 8, 64 = 8 * 8, 128 = 16 * 8, two passes each */
     d = n / cross;
     for (size_t c = cross / last; c > 1;) {
         size_t radix = c < RADIX ? c : RADIX;
