@@ -65,8 +65,6 @@ static double best(void (*run)(void *a), void *a)
 /* Elements a nanosecond, or operations (2 a multiply-add). */
 static void line(const char *name, void (*run)(void *a), void *a, double elements, double operations)
 {
-    if (!strstr(name, filter))
-        return;
     double t = best(run, a);
     if (operations > 0)
         printf("%-9s %-44s %10.1f us %8.1f GFLOP/s\n", set->isa, name, t * 1e6, operations / t * 1e-9);
@@ -128,13 +126,15 @@ static void bench_norm(size_t rows, size_t n, bool rms)
     char name[80];
 
     for (int i8 = 0; i8 < 2; i8++) {
+        snprintf(name, sizeof name, "norm %s %zu x %zu %s", rms ? "rms" : "layer", rows, n, i8 ? "i32 -> u8" : "f32");
+        if (!strstr(name, filter))
+            continue;
         j.norm = (struct aki__norm){ .x = floats(rows * n, 1), .add = i8 ? rows_i32(rows, n, !rms) : rows_f32(rows, n, !rms), .gamma = floats(n, 1),
                                      .beta = rms ? NULL : floats(n, 1), .hidden = n, .eps = 1e-6f, .rms = rms };
         j.norm.sum = need(rows * n, 4);
         j.norm.out = i8 ? out_u8(rows, n) : out_f32(rows, n);
         if (i8 && !rms)
             j.norm.out.f32 = need(rows * n, 4);
-        snprintf(name, sizeof name, "norm %s %zu x %zu %s", rms ? "rms" : "layer", rows, n, i8 ? "i32 -> u8" : "f32");
         line(name, run_norm, &j, (double)(rows * n), 0);
     }
 }
@@ -145,32 +145,42 @@ static void bench_act(size_t rows, size_t n, enum aki__kernel_act act, const cha
     char name[80];
 
     for (int i8 = 0; i8 < 2; i8++) {
+        snprintf(name, sizeof name, "act %s%s %zu x %zu %s", what, gate ? " gated" : "", rows, n, i8 ? "i32 -> u8" : "f32");
+        if (!strstr(name, filter))
+            continue;
         j.act = (struct aki__act){ .x = i8 ? rows_i32(rows, n, !gate) : rows_f32(rows, n, !gate), .columns = n, .act = act,
                                    .out = i8 ? out_u8(rows, n) : out_f32(rows, n) };
         if (gate)
             j.act.gate = i8 ? rows_i32(rows, n, false) : rows_f32(rows, n, false);
-        snprintf(name, sizeof name, "act %s%s %zu x %zu %s", what, gate ? " gated" : "", rows, n, i8 ? "i32 -> u8" : "f32");
         line(name, run_act, &j, (double)(rows * n), 0);
     }
 }
 
 static void bench_quantise(size_t rows, size_t n)
 {
-    struct job j = { .rows = rows, .scratch = need(n, 4), .x = rows_f32(rows, n, false), .columns = n, .out = out_u8(rows, n) };
+    struct job j = { .rows = rows, .columns = n };
     char name[80];
 
     snprintf(name, sizeof name, "rotate + quantise %zu x %zu", rows, n);
+    if (!strstr(name, filter))
+        return;
+    j.scratch = need(n, 4);
+    j.x = rows_f32(rows, n, false);
+    j.out = out_u8(rows, n);
     line(name, run_quantise, &j, (double)(rows * n), 0);
 }
 
 static void bench_weights(size_t n, size_t k)
 {
-    struct job j = { .weights = { .w = { floats(n * k / 2, 1), AKI_TABLE_BF16 }, .out = need(n * k, 1), .scale = need(n, 4), .n = n, .k = k,
-                                  .block = aki__rotation_block(k), .limit = 127 } };
+    struct job j = {0};
     char name[80];
 
-    j.scratch = need(aki__quantise_scratch_size(&j.weights), 4);
     snprintf(name, sizeof name, "weights %zu x %zu bf16", n, k);
+    if (!strstr(name, filter))
+        return;
+    j.weights = (struct aki__quantise){ .w = { floats(n * k / 2, 1), AKI_TABLE_BF16 }, .out = need(n * k, 1), .scale = need(n, 4), .n = n, .k = k,
+                                        .block = aki__rotation_block(k), .limit = 127 };
+    j.scratch = need(aki__quantise_scratch_size(&j.weights), 4);
     line(name, run_weights, &j, (double)(n * k), 0);
 }
 
@@ -179,10 +189,15 @@ static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv
 {
     struct job j = {0};
     struct aki__attention *a = &j.attention;
-    int32_t *starts = need(texts + 1, 4);
-    char name[80];
+    int32_t *starts;
+    char name[80], prepare[80];
     double pairs = (double)length * (double)length;
 
+    snprintf(name, sizeof name, "attention %zu x %zu tokens %zu/%zu x %zu", texts, length, heads, kv_heads, head_dim);
+    snprintf(prepare, sizeof prepare, "prepare %zu x %zu tokens %zu/%zu x %zu %s", texts, length, heads, kv_heads, head_dim, i8 ? "i32" : "f32");
+    if (!strstr(name, filter) && !strstr(prepare, filter))
+        return;
+    starts = need(texts + 1, 4);
     for (size_t i = 0; i <= texts; i++)
         starts[i] = (int32_t)(i * length);
     *a = (struct aki__attention){ .starts = starts, .query_starts = starts, .texts = texts, .tokens = texts * length, .queries = texts * length,
@@ -200,11 +215,10 @@ static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv
     a->out = out_f32(a->tokens, heads * head_dim);
     a->work = need(aki__attention_work_size(a), 4);
     j.scratch = need(aki__attention_scratch_size(a), 4);
-    snprintf(name, sizeof name, "prepare %zu x %zu tokens %zu/%zu x %zu %s", texts, length, heads, kv_heads, head_dim, i8 ? "i32" : "f32");
-    line(name, run_prepare, &j, (double)(a->tokens * (heads + 2 * kv_heads) * head_dim), 0);
+    if (strstr(prepare, filter))
+        line(prepare, run_prepare, &j, (double)(a->tokens * (heads + 2 * kv_heads) * head_dim), 0);
     run_prepare(&j);
-    snprintf(name, sizeof name, "attention %zu x %zu tokens %zu/%zu x %zu", texts, length, heads, kv_heads, head_dim);
-    if (!i8)
+    if (!i8 && strstr(name, filter))
         line(name, run_attention, &j, 0, pairs * (double)texts * (double)heads * (double)head_dim * 4);
 }
 
