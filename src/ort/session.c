@@ -2,6 +2,7 @@
 #include "ort/session.h"
 
 #include "kernel/kernel.h"
+#include "ort/allocator.h"
 #include "ort/cpu.h"
 #include "ort/ops.h"
 #include "ort/runtime.h"
@@ -188,6 +189,20 @@ static OrtStatus *make_options(struct aki__session *s, OrtCustomOpDomain *domain
     return st;
 }
 
+/* Weights that lie in a mapped file are read once, to be packed: without this, file pages and packed copies would be resident together. */
+static void release_pages(void *user)
+{
+    const struct aki__session *s = user;
+    const struct aki__map *last = NULL;
+
+    for (size_t i = 0; i < s->onnx.constant_count; i++) {
+        const struct aki__map *m = s->onnx.constants[i].map;
+        if (m && m != last)
+            aki__map_release(m, m->data, m->size);
+        last = m;
+    }
+}
+
 static OrtStatus *make_session(struct aki__session *s, OrtCustomOpDomain *domain, bool shared)
 {
     const OrtApi *api = s->rt->api;
@@ -208,7 +223,9 @@ static OrtStatus *make_session(struct aki__session *s, OrtCustomOpDomain *domain
     if (!st) st = s->rt->editor->AddGraphToModel(model, graph);
     if (!st) graph = NULL;
     if (!st) st = s->rt->editor->ApplyModelToModelEditorSession(s->session, model);
+    aki__allocator_watch(release_pages, s);
     if (!st) st = s->rt->editor->FinalizeModelEditorSession(s->session, options, NULL);
+    aki__allocator_watch(NULL, NULL);
     if (model)
         api->ReleaseModel(model);
     if (graph)
