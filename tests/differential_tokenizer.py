@@ -322,7 +322,7 @@ def main():
     print("seed %d" % seed, flush=True)
     texts = corpus()
     files = o.files or sorted(map(str, (HERE / "data" / "tokenizer").glob("*.json")))
-    files = [f for f in files if Path(f).name not in ("texts.json", "golden.json", "reference.json")]
+    files = [f for f in files if Path(f).name not in ("texts.json", "golden.json", "reference.json", "stages.json")]
     bad = total = 0
     for f in files:
         b, n = run(o.tool, f, o.count // max(1, len(files)), random.Random("%d %s" % (seed, Path(f).name)), texts, o.sweep, f)

@@ -187,7 +187,7 @@ def goldens(texts):
     """Per file: ids of every text, then, of the short ones, spans in bytes (flat) and the text decoded without special tokens."""
     golden = {}
     for path in sorted(OUT.glob("*.json")):
-        if path.stem in ("texts", "golden", "reference"):
+        if path.stem in ("texts", "golden", "reference", "stages"):
             continue
         t = Tokenizer.from_file(str(path))
         all_ids, spans, decoded = [], [], []
@@ -203,12 +203,49 @@ def goldens(texts):
     (OUT / "golden.json").write_text("{" + ",\n".join(rows) + "}\n", "utf-8")
 
 
+STAGE_TEXTS = ["a\u030d\u0301 a\u0301\u030d e\u0327\u0301 \u0344 \u1100\u1161\u11a8\u11a8 \uac00\u11a8", "Ａ́b Ａ\u0301\u0302c", "\u00a9\u200d\u00a9\u0301 \u00a9\u0301\u200d\u00a9\u0301 x\u200d\u00a9\u0301",
+               "\u0915\u094d\u0915\u0301 \u0915\u094d\u200d\u0915\u0301 \u0915\u093e\u0915\u0301", "\u0600Ａ \u0600ab \r\n\r\t \U0001f1e9\U0001f1ea\U0001f1eb\u0301", "it\u2019s 'S'\u017f I'LL we'Ve x'd 'T's '",
+               "中AB 中ABc ABCdef ÀÉÎx \u0301AB x\u0301Y ǅa ªA", "1234567 ½²³ ٣٤٥ ⅻx 12a34", "  a   b\t\tc \n\n d  \n e\r\n\r\nf   ", "!!!\n\n?a//b /\n/ ((x)) ,y .\u00a0z", "don't_stop a_b-c ¾r x²y \u00b2\u00b3", "\u3000\u2003x\u0085y\u200bz\ufeff",
+               "the AND The cats and THE", "aa-bb--cc - dd", "", " ", "\n", "İıßẞ ŉ ǰ Ϊ́ ﬁ", "日本ハナ語ab漢 ㍻㌀ﾞｶﾞ", "\u302e\U0001d165\u302f\U0001d16d\u302e", "xxxyxx", "``q'' a\u00adb\u0000c\u0007\ufffd\u2028"]
+
+
+def stages():
+    """stages.json: what single normalisers and pre-tokenisers do, so that a fault is seen where it is."""
+    small = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": None, "post_processor": None, "decoder": None,
+             "model": {"type": "WordLevel", "unk_token": "u", "vocab": {"u": 0}}}
+    normal = [N.NFC(), N.NFD(), N.NFKC(), N.NFKD(), N.Lowercase(), N.StripAccents(), N.Strip(), N.Strip(right=False), N.Nmt(), N.ByteLevel(), N.Prepend("▁x"), N.Replace("a", ""), N.Replace("", "-"),
+              N.Replace(Regex(r"\s+"), "_"), N.Replace(Regex("x*"), "."), N.Replace(Regex("^|$"), "|"), N.Precompiled(charsmap()), N.Precompiled(charsmap_bytes({"\u00a9": "Z", "\u0915": "K", "\u0600": "P"})), N.BertNormalizer(), N.BertNormalizer(lowercase=False),
+              N.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=True), N.BertNormalizer(lowercase=False, strip_accents=True),
+              N.Sequence([N.NFKD(), N.StripAccents(), N.Lowercase(), N.NFC()])]
+    pre = [P.BertPreTokenizer(), P.ByteLevel(), P.ByteLevel(add_prefix_space=False, use_regex=False), P.Whitespace(), P.WhitespaceSplit(), P.Digits(True), P.Digits(False), P.CharDelimiterSplit("a"),
+           P.Metaspace(), P.Metaspace(prepend_scheme="never"), P.Metaspace(replacement="_", prepend_scheme="first"), P.Metaspace(split=False), P.FixedLength(3),
+           P.Sequence([P.WhitespaceSplit(), P.Metaspace(prepend_scheme="first")]), P.Sequence([P.Punctuation(), P.ByteLevel(), P.FixedLength(2)])]
+    behaviors = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
+    pre += [P.Punctuation(b) for b in behaviors] + [P.Split("a", b, i) for b in behaviors for i in (False, True)] + [P.Split(Regex("x*"), b) for b in behaviors]
+    pre += [P.Split(Regex(x), "isolated") for x in (CL100K, CL100K.replace("{1,3}", ""), QWEN35, O200K, TEKKEN, DEEPSEEK, CLIP, r"[^\W_]+", r"\w+", r"(?i:THE|and)", r"(?<=\w)-(?=\w)", r"\d{1,3}(?=(?:\d{3})*\b)",
+                                                          r"\p{Han}+|\p{^L}", r"^\s|\s$", r"[^\P{Lu}A]", r"a|b|\r?\n", r"\x{301}|\u0302|[\x{3040}-ン]", r"[a-c[x-z]]+", r".x", r"\Aa|z\z", r"a{,2}b|x{2}|y{1,}?", r"\Bt")]
+    result = {"normalizers": [], "pre_tokenizers": []}
+    for n in normal:
+        d = json.loads(Tokenizer.from_str(json.dumps(small)).to_str())
+        t = Tokenizer.from_str(json.dumps(d))
+        t.normalizer = n
+        result["normalizers"].append({"file": json.loads(t.to_str()), "cases": [n.normalize_str(x) for x in STAGE_TEXTS]})
+    for p in pre:
+        t = Tokenizer.from_str(json.dumps(small))
+        t.pre_tokenizer = p
+        result["pre_tokenizers"].append({"file": json.loads(t.to_str()), "cases": [[places(x)[o] for pair in t.encode(x).offsets for o in pair] for x in STAGE_TEXTS]})
+    result["texts"] = STAGE_TEXTS
+    rows = ['"%s": [\n%s]' % (k, ",\n".join(json.dumps(r, separators=(",", ":")) for r in v)) for k, v in result.items()]
+    (OUT / "stages.json").write_text("{" + ",\n".join(rows) + "}\n", "utf-8")
+
+
 def main():
     """With --goldens the files stay as they are."""
     if "--goldens" not in sys.argv:
         for name, t in make():
             t.save(str(OUT / (name + ".json")), pretty=False)
             print(name, t.get_vocab_size(), (OUT / (name + ".json")).stat().st_size)
+    stages()
     goldens(json.loads((OUT / "texts.json").read_text("utf-8")))
 
 

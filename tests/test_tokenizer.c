@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/os.h"
+#include "text/stages.h"
 #include "text/tokenizer.h"
 
 #include <stdio.h>
@@ -127,6 +128,87 @@ static void goldens(void **state)
     close_document(&texts);
 }
 
+/* ---------------------------------------------------------------- single stages --------------------------------- */
+
+/* The file of a row of stages.json, as text again: a tokenizer of one unknown word and one stage. */
+static struct aki__tokenizer *open_row(const struct document *d, const struct aki__json *row)
+{
+    const struct aki__json *file = aki__json_get(row, "file");
+    const char *begin = d->map.data + file->offset, *end = d->map.data + aki__json_get(row, "cases")->offset;
+    struct aki__tokenizer *t = NULL;
+    aki_error err = { 0 };
+
+    while (*--end != '}')
+        ;
+    if (aki__tokenizer_parse(&t, begin, (size_t)(end - begin) + 1, "stages.json", &err))
+        fail_msg("%.*s: %s", (int)(end - begin), begin, err.message);
+    return t;
+}
+
+static const struct aki__json *item(const struct aki__json *list, uint32_t index)
+{
+    const struct aki__json *e = aki__json_first(list);
+
+    for (assert_true(index < list->size); index; index--)
+        e = aki__json_next(e);
+    return e;
+}
+
+static void expect_normalized(const struct document *d, const struct aki__json *row, uint32_t i_text, const struct aki__json *text, bool track)
+{
+    const struct aki__json *want = item(aki__json_get(row, "cases"), i_text);
+    struct aki__reader r = { .name = "stages.json" };
+    struct aki__work w = { .source = text->text, .source_size = text->size, .track = track };
+    struct aki__text t = { text->text, text->size, NULL };
+    struct aki__normalizer *n;
+
+    (void)d;
+    assert_int_equal(aki__normalizer_parse(&n, &r, aki__json_get(aki__json_get(row, "file"), "normalizer")), AKI_OK);
+    assert_int_equal(aki__normalize(n, &w, &t, 0), AKI_OK);
+    if (t.size != want->size || (t.size && memcmp(t.data, want->text, t.size) != 0))
+        fail_msg("normaliser of byte %u, text %u: %.*s, not %.*s", row->offset, i_text, (int)t.size, t.data, (int)want->size, want->text);
+    aki__normalizer_free(n);
+    for (int i = 0; i < 2; i++) {
+        aki__buf_free(&w.normalized[i].text);
+        aki__free(w.normalized[i].map.data);
+    }
+    aki__free(w.pending);
+    aki__free(w.sorted);
+    aki__regex_work_free(w.regex);
+}
+
+static void stages(void **state)
+{
+    struct document d;
+    struct aki__encoding e = { .want_spans = true };
+
+    (void)state;
+    read_document(&d, DATA "stages.json");
+    const struct aki__json *texts = aki__json_get(d.doc.nodes, "texts"), *rows = aki__json_get(d.doc.nodes, "normalizers");
+    for (uint32_t i = 0; i < rows->size; i++)
+        for (uint32_t k = 0; k < 2 * texts->size; k++)
+            expect_normalized(&d, item(rows, i), k / 2, item(texts, k / 2), k % 2);
+    rows = aki__json_get(d.doc.nodes, "pre_tokenizers");
+    for (uint32_t i = 0; i < rows->size; i++) {
+        struct aki__tokenizer *t = open_row(&d, item(rows, i));
+        for (uint32_t k = 0; k < texts->size; k++) {
+            const struct aki__json *want = item(aki__json_get(item(rows, i), "cases"), k), *text = item(texts, k), *x = aki__json_first(want);
+            encode(t, text->text, text->size, &usual, &e);
+            if (2 * e.count != want->size)
+                fail_msg("pre-tokeniser of byte %u, text %u: %zu pieces, not %u", item(rows, i)->offset, k, e.count, want->size / 2);
+            for (uint32_t at = 0; at < want->size; at++, x = aki__json_next(x)) {
+                int64_t place = -1;
+                assert_true(aki__json_int(x, &place));
+                if (e.spans[at] != place)
+                    fail_msg("pre-tokeniser of byte %u, text %u, piece %u: %d, not %d", item(rows, i)->offset, k, at / 2, (int)e.spans[at], (int)place);
+            }
+        }
+        aki__tokenizer_free(t);
+    }
+    aki__encoding_free(&e);
+    close_document(&d);
+}
+
 /* The real files, where they have been fetched. */
 static void real_file(const char *path, const char *name, int32_t append)
 {
@@ -145,8 +227,9 @@ static void real_file(const char *path, const char *name, int32_t append)
     options.max_tokens = 256;
     read_document(&reference, DATA "reference.json");
     read_document(&texts, DATA "texts.json");
-    const struct aki__json *ids = aki__json_first(aki__json_get(reference.doc.nodes, name)), *text = aki__json_first(texts.doc.nodes);
-    for (uint32_t i = 0; i < texts.doc.nodes->size; i++, text = aki__json_next(text), ids = aki__json_next(ids)) {
+    const struct aki__json *all = aki__json_get(reference.doc.nodes, name), *ids = aki__json_first(all), *text = aki__json_first(texts.doc.nodes);
+    assert_true(all->size > 60);
+    for (uint32_t i = 0; i < all->size; i++, text = aki__json_next(text), ids = aki__json_next(ids)) {
         encode(t, text->text, text->size, &options, &e);
         expect_ids(name, i, &e, ids);
     }
@@ -368,7 +451,7 @@ static void long_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(goldens), cmocka_unit_test(real_minilm), cmocka_unit_test(real_qwen3), cmocka_unit_test(options), cmocka_unit_test(pairs),
+        cmocka_unit_test(goldens), cmocka_unit_test(stages), cmocka_unit_test(real_minilm), cmocka_unit_test(real_qwen3), cmocka_unit_test(options), cmocka_unit_test(pairs),
         cmocka_unit_test(vocabulary), cmocka_unit_test(threads), cmocka_unit_test(long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
