@@ -62,3 +62,4 @@ libraries: tools
 everything: tools
 	@scripts/setup build test
 	@scripts/fetch
+	@scripts/venv >/dev/null
