@@ -434,6 +434,16 @@ static aki_status parse_into(struct aki__normalizer *list, struct aki__reader *r
     return parse_step(r, node, n);
 }
 
+static bool inserts_here(const struct step *s) { return s->kind == REPLACE && aki__pattern_matches_empty(s->pattern); }
+
+bool aki__normalizer_inserts(const struct aki__normalizer *n)
+{
+    for (size_t i = 0; n && i < n->count; i++)
+        if (inserts_here(&n->steps[i]))
+            return true;
+    return false;
+}
+
 aki_status aki__normalizer_parse(struct aki__normalizer **out, struct aki__reader *r, const struct aki__json *node)
 {
     struct aki__normalizer *n;
@@ -444,6 +454,11 @@ aki_status aki__normalizer_parse(struct aki__normalizer **out, struct aki__reade
         return AKI_OK;
     n = aki__zalloc(1, sizeof *n);
     rc = n ? parse_into(n, r, node) : aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
+    for (size_t i = 0, inserts = 0; !rc && i < n->count; i++) {
+        if (inserts && n->steps[i].kind != REPLACE && n->steps[i].kind != PREPEND)
+            rc = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a stage behind the replacement of an empty match is not supported");
+        inserts |= inserts_here(&n->steps[i]);
+    }
     if (rc)
         aki__normalizer_free(n);
     else

@@ -56,6 +56,11 @@ void aki__pattern_free(struct aki__pattern *p)
     aki__free(p);
 }
 
+bool aki__pattern_matches_empty(const struct aki__pattern *p)
+{
+    return p->kind == STRING ? p->size == 0 : p->kind == REGEX && aki__regex_matches_empty(p->regex);
+}
+
 /* The first match at or behind `from`. */
 static int find(const struct aki__finder *f, size_t from, size_t *begin, size_t *end)
 {

@@ -483,6 +483,14 @@ void aki__pretokenizer_free(struct aki__pretokenizer *p)
     aki__free(p);
 }
 
+bool aki__pretokenizer_has_bytes(const struct aki__pretokenizer *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->stages[i].kind == BYTE_LEVEL)
+            return true;
+    return false;
+}
+
 bool aki__pretokenizer_raw_bytes(const struct aki__pretokenizer *p)
 {
     size_t n = 0;

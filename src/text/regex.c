@@ -598,6 +598,13 @@ void aki__regex_free(struct aki__regex *x)
     aki__free(x);
 }
 
+bool aki__regex_matches_empty(const struct aki__regex *x)
+{
+    uint32_t answer = 0;
+
+    return pcre2_pattern_info(x->code, PCRE2_INFO_MATCHEMPTY, &answer) != 0 || answer != 0;
+}
+
 static bool begin_work(struct aki__work *w)
 {
     struct aki__regex_work *k = w->regex;

@@ -11,6 +11,8 @@ struct aki__pattern;
 /* node: {"String": …} or {"Regex": …}. */
 aki_status aki__pattern_parse(struct aki__pattern **out, struct aki__reader *r, const struct aki__json *node);
 void       aki__pattern_free(struct aki__pattern *p);
+/* It can match an empty string. */
+bool       aki__pattern_matches_empty(const struct aki__pattern *p);
 /* The pattern of ByteLevel's use_regex (GPT-2's); static, not to be freed. */
 const struct aki__pattern *aki__pattern_gpt2(void);
 
@@ -45,6 +47,7 @@ size_t aki__scan_end(const struct aki__scan *s, const char *text, size_t size, s
 struct aki__regex;
 aki_status aki__regex_compile(struct aki__regex **out, struct aki__reader *r, const char *regex, size_t size);
 void       aki__regex_free(struct aki__regex *x);
+bool       aki__regex_matches_empty(const struct aki__regex *x);
 /* 1: the first match from `from`; 0: none; -1: no memory, -2: no answer: w->what says so. */
 int        aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from, size_t *begin, size_t *end);
 void       aki__regex_work_free(struct aki__regex_work *work);
@@ -97,6 +100,9 @@ bool aki__added_next(struct aki__added_search *s, struct aki__added_match *out);
 struct aki__normalizer;
 aki_status aki__normalizer_parse(struct aki__normalizer **out, struct aki__reader *r, const struct aki__json *node);
 void       aki__normalizer_free(struct aki__normalizer *n);
+/* It puts something where nothing stood. Hugging Face's map then has text that came from nowhere, over which most later stages stumble
+ * (they repeat text, or panic): such files are refused. */
+bool       aki__normalizer_inserts(const struct aki__normalizer *n);
 /* It writes the byte alphabet. */
 bool       aki__normalizer_spells(const struct aki__normalizer *n);
 /* Replaces *text by what the normaliser makes of it; origin: where it begins in the caller's text. Valid until the next call. */
@@ -120,6 +126,7 @@ struct aki__pretokenizer;
 /* node may be NULL or null. */
 aki_status aki__pretokenizer_parse(struct aki__pretokenizer **out, struct aki__reader *r, const struct aki__json *node);
 void       aki__pretokenizer_free(struct aki__pretokenizer *p);
+bool       aki__pretokenizer_has_bytes(const struct aki__pretokenizer *p);
 /* Its last stage is ByteLevel and no other is: words are then handed over as raw bytes, unless spell is set. */
 bool       aki__pretokenizer_raw_bytes(const struct aki__pretokenizer *p);
 void       aki__pretokenizer_spell(struct aki__pretokenizer *p);

@@ -181,6 +181,8 @@ static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, c
     aki__path_back(r, back);
     aki__path_key(r, "pre_tokenizer");
     rc = aki__pretokenizer_parse(&t->pretokenizer, r, aki__json_get(root, "pre_tokenizer"));
+    if (!rc && aki__normalizer_inserts(t->normalizer) && aki__pretokenizer_has_bytes(t->pretokenizer))
+        rc = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "ByteLevel behind a normaliser that replaces an empty match is not supported");
     if (rc)
         return rc;
     aki__path_back(r, back);
