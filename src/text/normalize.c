@@ -33,7 +33,7 @@ static void lower(struct aki__sink *s)
     while (p < end && !s->failed) {
         uint32_t c = aki__utf8_next(&p);
         size_t size = 0;
-        const char *to = aki__unicode_lower(c, &size), *stop = to + size;
+        const char *to = aki__unicode_lower(c, &size), *stop = to ? to + size : NULL;
         if (!to)
             aki__sink_put(s, c, 0);
         for (int32_t change = 0; to && to < stop; change = 1)
