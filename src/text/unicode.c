@@ -30,12 +30,12 @@ size_t aki__unicode_decompose(uint32_t c, bool compatible, uint32_t out[AKI_DECO
     }
     const struct aki__unicode_map *m = map_of(c);
     size_t size = 0, count = 0;
-    const char *p = pooled(compatible ? m->nfkd : m->nfd, &size), *end = p + size;
+    const char *p = pooled(compatible ? m->nfkd : m->nfd, &size);
     if (!p) {
         out[0] = c;
         return 1;
     }
-    while (p < end && count < AKI_DECOMPOSED_MAX)
+    for (const char *end = p + size; p < end && count < AKI_DECOMPOSED_MAX;)
         out[count++] = aki__utf8_next(&p);
     return count;
 }
