@@ -3,6 +3,7 @@
 
 #include "base/os.h"
 #include "ort/allocator.h"
+#include "ort/ops.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,27 @@ static aki_status make_environment(struct aki__runtime *rt, aki_error *err)
     return rc ? rc : aki__allocator_register(rt, err);
 }
 
+/* Where the host program made an environment before, we were quietly given that one; only opening a session tells whether it has a pool. */
+static bool has_pool(const struct aki__runtime *rt)
+{
+    OrtSessionOptions *options = NULL;
+    OrtSession *session = NULL;
+    size_t size;
+    const void *model = aki__ops_base_model(&size);
+
+    OrtStatus *st = rt->api->CreateSessionOptions(&options);
+    if (!st) st = rt->api->DisablePerSessionThreads(options);
+    if (!st) st = rt->api->CreateSessionFromArray(rt->env, model, size, options, &session);
+    bool has = !st;
+    if (st)
+        rt->api->ReleaseStatus(st);
+    if (session)
+        rt->api->ReleaseSession(session);
+    if (options)
+        rt->api->ReleaseSessionOptions(options);
+    return has;
+}
+
 static aki_status make_runtime(struct aki__runtime *rt, int threads, aki_error *err)
 {
     const OrtApiBase *base = OrtGetApiBase();
@@ -59,7 +81,9 @@ static aki_status make_runtime(struct aki__runtime *rt, int threads, aki_error *
     if (!rt->editor)
         return aki__fail(err, AKI_E_UNAVAILABLE, "ONNX Runtime %.40s: a minimal build, without the Model Editor API", version);
     rt->threads = threads > 0 ? threads : aki__cores();
-    return make_environment(rt, err);
+    aki_status rc = make_environment(rt, err);
+    rt->shared = !rc && has_pool(rt);
+    return rc;
 }
 
 aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_error *err)

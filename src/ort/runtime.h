@@ -15,7 +15,8 @@ struct aki__runtime {
     const OrtModelEditorApi *editor;
     OrtEnv                  *env;
     OrtMemoryInfo           *cpu;
-    int                      threads;       /* of the process's pool */
+    int                      threads;       /* of the process's pool, or of each session's */
+    bool                     shared;        /* one pool for the process; false: the host program had made an environment without one */
     char                     version[32];   /* "1.32.0" */
 };
 

@@ -173,7 +173,7 @@ static OrtStatus *make_graph(struct aki__session *s, OrtGraph *graph)
 
 /* ---------------------------------------------------------------- session --------------------------------------- */
 
-static OrtStatus *make_options(struct aki__session *s, OrtCustomOpDomain *domain, bool shared, OrtSessionOptions **out)
+static OrtStatus *make_options(struct aki__session *s, OrtCustomOpDomain *domain, OrtSessionOptions **out)
 {
     const OrtApi *api = s->rt->api;
 
@@ -183,9 +183,9 @@ static OrtStatus *make_options(struct aki__session *s, OrtCustomOpDomain *domain
     if (!st) st = api->SetSessionGraphOptimizationLevel(*out, ORT_DISABLE_ALL);
     if (!st) st = api->DisableMemPattern(*out);
     if (!st) st = api->AddSessionConfigEntry(*out, "session.use_env_allocators", "1");
-    if (!st && shared) st = api->DisablePerSessionThreads(*out);
-    if (!st && !shared) st = api->SetIntraOpNumThreads(*out, s->threads);
-    if (!st && !shared) st = api->AddSessionConfigEntry(*out, "session.intra_op.allow_spinning", "0");
+    if (!st && s->threads_shared) st = api->DisablePerSessionThreads(*out);
+    if (!st && !s->threads_shared) st = api->SetIntraOpNumThreads(*out, s->threads);
+    if (!st && !s->threads_shared) st = api->AddSessionConfigEntry(*out, "session.intra_op.allow_spinning", "0");
     return st;
 }
 
@@ -203,7 +203,7 @@ static void release_pages(void *user)
     }
 }
 
-static OrtStatus *make_session(struct aki__session *s, OrtCustomOpDomain *domain, bool shared)
+static OrtStatus *make_session(struct aki__session *s, OrtCustomOpDomain *domain)
 {
     const OrtApi *api = s->rt->api;
     OrtSessionOptions *options = NULL;
@@ -215,7 +215,7 @@ static OrtStatus *make_session(struct aki__session *s, OrtCustomOpDomain *domain
     const void *base = aki__ops_base_model(&base_size);
 
     /* CreateSessionFromModel ignores custom operators' domains: start from a one-node model that imports them, and replace its graph. */
-    OrtStatus *st = make_options(s, domain, shared, &options);
+    OrtStatus *st = make_options(s, domain, &options);
     if (!st) st = s->rt->editor->CreateModelEditorSessionFromArray(s->rt->env, base, base_size, options, &s->session);
     if (!st) st = s->rt->editor->CreateGraph(&graph);
     if (!st) st = make_graph(s, graph);
@@ -249,7 +249,7 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
     if (rc)
         goto done;
     s->threads = s->rt->threads;
-    s->threads_shared = true;
+    s->threads_shared = s->rt->shared;
     rc = aki__cpu_build(&s->onnx, &s->keep, g, &(struct aki__cpu_options){ .int8 = options->int8, .threads = s->threads }, err);
     if (rc)
         goto done;
@@ -261,7 +261,7 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
         rc = aki__fail(err, AKI_E_NOMEM, "session");
         goto done;
     }
-    rc = aki__ort_status(s->rt, make_session(s, domain, true), "session", err);
+    rc = aki__ort_status(s->rt, make_session(s, domain), "session", err);
     if (rc)
         goto done;
     *out = s;
