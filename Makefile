@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 60
 build = log=$$(cmake --preset $(1) $(CONFIGURE) 2>&1) || { printf '%s\n' "$$log"; exit 1; }; \
         cmake --build --preset $(1) $(if $(JOBS),-j $(JOBS)) $(2)
 
-.PHONY: build demo test install asan tsan fuzz format clean help tools libraries everything
+.PHONY: build demo test install asan tsan fuzz bench-kernels bench-tokenize format clean help tools libraries everything
 
 build: libraries ## build the library and the program (build/akiembed); the default
 	@$(call build,release)
@@ -42,6 +42,16 @@ fuzz: libraries ## run every fuzz target for FUZZ_SECONDS (60) each; new inputs 
 	@$(call build,fuzz)
 	@scripts/fuzz $(FUZZ_SECONDS)
 
+bench-kernels: libraries ## time the arithmetic, function by function, in every instruction set
+	@$(call build,release,--target bench_kernels)
+	@build/tests/bench_kernels
+
+bench-tokenize: everything ## time tokenising beside Hugging Face tokenizers, one thread, the same texts
+	@$(call build,release,--target bench_tokenize)
+	@python3 bench/corpus.py
+	@"$$(scripts/venv)" bench/tokenize.py build/tests/bench_tokenize third_party/texts/many.txt \
+	    third_party/models/all-MiniLM-L6-v2/tokenizer.json third_party/models/qwen3-tokenizer/tokenizer.json
+
 format: ## lay out the C sources as .clang-format says
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
@@ -49,7 +59,7 @@ clean: ## remove what was built; what was fetched (third_party/) stays
 	@rm -rf build build-dev build-asan build-tsan build-fuzz
 
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sed 's/$$(DESTDIR)$$(PREFIX)/DESTDIR+PREFIX/' | expand -t 18
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { sub(/\$$\(DESTDIR\)\$$\(PREFIX\)/, "DESTDIR+PREFIX", $$2); printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # --- set-up, silent and instant where nothing is missing ---
 
