@@ -190,8 +190,9 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
     }
     if (!rc) rc = aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true, .threads = aki__cores() }, err);
     if (!rc) {
-        c.made = !aki__is_folder(out);
+        bool there = aki__is_folder(out);
         rc = aki__make_folder(out, err);
+        c.made = !rc && !there;             /* a file of that name is not ours to take away */
     }
     if (!rc) rc = copy_files(&c, f, aki__session_exact_int8() ? 8 : 7);
     if (!rc) rc = write_weights(&c, &g, &o);
