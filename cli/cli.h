@@ -55,6 +55,9 @@ int embed_run(const struct options *o);
 int tokenize_run(const struct options *o);
 int similarity_run(const struct options *o);
 int info_run(const struct options *o);
+int quantize_run(const struct options *o);
+int verify_run(const struct options *o);
+int bench_run(const struct options *o);
 int devices_run(const struct options *o);
 int completion_run(const struct options *o);
 

@@ -305,6 +305,20 @@ static int run_batches(struct job *j)
     return rc;
 }
 
+/* For -v: what did not have to be computed. */
+static void report_reuse(const struct job *j)
+{
+    aki_model_info info;
+
+    aki_model_info_init(&info, sizeof info);
+    if (!j->model.handle || aki_model_get_info(j->model.handle, &info, NULL))
+        return;
+    if (info.texts_reused)
+        cli_note("%" PRIu64 " texts were equal to another one of their batch", info.texts_reused);
+    if (info.tokens_reused)
+        cli_note("%" PRIu64 " tokens were in the prefix cache", info.tokens_reused);
+}
+
 static void report(const struct job *j, int rc)
 {
     static const char *const sides[] = { "right", "left", "right" };
@@ -330,6 +344,7 @@ int embed_run(const struct options *o)
         rc = run_batches(&j);
     progress_end();
     report(&j, rc);
+    report_reuse(&j);
     rc = output_close(&j.output, rc);
     batch_free(&j.batch);
     input_close(&j.input);

@@ -1,19 +1,15 @@
 /* Unit info: the verb `info`: what a model is, its files with their sha256, and how it runs here. */
+#include "machine.h"
 #include "model.h"
 #include "sink.h"
+#include "sums.h"
 
-#include <openssl/evp.h>
-
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const poolings[] = { "default", "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "last" };
 static const char *const precisions[] = { "default", "f32", "int8" };
-
-enum { SHA256_TEXT = 65 };
 
 static const char *name_of(const char *const *names, size_t count, int i)
 {
@@ -21,68 +17,6 @@ static const char *name_of(const char *const *names, size_t count, int i)
 }
 
 #define NAME_OF(names, i) name_of(names, sizeof names / sizeof *names, i)
-
-static int sha256(const char *path, char out[SHA256_TEXT])
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    FILE *f = fopen(path, "rb");
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    char *block = malloc(1 << 20);
-    size_t n;
-    int rc = CLI_OK;
-
-    if (!f)
-        rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
-    else if (!context || !block || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
-        rc = cli_fail(CLI_INTERNAL, "cannot compute sha256");
-    while (!rc && (n = fread(block, 1, 1 << 20, f)))
-        if (!EVP_DigestUpdate(context, block, n) || cli_signal)
-            rc = cli_signal ? CLI_STOPPED + cli_signal : cli_fail(CLI_INTERNAL, "cannot compute sha256");
-    if (!rc && ferror(f))
-        rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
-    if (!rc && !EVP_DigestFinal_ex(context, digest, &size))
-        rc = cli_fail(CLI_INTERNAL, "cannot compute sha256");
-    for (unsigned int i = 0; i < size && i < 32; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
-    free(block);
-    EVP_MD_CTX_free(context);
-    if (f)
-        fclose(f);
-    return rc;
-}
-
-/* Bytes of this process in memory; 0 where the system does not say. */
-static uint64_t resident_size(void)
-{
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    unsigned long long kilobytes = 0;
-
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "VmRSS:", 6))
-            sscanf(line + 6, "%llu", &kilobytes);
-    if (f)
-        fclose(f);
-    return (uint64_t)kilobytes * 1024;
-}
-
-/* "595.8 M" */
-static void short_number(char *out, size_t size, double number, double step, const char *const *units)
-{
-    int unit = 0;
-
-    for (; number >= step && units[unit + 1]; unit++)
-        number /= step;
-    snprintf(out, size, unit ? "%.1f %s" : "%.0f %s", number, units[unit]);
-}
-
-static void size_text(char *out, size_t size, uint64_t bytes)
-{
-    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", NULL };
-
-    short_number(out, size, (double)bytes, 1024, units);
-}
 
 /* ---------------------------------------------------------------- text ------------------------------------------ */
 
@@ -110,18 +44,16 @@ static const char *inside(const struct model *m, const char *path)
 
 static int write_text(const struct model *m, struct sink *out)
 {
-    static const char *const counts[] = { "", "thousand", "million", "billion", NULL };
     const aki_model_info *info = &m->info;
-    char number[64], hash[SHA256_TEXT];
+    char number[64], peak[64], hash[SUMS_TEXT];
     int rc = CLI_OK;
 
     field(out, "model", "%s", m->name);
     if (strcmp(m->name, m->path))
         field(out, "folder", "%s", m->path);
-    short_number(number, sizeof number, (double)info->parameters, 1000, counts);
     field(out, "architecture", "%s, %d layers, hidden %d, %d heads (%d for keys), vocabulary %d", info->architecture, info->layers, info->hidden,
           info->heads, info->kv_heads, info->vocabulary);
-    field(out, "parameters", "%s", number);
+    field(out, "parameters", "%s", machine_count_text(number, sizeof number, (double)info->parameters));
     field(out, "vector", "%d elements%s%s", info->dim, info->mrl ? ", shorter ones allowed (MRL)" : "", info->normalize ? ", length 1" : "");
     field(out, "max tokens", "%d", info->max_tokens);
     field(out, "pooling", "%s", NAME_OF(poolings, info->pooling));
@@ -138,16 +70,14 @@ static int write_text(const struct model *m, struct sink *out)
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
-    size_text(number, sizeof number, info->weights_size);
-    field(out, "weights", "%s", number);
-    size_text(number, sizeof number, resident_size());
-    field(out, "memory", "%s", number);
+    field(out, "weights", "%s", machine_size_text(number, sizeof number, info->weights_size));
+    field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
+          machine_size_text(peak, sizeof peak, machine_peak()));
     sink_printf(out, "files\n");
     for (int i = 0; i < info->file_count && !rc; i++) {
-        rc = sha256(info->files[i].path, hash);
-        size_text(number, sizeof number, info->files[i].size);
+        rc = sums_file(info->files[i].path, hash);
         if (!rc)
-            sink_printf(out, "  %s  %10s  %s\n", hash, number, inside(m, info->files[i].path));
+            sink_printf(out, "  %s  %10s  %s\n", hash, machine_size_text(number, sizeof number, info->files[i].size), inside(m, info->files[i].path));
     }
     return rc;
 }
@@ -186,7 +116,7 @@ static void write_prompts(const aki_model_info *info, struct sink *out)
 static int write_json(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
-    char hash[SHA256_TEXT];
+    char hash[SUMS_TEXT];
     int rc = CLI_OK;
 
     sink_printf(out, "{\n  \"version\": ");
@@ -217,10 +147,11 @@ static int write_json(const struct model *m, struct sink *out)
     sink_json_string(out, info->device);
     sink_printf(out, ": %d, \"elsewhere\": %d}", info->nodes, info->nodes_elsewhere);
     number(out, "weights_size", (int64_t)info->weights_size);
-    number(out, "resident_size", (int64_t)resident_size());
+    number(out, "resident_size", (int64_t)machine_resident());
+    number(out, "peak_size", (int64_t)machine_peak());
     sink_printf(out, ",\n  \"files\": [");
     for (int i = 0; i < info->file_count && !rc; i++) {
-        rc = sha256(info->files[i].path, hash);
+        rc = sums_file(info->files[i].path, hash);
         sink_printf(out, "%s\n    {\"path\": ", i ? "," : "");
         sink_json_string(out, info->files[i].path);
         sink_printf(out, ", \"size\": %" PRIu64 ", \"sha256\": \"%s\"}", info->files[i].size, rc ? "" : hash);

@@ -24,6 +24,8 @@ static void mind_signals(void)
     sigaction(SIGTERM, &action, NULL);
     /* A reader that leaves shows as a failed write, which has an exit status of its own. */
     sigaction(SIGPIPE, &ignore, NULL);
+    /* So does a file that may not grow any more (ulimit -f). */
+    sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 static int print_version(void)

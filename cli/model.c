@@ -1,6 +1,8 @@
 /* Unit model: finds the model that -m names, opens it, and turns the library's errors into exit codes. See model.h. */
 #include "model.h"
 
+#include "sums.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -142,8 +144,7 @@ static int find_cached(const char *name, char *out, size_t size)
     return *commit && n > 0 && (size_t)n < size && is_folder(out) ? CLI_OK : CLI_NO_MODEL;
 }
 
-/* The path behind a model's name, malloc'd. */
-static int resolve(const char *name, char **path)
+int model_find(const char *name, char **path)
 {
     char found[PATH_LIMIT * 3];
 
@@ -202,6 +203,8 @@ static int open_on(struct model *m, const struct options *o)
     options.device = o->device;
     options.threads = o->threads;
     options.max_batch_tokens = o->max_batch_tokens;
+    if (OPTIONS_GIVEN(o, prefix_cache))
+        options.prefix_cache_mb = o->prefix_cache ? o->prefix_cache : -1;
     aki_status status = aki_model_open(m->path, &options, &m->handle, &error);
     if (status == AKI_E_UNAVAILABLE && o->device_fallback && o->device && strcmp(o->device, "cpu")) {
         cli_warn("%s; computing on the cpu instead (--device-fallback)", error.message);
@@ -209,6 +212,47 @@ static int open_on(struct model *m, const struct options *o)
         status = aki_model_open(m->path, &options, &m->handle, &error);
     }
     return status ? model_failed(&error, NULL) : CLI_OK;
+}
+
+/* A file is none of the folders that have a SHA256SUMS. */
+static int check_files(const struct model *m, const struct options *o)
+{
+    if (o->check_files && !is_folder(m->path))
+        return cli_fail(CLI_INPUT, "%s: a file; --check-files needs the folder of a model", m->path);
+    return o->check_files ? sums_check(m->path) : CLI_OK;
+}
+
+static int read_info(struct model *m)
+{
+    aki_error error;
+
+    if (aki_model_get_info(m->handle, &m->info, &error))
+        return model_failed(&error, NULL);
+    cli_note("model %s (%s), %s, %d threads, %s", m->path, m->info.architecture, m->info.device, m->info.threads, m->info.runtime);
+    return CLI_OK;
+}
+
+int model_open_reference(struct model *m, const struct options *o, const char *name)
+{
+    aki_model_options options;
+    aki_error error;
+
+    m->name = name;
+    aki_model_info_init(&m->info, sizeof m->info);
+    aki_model_options_init(&options, sizeof options);
+    options.precision = AKI_PRECISION_F32;
+    options.threads = o->threads;
+    options.max_batch_tokens = o->max_batch_tokens;
+    int rc = model_find(name, &m->path);
+    if (!rc)
+        rc = check_files(m, o);
+    if (rc)
+        return rc;
+    aki_status status = aki_model_open(m->path, &options, &m->handle, &error);
+    /* A folder that opened already but not in f32 is a quantised one. */
+    if (status == AKI_E_UNSUPPORTED && strstr(error.message, "quantised"))
+        return CLI_CHECK;
+    return status ? model_failed(&error, NULL) : read_info(m);
 }
 
 int model_open(struct model *m, const struct options *o, bool tokenizer_only)
@@ -221,7 +265,9 @@ int model_open(struct model *m, const struct options *o, bool tokenizer_only)
     aki_model_info_init(&m->info, sizeof m->info);
     rc = check_device(o);
     if (!rc)
-        rc = resolve(m->name, &m->path);
+        rc = model_find(m->name, &m->path);
+    if (!rc)
+        rc = check_files(m, o);
     if (rc)
         return rc;
     /* A tokenizer knows no prompts: those of a folder need its model. */
@@ -229,12 +275,7 @@ int model_open(struct model *m, const struct options *o, bool tokenizer_only)
     if (tokenizer_only && !((o->kind || o->prompt_name || o->instruction) && exists(config)))
         return aki_tokenizer_open(m->path, &m->handle, &error) ? model_failed(&error, NULL) : CLI_OK;
     rc = open_on(m, o);
-    if (rc)
-        return rc;
-    if (aki_model_get_info(m->handle, &m->info, &error))
-        return model_failed(&error, NULL);
-    cli_note("model %s (%s), %s, %d threads, %s", m->path, m->info.architecture, m->info.device, m->info.threads, m->info.runtime);
-    return CLI_OK;
+    return rc ? rc : read_info(m);
 }
 
 void model_close(struct model *m)

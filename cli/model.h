@@ -13,8 +13,13 @@ struct model {
     const char     *name;                  /* what -m said, or the default */
 };
 
+/* The path behind a model's name (a folder, or a name in the cache), malloc'd. CLI_NO_MODEL: the message has the command that fetches it. */
+int model_find(const char *name, char **path);
+
 /* Zeroed *m is valid for model_close. On failure the message is out. tokenizer_only: also a tokenizer.json will do. */
 int  model_open(struct model *m, const struct options *o, bool tokenizer_only);
+/* name as it is, in f32 on the cpu. CLI_CHECK, nothing said: its folder is quantised. */
+int  model_open_reference(struct model *m, const struct options *o, const char *name);
 void model_close(struct model *m);
 
 /* The exit code of a failed library call, whose message is said; where: what to call the thing at fault, or NULL. */

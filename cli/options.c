@@ -43,6 +43,27 @@ const struct verb verbs[VERB_COUNT] = {
       "[OPTIONS]",
       "akiembed info -m all-MiniLM-L6-v2\nakiembed info --json",
       "", info_run },
+    { "quantize", "an int8 copy of a model's folder, small and quick to open",
+      "[OPTIONS] FOLDER OUT",
+      "akiembed quantize all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8\n"
+      "akiembed quantize Qwen/Qwen3-Embedding-0.6B qwen3-int8",
+      "OUT is a new folder, or an empty one. Its vectors are those of FOLDER with --precision int8, to the bit. It gets a SHA256SUMS of its "
+      "files, for sha256sum -c and for --check-files. docs/quantised-folder.md describes the files.",
+      quantize_run },
+    { "verify", "the vectors of a precision and device against f32 on the cpu",
+      "[OPTIONS]\n[OPTIONS] -f FILE",
+      "akiembed verify --precision int8\n"
+      "akiembed verify -m qwen3-int8 --against Qwen/Qwen3-Embedding-0.6B\n"
+      "akiembed verify --precision int8 -f lines.txt --json",
+      "The texts are built in, in many languages, or those of FILE, at most 2000 of them. A quantised folder has no f32 weights left: without "
+      "--against it is compared with itself only. Exit status 7 where a value is below its bound.",
+      verify_run },
+    { "bench", "how fast a model is here",
+      "[OPTIONS]\n[OPTIONS] --texts FILE",
+      "akiembed bench\nakiembed bench --precision int8 --seconds 30 --json\nakiembed bench -m all-MiniLM-L6-v2 --texts lines.txt",
+      "Times are milliseconds of a call, and their percentiles. Every text is another one, so that nothing can be reused; but queries begin "
+      "with the model's prompt, which a causal model computes once (--prefix-cache).",
+      bench_run },
     { "devices", "where models can be computed on this machine",
       "[OPTIONS]",
       "akiembed devices\nakiembed devices --json",
@@ -59,33 +80,43 @@ const struct verb verbs[VERB_COUNT] = {
 #define T (1u << VERB_TOKENIZE)
 #define S (1u << VERB_SIMILARITY)
 #define I (1u << VERB_INFO)
+#define Q (1u << VERB_QUANTIZE)
+#define V (1u << VERB_VERIFY)
+#define B (1u << VERB_BENCH)
 #define D (1u << VERB_DEVICES)
+#define OPENS (E | S | I | V | B)           /* verbs that compute with a model */
 #define ALL ((1u << VERB_COUNT) - 1)
 #define AT(name) offsetof(struct options, name)
 
 /* name, letter, kind, verbs, group, value, field, least, most, rivals, help */
 const struct option option_table[] = {
-    { "file", 'f', OPTION_TEXT, E | T | S, "Input", "FILE", AT(file), 0, 0, 0, "texts, one a line; - is standard input" },
-    { "jsonl", 0, OPTION_FLAG, E | T | S, "Input", NULL, AT(jsonl), 0, 0, 1, "lines are JSON strings, or objects with \"text\"" },
-    { "null", 0, OPTION_FLAG, E | T | S, "Input", NULL, AT(null), 0, 0, 1, "texts end with a NUL byte, not at a line's end" },
+    { "file", 'f', OPTION_TEXT, E | T | S | V, "Input", "FILE", AT(file), 0, 0, 0, "texts, one a line; - is standard input" },
+    { "jsonl", 0, OPTION_FLAG, E | T | S | V, "Input", NULL, AT(jsonl), 0, 0, 1, "lines are JSON strings, or objects with \"text\"" },
+    { "null", 0, OPTION_FLAG, E | T | S | V, "Input", NULL, AT(null), 0, 0, 1, "texts end with a NUL byte, not at a line's end" },
+    { "texts", 0, OPTION_TEXT, B, "Input", "FILE", AT(texts), 0, 0, 0, "texts for the bulk row, one a line (default: made up)" },
     { "decode", 0, OPTION_FLAG, T, "Input", NULL, AT(decode), 0, 0, 3, "lines are ids; gives their texts" },
 
-    { "model", 'm', OPTION_TEXT, E | S | I, "Model", "MODEL", AT(model), 0, 0, 0,
+    { "model", 'm', OPTION_TEXT, OPENS, "Model", "MODEL", AT(model), 0, 0, 0,
       "a model's folder, or its name in the Hugging Face cache (default: Qwen/Qwen3-Embedding-0.6B)" },
     { "model", 'm', OPTION_TEXT, T, "Model", "MODEL", AT(model), 0, 0, 0,
       "a model's folder or name, a tokenizer.json, or a folder with one (default: Qwen/Qwen3-Embedding-0.6B)" },
-    { "precision", 0, OPTION_CHOICE, E | S | I, "Model", "f32|int8", AT(precision), 0, 0, 0,
+    { "precision", 0, OPTION_CHOICE, OPENS, "Model", "f32|int8", AT(precision), 0, 0, 0,
       "what to compute in (default: f32; a quantised folder is int8 by itself)" },
-    { "device", 0, OPTION_TEXT, E | S | I, "Model", "NAME", AT(device), 0, 0, 0,
+    { "device", 0, OPTION_TEXT, OPENS, "Model", "NAME", AT(device), 0, 0, 0,
       "cpu (default), auto, coreml, cuda, dml, webgpu, or a plugin's name" },
-    { "device-option", 0, OPTION_LIST, E | S | I, "Model", "KEY=VALUE", AT(device_options), 0, 0, 0,
+    { "device-option", 0, OPTION_LIST, OPENS, "Model", "KEY=VALUE", AT(device_options), 0, 0, 0,
       "a setting of the device; may be repeated" },
-    { "device-plugin", 0, OPTION_TEXT, E | S | I, "Model", "PATH", AT(device_plugin), 0, 0, 0, "a library that adds devices" },
-    { "device-fallback", 0, OPTION_FLAG, E | S | I, "Model", NULL, AT(device_fallback), 0, 0, 0,
+    { "device-plugin", 0, OPTION_TEXT, OPENS, "Model", "PATH", AT(device_plugin), 0, 0, 0, "a library that adds devices" },
+    { "device-fallback", 0, OPTION_FLAG, OPENS, "Model", NULL, AT(device_fallback), 0, 0, 0,
       "compute on the cpu where the device cannot be used" },
-    { "threads", 0, OPTION_NUMBER, E | S | I, "Model", "N", AT(threads), 1, 4096, 0, "threads to compute with (default: the physical cores)" },
-    { "max-batch-tokens", 0, OPTION_NUMBER, E | S | I, "Model", "N", AT(max_batch_tokens), 1, INT_MAX, 0,
+    { "threads", 0, OPTION_NUMBER, OPENS, "Model", "N", AT(threads), 1, 4096, 0, "threads to compute with (default: the physical cores)" },
+    { "max-batch-tokens", 0, OPTION_NUMBER, OPENS, "Model", "N", AT(max_batch_tokens), 1, INT_MAX, 0,
       "tokens computed at once: bounds memory; info tells the default" },
+    { "prefix-cache", 0, OPTION_NUMBER, OPENS, "Model", "MIB", AT(prefix_cache), 0, 1 << 20, 0,
+      "memory for beginnings that texts share, of causal models (default: 64; 0: none)" },
+    { "check-files", 0, OPTION_FLAG, OPENS | T | Q, "Model", NULL, AT(check_files), 0, 0, 0,
+      "check the folder's files by its SHA256SUMS before they are read" },
+    { "against", 0, OPTION_TEXT, V, "Model", "MODEL", AT(against), 0, 0, 0, "the model that a quantised folder was made from" },
 
     { "kind", 0, OPTION_CHOICE, E | T, "Text", "query|document", AT(kind), 0, 0, 0, "put the model's prompt of that kind before each text" },
     { "prompt-name", 0, OPTION_TEXT, E | T, "Text", "NAME", AT(prompt_name), 0, 0, 0, "put that prompt of the model before each text" },
@@ -121,10 +152,11 @@ const struct option option_table[] = {
     { "output", 'o', OPTION_TEXT, E | T, "Output", "FILE", AT(output), 0, 0, 0, "write there, not to standard output" },
     { "resume", 0, OPTION_FLAG, E, "Output", NULL, AT(resume), 0, 0, 0, "go on after the last whole row that -o FILE already has" },
     { "top", 0, OPTION_NUMBER, S, "Output", "N", AT(top), 1, INT_MAX, 0, "only the N nearest" },
-    { "json", 0, OPTION_FLAG, S | I | D, "Output", NULL, AT(json), 0, 0, 0, "one JSON object" },
+    { "seconds", 0, OPTION_NUMBER, B, "Output", "N", AT(seconds), 1, 86400, 0, "how long to measure, about (default: 10)" },
+    { "json", 0, OPTION_FLAG, S | I | V | B | D, "Output", NULL, AT(json), 0, 0, 0, "one JSON object" },
 
-    { "quiet", 'q', OPTION_FLAG, E | T | S | I | D, "Other", NULL, AT(quiet), 0, 0, 6, "no progress and no warnings, errors only" },
-    { "verbose", 'v', OPTION_FLAG, E | T | S | I | D, "Other", NULL, AT(verbose), 0, 0, 6, "say what is used: folder, device, prompt" },
+    { "quiet", 'q', OPTION_FLAG, ALL & ~(1u << VERB_COMPLETION), "Other", NULL, AT(quiet), 0, 0, 6, "no progress and no warnings, errors only" },
+    { "verbose", 'v', OPTION_FLAG, ALL & ~(1u << VERB_COMPLETION), "Other", NULL, AT(verbose), 0, 0, 6, "say what is used: folder, device, prompt" },
     { "help", 'h', OPTION_FLAG, ALL, "Other", NULL, AT(help), 0, 0, 0, "this text" },
 };
 const size_t option_count = sizeof option_table / sizeof *option_table;
@@ -134,7 +166,11 @@ _Static_assert(sizeof option_table / sizeof *option_table <= OPTION_LIMIT, "stru
 #undef T
 #undef S
 #undef I
+#undef Q
+#undef V
+#undef B
 #undef D
+#undef OPENS
 
 enum { SOURCE_NONE, SOURCE_ENVIRONMENT, SOURCE_TYPED };
 
@@ -474,6 +510,14 @@ bool options_typed(const struct options *o, size_t field)
 {
     for (size_t i = 0; i < option_count; i++)
         if (option_table[i].field == field && o->source[i] == SOURCE_TYPED)
+            return true;
+    return false;
+}
+
+bool options_given(const struct options *o, size_t field)
+{
+    for (size_t i = 0; i < option_count; i++)
+        if (option_table[i].field == field && o->source[i] != SOURCE_NONE)
             return true;
     return false;
 }

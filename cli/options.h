@@ -5,7 +5,8 @@
 
 #include "cli.h"
 
-enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_DEVICES, VERB_COMPLETION, VERB_COUNT };
+enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_VERIFY, VERB_BENCH, VERB_DEVICES, VERB_COMPLETION,
+               VERB_COUNT };
 
 struct verb {
     const char *name;
@@ -43,13 +44,15 @@ struct options {
     const struct verb *verb;
     const char *const *words;              /* arguments that are no options: borrowed from main */
     size_t             word_count;
-    const char *model, *device, *device_plugin, *file, *output, *prompt, *prompt_name, *instruction, *ranges, *calibrate;
+    const char *model, *device, *device_plugin, *file, *output, *prompt, *prompt_name, *instruction, *ranges, *calibrate,
+        *against, *texts;
     const char *device_options[DEVICE_OPTION_LIMIT];
     int device_option_count;
-    int threads, max_batch_tokens, max_tokens, chunk, overlap, dim, top;                              /* 0: not given */
+    int threads, max_batch_tokens, max_tokens, chunk, overlap, dim, top, seconds;                     /* 0: not given */
+    int prefix_cache;                                                                                 /* 0 is a value: see OPTIONS_GIVEN */
     int precision, kind, truncate, chunk_pool, pooling, dtype, format;                                /* choices */
     int device_fallback, quiet, verbose, help, jsonl, null, no_parse_special, no_normalize, tokens, resume, json,
-        no_special, pieces, decode, no_prompts;                                                       /* flags */
+        no_special, pieces, decode, no_prompts, check_files;                                          /* flags */
     unsigned char source[OPTION_LIMIT];    /* for each row of the table: where the value came from */
 };
 
@@ -58,6 +61,10 @@ int options_parse(struct options *o, const struct verb *verb, int count, char **
 /* True where the option whose value is o->FIELD was given on the command line; the environment does not count. */
 #define OPTIONS_TYPED(o, FIELD) options_typed(o, offsetof(struct options, FIELD))
 bool options_typed(const struct options *o, size_t field);
+
+/* True where it was given in either way: for options whose 0 is a value. */
+#define OPTIONS_GIVEN(o, FIELD) options_given(o, offsetof(struct options, FIELD))
+bool options_given(const struct options *o, size_t field);
 
 /* The variable of an option: "AKIEMBED_MAX_TOKENS". */
 void option_variable(char out[64], const struct option *option);

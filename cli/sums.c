@@ -1,0 +1,291 @@
+/* Unit sums: sha256 of files and folders. See sums.h. */
+#include "sums.h"
+
+#include "sink.h"
+
+#include <openssl/evp.h>
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char sums_name[] = "SHA256SUMS";
+
+enum { PATH_LIMIT = 8192, DEPTH_LIMIT = 8, BLOCK = 1 << 20, SUMS_CEILING = 16 << 20 };
+
+int sums_file(const char *path, char out[SUMS_TEXT])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    FILE *f = fopen(path, "rb");
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    char *block = malloc(BLOCK);
+    size_t n;
+    int rc = CLI_OK;
+
+    out[0] = '\0';
+    if (!f)
+        rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
+    else if (!context || !block || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
+        rc = cli_fail(CLI_INTERNAL, "cannot compute sha256");
+    while (!rc && (n = fread(block, 1, BLOCK, f)))
+        if (!EVP_DigestUpdate(context, block, n) || cli_signal)
+            rc = cli_signal ? CLI_STOPPED + cli_signal : cli_fail(CLI_INTERNAL, "cannot compute sha256");
+    if (!rc && ferror(f))
+        rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
+    if (!rc && !EVP_DigestFinal_ex(context, digest, &size))
+        rc = cli_fail(CLI_INTERNAL, "cannot compute sha256");
+    for (unsigned int i = 0; i < size && i < 32 && !rc; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    free(block);
+    EVP_MD_CTX_free(context);
+    if (f)
+        fclose(f);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- names ----------------------------------------- */
+
+static bool add_name(struct names *n, const char *name)
+{
+    if (n->count == n->capacity) {
+        size_t capacity = n->capacity ? n->capacity * 2 : 32;
+        char **list = cli_grow(n->list, capacity, sizeof *list);
+        if (!list)
+            return false;
+        n->list = list;
+        n->capacity = capacity;
+    }
+    n->list[n->count] = strdup(name);
+    return n->list[n->count] ? n->count++, true : false;
+}
+
+/* part: the subfolder's path from the folder on, "" or "a/b/". Links are followed, as opening a model does; the depth bounds their circles. */
+static int read_folder(struct names *n, const char *folder, const char *part, int depth)
+{
+    char path[PATH_LIMIT], name[PATH_LIMIT];
+    struct stat st;
+    int rc = CLI_OK;
+
+    if (snprintf(path, sizeof path, "%s/%s", folder, part) >= (int)sizeof path)
+        return cli_fail(CLI_IO, "%s: a path too long", folder);
+    DIR *d = opendir(path);
+    if (!d)
+        return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
+    for (struct dirent *e; !rc && (e = readdir(d));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+            continue;
+        if (snprintf(name, sizeof name, "%s%s", part, e->d_name) >= (int)sizeof name - 1 ||
+            snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+            rc = cli_fail(CLI_IO, "%s: a path too long", folder);
+        else if (stat(path, &st))
+            continue;                      /* a link to nothing */
+        else if (S_ISREG(st.st_mode))
+            rc = add_name(n, name) ? CLI_OK : cli_no_memory();
+        else if (S_ISDIR(st.st_mode) && depth < DEPTH_LIMIT) {
+            memcpy(name + strlen(name), "/", 2);
+            rc = read_folder(n, folder, name, depth + 1);
+        }
+    }
+    closedir(d);
+    return rc;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int names_read(struct names *n, const char *folder)
+{
+    *n = (struct names){ 0 };
+    int rc = read_folder(n, folder, "", 0);
+    if (n->count)
+        qsort(n->list, n->count, sizeof *n->list, compare_names);
+    return rc;
+}
+
+void names_free(struct names *n)
+{
+    while (n->count)
+        free(n->list[--n->count]);
+    free(n->list);
+    *n = (struct names){ 0 };
+}
+
+/* ---------------------------------------------------------------- writing --------------------------------------- */
+
+/* sha256sum's way with a name that would break its line: a \ before the line, and \n and \\ in the name. */
+static void write_line(struct sink *out, const char *sum, const char *name)
+{
+    sink_printf(out, "%s%s  ", strpbrk(name, "\n\r\\") ? "\\" : "", sum);
+    for (; *name; name++)
+        if (*name == '\n')
+            sink_bytes(out, "\\n", 2);
+        else if (*name == '\r')
+            sink_bytes(out, "\\r", 2);
+        else
+            sink_bytes(out, *name == '\\' ? "\\\\" : name, *name == '\\' ? 2 : 1);
+    sink_bytes(out, "\n", 1);
+}
+
+int sums_write(const char *folder)
+{
+    struct names n;
+    struct sink lines = { .fd = -1 }, out = { .fd = -1 };
+    char path[PATH_LIMIT], sum[SUMS_TEXT];
+    bool begun = false;
+    int rc = names_read(&n, folder);
+
+    for (size_t i = 0; i < n.count && !rc; i++) {
+        if (!strcmp(n.list[i], sums_name))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, n.list[i]);
+        rc = sums_file(path, sum);
+        if (!rc)
+            write_line(&lines, sum, n.list[i]);
+    }
+    snprintf(path, sizeof path, "%s/%s", folder, sums_name);
+    if (!rc && lines.error)
+        rc = cli_no_memory();
+    if (!rc) {
+        begun = true;
+        rc = sink_open_file(&out, path, 0, 0);
+        sink_bytes(&out, lines.buffer.data, lines.buffer.size);
+    }
+    rc = sink_close(&out, rc);
+    if (rc && begun)
+        remove(path);
+    sink_close(&lines, rc);
+    names_free(&n);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- checking -------------------------------------- */
+
+static int read_all(const char *path, const char *folder, struct bytes *text)
+{
+    FILE *f = fopen(path, "rb");
+    size_t n = 1;
+
+    if (!f && (errno == ENOENT || errno == ENOTDIR))
+        return cli_fail(CLI_INPUT, "%s: no such file, so --check-files has nothing to check by; akiembed quantize writes one, and for files "
+                        "known to be good: cd %s && sha256sum *.* */* > %s", path, folder, sums_name);
+    if (!f)
+        return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
+    while (n && text->size <= SUMS_CEILING && bytes_reserve(text, 65536)) {
+        n = fread(text->data + text->size, 1, 65536, f);
+        text->size += n;
+    }
+    bool failed = ferror(f);
+    fclose(f);
+    if (failed)
+        return cli_fail(CLI_IO, "cannot read %s", path);
+    return n ? cli_fail(CLI_INPUT, "%s: too large", path) : CLI_OK;
+}
+
+/* Splits "SUM  NAME" (SUM *NAME; \SUM where the name is escaped) in place. false: not such a line. */
+static bool split_line(char *line, char **sum, char **name)
+{
+    bool escaped = *line == '\\';
+    size_t digits = 0;
+
+    *sum = line += escaped;
+    while (isxdigit((unsigned char)line[digits])) {
+        line[digits] = (char)tolower((unsigned char)line[digits]);
+        digits++;
+    }
+    if (digits != 64 || line[64] != ' ' || (line[65] != ' ' && line[65] != '*') || !line[66])
+        return false;
+    line[64] = '\0';
+    *name = line + 66;
+    char *to = *name;
+    for (const char *s = *name; *s; s++)
+        if (escaped && *s == '\\' && s[1])
+            *to++ = *++s == 'n' ? '\n' : *s == 'r' ? '\r' : *s;
+        else
+            *to++ = *s;
+    *to = '\0';
+    while (!strncmp(*name, "./", 2))
+        *name += 2;
+    return **name && **name != '/' && strcmp(*name, "..") && strncmp(*name, "../", 3) && !strstr(*name, "/../");
+}
+
+static int check_file(const char *folder, const char *name, const char *wanted)
+{
+    char path[PATH_LIMIT], sum[SUMS_TEXT];
+    struct stat st;
+
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+        return cli_fail(CLI_INPUT, "%s/%s: a path too long", folder, sums_name);
+    if (stat(path, &st) && (errno == ENOENT || errno == ENOTDIR))
+        return cli_fail(CLI_CHECK, "%s: missing, but %s names it", path, sums_name);
+    int rc = sums_file(path, sum);
+    if (!rc && strcmp(sum, wanted))
+        return cli_fail(CLI_CHECK, "%s: is not the file that %s names: sha256 %.16s..., not %.16s...", path, sums_name, sum, wanted);
+    return rc;
+}
+
+/* What a model may be read from must be named: a file slipped in would otherwise be read unchecked. */
+static bool matters(const char *name)
+{
+    static const char *const ends[] = { ".json", ".safetensors" };
+    size_t size = strlen(name);
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (size > strlen(ends[i]) && !strcmp(name + size - strlen(ends[i]), ends[i]))
+            return true;
+    return false;
+}
+
+static int check_unnamed(const char *folder, struct names *named)
+{
+    struct names there;
+    int rc = names_read(&there, folder);
+
+    if (named->count)
+        qsort(named->list, named->count, sizeof *named->list, compare_names);
+    for (size_t i = 0; i < there.count && !rc; i++)
+        if (matters(there.list[i]) && !(named->count && bsearch(&there.list[i], named->list, named->count, sizeof *named->list, compare_names)))
+            rc = cli_fail(CLI_CHECK, "%s/%s: is there, but %s does not name it", folder, there.list[i], sums_name);
+    names_free(&there);
+    return rc;
+}
+
+int sums_check(const char *folder)
+{
+    struct bytes text = { 0 };
+    struct names named = { 0 };
+    char path[PATH_LIMIT];
+    int number = 0, rc = CLI_OK;
+
+    if (snprintf(path, sizeof path, "%s/%s", folder, sums_name) >= (int)sizeof path)
+        return cli_fail(CLI_INPUT, "%s: a path too long", folder);
+    rc = read_all(path, folder, &text);
+    if (!rc && !bytes_append(&text, "", 1))
+        rc = cli_no_memory();
+    for (char *line = text.data, *next; !rc && line < text.data + text.size - 1; line = next) {
+        size_t size = strcspn(line, "\n");
+        char *sum = NULL, *name = NULL;
+        next = line + size + 1;
+        line[size - (size && line[size - 1] == '\r')] = '\0';
+        number++;
+        if (!split_line(line, &sum, &name))
+            rc = cli_fail(CLI_INPUT, "%s, line %d: not a sha256, two blanks and a file's name inside the folder", path, number);
+        else
+            rc = check_file(folder, name, sum);
+        if (!rc && !add_name(&named, name))
+            rc = cli_no_memory();
+    }
+    if (!rc)
+        rc = check_unnamed(folder, &named);
+    if (!rc)
+        cli_note("%zu files are as %s says", named.count, path);
+    names_free(&named);
+    bytes_free(&text);
+    return rc;
+}
