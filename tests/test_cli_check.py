@@ -46,6 +46,16 @@ class Quantize(Case):
                 self.assertEqual(len(got), 1, folder)
                 self.assertEqual(len(got.pop()), 60 * 48 * 4)
 
+    def test_odd_sizes(self):
+        """Products of an odd number of weights: what stands behind them in the file is still where its numbers may be read."""
+        make = os.path.join(os.path.dirname(os.path.abspath(__file__)), "make_checkpoints.py")
+        for shape, dtype, more in [("bert", "F32", []), ("bert", "F16", []), ("qwen3", "BF16", ["--kv-heads", "1", "--head-dim", "6"])]:
+            source, out = self.path(shape + dtype), self.path(shape + dtype + "8")
+            subprocess.run([sys.executable, make, source, "--shape", shape, "--dtype", dtype, "--hidden", "21", "--layers", "2", "--heads", "3",
+                            "--intermediate", "33", *more], check=True)
+            self.ok("quantize", "-q", source, out)
+            self.assertEqual(self.ok("embed", "-m", out, "a cat", "").stdout, self.ok("embed", "-m", source, "--precision", "int8", "a cat", "").stdout)
+
     def test_sums_and_what_is_told(self):
         done = run("quantize", MODEL, self.path("out"))
         self.assertEqual((done.returncode, done.stdout), (0, b""))

@@ -138,15 +138,28 @@ static bool collect(struct list *l, const struct aki__graph *g, const struct aki
     return ok;
 }
 
+/* The larger elements first: so all stand at multiples of their size, with no hole between, which the format forbids. */
+static bool by_size(struct list *sorted, const struct list *l)
+{
+    bool ok = true;
+
+    for (size_t size = sizeof(float); size; size /= 2)
+        for (size_t i = 0; i < l->count && ok; i++)
+            if (aki__dtype_size(l->data[i].dtype) == size)
+                ok = push(sorted, l->data[i]);
+    return ok;
+}
+
 static aki_status write_weights(struct copy *c, const struct aki__graph *g, const struct aki__onnx *o)
 {
-    struct list l = { 0 };
-    aki_status rc = collect(&l, g, o) ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
+    struct list l = { 0 }, sorted = { 0 };
+    aki_status rc = collect(&l, g, o) && by_size(&sorted, &l) ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
     const char *path = rc ? NULL : place(c, "model.safetensors", &rc);
 
     if (!rc)
-        rc = aki__safetensors_write(path, l.data, l.count, "{\"format\":\"rotated-w8a8-1\"}", c->err);
+        rc = aki__safetensors_write(path, sorted.data, sorted.count, "{\"format\":\"rotated-w8a8-1\"}", c->err);
     aki__free(l.data);
+    aki__free(sorted.data);
     return rc;
 }
 

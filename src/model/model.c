@@ -1,6 +1,7 @@
 /* Unit model: a folder to its description: the files in the order in which they are needed, and tensors by canonical name. */
 #include "model/parts.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -154,6 +155,13 @@ aki_status aki__model_int8(const struct aki__model *m, const struct aki__tensor 
     if (w->dtype != AKI_I8 || w->rank != 2 || w->shape[0] != (int64_t)k || w->shape[1] != (int64_t)n || s->dtype != AKI_F32 || s->rank != 1 ||
         s->shape[0] != (int64_t)n || (uintptr_t)s->data % sizeof(float))
         return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is not [%zu, %zu] of i8 with %zu scales: quantise the model again", m->path, full, k, n, n);
+    /* NaN could get lost on its way to the vector, where it would be noticed: max(0, NaN) may be 0. */
+    for (size_t i = 0; i < n; i++) {
+        float scale;
+        memcpy(&scale, (const char *)s->data + i * sizeof scale, sizeof scale);
+        if (!(scale >= 0 && isfinite(scale)))
+            return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s_scale: scale %zu is no finite number of 0 or more: quantise the model again", m->path, full, i);
+    }
     *weights = w;
     *scales = s;
     return AKI_OK;

@@ -1,0 +1,377 @@
+/* Tests of aki_quantize and of folders it wrote: the same bits as int8 of the original; folders that were tampered with; failures that leave
+ * nothing behind. Threads and the program's side of it: tests/test_cli_check.py. The format itself: tests/test_quantised_folder.py. */
+#include "golden.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST_DIM = 256, MOST_CASES = 64 };
+
+static const char *const checkpoints[] = { "bert", "bert-plain", "bert-dense", "bert-relu-mean", "bert-sqrtlen", "bert-tanh-max-f16", "camembert", "roberta",
+                                           "xlmr", "xlmr-no-prompt", "qwen3", "qwen3-bias", "qwen3-bidirectional", "qwen3-weightedmean", "qwen3-window" };
+enum { CHECKPOINT_COUNT = sizeof checkpoints / sizeof *checkpoints };
+
+static char work[512];          /* a folder of this run */
+
+static void path_of(char *out, size_t size, const char *name) { snprintf(out, size, "%s/%s", work, name); }
+
+static void run(const char *format, ...)
+{
+    char command[2048];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(command, sizeof command, format, args);
+    va_end(args);
+    if (system(command))
+        fail_msg("%s", command);
+}
+
+static void quantize(const char *name, const char *out)
+{
+    char source[512];
+    aki_error e = { 0 };
+
+    snprintf(source, sizeof source, CHECKPOINTS "%s", name);
+    if (aki_quantize(source, out, &e))
+        fail_msg("%s: %s", name, e.message);
+}
+
+/* ---------------------------------------------------------------- the same bits --------------------------------- */
+
+static size_t embed_cases(aki_model *m, const struct golden *g, float *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < g->count; i++) {
+        struct golden_case c = golden_at(g, i);
+        aki_embed_options o = golden_options(&c);
+        aki_error e = { 0 };
+        if (!c.vector)
+            continue;
+        if (aki_embed(m, &c.text, &c.size, 1, &o, out + count * g->dim, g->dim * sizeof *out, NULL, NULL, &e))
+            fail_msg("case %zu: %s", i, e.message);
+        count++;
+    }
+    return count;
+}
+
+static void test_same_bits(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < CHECKPOINT_COUNT; k++) {
+        static float ours[MOST_CASES * MOST_DIM], theirs[MOST_CASES * MOST_DIM];
+        char source[512], out[600];
+        struct golden g;
+        aki_model_info info;
+        aki_error e = { 0 };
+
+        snprintf(source, sizeof source, CHECKPOINTS "%s", checkpoints[k]);
+        path_of(out, sizeof out, checkpoints[k]);
+        quantize(checkpoints[k], out);
+        aki_model *a = open_model(source, AKI_PRECISION_INT8), *b = open_model(out, AKI_PRECISION_DEFAULT);
+        aki_model_info_init(&info, sizeof info);
+        assert_int_equal(aki_model_get_info(b, &info, &e), AKI_OK);
+        assert_int_equal(info.precision, AKI_PRECISION_INT8);
+        golden_open(&g, checkpoints[k]);
+        assert_true(g.count <= MOST_CASES && g.dim <= MOST_DIM);
+        size_t count = embed_cases(a, &g, theirs);
+        assert_true(count > 5);
+        assert_int_equal(embed_cases(b, &g, ours), count);
+        for (size_t i = 0; i < count; i++)
+            if (memcmp(ours + i * g.dim, theirs + i * g.dim, g.dim * sizeof *ours))
+                fail_msg("%s: vector %zu has other bits", checkpoints[k], i);
+        golden_close(&g);
+        aki_model_close(a);
+        aki_model_close(b);
+    }
+}
+
+static void test_what_it_refuses(void **state)
+{
+    char out[600], again[600];
+    aki_model_options o;
+    aki_model *m = NULL;
+    aki_error e = { 0 };
+    (void)state;
+
+    path_of(out, sizeof out, "refuses");
+    path_of(again, sizeof again, "again");
+    quantize("bert", out);
+    assert_int_equal(aki_quantize(out, again, &e), AKI_E_INVALID);
+    assert_non_null(strstr(e.message, "quantised already"));
+    assert_int_not_equal(access(again, F_OK), 0);
+    assert_int_equal(aki_quantize(CHECKPOINTS "bert", out, &e), AKI_E_INVALID);
+    assert_non_null(strstr(e.message, "not empty"));
+    aki_model_options_init(&o, sizeof o);
+    o.precision = AKI_PRECISION_F32;
+    assert_int_equal(aki_model_open(out, &o, &m, &e), AKI_E_UNSUPPORTED);
+    assert_non_null(strstr(e.message, "f32 needs the folder it was made from"));
+    o.precision = AKI_PRECISION_INT8;
+    assert_int_equal(aki_model_open(out, &o, &m, &e), AKI_OK);
+    aki_model_close(m);
+    assert_int_equal(aki_quantize(NULL, again, &e), AKI_E_INVALID);
+    assert_int_equal(aki_quantize(CHECKPOINTS "bert", NULL, &e), AKI_E_INVALID);
+    assert_int_equal(aki_quantize(CHECKPOINTS "no-such", again, &e), AKI_E_NOT_FOUND);
+    assert_int_not_equal(access(again, F_OK), 0);
+    assert_int_equal(aki_quantize(CHECKPOINTS "no-such", again, NULL), AKI_E_NOT_FOUND);
+}
+
+/* ---------------------------------------------------------------- nothing is left behind ------------------------ */
+
+static int entries(const char *folder)
+{
+    DIR *d = opendir(folder);
+    int count = 0;
+
+    assert_non_null(d);
+    while (readdir(d))
+        count++;
+    closedir(d);
+    return count - 2;
+}
+
+static void test_failures_leave_nothing(void **state)
+{
+    static const rlim_t limits[] = { 0, 1, 50, 200, 500, 1000, 5000, 20000, 60000 };
+    char out[600], broken[600];
+    struct rlimit before, lower;
+    struct stat st;
+    aki_error e = { 0 };
+    (void)state;
+
+    path_of(out, sizeof out, "left");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    void (*old)(int) = signal(SIGXFSZ, SIG_IGN);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        for (int there = 0; there < 2; there++) {
+            if (there)
+                assert_int_equal(mkdir(out, 0777), 0);
+            lower = before;
+            lower.rlim_cur = limits[i];
+            assert_int_equal(setrlimit(RLIMIT_FSIZE, &lower), 0);
+            aki_status rc = aki_quantize(CHECKPOINTS "bert-dense", out, &e);
+            assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+            assert_int_equal(rc, AKI_E_IO);
+            assert_non_null(strstr(e.message, "cannot write"));
+            if (there) {
+                assert_int_equal(entries(out), 0);
+                rmdir(out);
+            }
+            assert_int_not_equal(access(out, F_OK), 0);
+        }
+    signal(SIGXFSZ, old);
+
+    path_of(broken, sizeof broken, "broken");
+    run("cp -r '" CHECKPOINTS "bert' '%s' && truncate -s -4 '%s/model.safetensors'", broken, broken);
+    assert_int_equal(aki_quantize(broken, out, &e), AKI_E_INVALID);
+    assert_int_not_equal(access(out, F_OK), 0);
+
+    /* A file of OUT's name is not ours: it stays, as it is. */
+    run("printf kept > '%s'", out);
+    assert_int_equal(aki_quantize(CHECKPOINTS "bert", out, &e), AKI_E_IO);
+    assert_int_equal(stat(out, &st), 0);
+    assert_int_equal(st.st_size, 4);
+    unlink(out);
+    path_of(out, sizeof out, "no/such/folder");
+    assert_int_equal(aki_quantize(CHECKPOINTS "bert", out, &e), AKI_E_IO);
+}
+
+/* ---------------------------------------------------------------- folders that were tampered with --------------- */
+
+/* A file in memory; the header's JSON of model.safetensors is text from byte 8 on. */
+struct file { char path[700], *data; size_t size; };
+
+static void file_read(struct file *f, const char *folder, const char *name)
+{
+    snprintf(f->path, sizeof f->path, "%s/%s", folder, name);
+    FILE *in = fopen(f->path, "rb");
+    assert_non_null(in);
+    fseek(in, 0, SEEK_END);
+    f->size = (size_t)ftell(in);
+    rewind(in);
+    f->data = malloc(f->size + 1);
+    assert_non_null(f->data);
+    assert_int_equal(fread(f->data, 1, f->size, in), f->size);
+    f->data[f->size] = '\0';
+    fclose(in);
+}
+
+static void file_write(struct file *f)
+{
+    FILE *out = fopen(f->path, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(f->data, 1, f->size, out), f->size);
+    assert_int_equal(fclose(out), 0);
+    free(f->data);
+}
+
+/* Text behind `key` in the file becomes one of the same length. */
+static void replace(const struct file *f, const char *key, const char *from, const char *to)
+{
+    char *k = memmem(f->data, f->size, key, strlen(key));
+    char *at = k ? memmem(k, f->size - (size_t)(k - f->data), from, strlen(from)) : NULL;
+
+    assert_int_equal(strlen(from), strlen(to));
+    if (!at)
+        fail_msg("%s: no %s behind %s", f->path, from, key);
+    memcpy(at, to, strlen(to));
+}
+
+/* Where the data of the tensor with that name begins. */
+static char *data_of(const struct file *f, const char *name)
+{
+    uint64_t header = 0;
+    unsigned long long begin = 0;
+    char *at = memmem(f->data, f->size, name, strlen(name));
+
+    for (int i = 0; i < 8; i++)
+        header |= (uint64_t)(unsigned char)f->data[i] << (8 * i);
+    at = at ? strstr(at, "\"data_offsets\":[") : NULL;
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "\"data_offsets\":[%llu", &begin), 1);
+    assert_true(8 + header + begin + 4 <= f->size);
+    return f->data + 8 + header + begin;
+}
+
+/* Opens the folder, or embeds with it: one of the two must fail with that status and a message that holds `what`. */
+static void expect(const char *folder, aki_status status, const char *what)
+{
+    const char *text = "the cat sat";
+    float v[MOST_DIM];
+    aki_model *m = NULL;
+    aki_error e = { 0 };
+    aki_status rc = aki_model_open(folder, NULL, &m, &e);
+
+    if (!rc)
+        rc = aki_embed(m, &text, NULL, 1, NULL, v, sizeof v, NULL, NULL, &e);
+    aki_model_close(m);
+    if (rc != status || !strstr(e.message, what))
+        fail_msg("%s: %d \"%s\", not %d \"%s\"", folder, rc, rc ? e.message : "", status, what);
+}
+
+#define FIRST "encoder.layer.0.attention.self.query.int8"
+
+static void test_tampered_tensors(void **state)
+{
+    static const struct { const char *key, *from, *to; aki_status status; const char *what; } rows[] = {
+        { "\"" FIRST "_scale\"", "int8_scale", "int8_scalX", AKI_E_NOT_FOUND, FIRST "_scale: quantise the model again" },
+        { "\"" FIRST "\"", ".int8\"", ".intX\"", AKI_E_NOT_FOUND, FIRST ": quantise the model again" },
+        { "\"" FIRST "\"", "[48,144]", "[144,48]", AKI_E_INVALID, "not [48, 144] of i8 with 144 scales" },
+        { "\"" FIRST "\"", "[48,144]", "[6912] ", AKI_E_INVALID, "not [48, 144] of i8 with 144 scales" },
+        { "\"" FIRST "\"", "\"I8\"", "\"U8\"", AKI_E_INVALID, "not [48, 144] of i8 with 144 scales" },
+        { "\"" FIRST "_scale\"", "\"F32\"", "\"I32\"", AKI_E_INVALID, "not [48, 144] of i8 with 144 scales" },
+        { "\"" FIRST "_scale\"", "[144]", "[143]", AKI_E_INVALID, "data_offsets" },
+        { "\"embeddings.word_embeddings.weight\"", "\"F32\"", "\"I32\"", AKI_E_INVALID, "word_embeddings" },
+        { "\"encoder.layer.1.output.dense.bias\"", ".bias\"", ".bia5\"", AKI_E_NOT_FOUND, "encoder.layer.1.output.dense.bias" },
+    };
+    char folder[600], good[600];
+    struct file f;
+    (void)state;
+
+    path_of(good, sizeof good, "good");
+    path_of(folder, sizeof folder, "tampered");
+    quantize("bert", good);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
+        file_read(&f, folder, "model.safetensors");
+        if (strlen(rows[i].to) < strlen(rows[i].from)) {
+            char padded[64];
+            snprintf(padded, sizeof padded, "%-*s", (int)strlen(rows[i].from), rows[i].to);
+            replace(&f, rows[i].key, rows[i].from, padded);
+        } else {
+            replace(&f, rows[i].key, rows[i].from, rows[i].to);
+        }
+        file_write(&f);
+        expect(folder, rows[i].status, rows[i].what);
+    }
+    for (size_t cut = 1; cut < 60000; cut = cut * 3 + 1) {
+        run("rm -rf '%s' && cp -r '%s' '%s' && truncate -s -%zu '%s/model.safetensors'", folder, good, folder, cut, folder);
+        expect(folder, AKI_E_INVALID, "model.safetensors");
+    }
+}
+
+/* Scales that no quantiser writes are refused; what is then too large for the arithmetic is an error, never a vector with NaN in it. */
+static void test_tampered_scales(void **state)
+{
+    static const uint32_t bad[] = { 0x7FC00000u, 0xFFC00001u, 0x7F800000u, 0xFF800000u, 0xBF800000u };    /* NaNs, infinities, -1 */
+    static const uint32_t odd[] = { 0x80000000u, 0x00000001u, 0x7F7FFFFFu };                              /* -0, denormal, the largest */
+    char folder[600], good[600];
+    struct file f;
+    (void)state;
+
+    path_of(good, sizeof good, "good");
+    path_of(folder, sizeof folder, "tampered");
+    for (size_t i = 0; i < 8; i++) {
+        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
+        file_read(&f, folder, "model.safetensors");
+        memcpy(data_of(&f, "encoder.layer.1.output.dense.int8_scale"), i < 5 ? &bad[i] : &odd[i - 5], 4);
+        file_write(&f);
+        if (i < 5) {
+            expect(folder, AKI_E_INVALID, "scale 0 is no finite number");
+            continue;
+        }
+        const char *text = "the cat sat";
+        float v[MOST_DIM];
+        aki_error e = { 0 };
+        aki_model *m = open_model(folder, AKI_PRECISION_DEFAULT);
+        aki_status rc = aki_embed(m, &text, NULL, 1, NULL, v, sizeof v, NULL, NULL, &e);
+        assert_true(rc == AKI_OK || rc == AKI_E_INVALID);
+        for (size_t k = 0; k < 48 && !rc; k++)
+            assert_true(isfinite(v[k]));
+        aki_model_close(m);
+    }
+}
+
+static void test_tampered_config(void **state)
+{
+    static const struct { const char *edit; aki_status status; const char *what; } rows[] = {
+        { "s/\"bits\": [78]/\"bits\": 9/", AKI_E_INVALID, "bits" },
+        { "s/\"bits\": [78]/\"bits\": 6/", AKI_E_INVALID, "bits" },
+        { "s/\"bits\": [78]/\"bits\": \"8\"/", AKI_E_INVALID, "bits" },
+        { "s/, \"bits\": [78]//", AKI_E_INVALID, "bits" },
+        { "s/rotated-w8a8-1/rotated-w8a8-2/", AKI_E_UNSUPPORTED, "only rotated-w8a8-1 is read" },
+        { "s/\"quant_method\": \"akiembed\"/\"quant_method\": \"gptq\"/", AKI_E_UNSUPPORTED, "quantised by others" },
+        { "s/\"quantization_config\"/\"other\"/", AKI_E_NOT_FOUND, "query.weight" },
+        { "s/\"hidden_size\": 48/\"hidden_size\": 64/", AKI_E_INVALID, "" },
+    };
+    char folder[600], good[600];
+    (void)state;
+
+    path_of(good, sizeof good, "good");
+    path_of(folder, sizeof folder, "tampered");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        run("rm -rf '%s' && cp -r '%s' '%s' && sed -i '%s' '%s/config.json'", folder, good, folder, rows[i].edit, folder);
+        expect(folder, rows[i].status, rows[i].what);
+    }
+    /* 7 bits are read by every processor. */
+    run("rm -rf '%s' && cp -r '%s' '%s' && sed -i 's/\"bits\": [78]/\"bits\": 7/' '%s/config.json'", folder, good, folder, folder);
+    aki_model_close(open_model(folder, AKI_PRECISION_DEFAULT));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(work, sizeof work, "%s/quantize-XXXXXX", AKI_BINARY_DIR);
+    return mkdtemp(work) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    run("rm -rf '%s'", work);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_what_it_refuses), cmocka_unit_test(test_failures_leave_nothing),
+        cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_scales), cmocka_unit_test(test_tampered_config),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
