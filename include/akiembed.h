@@ -92,7 +92,7 @@ typedef struct {
     int32_t     precision;          /* AKI_PRECISION_* */
     const char *device;             /* "cpu" (default), "auto", "coreml", "cuda", "dml", "webgpu" or a plugin's name */
     int32_t     threads;            /* of the process's one pool, fixed by the first open; 0: the physical cores allowed */
-    int32_t     max_batch_tokens;   /* tokens computed at once, bounds memory; 0: 2048 */
+    int32_t     max_batch_tokens;   /* tokens computed at once, bounds memory; 0: 1024 */
     int32_t     max_tokens;         /* lowers the model's limit for one text, special tokens included; 0: the model's */
     int32_t     prefix_cache_mb;    /* causal models: MiB for keys and values of beginnings that texts share; 0: 64; -1: none */
 } aki_model_options;

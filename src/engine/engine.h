@@ -24,7 +24,7 @@ struct aki_model {
 };
 
 /* Tokens of a run where aki_model_options says nothing: enough for the products to reach their peak, little enough for the caches. */
-enum { AKI_DEFAULT_BATCH_TOKENS = 2048 };
+enum { AKI_DEFAULT_BATCH_TOKENS = 1024 };
 
 /* aki_embed_options, checked and completed from the model. */
 struct aki__request {
