@@ -1,0 +1,5 @@
+# Our side of the comparison with other engines (make bench): over the public header, against the library that is installed.
+add_executable(bench_embed EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/embed.c)
+target_compile_definitions(bench_embed PRIVATE _GNU_SOURCE)
+target_compile_options(bench_embed PRIVATE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla)
+target_link_libraries(bench_embed PRIVATE akiembed m)
