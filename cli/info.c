@@ -66,7 +66,7 @@ static int write_text(const struct model *m, struct sink *out)
     if (!info->prompt_count)
         field(out, "prompts", "none");
     field(out, "precision", "%s", NAME_OF(precisions, info->precision));
-    field(out, "device", "%s, %d threads%s, %d tokens at once", info->device, info->threads, info->threads_shared ? "" : " of its own",
+    field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
@@ -141,7 +141,6 @@ static int write_json(const struct model *m, struct sink *out)
     member(out, "device", info->device);
     member(out, "runtime", info->runtime);
     number(out, "threads", info->threads);
-    flag(out, "threads_shared", info->threads_shared);
     number(out, "max_batch_tokens", info->max_batch_tokens);
     sink_printf(out, ",\n  \"nodes\": {");
     sink_json_string(out, info->device);

@@ -91,7 +91,7 @@ typedef struct {
     uint32_t    struct_size;        /* set by aki_model_options_init */
     int32_t     precision;          /* AKI_PRECISION_* */
     const char *device;             /* "cpu" (default), "auto", "coreml", "cuda", "dml", "webgpu" or a plugin's name */
-    int32_t     threads;            /* of the process's one pool, fixed by the first open; 0: the physical cores allowed */
+    int32_t     threads;            /* of a model's pool, the same for all of a process: fixed by the first open; 0: the physical cores allowed */
     int32_t     max_batch_tokens;   /* tokens computed at once, bounds memory; 0: 1024 */
     int32_t     max_tokens;         /* lowers the model's limit for one text, special tokens included; 0: the model's */
     int32_t     prefix_cache_mb;    /* causal models: MiB for keys and values of beginnings that texts share; 0: 64; -1: none */
@@ -140,8 +140,8 @@ typedef struct {
     int32_t           mrl;                 /* 1: the model is known to allow shorter vectors (dim) */
     const char       *device;              /* in use: "cpu" */
     const char       *runtime;             /* "ONNX Runtime 1.32.0" */
-    int32_t           threads;
-    int32_t           threads_shared;      /* 1: the process's one pool; 0: a pool of this model's own */
+    int32_t           threads;             /* of the model's pool; they sleep while nothing is computed */
+    int32_t           reserved;
     int32_t           max_batch_tokens;
     int32_t           nodes;               /* graph nodes on the device in use */
     int32_t           nodes_elsewhere;     /* graph nodes that run on another device; 0 on the CPU */
@@ -149,7 +149,7 @@ typedef struct {
     const aki_prompt *prompts;
     const char       *default_prompt_name; /* NULL: none */
     int32_t           file_count;
-    int32_t           reserved;
+    int32_t           skips_prompt;        /* 1: pooling leaves a prompt's tokens out; aki_embed does that by itself */
     const aki_file   *files;
     uint64_t          weights_size;        /* bytes of weights held by the graph */
     uint64_t          texts;               /* texts asked for since open */
@@ -194,7 +194,7 @@ typedef struct {
     int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text */
     int32_t      no_special;        /* 1: tokenising adds no special tokens */
     int32_t      no_reuse;          /* 1: equal texts of a call are each computed */
-    int32_t      reserved;
+    int32_t      skip_tokens;       /* aki_embed_ids: pooling leaves out that many first tokens of every row (info.skips_prompt) */
     int        (*cancel)(void *user);  /* asked between runs, from the calling thread; not 0 ends the call with CANCELLED */
     void        *cancel_user;
 } aki_embed_options;

@@ -199,7 +199,9 @@ static aki_status embed_rows(aki_model *m, const int32_t *ids, const int64_t *st
     rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
     if (!rc && (o.prompt || o.instruction || o.prompt_name || o.kind))
         rc = aki__fail(err, AKI_E_INVALID, "prompt options cannot be used with ids: put the prompt's ids before each row's");
-    j.r.skip = 0;
+    if (!rc && (o.skip_tokens < 0 || (o.skip_tokens && every_token)))
+        rc = aki__fail(err, AKI_E_INVALID, "skip_tokens: %d", (int)o.skip_tokens);
+    j.r.skip = (size_t)o.skip_tokens;
     if (every_token) {
         j.r.normalize = o.normalize == AKI_NORMALIZE_ON;
         if (!rc && (o.dtype != AKI_DTYPE_F32 || o.dim))

@@ -161,9 +161,9 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
     const aki_model_info full = { .struct_size = info->struct_size, .dim = f->dim, .name = f->name, .architecture = f->architecture, .parameters = m->parameters,
         .hidden = f->hidden, .layers = f->layers, .heads = f->heads, .kv_heads = f->kv_heads, .vocabulary = f->vocabulary, .max_tokens = m->max_tokens,
         .pooling = f->pooling, .normalize = f->normalize, .precision = m->precision, .mrl = f->mrl, .device = "cpu", .runtime = m->run.runtime,
-        .threads = m->run.threads, .threads_shared = m->run.threads_shared, .max_batch_tokens = m->max_batch_tokens, .nodes = m->run.nodes,
+        .threads = m->run.threads, .max_batch_tokens = m->max_batch_tokens, .nodes = m->run.nodes,
         .prompt_count = (int32_t)f->prompt_count, .prompts = f->prompts, .default_prompt_name = f->default_prompt_name,
-        .file_count = (int32_t)f->file_count, .files = f->files, .weights_size = m->run.weights_size, .texts = m->texts,
+        .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = m->run.weights_size, .texts = m->texts,
         .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);

@@ -3,7 +3,6 @@
 
 #include "base/os.h"
 #include "ort/allocator.h"
-#include "ort/ops.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,43 +26,13 @@ aki_status aki__ort_status(const struct aki__runtime *rt, OrtStatus *status, con
     return rc;
 }
 
-/* One pool for the process: idle threads sleep at once (no spinning), so an idle process costs no CPU. */
 static aki_status make_environment(struct aki__runtime *rt, aki_error *err)
 {
-    const OrtApi *api = rt->api;
-    OrtThreadingOptions *pools = NULL;
+    OrtStatus *st = rt->api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "akiembed", &rt->env);
 
-    OrtStatus *st = api->CreateThreadingOptions(&pools);
-    if (!st) st = api->SetGlobalIntraOpNumThreads(pools, rt->threads);
-    if (!st) st = api->SetGlobalInterOpNumThreads(pools, 1);
-    if (!st) st = api->SetGlobalSpinControl(pools, 0);
-    if (!st) st = api->CreateEnvWithGlobalThreadPools(ORT_LOGGING_LEVEL_ERROR, "akiembed", pools, &rt->env);
-    if (!st) st = api->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault, &rt->cpu);
-    if (pools)
-        api->ReleaseThreadingOptions(pools);
+    if (!st) st = rt->api->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault, &rt->cpu);
     aki_status rc = aki__ort_status(rt, st, "environment", err);
     return rc ? rc : aki__allocator_register(rt, err);
-}
-
-/* Where the host program made an environment before, we were quietly given that one; only opening a session tells whether it has a pool. */
-static bool has_pool(const struct aki__runtime *rt)
-{
-    OrtSessionOptions *options = NULL;
-    OrtSession *session = NULL;
-    size_t size;
-    const void *model = aki__ops_base_model(&size);
-
-    OrtStatus *st = rt->api->CreateSessionOptions(&options);
-    if (!st) st = rt->api->DisablePerSessionThreads(options);
-    if (!st) st = rt->api->CreateSessionFromArray(rt->env, model, size, options, &session);
-    bool has = !st;
-    if (st)
-        rt->api->ReleaseStatus(st);
-    if (session)
-        rt->api->ReleaseSession(session);
-    if (options)
-        rt->api->ReleaseSessionOptions(options);
-    return has;
 }
 
 static aki_status make_runtime(struct aki__runtime *rt, int threads, aki_error *err)
@@ -81,9 +50,7 @@ static aki_status make_runtime(struct aki__runtime *rt, int threads, aki_error *
     if (!rt->editor)
         return aki__fail(err, AKI_E_UNAVAILABLE, "ONNX Runtime %.40s: a minimal build, without the Model Editor API", version);
     rt->threads = threads > 0 ? threads : aki__cores();
-    aki_status rc = make_environment(rt, err);
-    rt->shared = !rc && has_pool(rt);
-    return rc;
+    return make_environment(rt, err);
 }
 
 aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_error *err)
@@ -99,7 +66,7 @@ aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_er
         rc = make_runtime(&runtime, threads, err);
         ready = rc == AKI_OK;
     } else if (threads > 0 && threads != runtime.threads) {
-        rc = aki__fail(err, AKI_E_INVALID, "threads: %d asked for, but this process's pool was made with %d by the first open", threads, runtime.threads);
+        rc = aki__fail(err, AKI_E_INVALID, "threads: %d asked for, but the first model of this process was opened with %d", threads, runtime.threads);
     }
     if (!rc)
         *out = &runtime;

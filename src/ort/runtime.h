@@ -15,8 +15,7 @@ struct aki__runtime {
     const OrtModelEditorApi *editor;
     OrtEnv                  *env;
     OrtMemoryInfo           *cpu;
-    int                      threads;       /* of the process's pool, or of each session's */
-    bool                     shared;        /* one pool for the process; false: the host program had made an environment without one */
+    int                      threads;       /* of each session's pool; fixed by the first open */
     char                     version[32];   /* "1.32.0" */
 };
 

@@ -11,7 +11,6 @@ struct aki__session_options { bool int8; int threads; };
 struct aki__session_info {
     char     runtime[48];       /* "ONNX Runtime 1.32.0" */
     int      threads;
-    bool     threads_shared;    /* the process's one pool */
     int      nodes;
     uint64_t weights_size;      /* bytes of the graph's constants */
 };
