@@ -59,6 +59,7 @@ int quantize_run(const struct options *o);
 int verify_run(const struct options *o);
 int bench_run(const struct options *o);
 int devices_run(const struct options *o);
+int serve_run(const struct options *o);
 int completion_run(const struct options *o);
 
 #endif

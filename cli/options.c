@@ -68,6 +68,14 @@ const struct verb verbs[VERB_COUNT] = {
       "[OPTIONS]",
       "akiembed devices\nakiembed devices --json",
       "", devices_run },
+    { "serve", "embeddings over HTTP, as OpenAI's, TEI's, Ollama's and AkiDB's clients ask for them",
+      "[OPTIONS]",
+      "akiembed serve -m all-MiniLM-L6-v2\n"
+      "akiembed serve --model small=all-MiniLM-L6-v2 --model large=Qwen/Qwen3-Embedding-0.6B --port 9000\n"
+      "akiembed serve --unix /run/akiembed/socket --api-keys /etc/akiembed/keys",
+      "The first model is opened at once and is the default, others when they are asked for. SIGTERM ends it when all is answered, SIGHUP "
+      "reads the keys again. A line of JSON for each request goes to standard error, without the texts. docs/http.md describes the routes.",
+      serve_run },
     { "completion", "a script that completes akiembed's words in a shell",
       "bash|zsh|fish",
       "akiembed completion bash > ~/.local/share/bash-completion/completions/akiembed\n"
@@ -84,7 +92,8 @@ const struct verb verbs[VERB_COUNT] = {
 #define V (1u << VERB_VERIFY)
 #define B (1u << VERB_BENCH)
 #define D (1u << VERB_DEVICES)
-#define OPENS (E | S | I | V | B)           /* verbs that compute with a model */
+#define H (1u << VERB_SERVE)
+#define OPENS (E | S | I | V | B | H)       /* verbs that compute with a model */
 #define ALL ((1u << VERB_COUNT) - 1)
 #define AT(name) offsetof(struct options, name)
 
@@ -96,10 +105,12 @@ const struct option option_table[] = {
     { "texts", 0, OPTION_TEXT, B, "Input", "FILE", AT(texts), 0, 0, 0, "texts for the bulk row, one a line (default: made up)" },
     { "decode", 0, OPTION_FLAG, T, "Input", NULL, AT(decode), 0, 0, 3, "lines are ids; gives their texts" },
 
-    { "model", 'm', OPTION_TEXT, OPENS, "Model", "MODEL", AT(model), 0, 0, 0,
+    { "model", 'm', OPTION_TEXT, OPENS & ~H, "Model", "MODEL", AT(model), 0, 0, 0,
       "a model's folder, or its name in the Hugging Face cache (default: Qwen/Qwen3-Embedding-0.6B)" },
     { "model", 'm', OPTION_TEXT, T, "Model", "MODEL", AT(model), 0, 0, 0,
       "a model's folder or name, a tokenizer.json, or a folder with one (default: Qwen/Qwen3-Embedding-0.6B)" },
+    { "model", 'm', OPTION_LIST, H, "Model", "NAME=MODEL", AT(models), 0, 0, 0,
+      "a model's folder or name, and what clients call it (default: the last part of it); may be repeated" },
     { "precision", 0, OPTION_CHOICE, OPENS, "Model", "f32|int8", AT(precision), 0, 0, 0,
       "what to compute in (default: f32; a quantised folder is int8 by itself)" },
     { "device", 0, OPTION_TEXT, OPENS, "Model", "NAME", AT(device), 0, 0, 0,
@@ -117,6 +128,36 @@ const struct option option_table[] = {
     { "check-files", 0, OPTION_FLAG, OPENS | T | Q, "Model", NULL, AT(check_files), 0, 0, 0,
       "check the folder's files by its SHA256SUMS before they are read" },
     { "against", 0, OPTION_TEXT, V, "Model", "MODEL", AT(against), 0, 0, 0, "the model that a quantised folder was made from" },
+
+    { "host", 0, OPTION_TEXT, H, "Server", "NAME", AT(host), 0, 0, 0, "address to listen on (default: 127.0.0.1)" },
+    { "port", 0, OPTION_NUMBER, H, "Server", "N", AT(port), 0, 65535, 0, "port to listen on (default: 8080; 0: any free one)" },
+    { "unix", 0, OPTION_TEXT, H, "Server", "PATH", AT(unix_path), 0, 0, 0, "listen on a socket in the file system instead" },
+    { "unix-mode", 0, OPTION_TEXT, H, "Server", "MODE", AT(unix_mode), 0, 0, 0, "its rights, octal (default: 660)" },
+    { "api-keys", 0, OPTION_TEXT, H, "Server", "FILE", AT(api_keys), 0, 0, 0, "keys of which clients need one, one a line" },
+    { "tls-cert", 0, OPTION_TEXT, H, "Server", "FILE", AT(tls_cert), 0, 0, 0, "certificate chain in PEM: serve HTTPS" },
+    { "tls-key", 0, OPTION_TEXT, H, "Server", "FILE", AT(tls_key), 0, 0, 0, "its private key in PEM" },
+    { "cors", 0, OPTION_TEXT, H, "Server", "ORIGIN", AT(cors), 0, 0, 0, "let pages of that origin ask (* is any; default: none)" },
+    { "any-model", 0, OPTION_FLAG, H, "Server", NULL, AT(any_model), 0, 0, 0, "take an unknown model's name for the first one's" },
+    { "idle-close", 0, OPTION_NUMBER, H, "Server", "SECONDS", AT(idle_close), 0, INT_MAX, 0,
+      "close a model that nobody used for so long (default: 0, never)" },
+
+    { "max-inputs", 0, OPTION_NUMBER, H, "Limits", "N", AT(max_inputs), 1, 1 << 20, 0, "texts in a request of TEI and AkiDB (default: 32)" },
+    { "max-inputs-openai", 0, OPTION_NUMBER, H, "Limits", "N", AT(max_inputs_openai), 1, 1 << 20, 0,
+      "texts in a request of OpenAI and Ollama (default: 2048)" },
+    { "max-body", 0, OPTION_NUMBER, H, "Limits", "BYTES", AT(max_body), 1, 1 << 30, 0, "longest body of a request (default: 2000000)" },
+    { "max-queue-tokens", 0, OPTION_NUMBER, H, "Limits", "N", AT(max_queue_tokens), 1, INT_MAX, 0,
+      "tokens that may wait; more is answered with 429 (default: 262144)" },
+    { "max-connections", 0, OPTION_NUMBER, H, "Limits", "N", AT(max_connections), 1, 1 << 20, 0, "connections at a time (default: 4096)" },
+    { "http-threads", 0, OPTION_NUMBER, H, "Limits", "N", AT(http_threads), 1, 256, 0,
+      "threads that read, tokenise and answer (default: 2)" },
+    { "deadline", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(deadline), 0, INT_MAX, 0,
+      "a request that was not begun by then is answered with 503 (default: 60; 0: none)" },
+    { "idle-timeout", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(idle_timeout), 1, 86400, 0,
+      "close a connection on which nothing happens (default: 75)" },
+    { "header-timeout", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(header_timeout), 1, 86400, 0, "time for a request's headers (default: 10)" },
+    { "body-timeout", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(body_timeout), 1, 86400, 0, "time for a request's body (default: 30)" },
+    { "write-timeout", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(write_timeout), 1, 86400, 0, "time to take an answer (default: 120)" },
+    { "drain", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(drain), 0, 86400, 0, "time to answer what is there, at SIGTERM (default: 30)" },
 
     { "kind", 0, OPTION_CHOICE, E | T, "Text", "query|document", AT(kind), 0, 0, 0, "put the model's prompt of that kind before each text" },
     { "prompt-name", 0, OPTION_TEXT, E | T, "Text", "NAME", AT(prompt_name), 0, 0, 0, "put that prompt of the model before each text" },
@@ -170,6 +211,7 @@ _Static_assert(sizeof option_table / sizeof *option_table <= OPTION_LIMIT, "stru
 #undef V
 #undef B
 #undef D
+#undef H
 #undef OPENS
 
 enum { SOURCE_NONE, SOURCE_ENVIRONMENT, SOURCE_TYPED };
@@ -354,6 +396,16 @@ static int set_device_option(struct options *o, const char *where, const char *v
     return CLI_OK;
 }
 
+static int add_model(struct options *o, const char *where, const char *value)
+{
+    if (!*value)
+        return cli_fail(CLI_USAGE, "%s is MODEL or NAME=MODEL", where);
+    if (o->model_count == MODEL_LIMIT)
+        return cli_fail(CLI_USAGE, "%s: at most %d of them", where, MODEL_LIMIT);
+    o->models[o->model_count++] = value;
+    return CLI_OK;
+}
+
 /* where: what to call the option in an error, "--dim" or "AKIEMBED_DIM". */
 static int set(struct options *o, const struct option *option, const char *where, const char *value, unsigned char source)
 {
@@ -364,7 +416,7 @@ static int set(struct options *o, const struct option *option, const char *where
     case OPTION_FLAG:   return set_flag(field, where, value);
     case OPTION_NUMBER:  return set_count(field, option, where, value);
     case OPTION_CHOICE: return set_choice(field, option, where, value);
-    case OPTION_LIST:   return set_device_option(o, where, value);
+    case OPTION_LIST:   return option->field == AT(models) ? add_model(o, where, value) : set_device_option(o, where, value);
     default:
         *(const char **)field = value;
         return CLI_OK;

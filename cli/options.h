@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_VERIFY, VERB_BENCH, VERB_DEVICES, VERB_COMPLETION,
+enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_VERIFY, VERB_BENCH, VERB_DEVICES, VERB_SERVE, VERB_COMPLETION,
                VERB_COUNT };
 
 struct verb {
@@ -35,7 +35,7 @@ struct option {
 extern const struct option option_table[];
 extern const size_t option_count;
 
-enum { OPTION_LIMIT = 64, DEVICE_OPTION_LIMIT = 16 };
+enum { OPTION_LIMIT = 96, DEVICE_OPTION_LIMIT = 16, MODEL_LIMIT = 32 };
 
 /* Values of the choices, counted from 1 as they stand in the table; 0: not given. */
 enum { FORMAT_JSONL = 1, FORMAT_JSON, FORMAT_NPY, FORMAT_RAW, FORMAT_CSV };
@@ -45,14 +45,18 @@ struct options {
     const char *const *words;              /* arguments that are no options: borrowed from main */
     size_t             word_count;
     const char *model, *device, *device_plugin, *file, *output, *prompt, *prompt_name, *instruction, *ranges, *calibrate,
-        *against, *texts;
+        *against, *texts, *host, *unix_path, *unix_mode, *api_keys, *cors, *tls_cert, *tls_key;
     const char *device_options[DEVICE_OPTION_LIMIT];
     int device_option_count;
+    const char *models[MODEL_LIMIT];       /* of serve: "NAME=MODEL" or "MODEL" */
+    int model_count;
+    int port, max_body, max_inputs, max_inputs_openai, max_queue_tokens, max_connections, http_threads, deadline, idle_timeout,
+        header_timeout, body_timeout, write_timeout, idle_close, drain;                               /* of serve */
     int threads, max_batch_tokens, max_tokens, chunk, overlap, dim, top, seconds;                     /* 0: not given */
     int prefix_cache;                                                                                 /* 0 is a value: see OPTIONS_GIVEN */
     int precision, kind, truncate, chunk_pool, pooling, dtype, format;                                /* choices */
     int device_fallback, quiet, verbose, help, jsonl, null, no_parse_special, no_normalize, tokens, resume, json,
-        no_special, pieces, decode, no_prompts, check_files;                                          /* flags */
+        no_special, pieces, decode, no_prompts, check_files, any_model;                                          /* flags */
     unsigned char source[OPTION_LIMIT];    /* for each row of the table: where the value came from */
 };
 

@@ -1,0 +1,122 @@
+/* Unit serve: the verb `serve`: finds the models and hands them, with the limits, to server/. */
+#include "model.h"
+#include "number.h"
+
+#include "server/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct service {
+    const struct options *o;
+    struct server_model models[MODEL_LIMIT];
+    char               *names[MODEL_LIMIT], *paths[MODEL_LIMIT];             /* malloc'd; models borrows them */
+    size_t              count;
+};
+
+/* The server's threads open models through this, one at a time or several at once. */
+static int open_model_at(void *user, const char *path, aki_model **out)
+{
+    const struct service *j = user;
+    struct options o = *j->o;
+    struct model m = { 0 };
+
+    o.model = path;
+    int rc = model_open(&m, &o, false);
+    *out = m.handle;
+    m.handle = NULL;
+    if (rc && *out) {
+        aki_model_close(*out);
+        *out = NULL;
+    }
+    model_close(&m);
+    return rc;
+}
+
+/* "NAME=MODEL"; or "MODEL", whose last part becomes the name. A folder whose own name has a = is taken as it is. */
+static int add_model(struct service *j, const char *text)
+{
+    const char *equals = strchr(text, '='), *model = equals && equals > text ? equals + 1 : text;
+    size_t size = model > text ? (size_t)(equals - text) : strlen(text);
+    const char *name = text;
+
+    if (model == text) {
+        while (size > 1 && name[size - 1] == '/')
+            size--;
+        for (size_t i = 0; i + 1 < size; i++)
+            if (text[i] == '/' && text[0] && strchr("./", text[0]))
+                name = text + i + 1;
+        size -= (size_t)(name - text);
+    }
+    j->names[j->count] = strndup(name, size);
+    if (!j->names[j->count])
+        return cli_no_memory();
+    if (utf8_check(j->names[j->count], size) != SIZE_MAX)
+        return cli_fail(CLI_USAGE, "--model: the name is not UTF-8");
+    for (size_t i = 0; i < j->count; i++)
+        if (!strcmp(j->names[i], j->names[j->count]))
+            return cli_fail(CLI_USAGE, "--model: two models are called '%s'; give names: NAME=MODEL", j->names[i]);
+    int rc = model_find(model, &j->paths[j->count]);
+    if (rc)
+        return rc;
+    j->models[j->count] = (struct server_model){ .name = j->names[j->count], .path = j->paths[j->count] };
+    j->count++;
+    return CLI_OK;
+}
+
+static int read_mode(const char *text, int *mode)
+{
+    char *end;
+    long value = text ? strtol(text, &end, 8) : 0660;
+
+    if (text && (end == text || *end || value < 0 || value > 0777))
+        return cli_fail(CLI_USAGE, "--unix-mode is octal rights such as 660, not '%s'", text);
+    *mode = (int)value;
+    return CLI_OK;
+}
+
+static int given(int value, int otherwise)
+{
+    return value ? value : otherwise;
+}
+
+static int run(struct service *j, const struct options *o)
+{
+    struct server_options s = {
+        .host = o->host ? o->host : "127.0.0.1", .unix_path = o->unix_path, .port = OPTIONS_GIVEN(o, port) ? o->port : 8080,
+        .models = j->models, .model_count = j->count, .keys_file = o->api_keys, .cors_origin = o->cors, .tls_cert = o->tls_cert,
+        .tls_key = o->tls_key, .any_model = o->any_model, .max_body = (size_t)given(o->max_body, 2000000),
+        .max_inputs = (size_t)given(o->max_inputs, 32), .max_inputs_openai = (size_t)given(o->max_inputs_openai, 2048),
+        .max_queue_tokens = (size_t)given(o->max_queue_tokens, 262144), .max_connections = given(o->max_connections, 4096),
+        .http_threads = given(o->http_threads, 2), .deadline = OPTIONS_GIVEN(o, deadline) ? o->deadline : 60,
+        .idle_timeout = given(o->idle_timeout, 75), .header_timeout = given(o->header_timeout, 10),
+        .body_timeout = given(o->body_timeout, 30), .write_timeout = given(o->write_timeout, 120), .idle_close = o->idle_close,
+        .drain = OPTIONS_GIVEN(o, drain) ? o->drain : 30, .quiet = o->quiet, .open = open_model_at, .open_user = j, .write_f32 = number_f32,
+    };
+
+    if (!o->tls_cert != !o->tls_key)
+        return cli_fail(CLI_USAGE, "--tls-cert and --tls-key go together");
+    int rc = read_mode(o->unix_mode, &s.unix_mode);
+    return rc ? rc : server_run(&s);
+}
+
+int serve_run(const struct options *o)
+{
+    struct service j = { .o = o };
+    int rc = CLI_OK;
+
+    if (o->word_count)
+        rc = cli_fail(CLI_USAGE, "serve takes no arguments, only options; models go behind --model");
+    for (int i = 0; i < o->model_count && !rc; i++)
+        rc = add_model(&j, o->models[i]);
+    if (!rc && !j.count)
+        rc = add_model(&j, "Qwen/Qwen3-Embedding-0.6B");
+    if (!rc)
+        rc = run(&j, o);
+    for (size_t i = 0; i <= j.count && i < MODEL_LIMIT; i++) {
+        free(j.names[i]);
+        free(j.paths[i]);
+    }
+    return rc;
+}

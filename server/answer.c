@@ -1,0 +1,276 @@
+/* Unit answer: what the routes answer. See answer.h. */
+#include "answer.h"
+
+#include "metrics.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---------------------------------------------------------------- vectors --------------------------------------- */
+
+static const float *row_of(const struct job *j, size_t i)
+{
+    return j->out + i * j->width;
+}
+
+/* "[[…],[…]]" */
+static void rows(struct exchange *x, struct buf *out, size_t first, size_t count)
+{
+    buf_text(out, "[");
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buf_text(out, ",");
+        json_floats(out, row_of(&x->job, first + i), x->job.width, x->server->o->write_f32);
+    }
+    buf_text(out, "]");
+}
+
+static void openai(struct exchange *x, struct buf *out)
+{
+    const struct job *j = &x->job;
+
+    buf_text(out, "{\"object\":\"list\",\"data\":[");
+    for (size_t i = 0; i < j->count; i++) {
+        buf_format(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", i ? "," : "", i);
+        if (x->request.base64)
+            json_base64(out, row_of(j, i), j->width);
+        else
+            json_floats(out, row_of(j, i), j->width, x->server->o->write_f32);
+        buf_text(out, "}");
+    }
+    buf_text(out, "],\"model\":");
+    json_text(out, x->served->name);
+    buf_format(out, ",\"usage\":{\"prompt_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}}", j->starts[j->count], j->starts[j->count]);
+}
+
+static void akidb(struct exchange *x, struct buf *out)
+{
+    const struct job *j = &x->job;
+
+    buf_text(out, "{\"embeddings\":");
+    rows(x, out, 0, j->count);
+    buf_text(out, ",\"model\":");
+    json_text(out, x->served->name);
+    buf_format(out, ",\"dimension\":%zu,\"usage\":{\"total_tokens\":%" PRId64 ",\"duration_ms\":%.0f}}", j->width, j->starts[j->count],
+                 (seconds_now() - x->start) * 1e3);
+}
+
+static void ollama(struct exchange *x, struct buf *out)
+{
+    const struct job *j = &x->job;
+
+    if (x->route->body == BODY_OLLAMA_OLD) {
+        buf_text(out, "{\"embedding\":");
+        if (j->count)
+            json_floats(out, row_of(j, 0), j->width, x->server->o->write_f32);
+        else
+            buf_text(out, "[]");
+        buf_text(out, "}");
+        return;
+    }
+    buf_text(out, "{\"model\":");
+    json_text(out, x->request.model ? x->request.model : x->served->name);
+    buf_text(out, ",\"embeddings\":");
+    rows(x, out, 0, j->count);
+    buf_format(out, ",\"total_duration\":%.0f,\"load_duration\":0,\"prompt_eval_count\":%" PRId64 "}", (seconds_now() - x->start) * 1e9,
+                 j->count ? j->starts[j->count] : 0);
+}
+
+/* A list of rows for each text. */
+static void every_token(struct exchange *x, struct buf *out)
+{
+    const struct job *j = &x->job;
+
+    buf_text(out, "[");
+    for (size_t i = 0; i < j->count; i++) {
+        if (i)
+            buf_text(out, ",");
+        rows(x, out, (size_t)j->starts[i], (size_t)(j->starts[i + 1] - j->starts[i]));
+    }
+    buf_text(out, "]");
+}
+
+static void similarity(struct exchange *x, struct buf *out)
+{
+    const struct job *j = &x->job;
+    float *scores = calloc(j->count, sizeof *scores);
+
+    if (scores) {
+        aki_similarity(j->out, 1, row_of(j, 1), j->count - 1, j->width, scores);
+        json_floats(out, scores, j->count - 1, x->server->o->write_f32);
+    }
+    out->failed |= !scores;
+    free(scores);
+}
+
+void answer_vectors(struct exchange *x, struct buf *out)
+{
+    if (x->route->body == BODY_ALL)
+        every_token(x, out);
+    else if (x->route->body == BODY_SIMILARITY)
+        similarity(x, out);
+    else if (x->family == FAMILY_OPENAI)
+        openai(x, out);
+    else if (x->family == FAMILY_AKIDB)
+        akidb(x, out);
+    else if (x->family == FAMILY_OLLAMA)
+        ollama(x, out);
+    else
+        rows(x, out, 0, x->job.count);
+}
+
+/* ---------------------------------------------------------------- models ---------------------------------------- */
+
+static const char *precision_name(int precision)
+{
+    return precision == AKI_PRECISION_INT8 ? "int8" : "float32";
+}
+
+void answer_info(struct exchange *x, struct buf *out)
+{
+    const struct server_options *o = x->server->o;
+    const aki_model_info *info = &x->info;
+
+    buf_text(out, "{\"model_id\":");
+    json_text(out, x->served->name);
+    buf_format(out, ",\"model_sha\":null,\"model_dtype\":\"%s\",\"served_model_name\":", precision_name(info->precision));
+    json_text(out, x->served->name);
+    buf_format(out, ",\"model_type\":{\"embedding\":{\"pooling\":\"%s\"}}", pooling_name(info->pooling));
+    buf_format(out, ",\"max_concurrent_requests\":%d,\"max_input_length\":%d,\"max_batch_tokens\":%d,\"max_batch_requests\":null"
+                      ",\"max_client_batch_size\":%zu,\"auto_truncate\":true,\"tokenization_workers\":%d,\"version\":\"%s\",\"sha\":null"
+                      ",\"docker_label\":null",
+                 o->max_connections, info->max_tokens, info->max_batch_tokens, o->max_inputs, o->http_threads, aki_version());
+    buf_format(out, ",\"dimension\":%d,\"architecture\":\"%s\",\"device\":\"%s\",\"threads\":%d,\"runtime\":", info->dim,
+                 info->architecture, info->device, info->threads);
+    json_text(out, info->runtime);
+    buf_format(out, ",\"weights_bytes\":%" PRIu64 ",\"resident_bytes\":%" PRIu64 ",\"prompts\":[", info->weights_size, metrics_resident());
+    for (int i = 0; i < info->prompt_count; i++) {
+        if (i)
+            buf_text(out, ",");
+        json_text(out, info->prompts[i].name);
+    }
+    buf_text(out, "],\"default_prompt_name\":");
+    if (info->default_prompt_name)
+        json_text(out, info->default_prompt_name);
+    else
+        buf_text(out, "null");
+    buf_text(out, "}");
+}
+
+static void model_openai(const struct server *s, const struct served *m, struct buf *out)
+{
+    buf_text(out, "{\"id\":");
+    json_text(out, m->name);
+    buf_format(out, ",\"object\":\"model\",\"created\":%" PRIu64 ",\"owned_by\":\"akiembed\"}", s->start_time);
+}
+
+void answer_models_openai(const struct server *s, const struct served *only, struct buf *out)
+{
+    if (only) {
+        model_openai(s, only, out);
+        return;
+    }
+    buf_text(out, "{\"object\":\"list\",\"data\":[");
+    for (size_t i = 0; i < s->o->model_count; i++) {
+        if (i)
+            buf_text(out, ",");
+        model_openai(s, &s->models[i], out);
+    }
+    buf_text(out, "]}");
+}
+
+static void details(const aki_model_info *info, struct buf *out)
+{
+    char size[32];
+
+    snprintf(size, sizeof size, "%.1fM", (double)info->parameters / 1e6);
+    buf_text(out, "{\"parent_model\":\"\",\"format\":\"safetensors\",\"family\":");
+    json_text(out, info->architecture ? info->architecture : "unknown");
+    buf_text(out, ",\"families\":[");
+    json_text(out, info->architecture ? info->architecture : "unknown");
+    buf_format(out, "],\"parameter_size\":\"%s\",\"quantization_level\":\"%s\"}", info->architecture ? size : "",
+                 !info->architecture ? "" : info->precision == AKI_PRECISION_INT8 ? "I8" : "F32");
+}
+
+/* A model that is closed is listed too, with what can be said of it without opening it. */
+static void model_ollama(struct server *s, struct served *m, struct buf *out)
+{
+    aki_model_info info = { 0 };
+    char time[40];
+    time_t start = (time_t)s->start_time;
+    struct tm tm;
+    uint64_t size = 0;
+
+    pthread_mutex_lock(&m->lock);
+    bool used = m->state == SERVED_OPEN;
+    if (used) {
+        info = m->info;
+        m->users++;
+    }
+    pthread_mutex_unlock(&m->lock);
+    for (int i = 0; i < info.file_count; i++)
+        size += info.files[i].size;
+    strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&start, &tm));
+    buf_text(out, "{\"name\":");
+    json_text(out, m->name);
+    buf_text(out, ",\"model\":");
+    json_text(out, m->name);
+    buf_format(out, ",\"modified_at\":\"%s\",\"size\":%" PRIu64 ",\"digest\":\"\",\"details\":", time, size);
+    details(&info, out);
+    buf_text(out, "}");
+    if (used)
+        served_release(m);
+}
+
+void answer_models_ollama(struct server *s, struct buf *out)
+{
+    buf_text(out, "{\"models\":[");
+    for (size_t i = 0; i < s->o->model_count; i++) {
+        if (i)
+            buf_text(out, ",");
+        model_ollama(s, &s->models[i], out);
+    }
+    buf_text(out, "]}");
+}
+
+void answer_show(const struct exchange *x, struct buf *out)
+{
+    const aki_model_info *info = &x->info;
+
+    buf_text(out, "{\"modelfile\":\"\",\"parameters\":\"\",\"template\":\"\",\"details\":");
+    details(info, out);
+    buf_format(out, ",\"model_info\":{\"general.architecture\":\"%s\",\"general.parameter_count\":%" PRId64, info->architecture,
+                 info->parameters);
+    buf_format(out, ",\"%s.embedding_length\":%d,\"%s.context_length\":%d,\"%s.block_count\":%d}", info->architecture, info->dim,
+                 info->architecture, info->max_tokens, info->architecture, info->layers);
+    buf_text(out, ",\"capabilities\":[\"embedding\"]}");
+}
+
+/* ---------------------------------------------------------------- metrics --------------------------------------- */
+
+void answer_gauges(struct server *s, struct buf *out)
+{
+    struct gauges g = { .model = s->models[0].name, .precision = "", .device = "", .requests = atomic_load(&s->in_flight) };
+    char device[64] = "";
+
+    for (size_t i = 0; i < s->o->model_count; i++) {
+        struct served *m = &s->models[i];
+        pthread_mutex_lock(&m->lock);
+        g.queue_size += m->queue_count;
+        g.queue_tokens += m->queue_tokens;
+        g.models_open += m->state == SERVED_OPEN;
+        if (!i && m->state == SERVED_OPEN) {
+            g.precision = precision_name(m->info.precision);
+            snprintf(device, sizeof device, "%s", m->info.device);         /* the model may close */
+        }
+        pthread_mutex_unlock(&m->lock);
+    }
+    g.device = device;
+    pthread_mutex_lock(&s->lock);
+    g.connections = s->peer_count;
+    pthread_mutex_unlock(&s->lock);
+    metrics_write(out, &g);
+}

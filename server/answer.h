@@ -1,0 +1,15 @@
+/* Unit answer: what the routes answer, each family's JSON. */
+#ifndef AKI_SERVER_ANSWER_H
+#define AKI_SERVER_ANSWER_H
+
+#include "http.h"
+
+/* The vectors of a finished job. */
+void answer_vectors(struct exchange *x, struct buf *out);
+void answer_info(struct exchange *x, struct buf *out);
+void answer_models_openai(const struct server *s, const struct served *only, struct buf *out);
+void answer_models_ollama(struct server *s, struct buf *out);
+void answer_show(const struct exchange *x, struct buf *out);
+void answer_gauges(struct server *s, struct buf *out);
+
+#endif

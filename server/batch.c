@@ -1,0 +1,584 @@
+/* Unit batch: the models that are served, their queues, and the runs. See batch.h. */
+#include "batch.h"
+
+#include "metrics.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A run's arrays, kept from run to run. */
+struct run {
+    struct job   **jobs;                   /* [count]; of each the texts [first, first + more) */
+    size_t         count, jobs_capacity;
+    size_t         texts, tokens;
+    int32_t       *ids;
+    int64_t       *starts;
+    float         *out;
+    size_t         ids_capacity, starts_capacity, out_capacity;
+    struct group   group;
+    size_t         width;
+};
+
+static size_t job_tokens(const struct job *j, size_t i)
+{
+    return (size_t)(j->starts[i + 1] - j->starts[i]);
+}
+
+/* ---------------------------------------------------------------- the queue ------------------------------------- */
+
+static void push(struct served *s, struct job *j)
+{
+    j->next = NULL;
+    *s->tail = j;
+    s->tail = &j->next;
+}
+
+/* Takes *link out of the queue. */
+static struct job *unlink_job(struct served *s, struct job **link)
+{
+    struct job *j = *link;
+
+    *link = j->next;
+    if (s->tail == &j->next)
+        s->tail = link;
+    j->next = NULL;
+    return j;
+}
+
+static int wait_estimate(const struct served *s)
+{
+    double seconds = s->speed > 0 ? (double)s->queue_tokens / s->speed : 1;
+
+    return seconds < 1 ? 1 : seconds > 60 ? 60 : (int)(seconds + 0.999);
+}
+
+bool batch_is_full(struct served *s, size_t most, int *wait)
+{
+    pthread_mutex_lock(&s->lock);
+    bool full = s->queue_tokens >= most;
+    *wait = wait_estimate(s);
+    pthread_mutex_unlock(&s->lock);
+    return full;
+}
+
+bool batch_submit(struct served *s, struct job *j, size_t most, int *wait)
+{
+    size_t tokens = (size_t)j->starts[j->count];
+
+    pthread_mutex_lock(&s->lock);
+    bool fits = !s->stop && (!s->queue_tokens || (s->queue_tokens < most && tokens <= most - s->queue_tokens));
+    *wait = wait_estimate(s);
+    if (fits) {
+        j->queued = seconds_now();
+        push(s, j);
+        s->queue_count += j->count;
+        s->queue_tokens += tokens;
+        s->users++;
+        pthread_cond_signal(&s->wake);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return fits;
+}
+
+/* ---------------------------------------------------------------- filling a run --------------------------------- */
+
+static bool same_group(const struct group *a, const struct group *b)
+{
+    return a->pooling == b->pooling && a->normalize == b->normalize && a->dim == b->dim && a->skip == b->skip && a->every_token == b->every_token;
+}
+
+static int dead_status(const struct job *j, double now)
+{
+    if (j->deadline > 0 && now > j->deadline)
+        return JOB_LATE;
+    return j->gone && j->gone(j->user) ? JOB_GONE : JOB_WAITS;
+}
+
+/* Moves jobs that nobody waits for any more to *dead. The lock is held; asking the socket of each is a system call of half a
+ * microsecond, far less than a text. */
+static void drop_dead(struct served *s, struct job **dead)
+{
+    double now = seconds_now();
+
+    for (struct job **link = &s->head; *link;) {
+        struct job *j = *link;
+        int status = s->stop ? JOB_STOPPED : dead_status(j, now);
+        if (status == JOB_WAITS) {
+            link = &j->next;
+            continue;
+        }
+        unlink_job(s, link);
+        s->queue_count -= j->count - j->taken;
+        s->queue_tokens -= (size_t)(j->starts[j->count] - j->starts[j->taken]);
+        j->status = status;
+        j->next = *dead;
+        *dead = j;
+    }
+}
+
+static bool grow_jobs(struct run *r)
+{
+    if (r->count < r->jobs_capacity)
+        return true;
+    size_t capacity = r->jobs_capacity ? r->jobs_capacity * 2 : 64;
+    struct job **jobs = realloc(r->jobs, capacity * sizeof(struct job *));
+    if (!jobs)
+        return false;
+    r->jobs = jobs;
+    r->jobs_capacity = capacity;
+    return true;
+}
+
+/* Takes texts of one job while this run has less than budget tokens, and of this job less than share. */
+static void take(struct run *r, struct job *j, size_t share, size_t budget)
+{
+    size_t own = (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
+
+    for (size_t i = j->first + j->more; i < j->count; i++) {
+        size_t tokens = job_tokens(j, i);
+        bool  first = !r->texts;                             /* a text larger than the budget runs alone */
+        if (!first && (r->tokens + tokens > budget || (j->more && own + tokens > share)))
+            break;
+        j->more++;
+        own += tokens;
+        r->tokens += tokens;
+        r->texts++;
+    }
+}
+
+/* Chooses the run's texts. The lock is held. The first job in the queue says which kind; all of that kind get an equal share, then
+ * what is left goes in the queue's order. A job that is not through goes to the end, so every kind and every job has its turn. */
+static void fill(struct served *s, struct run *r, size_t budget)
+{
+    r->count = r->texts = r->tokens = 0;
+    if (!s->head)
+        return;
+    r->group = s->head->group;
+    r->width = s->head->width;
+    for (struct job *j = s->head; j && grow_jobs(r); j = j->next) {
+        if (!same_group(&j->group, &r->group))
+            continue;
+        j->first = j->taken;
+        j->more = 0;
+        r->jobs[r->count++] = j;
+    }
+    for (size_t i = 0; i < r->count; i++)
+        take(r, r->jobs[i], budget / r->count, budget);
+    for (size_t i = 0; i < r->count && r->tokens < budget; i++)
+        take(r, r->jobs[i], budget, budget);
+    size_t kept = 0;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->jobs[i]->more)
+            r->jobs[kept++] = r->jobs[i];
+    r->count = kept;
+}
+
+/* Takes the run's texts out of the queue. The lock is held. */
+static void take_out(struct served *s, struct run *r)
+{
+    double now = seconds_now();
+    size_t i = 0;
+
+    /* The run's jobs stand in the queue's order. */
+    for (struct job **link = &s->head; *link && i < r->count;) {
+        struct job *j = *link;
+        if (j != r->jobs[i]) {
+            link = &j->next;
+            continue;
+        }
+        unlink_job(s, link);
+        if (!j->started)
+            j->started = now;
+        j->taken += j->more;
+        i++;
+    }
+    for (i = 0; i < r->count; i++)
+        if (r->jobs[i]->taken < r->jobs[i]->count)
+            push(s, r->jobs[i]);
+    s->queue_count -= r->texts;
+    s->queue_tokens -= r->tokens;
+}
+
+/* ---------------------------------------------------------------- computing ------------------------------------- */
+
+static bool grow(void **block, size_t *capacity, size_t count, size_t size)
+{
+    void *grown;
+
+    if (count <= *capacity)
+        return true;
+    if (count > SIZE_MAX / size || !(grown = realloc(*block, count * size)))
+        return false;
+    *block = grown;
+    *capacity = count;
+    return true;
+}
+
+/* Rows that the texts [first, first + more) of a job make. */
+static size_t job_rows(const struct job *j)
+{
+    return j->group.every_token ? (size_t)(j->starts[j->first + j->more] - j->starts[j->first]) : j->more;
+}
+
+static float *job_out(const struct job *j)
+{
+    return j->out + (j->group.every_token ? (size_t)j->starts[j->first] : j->first) * j->width;
+}
+
+static aki_status pack(struct run *r, aki_error *error)
+{
+    size_t rows = 0, texts = 0, tokens = 0;
+
+    for (size_t i = 0; i < r->count; i++) {
+        const struct job *j = r->jobs[i];
+        rows += job_rows(j);
+        texts += j->more;
+        tokens += (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
+    }
+    if (!grow((void **)&r->ids, &r->ids_capacity, tokens, sizeof *r->ids) ||
+        !grow((void **)&r->starts, &r->starts_capacity, texts + 1, sizeof *r->starts) ||
+        !grow((void **)&r->out, &r->out_capacity, rows * r->width, sizeof *r->out)) {
+        *error = (aki_error){ .status = AKI_E_NOMEM, .item = -1, .message = "out of memory" };
+        return AKI_E_NOMEM;
+    }
+    texts = tokens = 0;
+    r->starts[0] = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct job *j = r->jobs[i];
+        for (size_t k = j->first; k < j->first + j->more; k++) {
+            memcpy(r->ids + tokens, j->ids + j->starts[k], job_tokens(j, k) * sizeof *r->ids);
+            tokens += job_tokens(j, k);
+            r->starts[++texts] = (int64_t)tokens;
+        }
+    }
+    r->texts = texts;
+    r->tokens = tokens;
+    return AKI_OK;
+}
+
+/* The library asks between runs of its own: is anybody still waiting for this? */
+static int is_abandoned(void *user)
+{
+    const struct run *r = user;
+    double now = seconds_now();
+
+    for (size_t i = 0; i < r->count; i++)
+        if (dead_status(r->jobs[i], now) == JOB_WAITS)
+            return 0;
+    return 1;
+}
+
+static aki_status compute(struct served *s, struct run *r, aki_error *error)
+{
+    aki_embed_options o;
+
+    aki_embed_options_init(&o, sizeof o);
+    o.pooling = r->group.every_token ? 0 : r->group.pooling;
+    o.normalize = r->group.normalize;
+    o.dim = r->group.every_token ? 0 : r->group.dim;
+    o.skip_tokens = r->group.skip;
+    o.cancel = is_abandoned;
+    o.cancel_user = r;
+    aki_status rc = pack(r, error);
+    if (rc)
+        return rc;
+    size_t size = (r->group.every_token ? r->tokens : r->texts) * r->width * sizeof *r->out;
+    return r->group.every_token ? aki_embed_tokens(s->model, r->ids, r->starts, r->texts, &o, r->out, size, error)
+                                : aki_embed_ids(s->model, r->ids, r->starts, r->texts, &o, r->out, size, error);
+}
+
+static void hand_out(struct run *r)
+{
+    const float *from = r->out;
+
+    for (size_t i = 0; i < r->count; i++) {
+        struct job *j = r->jobs[i];
+        size_t floats = job_rows(j) * j->width;
+        memcpy(job_out(j), from, floats * sizeof *from);
+        from += floats;
+        j->done += j->more;
+    }
+}
+
+static void fail_job(struct job *j, const aki_error *error, size_t before)
+{
+    j->status = error->status == AKI_E_CANCELLED ? dead_status(j, seconds_now()) : JOB_FAILED;
+    if (j->status == JOB_WAITS)
+        j->status = JOB_LATE;
+    j->error = *error;
+    if (error->item >= 0)
+        j->error.item = (int32_t)(j->first + ((size_t)error->item - before));
+}
+
+/* Runs until what remains of the run's jobs is through: a job at fault fails alone, and where no text is named each runs by itself. */
+static void run_all(struct served *s, struct run *r)
+{
+    aki_error error;
+
+    while (r->count) {
+        if (!compute(s, r, &error)) {
+            hand_out(r);
+            return;
+        }
+        size_t i = 0, before = 0;
+        while (error.item >= 0 && i < r->count && (size_t)error.item >= before + r->jobs[i]->more)
+            before += r->jobs[i++]->more;
+        if (error.item >= 0 && i < r->count) {
+            fail_job(r->jobs[i], &error, before);
+            memmove(r->jobs + i, r->jobs + i + 1, (--r->count - i) * sizeof(struct job *));
+        } else if (r->count == 1) {
+            error.item = -1;
+            fail_job(r->jobs[0], &error, 0);
+            return;
+        } else {
+            struct job **jobs = r->jobs;
+            size_t count = r->count;
+            for (i = 0; i < count; i++) {
+                r->jobs = jobs + i;
+                r->count = 1;
+                run_all(s, r);
+            }
+            r->jobs = jobs;
+            return;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- the thread ------------------------------------ */
+
+static void finish_jobs(struct served *s, struct job *list)
+{
+    while (list) {
+        struct job *j = list;
+        list = j->next;
+        j->next = NULL;
+        j->finish(j->user);
+        served_release(s);
+    }
+}
+
+/* One run. The lock is held before and after. */
+static void work(struct served *s, struct run *r)
+{
+    struct job *through = NULL, **jobs;
+    size_t count, texts, tokens;
+
+    drop_dead(s, &through);
+    fill(s, r, (size_t)s->info.max_batch_tokens);
+    take_out(s, r);
+    /* run_all changes the list: a job that failed has to be found in the queue, where its rest may stand. */
+    jobs = malloc((r->count + 1) * sizeof(struct job *));
+    count = r->count;
+    if (!jobs) {
+        /* Nothing could be told apart afterwards: fail these before they run. */
+        for (size_t i = 0; i < count; i++)
+            fail_job(r->jobs[i], &(aki_error){ .status = AKI_E_NOMEM, .item = -1, .message = "out of memory" }, 0);
+    } else if (count) {
+        memcpy(jobs, r->jobs, count * sizeof(struct job *));
+    }
+    texts = r->texts;
+    tokens = r->tokens;
+    pthread_mutex_unlock(&s->lock);
+
+    finish_jobs(s, through);
+    through = NULL;
+    double start = seconds_now();
+    if (jobs && count) {
+        metrics_observe(SIZE_BATCH, (double)texts);
+        metrics_observe(SIZE_BATCH_TOKENS, (double)tokens);
+        metrics_count(COUNT_RUNS, 1);
+        run_all(s, r);
+    }
+    double seconds = seconds_now() - start;
+
+    pthread_mutex_lock(&s->lock);
+    if (seconds > 0 && tokens)
+        s->speed = s->speed > 0 ? s->speed * 0.8 + 0.2 * (double)tokens / seconds : (double)tokens / seconds;
+    for (size_t i = 0; i < count; i++) {
+        struct job *j = jobs ? jobs[i] : r->jobs[i];
+        j->inference += seconds;
+        if (j->status == JOB_WAITS && j->done == j->count)
+            j->status = JOB_DONE;
+        if (j->status == JOB_WAITS)
+            continue;
+        if (j->taken < j->count) {
+            struct job **link = &s->head;
+            while (*link != j)
+                link = &(*link)->next;
+            unlink_job(s, link);
+            s->queue_count -= j->count - j->taken;
+            s->queue_tokens -= (size_t)(j->starts[j->count] - j->starts[j->taken]);
+        }
+        j->next = through;
+        through = j;
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(jobs);
+    finish_jobs(s, through);
+    pthread_mutex_lock(&s->lock);
+}
+
+/* The lock is held before and after. */
+static void open_model(struct served *s)
+{
+    aki_model *model = NULL;
+    aki_model_info info;
+    aki_error error;
+
+    s->state = SERVED_OPENING;
+    pthread_mutex_unlock(&s->lock);
+    int rc = s->open(s->open_user, s->path, &model);
+    aki_model_info_init(&info, sizeof info);
+    if (!rc && aki_model_get_info(model, &info, &error)) {
+        aki_model_close(model);
+        model = NULL;
+        rc = 1;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->model = model;
+    s->info = info;
+    s->failure = rc;
+    s->state = rc ? SERVED_FAILED : SERVED_OPEN;
+    s->wanted = false;
+    s->used = seconds_now();
+    pthread_mutex_unlock(&s->lock);
+    if (s->opened)
+        s->opened(s->opened_user, s);
+    pthread_mutex_lock(&s->lock);
+}
+
+static void close_model(struct served *s)
+{
+    aki_model *model = s->model;
+
+    s->model = NULL;
+    s->state = SERVED_CLOSED;
+    pthread_mutex_unlock(&s->lock);
+    aki_model_close(model);
+    pthread_mutex_lock(&s->lock);
+}
+
+static void sleep_until_woken(struct served *s)
+{
+    struct timespec until;
+
+    if (s->state != SERVED_OPEN || s->idle_close <= 0) {
+        pthread_cond_wait(&s->wake, &s->lock);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    double left = s->used + s->idle_close - seconds_now();
+    left = left < 0.05 ? 0.05 : left;
+    until.tv_sec += (time_t)left;
+    until.tv_nsec += (long)((left - (double)(time_t)left) * 1e9);
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_cond_timedwait(&s->wake, &s->lock, &until);
+}
+
+static void *serve(void *argument)
+{
+    struct served *s = argument;
+    struct run r = { 0 };
+
+    pthread_mutex_lock(&s->lock);
+    while (!s->stop || s->head) {
+        if (s->head)
+            work(s, &r);
+        else if (s->wanted && s->state != SERVED_OPEN)
+            open_model(s);
+        else if (s->state == SERVED_OPEN && s->idle_close > 0 && !s->users && seconds_now() - s->used >= s->idle_close)
+            close_model(s);
+        else
+            sleep_until_woken(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(r.jobs);
+    free(r.ids);
+    free(r.starts);
+    free(r.out);
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- models ---------------------------------------- */
+
+bool served_start(struct served *s)
+{
+    pthread_condattr_t attributes;
+
+    s->tail = &s->head;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    s->started = pthread_create(&s->thread, NULL, serve, s) == 0;
+    if (!s->started) {
+        pthread_cond_destroy(&s->wake);
+        pthread_mutex_destroy(&s->lock);
+    }
+    return s->started;
+}
+
+void served_stop(struct served *s)
+{
+    if (!s->started || s->joined)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    s->joined = true;
+}
+
+void served_close(struct served *s)
+{
+    if (!s->started)
+        return;
+    served_stop(s);
+    aki_model_close(s->model);
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    s->model = NULL;
+    s->started = false;
+}
+
+aki_model *served_use(struct served *s, aki_model_info *info, int *state)
+{
+    aki_model *model = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    *state = s->state;
+    if (s->state == SERVED_OPEN) {
+        model = s->model;
+        *info = s->info;
+        s->users++;
+        s->used = seconds_now();
+    } else if (!s->wanted && s->state != SERVED_OPENING) {
+        s->wanted = true;
+        pthread_cond_signal(&s->wake);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return model;
+}
+
+void served_release(struct served *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->users--;
+    s->used = seconds_now();
+    pthread_mutex_unlock(&s->lock);
+}
+
+void served_want(struct served *s)
+{
+    aki_model_info info;
+    int state;
+
+    if (served_use(s, &info, &state))
+        served_release(s);
+}

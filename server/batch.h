@@ -1,0 +1,91 @@
+/* Unit batch: the models that are served, each with a queue of texts and a thread that computes runs of them.
+ *
+ * A job is one request's texts, tokenised and checked. A run takes whole texts of all jobs that ask for the same kind of vector, a
+ * share from each, up to a budget of tokens: nobody waits for a larger request to be through, and a text alone starts at once. */
+#ifndef AKI_SERVER_BATCH_H
+#define AKI_SERVER_BATCH_H
+
+#include <akiembed.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What must be equal for texts to be computed in one run. */
+struct group {
+    int32_t pooling, normalize, dim, skip, every_token;
+};
+
+enum job_status { JOB_WAITS, JOB_DONE, JOB_FAILED /* error says why */, JOB_GONE /* the client left */, JOB_LATE /* the deadline passed */,
+                  JOB_STOPPED /* the server ends */ };
+
+/* Filled by who submits it, who also keeps it until finish was called. */
+struct job {
+    struct job    *next;
+    struct group   group;
+    size_t         count;                  /* texts */
+    int32_t       *ids;                    /* [starts[count]] */
+    int64_t       *starts;                 /* [count + 1] */
+    size_t         width;                  /* floats a row: a row a text, or with every_token a row a token */
+    float         *out;                    /* [rows, width] */
+    double         deadline;               /* seconds_now() that it must begin before; 0: none */
+    bool         (*gone)(void *user);      /* asked before a run: has the client left? */
+    void         (*finish)(void *user);    /* called once, from the model's thread */
+    void          *user;
+
+    size_t         taken, done;            /* texts that runs took, and that are through */
+    size_t         first, more;            /* of the run that is being filled: texts [first, first + more) */
+    int            status;                 /* enum job_status */
+    aki_error      error;
+    double         queued, started, inference;
+};
+
+enum served_state { SERVED_CLOSED, SERVED_OPENING, SERVED_OPEN, SERVED_FAILED };
+
+typedef int open_model_fn(void *user, const char *path, aki_model **out);    /* 0, or an exit code, the message said */
+
+struct served {
+    const char      *name, *path;          /* what clients call it, and its folder; borrowed */
+    open_model_fn   *open;
+    void            *open_user;
+    void           (*opened)(void *user, struct served *s);   /* called from its thread after each try to open it */
+    void            *opened_user;
+    double           idle_close;           /* seconds without a use after which it is closed; 0: never */
+
+    /* Guards what follows; computing, opening and closing happen outside it. */
+    pthread_mutex_t  lock;
+    pthread_cond_t   wake;
+    int              state;                /* enum served_state */
+    int              failure;              /* SERVED_FAILED: the exit code */
+    aki_model       *model;                /* SERVED_OPEN; stays while users > 0 */
+    aki_model_info   info;
+    int              users;
+    double           used;
+    bool             stop, started, joined, wanted;
+    struct job      *head, **tail;
+    size_t           queue_count, queue_tokens;                              /* texts and tokens that no run has taken */
+    double           speed;                /* tokens a second, of late; 0: not known */
+    pthread_t        thread;
+};
+
+/* Starts the model's thread; the model is opened when it is wanted first. false: no thread, nothing to stop. */
+bool served_start(struct served *s);
+/* Ends the thread: what still waits is finished as JOB_STOPPED, and nothing is taken any more. Then, when no other thread can come with
+ * s, closes the model. */
+void served_stop(struct served *s);
+void served_close(struct served *s);
+
+/* The open model, to be given back with served_release, or NULL: then *state says why, and opening has been asked for. */
+aki_model *served_use(struct served *s, aki_model_info *info, int *state);
+void       served_release(struct served *s);
+/* Asks for opening without waiting for it. */
+void       served_want(struct served *s);
+
+/* true: the job was taken, and finish will be called. false: the queue of most tokens is full; *wait: seconds until it likely is not. A
+ * job larger than the queue is taken when nothing waits. The caller uses the model, which is used on until finish. */
+bool batch_submit(struct served *s, struct job *job, size_t most, int *wait);
+/* The same question for a job not yet tokenised. */
+bool batch_is_full(struct served *s, size_t most, int *wait);
+
+#endif

@@ -1,0 +1,13 @@
+/* Unit exchange: the functions that libmicrohttpd calls (http.c), for the daemon that is set up in server.c. */
+#ifndef AKI_SERVER_EXCHANGE_H
+#define AKI_SERVER_EXCHANGE_H
+
+#include "http.h"
+
+void *http_begin(void *user, const char *uri, struct MHD_Connection *c);
+enum MHD_Result http_access(void *user, struct MHD_Connection *c, const char *path, const char *method, const char *version, const char *data,
+                            size_t *size, void **context);
+void http_end(void *user, struct MHD_Connection *c, void **context, enum MHD_RequestTerminationCode why);
+void http_connection(void *user, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode what);
+
+#endif

@@ -1,0 +1,91 @@
+/* Unit http: one request from its first line to its answer, on libmicrohttpd's threads. What the routes need of it. */
+#ifndef AKI_SERVER_HTTP_H
+#define AKI_SERVER_HTTP_H
+
+#include "batch.h"
+#include "request.h"
+#include "server.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+enum peer_state { PEER_IDLE, PEER_HEADERS, PEER_BODY, PEER_WORKS, PEER_ANSWERS };
+
+/* A connection. */
+struct peer {
+    struct peer *prev, *next;
+    int          fd;
+    int          state;                    /* enum peer_state */
+    double       since;                    /* of that state */
+    char         address[64];
+};
+
+struct exchange;
+/* Answers the request, or leaves a job waiting (exchange->waits). */
+typedef void route_fn(struct exchange *x);
+
+enum { NEEDS_NO_KEY = 1, ANY_TYPE = 2, PREFIX = 4 };
+
+struct route {
+    const char  *path;
+    const char  *method;                   /* "GET" or "POST" */
+    enum family  family;
+    enum body_kind body;
+    int          flags;
+    route_fn    *run;
+};
+extern const struct route route_table[];
+extern const size_t route_count;
+
+struct server {
+    const struct server_options *o;
+    struct served  *models;                /* [o->model_count] */
+    struct MHD_Daemon *daemon;
+    int             listener;
+    uint64_t        start_time;            /* seconds since 1970 */
+    pthread_t       main_thread;
+    _Atomic int     exit_code;             /* -1: go on */
+    _Atomic bool    draining;
+    _Atomic size_t  in_flight;             /* requests whose headers are in and whose answers are not out */
+
+    pthread_mutex_t lock;                  /* guards peers; held while a descriptor in the list is used, so that it is not another's */
+    struct peer    *peers;
+    size_t          peer_count;
+};
+
+struct exchange {
+    struct server         *server;
+    struct MHD_Connection *connection;
+    struct peer           *peer;
+    const struct route    *route;          /* NULL: none of that path and method */
+    enum family            family;
+    char                   method[16];
+    char                   id[65];
+    char                   path[129];
+    bool                   begun, counted, waits, answered, too_large;
+    struct problem         problem;        /* known before the body is in */
+    char                   allow[32];
+    struct buf           body;
+    struct request         request;
+    struct served         *served;
+    aki_model             *model;          /* in use; given back at the end */
+    aki_model_info         info;
+    struct job             job;
+    size_t                 texts, truncated, characters, dropped;
+    double                 start, parsed, tokenised;
+    int                    status;
+    size_t                 sent;
+    const char            *error_type;
+};
+
+/* Sends and forgets *body. type: the content type. */
+void http_answer(struct exchange *x, int status, struct buf *body, const char *type);
+/* Sends the problem in the family's shape. */
+void http_refuse(struct exchange *x, const struct problem *p);
+/* Hands the exchange's job to the batcher; the route runs again when it is through (x->job.status). */
+void http_submit(struct exchange *x);
+
+/* Who answers: reads the model's name, finds it, takes it into use. false: answered already. */
+bool http_use_model(struct exchange *x, const char *name);
+
+#endif

@@ -1,0 +1,95 @@
+/* Unit log: JSON lines on standard error. See log.h. */
+#include "log.h"
+
+#include "metrics.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static void begin(struct buf *line)
+{
+    struct timespec now;
+    struct tm tm;
+    char text[40];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
+    buf_format(line, "{\"time\":\"%s.%03ldZ\"", text, now.tv_nsec / 1000000);
+}
+
+/* One write a line, so that lines of several threads do not mix. */
+static void end(struct buf *line)
+{
+    buf_text(line, "}\n");
+    if (!line->failed && write(STDERR_FILENO, line->data, line->size) < 0)
+        return buf_free(line);                              /* a full disk or a closed pipe must not stop the service */
+    buf_free(line);
+}
+
+void log_event(const char *event, const char *format, ...)
+{
+    struct buf line = { 0 };
+    char text[800];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t bad = text_check(text, strnlen(text, sizeof text));
+    if (bad != SIZE_MAX)
+        text[bad] = '\0';
+    begin(&line);
+    buf_format(&line, ",\"event\":\"%s\",\"message\":", event);
+    json_text(&line, text);
+    end(&line);
+}
+
+void log_address(char *out, size_t size, const struct sockaddr *address)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+
+    if (address && address->sa_family == AF_INET) {
+        const struct sockaddr_in *a = (const struct sockaddr_in *)address;
+        snprintf(out, size, "%s:%d", inet_ntop(AF_INET, &a->sin_addr, text, sizeof text), ntohs(a->sin_port));
+    } else if (address && address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)address;
+        snprintf(out, size, "[%s]:%d", inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof text), ntohs(a->sin6_port));
+    } else {
+        snprintf(out, size, "unix");
+    }
+}
+
+void log_request(const struct exchange *x, bool sent)
+{
+    const struct job *j = &x->job;
+    struct buf line = { 0 };
+    size_t bad = text_check(x->path, strlen(x->path));
+
+    begin(&line);
+    buf_text(&line, ",\"event\":\"request\",\"id\":");
+    json_text(&line, x->id);
+    buf_text(&line, ",\"peer\":");
+    json_text(&line, x->peer->address);
+    buf_text(&line, ",\"method\":");
+    json_string(&line, x->method, text_check(x->method, strlen(x->method)) == SIZE_MAX ? strnlen(x->method, 16) : 0);
+    buf_text(&line, ",\"path\":");
+    json_string(&line, x->path, bad == SIZE_MAX ? strlen(x->path) : bad);
+    buf_format(&line, ",\"status\":%d,\"sent\":%s,\"received\":%zu,\"bytes\":%zu", x->status, sent ? "true" : "false", x->body.size + x->dropped, x->sent);
+    if (x->error_type)
+        buf_format(&line, ",\"error\":\"%s\"", x->error_type);
+    if (x->served) {
+        buf_text(&line, ",\"model\":");
+        json_text(&line, x->served->name);
+    }
+    if (x->waits)
+        buf_format(&line, ",\"texts\":%zu,\"tokens\":%lld,\"truncated\":%zu,\"tokenize_ms\":%.2f,\"queue_ms\":%.2f,\"inference_ms\":%.2f", x->texts,
+                     (long long)j->starts[j->count], x->truncated, (x->tokenised - x->parsed) * 1e3,
+                     j->started ? (j->started - j->queued) * 1e3 : 0.0, j->inference * 1e3);
+    buf_format(&line, ",\"total_ms\":%.2f", (seconds_now() - x->start) * 1e3);
+    end(&line);
+}

@@ -1,0 +1,19 @@
+/* Unit log: JSON lines on standard error, written whole; never a text, a key or a query string. What cannot be written is lost. */
+#ifndef AKI_SERVER_LOG_H
+#define AKI_SERVER_LOG_H
+
+#include "http.h"
+
+#include <sys/socket.h>
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+void log_event(const char *event, const char *format, ...);
+/* sent: the answer went out whole. */
+void log_request(const struct exchange *x, bool sent);
+
+/* "127.0.0.1:40000"; "unix" for what has no address. */
+void log_address(char *out, size_t size, const struct sockaddr *address);
+
+#endif

@@ -1,0 +1,380 @@
+/* Unit request: from a body to what it asks for. See request.h. */
+#include "request.h"
+
+#include <akiembed.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char type_validation[] = "Validation", type_empty[] = "Empty", type_tokenizer[] = "Tokenizer", type_backend[] = "Backend",
+           type_overloaded[] = "Overloaded", type_unhealthy[] = "Unhealthy";
+
+/* ---------------------------------------------------------------- problems -------------------------------------- */
+
+/* Cuts what a message quotes to whole code points. */
+static void end_whole(char *text)
+{
+    size_t bad = text_check(text, strlen(text));
+
+    if (bad != SIZE_MAX)
+        text[bad] = '\0';
+}
+
+bool refuse(struct problem *p, int status, const char *type, const char *format, ...)
+{
+    va_list args;
+
+    p->status = status;
+    p->type = type;
+    va_start(args, format);
+    vsnprintf(p->message, sizeof p->message, format, args);
+    va_end(args);
+    end_whole(p->message);
+    return false;
+}
+
+static bool refuse_member(struct problem *p, const char *member, const char *what)
+{
+    p->param = member;
+    return refuse(p, 422, type_validation, "Failed to deserialize the JSON body into the target type: `%s` %s", member, what);
+}
+
+static const char *openai_type(int status)
+{
+    switch (status) {
+    case 401: return "authentication_error";
+    case 404: return "not_found_error";
+    case 429: return "rate_limit_error";
+    default:  return status < 500 && status != 424 ? "invalid_request_error" : "server_error";
+    }
+}
+
+static void write_or_null(struct buf *out, const char *text)
+{
+    if (text)
+        json_text(out, text);
+    else
+        buf_text(out, "null");
+}
+
+void problem_write(struct buf *out, const struct problem *p, enum family family)
+{
+    buf_text(out, family == FAMILY_OPENAI ? "{\"error\":{\"message\":" : "{\"error\":");
+    json_text(out, p->message);
+    if (family == FAMILY_OPENAI) {
+        buf_format(out, ",\"type\":\"%s\",\"param\":", openai_type(p->status));
+        write_or_null(out, p->param);
+        buf_text(out, ",\"code\":");
+        write_or_null(out, p->code);
+        buf_text(out, "}");
+    } else if (family == FAMILY_TEI) {
+        buf_text(out, ",\"error_type\":");
+        json_text(out, p->type);
+    }
+    buf_text(out, "}");
+}
+
+/* ---------------------------------------------------------------- members --------------------------------------- */
+
+/* Members that are null count as absent, as they do where these bodies come from. */
+static const struct json *member(const struct json *object, const char *name)
+{
+    const struct json *node = json_get(object, name);
+
+    return node && node->kind != JSON_NULL ? node : NULL;
+}
+
+static bool read_flag(const struct json *object, const char *name, bool *out, struct problem *p)
+{
+    const struct json *node = member(object, name);
+
+    if (!node)
+        return true;
+    if (node->kind != JSON_TRUE && node->kind != JSON_FALSE)
+        return refuse_member(p, name, "is true or false");
+    *out = node->kind == JSON_TRUE;
+    return true;
+}
+
+/* A name: a string that C can hold. */
+static bool read_name(const struct json *object, const char *name, const char **out, struct problem *p)
+{
+    const struct json *node = member(object, name);
+
+    if (!node)
+        return true;
+    if (node->kind != JSON_STRING)
+        return refuse_member(p, name, "is a string");
+    if (memchr(node->text, '\0', node->size))
+        return refuse_member(p, name, "holds a NUL character");
+    *out = node->text;
+    return true;
+}
+
+/* One of the names in the list, "a|b|c": its place from 0 on; *out as it is where the member is absent. */
+static bool read_choice(const struct json *object, const char *name, const char *list, int *out, struct problem *p)
+{
+    const char *text = NULL;
+    char what[160];
+    int place = 0;
+
+    if (!read_name(object, name, &text, p))
+        return false;
+    if (!text)
+        return true;
+    for (const char *s = list; s; s = strchr(s, '|') ? strchr(s, '|') + 1 : NULL, place++) {
+        if (strlen(text) == strcspn(s, "|") && !strncmp(text, s, strlen(text))) {
+            *out = place;
+            return true;
+        }
+    }
+    snprintf(what, sizeof what, "is one of %s", list);
+    return refuse_member(p, name, what);
+}
+
+static const char *const poolings[] = { "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "last" };
+static const char pooling_list[] = "cls|mean|max|mean_sqrt_len|weightedmean|last";
+
+int pooling_of(const char *name)
+{
+    for (int i = 0; i < 6; i++)
+        if (!strcmp(poolings[i], name))
+            return i + 1;
+    return 0;
+}
+
+const char *pooling_name(int pooling)
+{
+    return pooling >= 1 && pooling <= 6 ? poolings[pooling - 1] : "unknown";
+}
+
+/* ---------------------------------------------------------------- inputs ---------------------------------------- */
+
+static bool is_id(const struct json *node)
+{
+    int64_t id;
+
+    return json_int(node, 0, INT32_MAX, &id);
+}
+
+/* A string, or an array of ids. */
+static bool read_input(const struct json *node, struct input *in, const char *name, bool texts_only, struct problem *p)
+{
+    if (node->kind == JSON_STRING) {
+        *in = (struct input){ .text = node->text, .size = node->size };
+        return true;
+    }
+    if (node->kind != JSON_ARRAY || texts_only)
+        return refuse_member(p, name, texts_only ? "is a string or an array of strings" : "is a string, an array of strings, or ids");
+    for (uint32_t i = 0; i < node->size; i++)
+        if (!is_id(node + 1 + i))
+            return refuse_member(p, name, "holds something that is neither a string nor a token id");
+    *in = (struct input){ .ids = node + 1, .count = node->size };
+    return true;
+}
+
+static bool read_inputs(struct request *r, const struct json *node, const char *name, bool texts_only, size_t most, struct problem *p)
+{
+    r->single = node->kind != JSON_ARRAY || (node->size && node[1].kind == JSON_NUMBER);
+    r->count = r->single ? 1 : node->size;
+    if (r->count > most) {
+        p->param = name;
+        return refuse(p, 422, type_validation, "batch size %zu > maximum allowed batch size %zu", r->count, most);
+    }
+    r->inputs = calloc(r->count + 1, sizeof *r->inputs);
+    if (!r->inputs)
+        return refuse(p, 503, type_unhealthy, "out of memory");
+    if (r->single)
+        return read_input(node, r->inputs, name, texts_only, p);
+    const struct json *element = node + 1;
+    for (size_t i = 0; i < r->count; i++) {
+        if (!read_input(element, &r->inputs[i], name, texts_only, p))
+            return false;
+        element += element->skip;
+    }
+    return true;
+}
+
+static bool check_filled(const struct request *r, const char *name, struct problem *p)
+{
+    bool filled = r->count > 0;
+
+    for (size_t i = 0; i < r->count; i++)
+        filled &= r->inputs[i].size + r->inputs[i].count > 0;
+    if (filled)
+        return true;
+    p->param = name;
+    p->code = "empty_input";
+    return refuse(p, 400, type_empty, "Input validation error: `%s` cannot be empty", name);
+}
+
+/* ---------------------------------------------------------------- bodies ---------------------------------------- */
+
+/* What every embedding route understands. */
+static bool read_common(struct request *r, const struct json *body, struct problem *p)
+{
+    bool normalize = true;
+    int  direction = 0, pooling = -1, kind = -1;
+    const struct json *dimensions = member(body, "dimensions");
+
+    if (!read_name(body, "model", &r->model, p) || !read_name(body, "prompt_name", &r->prompt_name, p) ||
+        !read_name(body, "instruction", &r->instruction, p) || !read_choice(body, "input_type", "query|document", &kind, p) ||
+        !read_choice(body, "pooling", pooling_list, &pooling, p) || !read_flag(body, "normalize", &normalize, p) ||
+        !read_flag(body, "truncate", &r->cut, p) || !read_choice(body, "truncation_direction", "Right|Left|right|left", &direction, p))
+        return false;
+    if (dimensions && !json_int(dimensions, 0, INT32_MAX, &r->dimensions))
+        return refuse_member(p, "dimensions", "is a whole number, 1 or more");
+    r->has_dimensions = dimensions != NULL;
+    r->kind = kind + 1;
+    r->pooling = pooling + 1;
+    r->normalize = normalize ? AKI_NORMALIZE_ON : AKI_NORMALIZE_OFF;
+    r->truncate = direction % 2 ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT;
+    return true;
+}
+
+static const struct json *need(const struct json *body, const char *name, struct problem *p)
+{
+    const struct json *node = member(body, name);
+
+    if (!node) {
+        p->param = name;
+        refuse(p, 422, type_validation, "Failed to deserialize the JSON body into the target type: missing field `%s`", name);
+    }
+    return node;
+}
+
+static bool read_openai(struct request *r, const struct json *body, size_t most, struct problem *p)
+{
+    const struct json *input = need(body, "input", p);
+    int format = 0;
+
+    if (!input || !read_common(r, body, p) || !read_choice(body, "encoding_format", "float|base64", &format, p))
+        return false;
+    r->base64 = format == 1;
+    return read_inputs(r, input, "input", false, most, p) && check_filled(r, "input", p);
+}
+
+/* TEI's {"inputs"} and AkiDB's {"texts"} come to the same routes. */
+static bool read_embed(struct request *r, const struct json *body, size_t most, struct problem *p)
+{
+    bool texts = member(body, "texts"), inputs = member(body, "inputs");
+    const char *name = texts ? "texts" : "inputs";
+
+    if (texts && inputs)
+        return refuse(p, 400, type_validation, "`inputs` and `texts` exclude each other: a body is TEI's or AkiDB's");
+    r->family = texts ? FAMILY_AKIDB : FAMILY_TEI;
+    const struct json *node = need(body, name, p);
+    return node && read_common(r, body, p) && read_inputs(r, node, name, texts, most, p) && check_filled(r, name, p);
+}
+
+/* An empty input is no error there: no vectors come of it. */
+static bool read_ollama(struct request *r, const struct json *body, const char *name, size_t most, struct problem *p)
+{
+    const struct json *node = member(body, name);
+
+    if (!read_common(r, body, p))
+        return false;
+    if (!node)
+        return true;
+    if (!read_inputs(r, node, name, true, most, p))
+        return false;
+    if (r->single && !r->inputs[0].size)
+        r->count = 0;
+    return true;
+}
+
+/* {"inputs": {"source_sentence", "sentences"}, "parameters": {…}}: the source becomes input 0. */
+static bool read_similarity(struct request *r, const struct json *body, size_t most, struct problem *p)
+{
+    const struct json *inputs = need(body, "inputs", p), *parameters = member(body, "parameters");
+    const struct json *source, *sentences;
+    struct input first;
+
+    if (!inputs || !(source = need(inputs, "source_sentence", p)) || !(sentences = need(inputs, "sentences", p)))
+        return false;
+    if (sentences->kind != JSON_ARRAY)
+        return refuse_member(p, "sentences", "is an array of strings");
+    if (parameters && parameters->kind != JSON_OBJECT)
+        return refuse_member(p, "parameters", "is an object");
+    if (!read_common(r, parameters ? parameters : body, p) || !read_name(body, "model", &r->model, p) ||
+        !read_input(source, &first, "source_sentence", true, p) || !read_inputs(r, sentences, "sentences", true, most, p))
+        return false;
+    if (r->single)
+        return refuse_member(p, "sentences", "is an array of strings");
+    if (!r->count || !check_filled(r, "sentences", p))
+        return check_filled(r, "sentences", p);
+    memmove(r->inputs + 1, r->inputs, r->count * sizeof *r->inputs);          /* read_inputs keeps room for one more */
+    r->inputs[0] = first;
+    r->count++;
+    return check_filled(r, "source_sentence", p);
+}
+
+static bool read_tokenize(struct request *r, const struct json *body, size_t most, struct problem *p)
+{
+    const struct json *inputs = need(body, "inputs", p);
+    bool special = true;
+
+    if (!inputs || !read_common(r, body, p) || !read_flag(body, "add_special_tokens", &special, p))
+        return false;
+    r->no_special = !special;
+    return read_inputs(r, inputs, "inputs", true, most, p) && check_filled(r, "inputs", p);
+}
+
+static bool read_decode(struct request *r, const struct json *body, size_t most, struct problem *p)
+{
+    const struct json *ids = need(body, "ids", p);
+    bool skip = true;
+
+    if (!ids || !read_common(r, body, p) || !read_flag(body, "skip_special_tokens", &skip, p) || !read_inputs(r, ids, "ids", false, most, p))
+        return false;
+    r->keep_special = !skip;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->inputs[i].text)
+            return refuse_member(p, "ids", "is an array of token ids, or of such arrays");
+    return r->count ? true : check_filled(r, "ids", p);
+}
+
+static bool refuse_json(const struct json_problem *j, struct problem *p)
+{
+    if (!j->what)
+        return refuse(p, 503, type_unhealthy, "out of memory");
+    return refuse(p, 400, type_validation, "Failed to parse the request body as JSON: %s at line %zu column %zu", j->what, j->line, j->column);
+}
+
+bool request_read(struct request *r, enum body_kind kind, char *body, size_t size, const struct request_limits *limits, struct problem *p)
+{
+    static const enum family families[] = { [BODY_OPENAI] = FAMILY_OPENAI, [BODY_OLLAMA] = FAMILY_OLLAMA, [BODY_OLLAMA_OLD] = FAMILY_OLLAMA,
+                                            [BODY_SHOW] = FAMILY_OLLAMA };
+    struct json_problem j;
+
+    memset(r, 0, sizeof *r);
+    r->family = kind < sizeof families / sizeof *families ? families[kind] : FAMILY_TEI;
+    r->cut = true;
+    if (!json_parse(&r->doc, body, size, &j))
+        return refuse_json(&j, p);
+    const struct json *top = r->doc.nodes;
+    if (top->kind != JSON_OBJECT)
+        return refuse(p, 422, type_validation, "Failed to deserialize the JSON body into the target type: the body is not an object");
+    switch (kind) {
+    case BODY_OPENAI:     return read_openai(r, top, limits->inputs_openai, p);
+    case BODY_EMBED:      return read_embed(r, top, limits->inputs, p);
+    case BODY_OLLAMA:     return read_ollama(r, top, "input", limits->inputs_openai, p);
+    case BODY_OLLAMA_OLD: return read_ollama(r, top, "prompt", 1, p);
+    case BODY_SIMILARITY: return read_similarity(r, top, limits->inputs, p);
+    case BODY_TOKENIZE:   return read_tokenize(r, top, limits->inputs, p);
+    case BODY_DECODE:     return read_decode(r, top, limits->inputs, p);
+    case BODY_SHOW:       return read_name(top, "model", &r->model, p) && (r->model || read_name(top, "name", &r->model, p));
+    case BODY_ALL:        break;
+    }
+    const struct json *inputs = need(top, "inputs", p);
+    return inputs && read_common(r, top, p) && read_inputs(r, inputs, "inputs", false, limits->inputs, p) && check_filled(r, "inputs", p);
+}
+
+void request_free(struct request *r)
+{
+    free(r->inputs);
+    json_free(&r->doc);
+    memset(r, 0, sizeof *r);
+}

@@ -1,0 +1,71 @@
+/* Unit request: from a body to what it asks for, whichever of the four dialects it is written in, and what to say where it is not valid. */
+#ifndef AKI_SERVER_REQUEST_H
+#define AKI_SERVER_REQUEST_H
+
+#include "buf.h"
+#include "json.h"
+
+/* Whose shapes an answer has. */
+enum family { FAMILY_TEI, FAMILY_AKIDB, FAMILY_OPENAI, FAMILY_OLLAMA };
+
+/* Names of TEI's error_type, which the other families' errors are made from. */
+extern const char type_validation[], type_empty[], type_tokenizer[], type_backend[], type_overloaded[], type_unhealthy[];
+
+/* Why a request is refused. Zeroed: it is not. */
+struct problem {
+    int         status;                    /* of HTTP; 0: none */
+    const char *type;                      /* one of type_* */
+    const char *param;                     /* member of the body at fault, or NULL; static */
+    const char *code;                      /* OpenAI's, or NULL; static */
+    int         retry_after;               /* seconds; 0: none */
+    char        message[320];              /* UTF-8, never a text's content */
+};
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 5)))
+#endif
+bool refuse(struct problem *p, int status, const char *type, const char *format, ...);   /* answers false */
+
+/* The error's JSON in a family's shape. */
+void problem_write(struct buf *out, const struct problem *p, enum family family);
+
+/* A text, or ids that stand for one. */
+struct input {
+    const char        *text;               /* borrowed from the body; NULL: ids */
+    size_t             size;
+    const struct json *ids;                /* the first of count numbers */
+    size_t             count;
+};
+
+enum body_kind { BODY_OPENAI, BODY_EMBED /* TEI or AkiDB: the members tell */, BODY_OLLAMA, BODY_OLLAMA_OLD, BODY_ALL, BODY_SIMILARITY,
+                 BODY_TOKENIZE, BODY_DECODE, BODY_SHOW };
+
+/* Strings are borrowed from the body. */
+struct request {
+    struct json_doc doc;
+    enum family   family;
+    struct input *inputs;                  /* [count] */
+    size_t        count;
+    bool          single;                  /* the input was no array */
+    const char   *model, *prompt_name, *instruction;                         /* NULL: not given */
+    int           kind, pooling, normalize, truncate;                        /* as of aki_embed_options */
+    bool          cut;                     /* texts too long are truncated, not refused */
+    bool          has_dimensions;
+    int64_t       dimensions;
+    bool          base64, no_special, keep_special;
+};
+
+struct request_limits {
+    size_t inputs, inputs_openai;
+};
+
+/* body: [size] and a byte of room, changed in place. false: *p says why, and request->family whose shape to say it in.
+ * request_free is due in either case. */
+bool request_read(struct request *request, enum body_kind kind, char *body, size_t size, const struct request_limits *limits,
+                  struct problem *p);
+void request_free(struct request *request);
+
+/* "cls", "mean" …: AKI_POOLING_*, 0 for others; and back. */
+int         pooling_of(const char *name);
+const char *pooling_name(int pooling);
+
+#endif

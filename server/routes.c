@@ -1,0 +1,580 @@
+/* Unit routes: the table of routes and what each does. See http.h. */
+#include "answer.h"
+#include "embedded.h"
+#include "metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char json_type[] = "application/json";
+
+/* ---------------------------------------------------------------- tokenising ------------------------------------ */
+
+static aki_embed_options text_options(const struct exchange *x)
+{
+    aki_embed_options o;
+
+    aki_embed_options_init(&o, sizeof o);
+    o.kind = x->request.kind;
+    o.prompt_name = x->request.prompt_name;
+    o.instruction = x->request.instruction;
+    o.truncate = x->request.truncate;
+    o.no_special = x->request.no_special;
+    return o;
+}
+
+/* An error of the library about one text. Messages say what and where, never the text itself. */
+static bool refuse_library(struct problem *p, const aki_error *error)
+{
+    switch (error->status) {
+    case AKI_E_NOT_FOUND:
+        p->param = "prompt_name";
+        return refuse(p, 422, type_validation, "Input validation error: %s", error->message);
+    case AKI_E_INVALID:
+        return refuse(p, 422, type_validation, "Input validation error: %s", error->message);
+    case AKI_E_NOMEM:
+        return refuse(p, 503, type_unhealthy, "out of memory");
+    default:
+        return refuse(p, 424, type_backend, "Backend error: %s", error->message);
+    }
+}
+
+/* Growing arrays of ids and of the texts' starts. */
+struct ids {
+    int32_t *ids;
+    int64_t *starts;                       /* [texts + 1] */
+    size_t   count, capacity;
+};
+
+static bool ids_reserve(struct ids *t, size_t more, struct problem *p)
+{
+    if (t->capacity - t->count >= more)
+        return true;
+    size_t capacity = t->count + more + t->capacity / 2;
+    int32_t *ids = realloc(t->ids, capacity * sizeof *ids);
+    if (!ids)
+        return refuse(p, 503, type_unhealthy, "out of memory");
+    t->ids = ids;
+    t->capacity = capacity;
+    return true;
+}
+
+/* Tokenises behind what is there; *count: the text's tokens, whole where limit is 0. */
+static bool tokenize_text(struct exchange *x, struct ids *t, const struct input *in, int limit, size_t *count, struct problem *p)
+{
+    aki_embed_options o = text_options(x);
+    aki_error error;
+
+    o.max_tokens = limit;
+    *count = in->size / 3 + 64;
+    for (;;) {
+        if (!ids_reserve(t, *count, p))
+            return false;
+        aki_status rc = aki_tokenize(x->model, in->text, in->size, &o, t->ids + t->count, NULL, t->capacity - t->count, count, &error);
+        if (rc != AKI_E_TOO_SMALL)
+            return rc ? refuse_library(p, &error) : true;
+    }
+}
+
+static bool copy_ids(struct exchange *x, struct ids *t, const struct input *in, size_t keep, struct problem *p)
+{
+    size_t from = x->request.truncate == AKI_TRUNCATE_LEFT ? in->count - keep : 0;
+    int64_t id;
+
+    if (!ids_reserve(t, keep, p))
+        return false;
+    for (size_t i = 0; i < in->count; i++)
+        if (!json_int(in->ids + i, 0, x->info.vocabulary - 1, &id))
+            return refuse(p, 422, type_validation, "Input validation error: a token id is outside of the vocabulary of %d", x->info.vocabulary);
+    for (size_t i = 0; i < keep; i++) {
+        json_int(in->ids + from + i, 0, INT32_MAX, &id);
+        t->ids[t->count + i] = (int32_t)id;
+    }
+    return true;
+}
+
+static bool refuse_long(struct exchange *x, size_t tokens, struct problem *p)
+{
+    p->code = "context_length_exceeded";
+    /* What Ollama says there, and clients look for. */
+    if (x->family == FAMILY_OLLAMA)
+        return refuse(p, 400, type_validation, "the input length exceeds the context length");
+    return refuse(p, 422, type_validation, "Input validation error: `inputs` must have less than %d tokens. Given: %zu", x->info.max_tokens, tokens);
+}
+
+static bool add_input(struct exchange *x, struct ids *t, const struct input *in, struct problem *p)
+{
+    size_t limit = (size_t)x->info.max_tokens, count = in->count;
+    bool too_long;
+
+    if (in->text && !tokenize_text(x, t, in, 0, &count, p))
+        return false;
+    too_long = count > limit;
+    if (too_long && !x->request.cut)
+        return refuse_long(x, count, p);
+    if (!in->text && !copy_ids(x, t, in, too_long ? limit : count, p))
+        return false;
+    if (too_long && in->text && !tokenize_text(x, t, in, x->info.max_tokens, &count, p))
+        return false;
+    if (too_long && !in->text)
+        count = limit;
+    if (!count)
+        return refuse(p, 422, type_tokenizer, "Tokenizer error: a text has no tokens");
+    x->truncated += too_long;
+    x->characters += in->text ? text_count(in->text, in->size) : 0;
+    t->count += count;
+    return true;
+}
+
+/* How many first tokens of each text are the prompt's, for models that leave them out of the pooling. */
+static bool count_prompt(struct exchange *x, int32_t *skip, struct problem *p)
+{
+    aki_embed_options o = text_options(x);
+    int32_t ids[1];
+    aki_error error;
+    size_t with = 0, without = 0;
+
+    *skip = 0;
+    if (!x->info.skips_prompt)
+        return true;
+    o.no_special = 1;
+    aki_status rc = aki_tokenize(x->model, "", 0, &o, ids, NULL, 0, &with, &error);
+    if (rc && rc != AKI_E_TOO_SMALL)
+        return refuse_library(p, &error);
+    if (!with)
+        return true;
+    /* All tokens of the prompt alone, less a special one at its end. */
+    o.no_special = x->request.no_special;
+    int32_t *all = NULL;
+    int64_t *spans = NULL;
+    rc = aki_tokenize(x->model, "", 0, &o, ids, NULL, 0, &without, &error);
+    if (rc && rc != AKI_E_TOO_SMALL)
+        return refuse_library(p, &error);
+    all = malloc((without + 1) * sizeof *all);
+    spans = malloc((without + 1) * 2 * sizeof *spans);
+    rc = all && spans ? aki_tokenize(x->model, "", 0, &o, all, spans, without, &without, &error) : AKI_E_NOMEM;
+    if (!rc && without)
+        *skip = (int32_t)(without - (spans[2 * without - 2] == 0 && spans[2 * without - 1] == 0));
+    free(all);
+    free(spans);
+    return rc ? refuse(p, 503, type_unhealthy, "out of memory") : true;
+}
+
+static bool set_group(struct exchange *x, struct problem *p)
+{
+    struct request *r = &x->request;
+    struct group *g = &x->job.group;
+    bool tokens = x->route->body == BODY_ALL;
+
+    p->param = "dimensions";
+    if (r->has_dimensions && r->dimensions == 0)
+        return refuse(p, 422, type_validation, "Input validation error: `dimensions` should be positive");
+    if (r->has_dimensions && r->dimensions > x->info.dim)
+        return refuse(p, 422, type_validation, "Input validation error: `dimensions` should be smaller than the maximum embedding dimension.");
+    p->param = NULL;
+    *g = (struct group){ .pooling = r->pooling ? r->pooling : x->info.pooling, .normalize = r->normalize, .every_token = tokens,
+                         .dim = r->has_dimensions ? (int32_t)r->dimensions : x->info.dim };
+    if (tokens)
+        *g = (struct group){ .normalize = AKI_NORMALIZE_OFF, .every_token = 1 };
+    x->job.width = (size_t)(tokens ? x->info.hidden : g->dim);
+    return tokens || count_prompt(x, &g->skip, p);
+}
+
+/* Everything that can be refused is refused here, before the queue. The job owns what was allocated also on failure. */
+static bool make_job(struct exchange *x, struct problem *p)
+{
+    struct job *j = &x->job;
+    struct ids t = { 0 };
+    bool ok = set_group(x, p), given = x->request.prompt_name || x->request.instruction || x->request.kind;
+
+    j->count = x->request.count;
+    t.starts = malloc((j->count + 1) * sizeof *t.starts);
+    if (ok && !t.starts)
+        ok = refuse(p, 503, type_unhealthy, "out of memory");
+    for (size_t i = 0; i < j->count && ok; i++) {
+        t.starts[i] = (int64_t)t.count;
+        if (given && !x->request.inputs[i].text)
+            ok = refuse(p, 422, type_validation, "Input validation error: a prompt cannot be put before token ids");
+        else
+            ok = add_input(x, &t, &x->request.inputs[i], p);
+    }
+    if (ok) {
+        t.starts[j->count] = (int64_t)t.count;
+        size_t rows = j->group.every_token ? t.count : j->count;
+        j->out = rows <= SIZE_MAX / (j->width * sizeof *j->out) ? malloc((rows * j->width + 1) * sizeof *j->out) : NULL;
+        if (!j->out)
+            ok = refuse(p, 503, type_unhealthy, "out of memory");
+    }
+    j->ids = t.ids;
+    j->starts = t.starts;
+    return ok;
+}
+
+/* ---------------------------------------------------------------- embedding ------------------------------------- */
+
+static bool read_body(struct exchange *x, struct problem *p)
+{
+    const struct request_limits limits = { x->server->o->max_inputs, x->server->o->max_inputs_openai };
+    bool ok = buf_reserve(&x->body, 1) && request_read(&x->request, x->route->body, x->body.data, x->body.size, &limits, p);
+
+    x->family = ok || x->request.family ? x->request.family : x->route->family;
+    x->parsed = seconds_now();
+    if (!ok && !p->status)
+        refuse(p, 503, type_unhealthy, "out of memory");
+    return ok;
+}
+
+static void answer_job(struct exchange *x)
+{
+    struct problem p = { 0 };
+    struct buf out = { 0 };
+
+    switch (x->job.status) {
+    case JOB_DONE:
+        answer_vectors(x, &out);
+        http_answer(x, 200, &out, json_type);
+        return;
+    case JOB_FAILED:
+        refuse_library(&p, &x->job.error);
+        break;
+    case JOB_LATE:
+        metrics_count(COUNT_REJECT_DEADLINE, 1);
+        p.retry_after = 1;
+        p.code = "deadline_exceeded";
+        refuse(&p, 503, type_overloaded, "the request's deadline of %d s passed before it was computed", x->server->o->deadline);
+        break;
+    case JOB_GONE:
+        metrics_count(COUNT_GONE, 1);
+        refuse(&p, 499, type_validation, "the client left");
+        break;
+    default:
+        p.retry_after = 1;
+        refuse(&p, 503, type_unhealthy, "the server ends");
+    }
+    http_refuse(x, &p);
+}
+
+static void refuse_full(struct exchange *x, int wait)
+{
+    struct problem p = { .retry_after = wait, .code = "rate_limit_exceeded" };
+
+    metrics_count(COUNT_REJECT_QUEUE, 1);
+    refuse(&p, 429, type_overloaded, "Model is overloaded");
+    http_refuse(x, &p);
+}
+
+static void embed(struct exchange *x)
+{
+    struct problem p = { 0 };
+    struct buf out = { 0 };
+    int wait;
+
+    if (x->waits) {
+        answer_job(x);
+        return;
+    }
+    if (!read_body(x, &p)) {
+        http_refuse(x, &p);
+        return;
+    }
+    x->texts = x->request.count;
+    metrics_count(x->texts > 1 ? COUNT_REQUEST_BATCH : COUNT_REQUEST_SINGLE, 1);
+    if (!http_use_model(x, x->request.model))
+        return;
+    if (batch_is_full(x->served, x->server->o->max_queue_tokens, &wait)) {
+        refuse_full(x, wait);
+        return;
+    }
+    bool ok = make_job(x, &p);
+    x->tokenised = seconds_now();
+    if (!ok) {
+        http_refuse(x, &p);
+    } else if (!x->job.count) {
+        answer_vectors(x, &out);
+        http_answer(x, 200, &out, json_type);
+    } else {
+        metrics_count(COUNT_EMBED, x->texts);
+        metrics_count(COUNT_TRUNCATED, x->truncated);
+        for (size_t i = 0; i < x->job.count; i++)
+            metrics_observe(SIZE_INPUT, (double)(x->job.starts[i + 1] - x->job.starts[i]));
+        http_submit(x);
+    }
+}
+
+/* ---------------------------------------------------------------- tokens ---------------------------------------- */
+
+/* The text of the prompt that goes before every text, "" for none. */
+static const char *prompt_text(const struct exchange *x)
+{
+    const char *name = x->request.prompt_name ? x->request.prompt_name : x->info.default_prompt_name;
+
+    for (int i = 0; name && i < x->info.prompt_count; i++)
+        if (!strcmp(x->info.prompts[i].name, name))
+            return x->info.prompts[i].text;
+    return "";
+}
+
+/* start and stop count code points of prompt and text; a token's text is what stands there. */
+static void write_token(struct exchange *x, struct buf *out, int32_t id, const int64_t *span, const struct buf *whole)
+{
+    size_t begin = (size_t)span[0], end = (size_t)span[1], size = 0;
+    const char *piece = aki_token_piece(x->model, id, &size);
+
+    buf_format(out, "{\"id\":%d,\"text\":", id);
+    if (!begin && !end) {
+        if (piece && text_check(piece, size) == SIZE_MAX)
+            json_string(out, piece, size);
+        else
+            buf_text(out, "\"\"");
+        buf_text(out, ",\"special\":true,\"start\":null,\"stop\":null}");
+        return;
+    }
+    /* A token of bytes may begin or end within a character: its text is the characters it touches. */
+    while (begin && ((unsigned char)whole->data[begin] & 0xC0) == 0x80)
+        begin--;
+    while (end < whole->size && ((unsigned char)whole->data[end] & 0xC0) == 0x80)
+        end++;
+    json_string(out, whole->data + begin, end - begin);
+    size_t start = text_count(whole->data, begin);
+    buf_format(out, ",\"special\":false,\"start\":%zu,\"stop\":%zu}", start, start + text_count(whole->data + begin, end - begin));
+}
+
+static bool write_tokens(struct exchange *x, struct buf *out, const struct input *in, struct problem *p)
+{
+    aki_embed_options o = text_options(x);
+    struct buf whole = { 0 };
+    int32_t *ids = NULL;
+    int64_t *spans = NULL;
+    aki_error error;
+    size_t count = 0;
+    bool ok = false;
+
+    buf_text(&whole, prompt_text(x));
+    buf_add(&whole, in->text, in->size);
+    aki_status rc = aki_tokenize(x->model, in->text, in->size, &o, NULL, NULL, 0, &count, &error);
+    if (rc && rc != AKI_E_TOO_SMALL) {
+        refuse_library(p, &error);
+        goto done;
+    }
+    ids = malloc((count + 1) * sizeof *ids);
+    spans = malloc((count + 1) * 2 * sizeof *spans);
+    if (!ids || !spans || whole.failed) {
+        refuse(p, 503, type_unhealthy, "out of memory");
+        goto done;
+    }
+    if (aki_tokenize(x->model, in->text, in->size, &o, ids, spans, count, &count, &error)) {
+        refuse_library(p, &error);
+        goto done;
+    }
+    buf_text(out, "[");
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buf_text(out, ",");
+        write_token(x, out, ids[i], spans + 2 * i, &whole);
+    }
+    buf_text(out, "]");
+    ok = true;
+done:
+    free(ids);
+    free(spans);
+    buf_free(&whole);
+    return ok;
+}
+
+static bool write_decoded(struct exchange *x, struct buf *out, const struct input *in, struct problem *p)
+{
+    struct ids t = { 0 };
+    struct buf text = { 0 };
+    aki_error error;
+    size_t size = 0;
+    bool ok = copy_ids(x, &t, in, in->count, p);
+
+    if (ok) {
+        aki_status rc = aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, NULL, 0, &size, &error);
+        if ((!rc || rc == AKI_E_TOO_SMALL) && buf_reserve(&text, size + 1))
+            rc = aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, text.data, size, &size, &error);
+        else if (!rc || rc == AKI_E_TOO_SMALL)
+            rc = error.status = AKI_E_NOMEM;
+        ok = rc ? refuse_library(p, &error) : true;
+    }
+    if (ok && text_check(text.data, size) != SIZE_MAX)
+        ok = refuse(p, 422, type_tokenizer, "Tokenizer error: the ids are not a text");
+    if (ok)
+        json_string(out, text.data, size);
+    free(t.ids);
+    buf_free(&text);
+    return ok;
+}
+
+/* /tokenize and /decode: an array with an element for each input. */
+static void each_input(struct exchange *x)
+{
+    struct problem p = { 0 };
+    struct buf out = { 0 };
+    bool ok = read_body(x, &p);
+
+    if (!ok) {
+        http_refuse(x, &p);
+        return;
+    }
+    if (!http_use_model(x, x->request.model))
+        return;
+    x->texts = x->request.count;
+    buf_text(&out, "[");
+    for (size_t i = 0; i < x->request.count && ok; i++) {
+        if (i)
+            buf_text(&out, ",");
+        ok = x->route->body == BODY_DECODE ? write_decoded(x, &out, &x->request.inputs[i], &p)
+                                           : write_tokens(x, &out, &x->request.inputs[i], &p);
+    }
+    buf_text(&out, "]");
+    if (ok) {
+        http_answer(x, 200, &out, json_type);
+    } else {
+        buf_free(&out);
+        http_refuse(x, &p);
+    }
+}
+
+/* ---------------------------------------------------------------- the others ------------------------------------ */
+
+static void health(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    if (http_use_model(x, NULL))
+        http_answer(x, 200, &out, json_type);
+}
+
+static void ping(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    http_answer(x, 200, &out, json_type);
+}
+
+static void info(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    if (!http_use_model(x, NULL))
+        return;
+    answer_info(x, &out);
+    http_answer(x, 200, &out, json_type);
+}
+
+static void models(struct exchange *x)
+{
+    const char *name = strlen(x->path) > strlen("/v1/models/") ? x->path + strlen("/v1/models/") : NULL;
+    const struct served *only = NULL;
+    struct problem p = { .code = "model_not_found", .param = "model" };
+    struct buf out = { 0 };
+
+    for (size_t i = 0; name && i < x->server->o->model_count; i++)
+        if (!strcmp(x->server->models[i].name, name))
+            only = &x->server->models[i];
+    if (name && !only) {
+        refuse(&p, 404, type_validation, "The model '%.100s' does not exist", name);
+        http_refuse(x, &p);
+        return;
+    }
+    answer_models_openai(x->server, only, &out);
+    http_answer(x, 200, &out, json_type);
+}
+
+static void tags(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    answer_models_ollama(x->server, &out);
+    http_answer(x, 200, &out, json_type);
+}
+
+static void show(struct exchange *x)
+{
+    struct problem p = { 0 };
+    struct buf out = { 0 };
+
+    if (!read_body(x, &p)) {
+        http_refuse(x, &p);
+        return;
+    }
+    if (!http_use_model(x, x->request.model))
+        return;
+    answer_show(x, &out);
+    http_answer(x, 200, &out, json_type);
+}
+
+static void version(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    buf_format(&out, "{\"version\":\"%s\"}", aki_version());
+    http_answer(x, 200, &out, json_type);
+}
+
+static void metrics(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    answer_gauges(x->server, &out);
+    http_answer(x, 200, &out, "text/plain; charset=utf-8; version=0.0.4");
+}
+
+/* TEI's routes for models of other kinds. */
+static void other_kind(struct exchange *x)
+{
+    struct problem p = { 0 };
+
+    refuse(&p, 424, type_backend, "Backend error: %s",
+           !strcmp(x->path, "/rerank") ? "model is not a re-ranker model"
+           : !strcmp(x->path, "/predict") ? "Model is not a classifier model" : "Model is not an embedding model with SPLADE pooling");
+    http_refuse(x, &p);
+}
+
+static void page(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    buf_add(&out, embedded_page, embedded_page_size);
+    http_answer(x, 200, &out, "text/html; charset=utf-8");
+}
+
+static void openapi(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    buf_add(&out, embedded_openapi, embedded_openapi_size);
+    http_answer(x, 200, &out, json_type);
+}
+
+// clang-format off
+const struct route route_table[] = {
+    { "/v1/embeddings",  "POST", FAMILY_OPENAI, BODY_OPENAI,     0,                       embed },
+    { "/embeddings",     "POST", FAMILY_OPENAI, BODY_OPENAI,     0,                       embed },
+    { "/v1/models",      "GET",  FAMILY_OPENAI, 0,               0,                       models },
+    { "/v1/models/",     "GET",  FAMILY_OPENAI, 0,               PREFIX,                  models },
+    { "/embed",          "POST", FAMILY_TEI,    BODY_EMBED,      0,                       embed },
+    { "/",               "POST", FAMILY_TEI,    BODY_EMBED,      0,                       embed },
+    { "/embed_all",      "POST", FAMILY_TEI,    BODY_ALL,        0,                       embed },
+    { "/similarity",     "POST", FAMILY_TEI,    BODY_SIMILARITY, 0,                       embed },
+    { "/tokenize",       "POST", FAMILY_TEI,    BODY_TOKENIZE,   0,                       each_input },
+    { "/decode",         "POST", FAMILY_TEI,    BODY_DECODE,     0,                       each_input },
+    { "/rerank",         "POST", FAMILY_TEI,    0,               0,                       other_kind },
+    { "/predict",        "POST", FAMILY_TEI,    0,               0,                       other_kind },
+    { "/embed_sparse",   "POST", FAMILY_TEI,    0,               0,                       other_kind },
+    { "/info",           "GET",  FAMILY_TEI,    0,               0,                       info },
+    { "/health",         "GET",  FAMILY_TEI,    0,               NEEDS_NO_KEY,            health },
+    { "/ping",           "GET",  FAMILY_TEI,    0,               NEEDS_NO_KEY,            ping },
+    { "/metrics",        "GET",  FAMILY_TEI,    0,               0,                       metrics },
+    { "/api/embed",      "POST", FAMILY_OLLAMA, BODY_OLLAMA,     ANY_TYPE,                embed },
+    { "/api/embeddings", "POST", FAMILY_OLLAMA, BODY_OLLAMA_OLD, ANY_TYPE,                embed },
+    { "/api/show",       "POST", FAMILY_OLLAMA, BODY_SHOW,       ANY_TYPE,                show },
+    { "/api/tags",       "GET",  FAMILY_OLLAMA, 0,               0,                       tags },
+    { "/api/version",    "GET",  FAMILY_OLLAMA, 0,               0,                       version },
+    { "/",               "GET",  FAMILY_TEI,    0,               0,                       page },
+    { "/openapi.json",   "GET",  FAMILY_TEI,    0,               0,                       openapi },
+};
+// clang-format on
+const size_t route_count = sizeof route_table / sizeof *route_table;

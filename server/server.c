@@ -1,0 +1,339 @@
+/* Unit server: listens, sets libmicrohttpd up, minds signals and slow clients, and ends in good order. See server.h. */
+#include "server.h"
+
+#include "exchange.h"
+#include "keys.h"
+#include "log.h"
+#include "metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Memory of a connection for its headers and what it reads and writes at a time; longer headers are refused. */
+enum { CONNECTION_MEMORY = 32 << 10, BACKLOG = 1024, PEM_LIMIT = 1 << 20 };
+
+/* ---------------------------------------------------------------- listening ------------------------------------- */
+
+static int fail(const char *what, const char *why)
+{
+    log_event("error", "%s: %s", what, why);
+    return SERVER_IO;
+}
+
+static int listen_tcp(struct server *s)
+{
+    const struct server_options *o = s->o;
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list = NULL;
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char port[16], name[80];
+    int one = 1, error = 0;
+
+    snprintf(port, sizeof port, "%d", o->port);
+    int rc = getaddrinfo(o->host, port, &hints, &list);
+    if (rc)
+        return fail(o->host, gai_strerror(rc));
+    for (const struct addrinfo *a = list; a && s->listener < 0; a = a->ai_next) {
+        s->listener = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+        if (s->listener < 0) {
+            error = errno;
+            continue;
+        }
+        setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        if (bind(s->listener, a->ai_addr, a->ai_addrlen) || listen(s->listener, BACKLOG)) {
+            error = errno;
+            close(s->listener);
+            s->listener = -1;
+        }
+    }
+    freeaddrinfo(list);
+    if (s->listener < 0) {
+        snprintf(name, sizeof name, "%.60s port %d", o->host, o->port);
+        return fail(name, strerror(error));
+    }
+    if (getsockname(s->listener, (struct sockaddr *)&address, &size) == 0) {
+        log_address(name, sizeof name, (struct sockaddr *)&address);
+        log_event("listening", "%s://%s", o->tls_cert ? "https" : "http", name);
+    }
+    return SERVER_OK;
+}
+
+/* A socket that a server left behind is replaced; one that answers is not. */
+static int listen_unix(struct server *s)
+{
+    const char *path = s->o->unix_path;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct stat st;
+
+    if (strlen(path) >= sizeof address.sun_path)
+        return fail(path, "too long for a socket's path");
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->listener < 0)
+        return fail(path, strerror(errno));
+    if (connect(s->listener, (struct sockaddr *)&address, sizeof address) == 0)
+        return fail(path, "another server listens there");
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(path);
+    close(s->listener);
+    s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->listener < 0)
+        return fail(path, strerror(errno));
+    /* Made with nobody's rights, then given those it shall have: there is no moment at which others could connect. */
+    mode_t old = umask(0777);
+    int rc = bind(s->listener, (struct sockaddr *)&address, sizeof address);
+    umask(old);
+    if (rc || chmod(path, (mode_t)s->o->unix_mode) || listen(s->listener, BACKLOG))
+        return fail(path, strerror(errno));
+    log_event("listening", "unix:%s", path);
+    return SERVER_OK;
+}
+
+/* ---------------------------------------------------------------- libmicrohttpd --------------------------------- */
+
+static char *read_pem(const char *path)
+{
+    char *text = calloc(1, PEM_LIMIT);
+    FILE *f = text ? fopen(path, "r") : NULL;
+
+    if (f && fread(text, 1, PEM_LIMIT - 1, f) > 0 && feof(f)) {
+        fclose(f);
+        return text;
+    }
+    fail(path, f ? "not a PEM file that can be read" : strerror(errno));
+    if (f)
+        fclose(f);
+    free(text);
+    return NULL;
+}
+
+/* Descriptors for the connections, and some for files and the listener. */
+static unsigned connection_limit(const struct server_options *o)
+{
+    struct rlimit limit = { .rlim_cur = 1024 };
+    unsigned most = (unsigned)o->max_connections;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < most + 64ull) {
+        limit.rlim_cur = limit.rlim_max < most + 64ull ? limit.rlim_max : most + 64ull;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur >= most + 64ull)
+        return most;
+    unsigned fewer = limit.rlim_cur > 72 ? (unsigned)limit.rlim_cur - 64 : 8;
+    log_event("warning", "the limit of open files (%llu) allows %u connections", (unsigned long long)limit.rlim_cur, fewer);
+    return fewer;
+}
+
+static int start_daemon(struct server *s)
+{
+    const struct server_options *o = s->o;
+    char *cert = NULL, *key = NULL;
+    int rc = SERVER_OK;
+    unsigned connections = connection_limit(o), threads = (unsigned)o->http_threads;
+    struct MHD_OptionItem tls[] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
+
+    if (threads > connections / 2)
+        threads = connections / 2 ? connections / 2 : 1;
+    if (o->tls_cert) {
+        cert = read_pem(o->tls_cert);
+        key = cert ? read_pem(o->tls_key) : NULL;
+        if (!key) {
+            rc = SERVER_IO;
+            goto done;
+        }
+        tls[0] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0, cert };
+        tls[1] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0, key };
+    }
+    s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | (o->tls_cert ? MHD_USE_TLS : 0), 0,
+                                 NULL, NULL, http_access, s,
+                                 MHD_OPTION_LISTEN_SOCKET, s->listener,
+                                 MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0,
+                                 MHD_OPTION_CONNECTION_LIMIT, connections,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout,
+                                 MHD_OPTION_URI_LOG_CALLBACK, http_begin, s,
+                                 MHD_OPTION_NOTIFY_COMPLETED, http_end, s,
+                                 MHD_OPTION_NOTIFY_CONNECTION, http_connection, s,
+                                 MHD_OPTION_ARRAY, tls,
+                                 MHD_OPTION_END);
+    if (!s->daemon)
+        rc = fail("libmicrohttpd", o->tls_cert ? "does not start (are --tls-cert and --tls-key right?)" : "does not start");
+done:
+    free(cert);
+    free(key);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- while it runs --------------------------------- */
+
+/* Cuts connections that take too long over what is their turn. libmicrohttpd itself cuts those on which nothing happens at all. */
+static void cut_slow(struct server *s)
+{
+    const struct server_options *o = s->o;
+    const double limits[] = { [PEER_IDLE] = o->idle_timeout + o->header_timeout, [PEER_HEADERS] = o->header_timeout,
+                              [PEER_BODY] = o->body_timeout, [PEER_WORKS] = 0, [PEER_ANSWERS] = o->write_timeout };
+    double now = seconds_now();
+
+    pthread_mutex_lock(&s->lock);
+    for (struct peer *p = s->peers; p; p = p->next) {
+        if (limits[p->state] > 0 && now - p->since > limits[p->state]) {
+            shutdown(p->fd, SHUT_RDWR);
+            metrics_count(COUNT_CUT, 1);
+            p->since = now;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void reread_keys(struct server *s)
+{
+    char problem[160];
+
+    if (!s->o->keys_file)
+        return;
+    if (keys_read(s->o->keys_file, problem, sizeof problem))
+        log_event("keys", "read again");
+    else
+        log_event("error", "%s: %s; the old keys stay", s->o->keys_file, problem);
+}
+
+/* The model's thread calls this. Without its first model the server is of no use. */
+static void model_opened(void *user, struct served *m)
+{
+    struct server *s = user;
+
+    if (m->state == SERVED_OPEN)
+        log_event("model", "%s: open, %s, %s, %d dimensions, at most %d tokens", m->name, m->info.architecture,
+                  m->info.precision == AKI_PRECISION_INT8 ? "int8" : "f32", m->info.dim, m->info.max_tokens);
+    else
+        log_event("error", "%s: cannot be opened", m->name);
+    if (m->state == SERVED_FAILED && m == s->models) {
+        atomic_store(&s->exit_code, m->failure);
+        pthread_kill(s->main_thread, SIGUSR1);
+    }
+}
+
+static void fill_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR1);
+}
+
+/* Until it shall end. */
+static void mind(struct server *s)
+{
+    const struct timespec second = { .tv_sec = 1 };
+    sigset_t set;
+
+    fill_signals(&set);
+    while (atomic_load(&s->exit_code) < 0) {
+        int number = sigtimedwait(&set, NULL, &second);
+        if (number == SIGHUP)
+            reread_keys(s);
+        else if (number == SIGTERM || number == SIGINT)
+            return;
+        cut_slow(s);
+    }
+}
+
+/* New connections are refused, those that are there get their answers. A second signal, or the time for it, ends the waiting. */
+static void drain(struct server *s)
+{
+    const struct timespec tick = { .tv_nsec = 20 * 1000000 };
+    double end = seconds_now() + s->o->drain, calm = 0;
+    sigset_t set;
+
+    atomic_store(&s->draining, true);
+    log_event("stopping", "%zu requests to answer", atomic_load(&s->in_flight));
+    MHD_quiesce_daemon(s->daemon);
+    close(s->listener);
+    s->listener = -1;
+    fill_signals(&set);
+    /* A moment of calm, so that a request which is on its way on an open connection is answered too. */
+    while (seconds_now() < end && calm < 0.1) {
+        int number = sigtimedwait(&set, NULL, &tick);
+        if (number == SIGTERM || number == SIGINT)
+            break;
+        calm = atomic_load(&s->in_flight) ? 0 : calm + 0.02;
+    }
+    cut_slow(s);
+}
+
+/* ---------------------------------------------------------------- beginning and end ----------------------------- */
+
+static int start_models(struct server *s)
+{
+    const struct server_options *o = s->o;
+
+    s->models = calloc(o->model_count, sizeof *s->models);
+    if (!s->models)
+        return fail("memory", "none");
+    for (size_t i = 0; i < o->model_count; i++) {
+        struct served *m = &s->models[i];
+        m->name = o->models[i].name;
+        m->path = o->models[i].path;
+        m->open = o->open;
+        m->open_user = o->open_user;
+        m->opened = model_opened;
+        m->opened_user = s;
+        m->idle_close = o->idle_close;
+        if (!served_start(m))
+            return fail("thread", "cannot be started");
+    }
+    served_want(&s->models[0]);
+    return SERVER_OK;
+}
+
+int server_run(const struct server_options *o)
+{
+    struct server s = { .o = o, .listener = -1, .start_time = (uint64_t)time(NULL), .main_thread = pthread_self(), .exit_code = -1 };
+    sigset_t set, old;
+    char problem[160];
+    int rc = SERVER_OK;
+
+    /* Blocked in every thread that starts from here on; mind() waits for them. */
+    fill_signals(&set);
+    pthread_sigmask(SIG_BLOCK, &set, &old);
+    pthread_mutex_init(&s.lock, NULL);
+    if (o->keys_file && !keys_read(o->keys_file, problem, sizeof problem))
+        rc = fail(o->keys_file, problem);
+    if (!rc) rc = o->unix_path ? listen_unix(&s) : listen_tcp(&s);
+    if (!rc) rc = start_models(&s);
+    if (!rc) rc = start_daemon(&s);
+    if (!rc) {
+        mind(&s);
+        drain(&s);
+        rc = atomic_load(&s.exit_code) < 0 ? SERVER_OK : atomic_load(&s.exit_code);
+    }
+    for (size_t i = 0; s.models && i < o->model_count; i++)
+        served_stop(&s.models[i]);
+    if (s.daemon)
+        MHD_stop_daemon(s.daemon);
+    for (size_t i = 0; s.models && i < o->model_count; i++)
+        served_close(&s.models[i]);
+    if (s.listener >= 0)
+        close(s.listener);
+    if (o->unix_path && s.daemon)
+        unlink(o->unix_path);
+    free(s.models);
+    keys_forget();
+    pthread_mutex_destroy(&s.lock);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc;
+}
