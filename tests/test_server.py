@@ -1,0 +1,767 @@
+#!/usr/bin/env python3
+"""Tests of `akiembed serve`: its routes against the program's own `embed`, every status code, hostile and slow clients, overload,
+signals. Standard Python only.
+
+    test_server.py PROGRAM CHECKPOINTS [unittest arguments]     CHECKPOINTS: the folder that make_checkpoints.py wrote
+"""
+import array
+import base64
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+PROGRAM, CHECKPOINTS = sys.argv[1:3]
+SCRATCH = tempfile.mkdtemp(prefix="akiembed-server-")
+TEXTS = ["a cat", "the dog saw a bird \u00e4\u00f6 \u4f60\u597d", "x", "many words of one text that is a little longer than the others are"]
+
+
+def folder(name):
+    return os.path.join(CHECKPOINTS, name)
+
+
+def environment():
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("AKIEMBED_", "HF_", "XDG_"))}
+    env.update(AKIEMBED_THREADS="1", LC_ALL="C.UTF-8")
+    return env
+
+
+def embed(texts, *options, model="bert"):
+    """What the program's own verb says: a list of vectors, as parsed numbers."""
+    lines = "".join(json.dumps(t) + "\n" for t in texts).encode()
+    done = subprocess.run([PROGRAM, "embed", "-m", folder(model), "--jsonl", "-q", *options], input=lines, capture_output=True,
+                          env=environment(), timeout=120, check=True)
+    return [json.loads(line)["embedding"] for line in done.stdout.splitlines()]
+
+
+class Server:
+    """A running server; its log lines are in self.log."""
+
+    def __init__(self, *options, models=("bert",), wait=True, preexec=None):
+        arguments = [PROGRAM, "serve", "--port", "0", *options]
+        for model in models:
+            arguments += ["--model", model if "=" in model else "%s=%s" % (model, folder(model))]
+        self.process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment(), preexec_fn=preexec)
+        self.log, self.port = [], None
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        until = time.time() + 60
+        while wait and not any(e.get("event") == "model" for e in list(self.log)):
+            if self.process.poll() is not None or time.time() > until:
+                raise RuntimeError("no server: %s" % self.log)
+            time.sleep(0.01)
+        while not wait and not self.log and self.process.poll() is None:
+            time.sleep(0.005)
+
+    def read(self):
+        for line in self.process.stderr:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = {"raw": line.decode(errors="replace")}
+            if entry.get("event") == "listening" and "://" in entry["message"]:
+                self.port = int(entry["message"].rsplit(":", 1)[1])
+            self.log.append(entry)
+
+    def connect(self, timeout=60):
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+    def ask(self, method, path, body=None, headers=None, connection=None):
+        """(status, headers, body): parsed where it is JSON."""
+        c = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        if isinstance(body, str):
+            body = body.encode()
+        if headers is None:
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+        c.request(method, path, body, headers)
+        r = c.getresponse()
+        raw = r.read()
+        if not connection:
+            c.close()
+        if raw and r.headers["Content-Type"] == "application/json":
+            raw = json.loads(raw)
+        return r.status, r.headers, raw
+
+    def post(self, path, body, **more):
+        return self.ask("POST", path, body, **more)
+
+    def stop(self, number=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(60)
+        self.reader.join(10)
+        self.process.stderr.close()
+        return code
+
+
+class Shared(unittest.TestCase):
+    """One server for the tests of a class, which must end with 0 and have said nothing but JSON."""
+    options, models = (), ("bert",)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(*cls.options, models=cls.models)
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.server.stop()
+        raw = [e["raw"] for e in cls.server.log if "raw" in e]
+        assert code == 0 and not raw, (code, raw[:20])
+
+    def ok(self, path, body, **more):
+        status, headers, answer = self.server.post(path, body, **more)
+        self.assertEqual(status, 200, answer)
+        return answer
+
+    def refused(self, status, path, body, say="", shape="tei", kind="Validation", **more):
+        got, headers, answer = self.server.post(path, body, **more)
+        self.assertEqual(got, status, answer)
+        if shape == "openai":
+            self.assertEqual(set(answer["error"]), {"message", "type", "param", "code"})
+            message = answer["error"]["message"]
+        else:
+            self.assertEqual(set(answer), {"error", "error_type"} if shape == "tei" else {"error"})
+            message = answer["error"]
+        if shape == "tei":
+            self.assertEqual(answer["error_type"], kind)
+        self.assertIn(say, message)
+        return headers, answer
+
+
+class Routes(Shared):
+    models = ("bert", "qwen3", "xlmr-no-prompt")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for model in cls.models[1:]:
+            until = time.time() + 60
+            while cls.server.post("/api/embed", {"model": model, "input": "x"})[0] == 503 and time.time() < until:
+                time.sleep(0.05)
+
+    def test_tei(self):
+        want = embed(TEXTS)
+        self.assertEqual(self.ok("/embed", {"inputs": TEXTS}), want)
+        self.assertEqual(self.ok("/", {"inputs": TEXTS}), want)
+        self.assertEqual(self.ok("/embed", {"inputs": TEXTS[0]}), want[:1])
+        self.assertEqual(self.ok("/embed", {"inputs": TEXTS, "normalize": False}), embed(TEXTS, "--no-normalize"))
+        self.assertEqual(self.ok("/embed", {"inputs": TEXTS, "dimensions": 7, "foo": 1}), embed(TEXTS, "--dim", "7"))
+        self.assertEqual(self.ok("/embed", {"inputs": TEXTS, "prompt_name": None, "truncate": None}), want)
+
+    def test_headers(self):
+        status, headers, answer = self.server.post("/embed", {"inputs": ["hello", "w\u00f6rld"]}, headers={
+            "Content-Type": "application/json; charset=utf-8", "X-Request-Id": "abc-1.2"})
+        self.assertEqual((status, headers["X-Request-Id"], headers["x-compute-characters"]), (200, "abc-1.2", "10"))
+        for name in "x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time", "x-compute-time":
+            self.assertRegex(headers[name], r"^\d+$")
+        tokens = sum(len(t) for t in self.ok("/tokenize", {"inputs": ["hello", "w\u00f6rld"]}))
+        self.assertEqual(int(headers["x-compute-tokens"]), tokens)
+        bad = self.server.ask("GET", "/ping", headers={"X-Request-Id": "a b\"c"})[1]["X-Request-Id"]
+        self.assertRegex(bad, r"^[0-9a-f]{16}$")
+
+    def test_openai(self):
+        want = embed(TEXTS, "--dim", "5")
+        for path in "/v1/embeddings", "/embeddings":
+            answer = self.ok(path, {"input": TEXTS, "model": "bert", "dimensions": 5, "user": "me", "encoding_format": "float"})
+            self.assertEqual([d["embedding"] for d in answer["data"]], want)
+            self.assertEqual([(d["object"], d["index"]) for d in answer["data"]], [("embedding", i) for i in range(len(TEXTS))])
+            tokens = sum(len(t) for t in self.ok("/tokenize", {"inputs": TEXTS}))
+            self.assertEqual((answer["object"], answer["model"], answer["usage"]), ("list", "bert", {"prompt_tokens": tokens, "total_tokens": tokens}))
+        answer = self.ok("/v1/embeddings", {"input": TEXTS, "dimensions": 5, "encoding_format": "base64"})
+        for d, vector in zip(answer["data"], want):
+            self.assertEqual(base64.b64decode(d["embedding"]), array.array("f", vector).tobytes())
+
+    def test_ids(self):
+        ids = [[t["id"] for t in text] for text in self.ok("/tokenize", {"inputs": TEXTS})]
+        want = embed(TEXTS)
+        self.assertEqual([d["embedding"] for d in self.ok("/v1/embeddings", {"input": ids})["data"]], want)
+        self.assertEqual([d["embedding"] for d in self.ok("/v1/embeddings", {"input": ids[0]})["data"]], want[:1])
+        self.assertEqual(self.ok("/embed", {"inputs": [ids[1], TEXTS[0]]}), [want[1], want[0]])
+        self.refused(422, "/v1/embeddings", {"input": [1, 10 ** 6]}, "vocabulary", shape="openai")
+        self.refused(422, "/v1/embeddings", {"input": [1, 1.5]}, shape="openai")
+        self.refused(422, "/v1/embeddings", {"input": [1, -1]}, shape="openai")
+        self.refused(422, "/embed", {"inputs": [ids[0]], "input_type": "query"}, "prompt")
+
+    def test_akidb(self):
+        answer = self.ok("/embed", {"texts": TEXTS, "model": "bert"})
+        self.assertEqual(answer["embeddings"], embed(TEXTS))
+        self.assertEqual((answer["model"], answer["dimension"]), ("bert", len(answer["embeddings"][0])))
+        self.assertEqual(set(answer["usage"]), {"total_tokens", "duration_ms"})
+        for pooling in "mean", "last", "max":
+            self.assertEqual(self.ok("/embed", {"texts": TEXTS, "pooling": pooling})["embeddings"], embed(TEXTS, "--pooling", pooling))
+        self.refused(400, "/embed", {"texts": [""]}, "texts", shape="plain")
+        self.refused(422, "/embed", {"texts": TEXTS, "pooling": "sum"}, "pooling", shape="plain")
+        self.refused(400, "/embed", {"texts": TEXTS, "inputs": TEXTS}, "exclude")
+
+    def test_ollama(self):
+        for headers in {}, {"Content-Type": "application/x-www-form-urlencoded"}:
+            answer = self.ok("/api/embed", {"model": "bert:latest", "input": TEXTS, "truncate": True, "options": {}}, headers=headers)
+            self.assertEqual(answer["embeddings"], embed(TEXTS))
+            self.assertEqual(set(answer), {"model", "embeddings", "total_duration", "load_duration", "prompt_eval_count"})
+        self.assertEqual(self.ok("/api/embeddings", {"model": "bert", "prompt": TEXTS[0]}), {"embedding": embed(TEXTS[:1])[0]})
+        self.assertEqual(self.ok("/api/embed", {"model": "bert", "input": []})["embeddings"], [])
+        self.assertEqual(self.ok("/api/embed", {"model": "bert", "input": ""})["embeddings"], [])
+        self.assertEqual(self.ok("/api/embeddings", {"model": "bert", "prompt": ""}), {"embedding": []})
+        self.assertEqual(self.ok("/api/embed", {"model": "bert", "input": ["", "x"]})["embeddings"], embed(["", "x"]))
+        self.refused(404, "/api/embed", {"model": "none", "input": "x"}, "not found", shape="plain")
+        self.refused(400, "/api/embed", {"model": "bert", "input": "x y " * 400, "truncate": False}, "context length", shape="plain")
+        self.assertEqual(self.ok("/api/show", {"model": "bert"})["capabilities"], ["embedding"])
+        self.assertEqual([m["name"] for m in self.server.ask("GET", "/api/tags")[2]["models"]], list(self.models))
+        self.assertRegex(self.server.ask("GET", "/api/version")[2]["version"], r"^\d+\.\d+\.\d+$")
+
+    def test_prompts(self):
+        for model in "qwen3", "xlmr-no-prompt":
+            info = json.loads(subprocess.run([PROGRAM, "info", "-m", folder(model), "--json"], capture_output=True, env=environment()).stdout)
+            names = [p["name"] if isinstance(p, dict) else p for p in info["prompts"]]
+            self.assertTrue(names)
+            for name in names:
+                self.assertEqual(self.ok("/embed", {"inputs": TEXTS, "model": model, "prompt_name": name}),
+                                 embed(TEXTS, "--prompt-name", name, model=model), (model, name))
+            for kind in "query", "document":
+                self.assertEqual(self.ok("/embed", {"inputs": TEXTS, "model": model, "input_type": kind}),
+                                 embed(TEXTS, "--kind", kind, model=model), (model, kind))
+        self.assertEqual(self.ok("/v1/embeddings", {"input": TEXTS[0], "model": "qwen3", "instruction": "find birds"})["data"][0]["embedding"],
+                         embed(TEXTS[:1], "--instruction", "find birds", model="qwen3")[0])
+        self.refused(422, "/embed", {"inputs": "a", "prompt_name": "x"}, "prompt")
+        self.refused(422, "/embed", {"inputs": "a", "input_type": "x"}, "query|document")
+        self.refused(422, "/embed", {"inputs": "a", "instruction": "x"}, "instruction")
+        self.refused(422, "/embed", {"inputs": "a", "prompt_name": "a\0b"}, "NUL")
+
+    def test_truncation(self):
+        long = "w%d " * 300 % tuple(range(300))
+        for direction, option in ("Right", "right"), ("Left", "left"):
+            self.assertEqual(self.ok("/embed", {"inputs": [long, "x"], "truncation_direction": direction}), embed([long, "x"], "--truncate", option))
+        self.refused(422, "/embed", {"inputs": long, "truncate": False}, "must have less than 64 tokens. Given: ")
+
+    def test_tokens(self):
+        text = "the c\u00e4t [SEP]"
+        tokens = self.ok("/tokenize", {"inputs": text})[0]
+        done = subprocess.run([PROGRAM, "tokenize", "-m", folder("bert"), text], capture_output=True, env=environment(), check=True)
+        self.assertEqual([t["id"] for t in tokens], json.loads(done.stdout))
+        self.assertEqual((tokens[0]["special"], tokens[0]["start"], tokens[-1]["special"]), (True, None, True))
+        for t in tokens[1:-1]:
+            self.assertEqual(text[t["start"]:t["stop"]], t["text"])
+        bare = self.ok("/tokenize", {"inputs": [text], "add_special_tokens": False})[0]
+        self.assertEqual(bare, tokens[1:-1])
+        ids = [t["id"] for t in self.ok("/tokenize", {"inputs": "hello world"})[0]]
+        self.assertEqual(self.ok("/decode", {"ids": ids}), ["hello world"])
+        self.assertEqual(self.ok("/decode", {"ids": [ids, ids[1:2]]})[0], "hello world")
+        self.assertIn("[CLS]", self.ok("/decode", {"ids": ids, "skip_special_tokens": False})[0])
+        self.refused(422, "/decode", {"ids": ["a"]})
+        self.refused(422, "/decode", {"ids": [10 ** 8]}, "vocabulary")
+
+    def test_embed_all(self):
+        lines = "".join(json.dumps(t) + "\n" for t in TEXTS).encode()
+        done = subprocess.run([PROGRAM, "embed", "-m", folder("bert"), "--jsonl", "--tokens", "-q"], input=lines, capture_output=True,
+                              env=environment(), check=True)
+        want = [json.loads(line)["embeddings"] for line in done.stdout.splitlines()]
+        self.assertEqual(self.ok("/embed_all", {"inputs": TEXTS}), want)
+
+    def test_similarity(self):
+        scores = self.ok("/similarity", {"inputs": {"source_sentence": TEXTS[0], "sentences": TEXTS[:3]}})
+        a = embed(TEXTS[:3])
+        for i in range(3):
+            self.assertAlmostEqual(scores[i], sum(x * y for x, y in zip(a[0], a[i])), places=5)
+        self.refused(400, "/similarity", {"inputs": {"source_sentence": "", "sentences": ["x"]}}, "source_sentence", kind="Empty")
+        self.refused(400, "/similarity", {"inputs": {"source_sentence": "x", "sentences": []}}, "sentences", kind="Empty")
+        self.refused(422, "/similarity", {"inputs": {"source_sentence": "x", "sentences": "y"}})
+        self.refused(422, "/similarity", {"inputs": "x"})
+
+    def test_models(self):
+        status, _, answer = self.server.ask("GET", "/v1/models")
+        self.assertEqual([m["id"] for m in answer["data"]], list(self.models))
+        self.assertEqual(self.server.ask("GET", "/v1/models/qwen3")[2]["id"], "qwen3")
+        self.assertEqual(self.server.ask("GET", "/v1/models/none")[0], 404)
+        info = self.server.ask("GET", "/info")[2]
+        self.assertEqual((info["model_id"], info["model_dtype"], info["max_input_length"], info["max_client_batch_size"]), ("bert", "float32", 64, 32))
+        self.assertEqual(self.ok("/embed", {"inputs": TEXTS, "model": "qwen3"}), embed(TEXTS, model="qwen3"))
+
+    def test_statuses(self):
+        self.assertEqual([self.server.ask("GET", p)[0] for p in ("/health", "/ping")], [200, 200])
+        self.refused(400, "/embed", {"inputs": []}, "`inputs` cannot be empty", kind="Empty")
+        self.refused(400, "/embed", {"inputs": ["a", ""]}, "`inputs` cannot be empty", kind="Empty")
+        self.refused(400, "/v1/embeddings", {"input": ""}, "`input` cannot be empty", shape="openai")
+        self.refused(422, "/embed", {}, "missing field `inputs`")
+        self.refused(422, "/embed", {"inputs": 5})
+        self.refused(422, "/embed", {"inputs": ["a", 5]})
+        self.refused(422, "/embed", {"inputs": [[]  , ["a"]]})
+        self.refused(422, "/embed", [1], "not an object")
+        self.refused(422, "/embed", {"inputs": ["a"] * 33}, "batch size 33 > maximum allowed batch size 32")
+        self.refused(422, "/v1/embeddings", {"input": ["a"] * 2049}, "batch size 2049", shape="openai")
+        self.refused(422, "/embed", {"inputs": "a", "dimensions": 0}, "should be positive")
+        self.refused(422, "/embed", {"inputs": "a", "dimensions": 1000}, "smaller than the maximum")
+        for bad in -1, 1.5, "3", 1e300:
+            self.refused(422, "/embed", {"inputs": "a", "dimensions": bad})
+        self.refused(422, "/v1/embeddings", {"input": "a", "encoding_format": "hex"}, "float|base64", shape="openai")
+        _, answer = self.refused(404, "/v1/embeddings", {"input": "a", "model": "none"}, shape="openai")
+        self.assertEqual((answer["error"]["code"], answer["error"]["param"]), ("model_not_found", "model"))
+        self.refused(404, "/embed", {"inputs": "a", "model": "none"})
+        for path in "/rerank", "/predict", "/embed_sparse":
+            self.refused(424, path, {"inputs": "a"}, kind="Backend")
+        self.refused(404, "/v1/nothing", {}, shape="openai")
+        self.refused(404, "/api/nothing", {}, shape="plain")
+        self.refused(404, "/nothing", {})
+        self.refused(415, "/embed", "{}", headers={"Content-Type": "text/plain"})
+        self.refused(415, "/embed", "{}", headers={})
+        self.refused(415, "/v1/embeddings", "{}", headers={"Content-Type": "text/plain"}, shape="openai")
+        for method, path, allow in ("GET", "/embed", "POST"), ("DELETE", "/", "POST, GET, HEAD"), ("POST", "/info", "GET, HEAD"), ("OPTIONS", "/embed", "POST"):
+            status, headers, answer = self.server.ask(method, path)
+            self.assertEqual((status, headers["Allow"]), (405, allow))
+            self.assertEqual(headers["Access-Control-Allow-Origin"], None)
+        status, headers, answer = self.server.ask("HEAD", "/info")
+        self.assertEqual((status, answer), (200, b""))
+        self.assertGreater(int(headers["Content-Length"]), 100)
+
+    def test_hostile_json(self):
+        rows = [b'{"inputs": "a"', b"hello", b"", b"\xff", b'{"inputs":"\xff"}', b'{"inputs":"\\ud800"}', b'{"inputs":"\\ud800\\u0041"}',
+                b'{"inputs":"a","inputs":"b"}', b'{"inputs":NaN}', b'{"inputs":"a","dimensions":NaN}', b'{"inputs":"a"}x', b'{"inputs":"a\nb"}',
+                b"[" * 100000, b'{"a":' * 100000, b'{"inputs":01}', b'{"inputs":"\\x"}', b'{"inputs":"a",}', b"\xef\xbb\xbf{}"]
+        for row in rows:
+            self.refused(400, "/embed", row, "Failed to parse the request body as JSON: ")
+            self.refused(400, "/v1/embeddings", row, "Failed to parse", shape="openai")
+        self.refused(422, "/embed", b'{"inputs":"a","dimensions":1e999}')
+        _, answer = self.refused(400, "/embed", b'{\n "inputs": "a" "b"}')
+        self.assertTrue(answer["error"].endswith("at line 2 column 16"), answer)
+        self.assertEqual(self.ok("/embed", b'{"inputs":"\\ud83d\\ude00 \\u00e4\\n\\/"}'), embed(["\U0001f600 \u00e4\n/"]))
+        self.assertEqual(self.ok("/embed", b'{"inputs":"a\\u0000b"}'), embed(["a\0b"]))
+
+    def test_size(self):
+        big = b'{"inputs":"' + b"a" * 2100000 + b'"}'
+        headers, _ = self.refused(413, "/embed", big)
+        self.assertEqual(headers["Connection"].lower(), "close")
+        with self.server.connect() as s:
+            s.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900000000\r\n"
+                      b"Expect: 100-continue\r\n\r\n")
+            self.assertIn(b" 413 ", s.recv(65536).split(b"\r\n")[0])
+        with self.server.connect() as s:
+            s.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(21):
+                s.sendall(b"186a0\r\n" + b"a" * 100000 + b"\r\n")
+            s.sendall(b"0\r\n\r\n")
+            self.assertIn(b" 413 ", s.recv(65536).split(b"\r\n")[0])
+
+    def test_pipelined(self):
+        one = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + b'{"inputs":"a b"}'
+        with self.server.connect() as s:
+            s.sendall(one * 8)
+            got = b""
+            while got.count(b"]]") < 8:
+                part = s.recv(65536)
+                self.assertTrue(part, got[-300:])
+                got += part
+        self.assertEqual(got.count(b"HTTP/1.1 200 OK"), 8)
+
+    def test_keep_alive(self):
+        c = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        want = embed(TEXTS)
+        for i in range(20):
+            status, _, answer = self.server.post("/embed", {"inputs": TEXTS[i % 4]}, connection=c)
+            self.assertEqual((status, answer), (200, [want[i % 4]]))
+        c.close()
+
+    def test_many_at_once(self):
+        """Requests of all kinds at the same time: each gets its own answer."""
+        texts = ["text %d %s" % (i, "w " * (i * 7 % 50)) for i in range(64)]
+        want = {(n, d): embed(texts, "--dim", str(d), *([] if n else ["--no-normalize"])) for n in (True, False) for d in (3, 48)}
+        wrong = []
+
+        def client(k):
+            c = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+            for i in range(12):
+                first, count = (k * 5 + i * 3) % 40, 1 + (k + i) % 24
+                n, d = (k + i) % 2 == 0, 3 if i % 3 else 48
+                status, _, answer = self.server.post("/embed", {"inputs": texts[first:first + count], "normalize": n, "dimensions": d}, connection=c)
+                if (status, answer) != (200, want[n, d][first:first + count]):
+                    wrong.append((k, i, status, answer if status != 200 else "values"))
+            c.close()
+        threads = [threading.Thread(target=client, args=(k,)) for k in range(12)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(wrong[:3], [])
+
+    def test_a_large_request(self):
+        texts = ["t%d" % i for i in range(2048)]
+        answer = self.ok("/v1/embeddings", {"input": texts, "dimensions": 2})
+        self.assertEqual([d["embedding"] for d in answer["data"]], embed(texts, "--dim", "2"))
+
+    def test_metrics(self):
+        self.ok("/embed", {"inputs": ["a", "b"]})
+        time.sleep(0.05)                                      # counted when the answer is out
+        status, headers, text = self.server.ask("GET", "/metrics")
+        self.assertTrue(headers["Content-Type"].startswith("text/plain"))
+        values, types = {}, set()
+        for line in text.decode().splitlines():
+            if line.startswith("# TYPE "):
+                self.assertNotIn(line, types)
+                types.add(line)
+            else:
+                self.assertRegex(line, r'^[a-z_]+(\{[^}]*\})? [-+0-9.e]+(inf)?$')
+                values[line.rsplit(" ", 1)[0]] = float(line.rsplit(" ", 1)[1])
+        for name in ("te_embed_success", "te_request_count", "te_request_success", "te_request_failure", "te_embed_count", "te_queue_size",
+                     "te_request_queue_duration", "te_embed_duration", "te_batch_next_tokens", "te_embed_tokenization_duration",
+                     "te_request_inference_duration", "te_embed_queue_duration", "te_request_tokenization_duration",
+                     "te_embed_inference_duration", "te_request_input_length", "te_request_duration", "te_batch_next_size"):
+            self.assertTrue(any(t.split()[2] == name for t in types), name)
+        self.assertGreaterEqual(values['te_request_success{method="batch"}'], 1)
+        self.assertEqual(values["te_queue_size"], 0)
+        self.assertEqual(values['te_request_duration_bucket{le="+Inf"}'], values["te_request_duration_count"])
+        self.assertGreater(values["akiembed_resident_memory_bytes"], 1e6)
+
+    def test_page_and_spec(self):
+        status, headers, page = self.server.ask("GET", "/")
+        self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))
+        self.assertNotRegex(page.decode(), r"(src|href)=[\"']?(https?:)?//")
+        spec = self.server.ask("GET", "/openapi.json")[2]
+        self.assertTrue(spec["openapi"].startswith("3."))
+        for path, methods in spec["paths"].items():
+            for method in methods:
+                status = self.server.ask(method.upper(), path.replace("{model}", "bert"))[0]
+                self.assertNotIn(status, (404, 405), (method, path))
+
+    def test_log(self):
+        self.server.post("/embed?q=secret-query", {"inputs": "secret-text"}, headers={"Content-Type": "application/json", "X-Request-Id": "log-1"})
+        until = time.time() + 10
+        while not any(e.get("id") == "log-1" for e in list(self.server.log)) and time.time() < until:
+            time.sleep(0.01)
+        entry = [e for e in self.server.log if e.get("id") == "log-1"][0]
+        self.assertEqual((entry["method"], entry["path"], entry["status"], entry["texts"], entry["model"]), ("POST", "/embed", 200, 1, "bert"))
+        self.assertNotIn("secret", json.dumps(self.server.log))
+
+
+class Slow(Shared):
+    options = ("--header-timeout", "1", "--body-timeout", "1", "--idle-timeout", "2")
+
+    def closes(self, first, drip=None, within=12):
+        """The connection ends though (or because) the client goes on like that."""
+        with self.server.connect(1) as s:
+            s.sendall(first)
+            until = time.time() + within
+            while time.time() < until:
+                try:
+                    if drip:
+                        s.sendall(drip)
+                        s.settimeout(0.3)
+                    if not s.recv(65536):
+                        return True
+                except socket.timeout:
+                    continue
+                except OSError:
+                    return True
+        return False
+
+    def test_idle(self):
+        self.assertTrue(self.closes(b""))
+
+    def test_half_line(self):
+        self.assertTrue(self.closes(b"POST /em"))
+
+    def test_dripping_headers(self):
+        self.assertTrue(self.closes(b"POST /embed HTTP/1.1\r\nHost: x\r\nX-A: ", b"a"))
+
+    def test_dripping_line(self):
+        self.assertTrue(self.closes(b"POST /", b"a"))
+
+    def test_dripping_body(self):
+        self.assertTrue(self.closes(b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n", b"a"))
+
+    def test_others_are_served(self):
+        slow = [self.server.connect() for _ in range(50)]
+        for s in slow:
+            s.sendall(b"POST /embed HTTP/1.1\r\n")
+        self.assertEqual(self.ok("/embed", {"inputs": "a"}), embed(["a"]))
+        for s in slow:
+            s.close()
+
+    def test_garbage(self):
+        for junk in b"\0" * 1000, b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"POST /embed HTTP/9.9\r\n\r\n", b"A" * 100000, \
+                b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20000 + b"\r\n", \
+                b"POST /embed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n":
+            self.assertTrue(self.closes(junk))
+        self.assertEqual(self.server.ask("GET", "/health")[0], 200)
+
+
+class Keys(unittest.TestCase):
+    def test_keys(self):
+        path = os.path.join(SCRATCH, "keys")
+        with open(path, "w") as f:
+            f.write("# ours\n\nfirst-key\nsecond-key\n")
+        server = Server("--api-keys", path)
+
+        def status(key=None, path="/info", name="Authorization", scheme="Bearer "):
+            return server.ask("GET", path, headers={name: scheme + key} if key else {})[0]
+        try:
+            self.assertEqual([status("first-key"), status("second-key"), status("second-key", name="X-Api-Key", scheme="")], [200] * 3)
+            self.assertEqual([status(), status("third"), status("first-ke"), status("first-key "), status("# ours"), status("x" * 300),
+                              status("first-key", scheme="Basic "), status(path="/nothing"), status(path="/"), status(path="/metrics")],
+                             [401] * 10)
+            self.assertEqual([status(path="/health"), status(path="/ping")], [200, 200])
+            code, headers, answer = server.post("/v1/embeddings", {"input": "a"})
+            self.assertEqual((code, answer["error"]["code"], headers["WWW-Authenticate"]), (401, "invalid_api_key", "Bearer"))
+            for text, want in ("third\n", [200, 401]), ("# none\n", [200, 401]):
+                with open(path, "w") as f:
+                    f.write(text)
+                before = len(server.log)
+                server.process.send_signal(signal.SIGHUP)
+                until = time.time() + 10
+                while not [e for e in server.log[before:] if e["event"] in ("keys", "error")] and time.time() < until:
+                    time.sleep(0.01)
+                self.assertEqual([status("third"), status("first-key")], want)
+            self.assertNotIn("third", json.dumps(server.log))
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_a_file_without_keys(self):
+        path = os.path.join(SCRATCH, "nokeys")
+        open(path, "w").close()
+        server = Server("--api-keys", path, wait=False)
+        self.assertEqual(server.process.wait(60), 6)
+        server.stop()
+        self.assertIn("holds no key", json.dumps(server.log))
+
+
+class Load(unittest.TestCase):
+    """A model that is slow enough for a queue."""
+    @classmethod
+    def setUpClass(cls):
+        cls.model = os.path.join(SCRATCH, "slow")
+        subprocess.run([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "make_checkpoints.py"), cls.model,
+                        "--shape", "qwen3", "--hidden", "256", "--layers", "6"], check=True, stdout=subprocess.DEVNULL)
+        cls.text = "word " * 60
+
+    def start(self, *options):
+        return Server(*options, models=("slow=" + self.model,))
+
+    def send(self, server, count=32):
+        s = server.connect()
+        body = json.dumps({"inputs": ["%d %s" % (i, self.text) for i in range(count)], "dimensions": 4}).encode()
+        s.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        return s
+
+    def status(self, s):
+        r = http.client.HTTPResponse(s)
+        r.begin()
+        r.read()
+        s.close()
+        return r.status, r.headers
+
+    def gauge(self, server, name):
+        for line in server.ask("GET", "/metrics")[2].decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[1])
+
+    def test_overload(self):
+        server = self.start("--max-queue-tokens", "6000")
+        try:
+            got = [self.status(s) for s in [self.send(server) for _ in range(20)]]
+            statuses = [s for s, _ in got]
+            self.assertEqual(set(statuses), {200, 429}, statuses)
+            for s, headers in got:
+                if s == 429:
+                    self.assertGreaterEqual(int(headers["Retry-After"]), 1)
+            self.assertEqual(self.status(self.send(server))[0], 200)
+            self.assertEqual(self.gauge(server, "te_queue_size"), 0)
+            self.assertEqual(self.gauge(server, "akiembed_queue_tokens"), 0)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_terminated_under_load(self):
+        server = self.start()
+        sockets = [self.send(server) for _ in range(8)]
+        until = time.time() + 30
+        while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
+            time.sleep(0.01)
+        server.process.send_signal(signal.SIGTERM)
+        got = [self.status(s) for s in sockets]
+        self.assertEqual([s for s, _ in got], [200] * 8)
+        self.assertIn("close", [h["Connection"] for _, h in got])
+        self.assertEqual(server.stop(), 0)
+        with self.assertRaises(OSError):
+            server.connect(2)
+
+    def test_a_second_signal(self):
+        server = self.start()
+        sockets = [self.send(server) for _ in range(30)]
+        until = time.time() + 30
+        while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
+            time.sleep(0.01)
+        server.process.send_signal(signal.SIGTERM)
+        while not any(e.get("event") == "stopping" for e in list(server.log)) and time.time() < until:
+            time.sleep(0.01)
+        self.assertEqual(server.stop(), 0)
+        for s in sockets:
+            s.close()
+
+    def test_clients_leave(self):
+        server = self.start()
+        try:
+            stay = self.send(server)
+            gone = [self.send(server) for _ in range(10)]
+            until = time.time() + 30
+            while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
+                time.sleep(0.01)
+            for s in gone:
+                s.close()
+            self.assertEqual(self.status(stay)[0], 200)
+            while self.gauge(server, "akiembed_requests_in_flight") > 1 and time.time() < until:
+                time.sleep(0.02)
+            self.assertEqual(self.gauge(server, "te_queue_size"), 0)
+            self.assertGreater(self.gauge(server, "akiembed_clients_gone_total"), 0)
+            self.assertEqual(self.status(self.send(server, 1))[0], 200)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_deadline(self):
+        server = self.start("--deadline", "1")
+        try:
+            sockets = [self.send(server) for _ in range(60)]
+            got = [self.status(s)[0] for s in sockets]
+            self.assertLessEqual(set(got), {200, 503}, got)
+            self.assertEqual(self.status(self.send(server, 1))[0], 200)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_a_small_one_is_not_behind_a_large_one(self):
+        server = self.start()
+        try:
+            large = self.send(server, 32)
+            others = [self.send(server, 32) for _ in range(3)]
+            small = self.send(server, 1)
+            self.assertEqual(self.status(small)[0], 200)
+            self.assertGreater(self.gauge(server, "akiembed_requests_in_flight"), 1)
+            self.assertEqual([self.status(s)[0] for s in [large] + others], [200] * 4)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+
+class Life(unittest.TestCase):
+    def test_unix_socket(self):
+        path = os.path.join(SCRATCH, "socket")
+        server = Server("--unix", path, "--unix-mode", "600")
+        try:
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(60)
+            s.connect(path)
+            s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertIn(b"200 OK", s.recv(65536))
+            s.close()
+            second = Server("--unix", path, wait=False)
+            self.assertEqual(second.process.wait(60), 6)
+            second.stop()
+        finally:
+            self.assertEqual(server.stop(signal.SIGINT), 0)
+        self.assertFalse(os.path.exists(path))
+
+    def test_a_port_in_use(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            s.listen(1)
+            server = Server("--port", str(s.getsockname()[1]), wait=False)
+            self.assertEqual(server.process.wait(60), 6)
+            server.stop()
+
+    def test_no_model(self):
+        done = subprocess.run([PROGRAM, "serve", "--model", os.path.join(SCRATCH, "nothing"), "--port", "0"], capture_output=True, env=environment())
+        self.assertEqual(done.returncode, 3)
+        empty = os.path.join(SCRATCH, "empty")
+        os.makedirs(empty, exist_ok=True)
+        done = subprocess.run([PROGRAM, "serve", "--model", empty, "--port", "0"], capture_output=True, env=environment())
+        self.assertEqual(done.returncode, 3, done.stderr)
+
+    def test_usage(self):
+        for arguments in ["x"], ["--unix-mode", "9"], ["--tls-cert", "x"], ["--port", "70000"], ["--model", "a=" + folder("bert"), "--model", "a=" + folder("qwen3")]:
+            done = subprocess.run([PROGRAM, "serve", *(arguments if "--model" in arguments else ["--model", folder("bert"), *arguments])],
+                                  capture_output=True, env=environment(), timeout=60)
+            self.assertEqual(done.returncode, 2, (arguments, done.stderr))
+
+    def test_lazy_and_idle(self):
+        server = Server("--idle-close", "1", models=("bert", "qwen3"))
+        try:
+            status, headers, answer = server.post("/v1/embeddings", {"input": "a", "model": "qwen3"})
+            self.assertEqual((status, headers["Retry-After"], answer["error"]["code"]), (503, "1", "model_not_ready"))
+            until = time.time() + 60
+            while server.post("/v1/embeddings", {"input": "a", "model": "qwen3"})[0] == 503 and time.time() < until:
+                time.sleep(0.02)
+            while server.ask("GET", "/metrics")[2].decode().find("akiembed_models_open 0") < 0 and time.time() < until:
+                time.sleep(0.1)
+            self.assertEqual(server.ask("GET", "/ping")[0], 200)
+            self.assertEqual(server.ask("GET", "/health")[0], 503)
+            while server.ask("GET", "/health")[0] == 503 and time.time() < until:
+                time.sleep(0.02)
+            self.assertEqual(server.post("/embed", {"inputs": TEXTS})[2], embed(TEXTS))
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_any_model_and_cors(self):
+        server = Server("--any-model", "--cors", "https://a.example", "--quiet")
+        try:
+            status, headers, answer = server.post("/v1/embeddings", {"input": "a", "model": "text-embedding-3-small"})
+            self.assertEqual((status, answer["model"], headers["Access-Control-Allow-Origin"]), (200, "bert", "https://a.example"))
+            status, headers, _ = server.ask("OPTIONS", "/v1/embeddings")
+            self.assertEqual((status, headers["Access-Control-Allow-Methods"]), (204, "GET, POST, OPTIONS"))
+        finally:
+            self.assertEqual(server.stop(), 0)
+        self.assertFalse([e for e in server.log if e.get("event") == "request"])
+
+    def test_few_descriptors(self):
+        import resource
+        server = Server("--max-connections", "1000", "--quiet", preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (110, 110)))
+        try:
+            held = []
+            for _ in range(150):
+                held.append(server.connect())
+            for s in held:
+                s.close()
+            self.assertEqual(server.post("/embed", {"inputs": "a"})[0], 200)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_a_full_disk_for_the_log(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        path = os.path.join(SCRATCH, "full-socket")
+        with open("/dev/full", "w") as full:
+            process = subprocess.Popen([PROGRAM, "serve", "--model", folder("bert"), "--unix", path], stderr=full, env=environment())
+        until, answer = time.time() + 60, b""
+        while b"200 OK" not in answer and time.time() < until:
+            try:
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.settimeout(10)
+                    s.connect(path)
+                    s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                    answer = s.recv(65536)
+            except OSError:
+                time.sleep(0.02)
+        self.assertIn(b"200 OK", answer)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 0)
+
+    def test_a_folder_removed(self):
+        path = os.path.join(SCRATCH, "copy")
+        shutil.copytree(folder("bert"), path)
+        server = Server(models=("copy=" + path,))
+        try:
+            shutil.rmtree(path)
+            self.assertEqual(server.post("/embed", {"inputs": TEXTS})[2], embed(TEXTS))
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+
+if __name__ == "__main__":
+    try:
+        unittest.main(argv=["test_server.py"] + sys.argv[3:])
+    finally:
+        shutil.rmtree(SCRATCH, ignore_errors=True)
