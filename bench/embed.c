@@ -283,11 +283,11 @@ static void run_workload(struct bench *b, const struct settings *s)
         read_row(f, &r);
         if (r.texts * (size_t)b->info.dim * sizeof(float) > b->out_size)
             b->out = grown(b->out, b->out_size = r.texts * (size_t)b->info.dim * sizeof(float));
-        if (vectors)
+        if (vectors && wanted(s->rows, r.name))
             write_vectors(b, &r, vectors);
         else if (s->once && is_once)
             embed(b, &r, 0);
-        else if (!s->once && !is_once && wanted(s->rows, r.name))
+        else if (!vectors && !s->once && !is_once && wanted(s->rows, r.name))
             time_row(b, &r, s->seconds, !printed++);
         free_row(&r);
         if (s->once)

@@ -1,12 +1,13 @@
 """What the peers' programs share: command line, workload file, timing, the line of results.
 
-    PEER.py --model PATH --workload FILE [--threads 2] [--seconds 6] [--rows a,b] [--variant NAME] [--once]
+    PEER.py --model PATH --workload FILE [--threads 2] [--seconds 6] [--rows a,b] [--variant NAME] [--once | --vectors OUT]
 
 A workload file (bench/workloads.py) has rows: `row NAME TEXTS CALLS`, then TEXTS x CALLS lines `ids<TAB>text`; the ids are the
 model's own, special tokens included, of exactly that text. A row of one call is repeated, any other's calls are each run once: no engine
 sees a text twice. Engines that take ids are given ids, but for rows named in TEXT_ROWS, where tokenising is part of the work.
 """
 import argparse
+import array
 import json
 import os
 import statistics
@@ -27,6 +28,7 @@ def arguments():
     p.add_argument("--rows", default="", help="only these, separated by commas")
     p.add_argument("--variant", default="")
     p.add_argument("--once", action="store_true", help="one vector, then exit; the caller takes the time")
+    p.add_argument("--vectors", default="", help="write the vectors of every text, f32, one after the other; nothing is timed")
     a = p.parse_args()
     os.environ.update(OMP_NUM_THREADS=str(a.threads), TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error",
                       HF_HUB_DISABLE_PROGRESS_BARS="1")
@@ -81,6 +83,14 @@ def finish(engine, version, results, open_s):
     print(json.dumps({"engine": engine, "version": version, "open_s": round(open_s, 4), "peak_mb": peak_mb(), "rows": results}), flush=True)
 
 
+def write_vectors(args, embed):
+    with open(args.vectors, "wb") as f:
+        for row in read_workload(args.workload, args.rows):
+            for ids, texts in row.calls:
+                for vector in embed(ids, texts, row):
+                    f.write(array.array("f", [float(x) for x in vector]).tobytes())
+
+
 def main(engine, version, args, open_model, strategies=None):
     """open_model() -> embed(ids, texts, row). strategies(embed) -> {variant: embed}, for the bulk rows."""
     begin = time.perf_counter()
@@ -90,6 +100,8 @@ def main(engine, version, args, open_model, strategies=None):
         rows = read_workload(args.workload, "once")
         embed(*rows[0].calls[0], rows[0])
         return finish(engine, version, [], opened)
+    if args.vectors:
+        return write_vectors(args, embed)
     results = []
     for row in read_workload(args.workload, args.rows):
         if row.name == "once":

@@ -1,6 +1,7 @@
 """The ONNX graph of the Qwen3 shape (make_onnx.py: MatMulNBits, GroupQueryAttention) in onnxruntime or OpenVINO.
 
---model: a .onnx; --variant: its name; a name that begins with "openvino" runs it there. Padding on the right, batches of 8 sorted by length."""
+--model: a .onnx; --variant: its name; a name that begins with "openvino" runs it there. Padding on the right, batches of 8 sorted by length;
+OpenVINO one text at a time, since its GroupQueryAttention takes no batch."""
 import common
 
 args = common.arguments()
@@ -38,7 +39,7 @@ def open_model():
 
     def embed(ids, texts, row):
         out = [None] * len(ids)
-        for part in common.by_length(ids, 8 if row.name.startswith("bulk") else 32):
+        for part in common.by_length(ids, 1 if OPENVINO else 8 if row.name.startswith("bulk") else 32):
             for i, vector in zip(part, batch([ids[i] for i in part])):
                 out[i] = vector
         return out
