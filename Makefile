@@ -33,7 +33,7 @@ asan: everything ## build with AddressSanitizer and UBSan (build-asan/) and run 
 	@$(call build,asan)
 	@ctest --preset asan $(if $(JOBS),-j $(JOBS))
 
-tsan: everything ## build with ThreadSanitizer (build-tsan/) and run the tests that use threads under it
+tsan: everything ## build with ThreadSanitizer (build-tsan/) and run the unit tests under it
 	@$(call build,tsan)
 	@ctest --preset tsan
 
