@@ -68,10 +68,10 @@ const struct verb verbs[VERB_COUNT] = {
       "[OPTIONS]",
       "akiembed devices\nakiembed devices --json",
       "", devices_run },
-    { "serve", "embeddings over HTTP, as OpenAI's, TEI's, Ollama's and AkiDB's clients ask for them",
+    { "serve", "embeddings over HTTP, for clients of OpenAI, TEI, Ollama",
       "[OPTIONS]",
       "akiembed serve -m all-MiniLM-L6-v2\n"
-      "akiembed serve --model small=all-MiniLM-L6-v2 --model large=Qwen/Qwen3-Embedding-0.6B --port 9000\n"
+      "akiembed serve --model small=all-MiniLM-L6-v2 --model large=folder\n"
       "akiembed serve --unix /run/akiembed/socket --api-keys /etc/akiembed/keys",
       "The first model is opened at once and is the default, others when they are asked for. SIGTERM ends it when all is answered, SIGHUP "
       "reads the keys again. A line of JSON for each request goes to standard error, without the texts. docs/http.md describes the routes.",
