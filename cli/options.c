@@ -151,7 +151,7 @@ const struct option option_table[] = {
     { "http-threads", 0, OPTION_NUMBER, H, "Limits", "N", AT(http_threads), 1, 256, 0,
       "threads that read, tokenise and answer (default: 2)" },
     { "deadline", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(deadline), 0, INT_MAX, 0,
-      "a request that was not begun by then is answered with 503 (default: 60; 0: none)" },
+      "a request not computed by then is answered with 503 (default: 60; 0: none)" },
     { "idle-timeout", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(idle_timeout), 1, 86400, 0,
       "close a connection on which nothing happens (default: 75)" },
     { "header-timeout", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(header_timeout), 1, 86400, 0, "time for a request's headers (default: 10)" },

@@ -71,6 +71,7 @@ bool batch_submit(struct served *s, struct job *j, size_t most, int *wait)
     *wait = wait_estimate(s);
     if (fits) {
         j->queued = seconds_now();
+        j->turn = s->turn;
         push(s, j);
         s->queue_count += j->count;
         s->queue_tokens += tokens;
@@ -147,24 +148,61 @@ static void take(struct run *r, struct job *j, size_t share, size_t budget)
     }
 }
 
-/* Chooses the run's texts. The lock is held. The first job in the queue says which kind; all of that kind get an equal share, then
- * what is left goes in the queue's order. A job that is not through goes to the end, so every kind and every job has its turn. */
+/* The job whose kind is computed next: that which waited for the most turns. A turn of a kind counts for all its jobs, and a new job
+ * begins with the present turn, so no kind can keep another one waiting for ever. */
+static struct job *whose_turn(const struct served *s)
+{
+    struct job *found = s->head;
+
+    for (struct job *j = s->head; j; j = j->next)
+        if (j->turn < found->turn)
+            found = j;
+    return found;
+}
+
+static int by_attained(const void *a, const void *b)
+{
+    const struct job *x = *(struct job *const *)a, *y = *(struct job *const *)b;
+
+    if (x->starts[x->taken] != y->starts[y->taken])
+        return x->starts[x->taken] < y->starts[y->taken] ? -1 : 1;
+    return x->queued < y->queued ? -1 : x->queued > y->queued;
+}
+
+static int by_arrival(const void *a, const void *b)
+{
+    const struct job *x = *(struct job *const *)a, *y = *(struct job *const *)b;
+
+    return x->queued < y->queued ? -1 : x->queued > y->queued;
+}
+
+/* Chooses the run's texts. The lock is held. Half of the run is for the oldest requests, so that under overload some are through in
+ * time and not all of them late together; the other half for those of which least was computed, so that a small request is not behind
+ * large ones. */
 static void fill(struct served *s, struct run *r, size_t budget)
 {
     r->count = r->texts = r->tokens = 0;
     if (!s->head)
         return;
-    r->group = s->head->group;
-    r->width = s->head->width;
+    const struct job *chosen = whose_turn(s);
+    r->group = chosen->group;
+    r->width = chosen->width;
+    s->turn++;
     for (struct job *j = s->head; j && grow_jobs(r); j = j->next) {
         if (!same_group(&j->group, &r->group))
             continue;
+        j->turn = s->turn;
         j->first = j->taken;
         j->more = 0;
         r->jobs[r->count++] = j;
     }
-    for (size_t i = 0; i < r->count; i++)
-        take(r, r->jobs[i], budget / r->count, budget);
+    for (size_t i = 0; i < r->count && r->tokens < budget / 2; i++)
+        take(r, r->jobs[i], budget, budget / 2);
+    size_t share = r->count ? (budget - (r->tokens < budget ? r->tokens : budget)) / r->count : 0;
+    qsort(r->jobs, r->count, sizeof(struct job *), by_attained);
+    for (size_t i = 0; i < r->count && r->tokens < budget; i++)
+        take(r, r->jobs[i], share, budget);
+    qsort(r->jobs, r->count, sizeof(struct job *), by_arrival);
     for (size_t i = 0; i < r->count && r->tokens < budget; i++)
         take(r, r->jobs[i], budget, budget);
     size_t kept = 0;
@@ -174,28 +212,23 @@ static void fill(struct served *s, struct run *r, size_t budget)
     r->count = kept;
 }
 
-/* Takes the run's texts out of the queue. The lock is held. */
+/* Takes the run's texts out of the queue, and jobs of which no text is left. The lock is held. */
 static void take_out(struct served *s, struct run *r)
 {
     double now = seconds_now();
-    size_t i = 0;
 
-    /* The run's jobs stand in the queue's order. */
-    for (struct job **link = &s->head; *link && i < r->count;) {
-        struct job *j = *link;
-        if (j != r->jobs[i]) {
-            link = &j->next;
-            continue;
-        }
-        unlink_job(s, link);
+    for (size_t i = 0; i < r->count; i++) {
+        struct job *j = r->jobs[i];
         if (!j->started)
             j->started = now;
         j->taken += j->more;
-        i++;
     }
-    for (i = 0; i < r->count; i++)
-        if (r->jobs[i]->taken < r->jobs[i]->count)
-            push(s, r->jobs[i]);
+    for (struct job **link = &s->head; *link;) {
+        if ((*link)->taken == (*link)->count)
+            unlink_job(s, link);
+        else
+            link = &(*link)->next;
+    }
     s->queue_count -= r->texts;
     s->queue_tokens -= r->tokens;
 }

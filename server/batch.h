@@ -1,7 +1,8 @@
 /* Unit batch: the models that are served, each with a queue of texts and a thread that computes runs of them.
  *
- * A job is one request's texts, tokenised and checked. A run takes whole texts of all jobs that ask for the same kind of vector, a
- * share from each, up to a budget of tokens: nobody waits for a larger request to be through, and a text alone starts at once. */
+ * A job is one request's texts, tokenised and checked. A run takes whole texts of all jobs that ask for the same kind of vector, up to a
+ * budget of tokens, half of it for the oldest and half for those that had least: nobody waits for a larger request to be through, and a
+ * text alone starts at once. */
 #ifndef AKI_SERVER_BATCH_H
 #define AKI_SERVER_BATCH_H
 
@@ -29,13 +30,14 @@ struct job {
     int64_t       *starts;                 /* [count + 1] */
     size_t         width;                  /* floats a row: a row a text, or with every_token a row a token */
     float         *out;                    /* [rows, width] */
-    double         deadline;               /* seconds_now() that it must begin before; 0: none */
+    double         deadline;               /* seconds_now() after which no run takes texts of it; 0: none */
     bool         (*gone)(void *user);      /* asked before a run: has the client left? */
     void         (*finish)(void *user);    /* called once, from the model's thread */
     void          *user;
 
     size_t         taken, done;            /* texts that runs took, and that are through */
     size_t         first, more;            /* of the run that is being filled: texts [first, first + more) */
+    uint64_t       turn;                   /* of its kind's last run, or when it came */
     int            status;                 /* enum job_status */
     aki_error      error;
     double         queued, started, inference;
@@ -65,6 +67,7 @@ struct served {
     bool             stop, started, joined, wanted;
     struct job      *head, **tail;
     size_t           queue_count, queue_tokens;                              /* texts and tokens that no run has taken */
+    uint64_t         turn;                 /* runs so far */
     double           speed;                /* tokens a second, of late; 0: not known */
     pthread_t        thread;
 };

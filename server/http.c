@@ -462,6 +462,9 @@ void http_end(void *user, struct MHD_Connection *c, void **context, enum MHD_Req
     *context = NULL;
     if (x->waits && x->status == 200)
         observe(x);
+    /* libmicrohttpd may see by itself, when the connection is resumed, that nobody is there. */
+    if (x->waits && (x->job.status == JOB_GONE || !x->answered))
+        metrics_count(COUNT_GONE, 1);
     if (x->begun && !x->server->o->quiet)
         log_request(x, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     if (x->model)

@@ -245,7 +245,6 @@ static void answer_job(struct exchange *x)
         refuse(&p, 503, type_overloaded, "the request's deadline of %d s passed before it was computed", x->server->o->deadline);
         break;
     case JOB_GONE:
-        metrics_count(COUNT_GONE, 1);
         refuse(&p, 499, type_validation, "the client left");
         break;
     default:
