@@ -1,18 +1,20 @@
 # The front door: set-up, build, test and the rest in short words. CMakeLists.txt and CMakePresets.json are the truth.
 #
 # Every target does the set-up it needs, and nothing where nothing is to do.
-# CONFIGURE='-DNAME=VALUE …' goes to cmake, JOBS=N limits the build, PREFIX and DESTDIR say where to install.
+# CONFIGURE='-DNAME=VALUE …' goes to cmake, JOBS=N limits the build, PREFIX and DESTDIR say where to install,
+# BENCH='--long …' goes to bench/run.py.
 
 PREFIX       ?= /usr/local
 DESTDIR      ?=
 CONFIGURE    ?=
 JOBS         ?=
 FUZZ_SECONDS ?= 60
+BENCH        ?=
 
 build = log=$$(cmake --preset $(1) $(CONFIGURE) 2>&1) || { printf '%s\n' "$$log"; exit 1; }; \
         cmake --build --preset $(1) $(if $(JOBS),-j $(JOBS)) $(2)
 
-.PHONY: build demo test install asan tsan fuzz bench-kernels bench-tokenize format clean help tools libraries everything
+.PHONY: build demo test install asan tsan fuzz bench bench-quick bench-kernels bench-tokenize format clean help tools libraries everything
 
 build: libraries ## build the library and the program (build/akiembed); the default
 	@$(call build,release)
@@ -41,6 +43,16 @@ fuzz: libraries ## run every fuzz target for FUZZ_SECONDS (60) each; new inputs 
 	@scripts/setup fuzz
 	@$(call build,fuzz)
 	@scripts/fuzz $(FUZZ_SECONDS)
+
+bench: everything ## the comparison with other engines: all of it, within 45 minutes after its set-up; see bench/README.md
+	@$(call build,release,--target akiembed_cli bench_embed bench_tokenize)
+	@python=$$(bench/setup) && status=0 && { bench/run.py --python "$$python" $(BENCH) || status=$$?; \
+	    bench/table.py; "$$python" bench/plot.py; bench/floors.py || echo "make bench: floors are missed"; exit $$status; }
+
+bench-quick: everything ## a few rows of it, within 5 minutes after its set-up
+	@$(call build,release,--target akiembed_cli bench_embed bench_tokenize)
+	@python=$$(bench/setup --quick) && status=0 && { bench/run.py --python "$$python" --quick $(BENCH) || status=$$?; \
+	    bench/table.py bench/results/tmp; bench/floors.py bench/results/tmp || echo "make bench-quick: floors are missed"; exit $$status; }
 
 bench-kernels: libraries ## time the arithmetic, function by function, in every instruction set
 	@$(call build,release,--target bench_kernels)
