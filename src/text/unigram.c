@@ -2,12 +2,61 @@
 #include "text/words.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define UNKNOWN_PENALTY 10.0
 
 static aki_status bad_entry(const struct aki__model_reader *r, uint32_t i)
 {
     return aki__fail(r->err, AKI_E_INVALID, "%s: model.vocab[%u]: expected [piece, score]", r->name, (unsigned)i);
+}
+
+/* 10^n, the nearest double, 0 <= n <= 308. */
+static double power_of_ten(int64_t n)
+{
+    static const double exact[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+    char spelling[24];
+
+    if (n < (int64_t)(sizeof exact / sizeof *exact))
+        return exact[n];
+    snprintf(spelling, sizeof spelling, "1e%lld", (long long)n);
+    return strtod(spelling, NULL);
+}
+
+/* A score as Hugging Face reads it (serde_json without exact floats): the digits as a whole number, times or through a power of ten,
+ * which can miss the nearest double by its last bit. Which of two equal paths wins hangs on that bit. false: not a finite number. */
+static bool read_score(const struct aki__json *number, double *out)
+{
+    const char *p = number->text, *end = p + number->size;
+    bool negative = *p == '-', fraction = false, full = false;
+    uint64_t digits = 0;
+    int64_t exponent = 0, written = 0;
+
+    for (p += negative; p < end && *p != 'e' && *p != 'E'; p++) {
+        if (*p == '.') {
+            fraction = true;
+            continue;
+        }
+        unsigned digit = (unsigned)(*p - '0');
+        full |= digits > (UINT64_MAX - digit) / 10;
+        if (!full)
+            digits = digits * 10 + digit;       /* digits behind the last that fits are left out */
+        exponent += full ? !fraction : -(int64_t)fraction;
+    }
+    if (p < end) {
+        bool down = *++p == '-';
+        for (p += down || *p == '+'; p < end && written < 100000; p++)
+            written = written * 10 + (*p - '0');
+        exponent += down ? -written : written;
+    }
+    double value = (double)digits;
+    for (; exponent < -308 && value != 0; exponent += 308)
+        value /= 1e308;
+    if (value != 0)
+        value = exponent < 0 ? value / power_of_ten(-exponent) : exponent > 308 ? INFINITY : value * power_of_ten(exponent);
+    *out = negative ? -value : value;
+    return isfinite(*out);
 }
 
 /* vocab: an array of [piece, score]; the place is the id. Of a spelling that stands twice the last counts, as in Hugging Face. */
@@ -34,7 +83,7 @@ static aki_status read_vocabulary(struct aki__algorithm *a, const struct aki__mo
     double lowest = INFINITY;
     e = aki__json_first(array);
     for (uint32_t i = 0; i < array->size; i++, e = aki__json_next(e)) {
-        if (!aki__json_double(e + 2, &u->scores[i]))
+        if (!read_score(e + 2, &u->scores[i]))
             return bad_entry(r, i);
         aki__vocabulary_add(&a->vocabulary, (int32_t)i, e[1].text, e[1].size, true);
         if (u->scores[i] < lowest)
