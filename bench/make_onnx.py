@@ -2,7 +2,10 @@
 """A Qwen3-shaped checkpoint as an ONNX graph of ONNX Runtime's own operators: MatMulNBits (block 32), GroupQueryAttention,
 SkipSimplifiedLayerNormalization. q/k/v are one product and gate/up are one, as its model builder writes them.
 
-    make_onnx.py CHECKPOINT OUT.onnx 8 | 4          bits; inputs: input_ids [B,S], seqlens_k [B], total [1], past [B,KV,0,D] (empty, of every layer)"""
+    make_onnx.py CHECKPOINT OUT.onnx 8 | 4 [plain]      bits; inputs: input_ids [B,S], seqlens_k [B], total [1], past [B,KV,0,D] (empty, of every layer)
+
+plain: attention in standard operators, which OpenVINO computes in batches; input_ids is the only input then. Texts are padded on the right, so the
+causal mask is all that the last token of each needs."""
 import os
 import sys
 
@@ -14,7 +17,7 @@ import onnx
 from checkpoint import Checkpoint
 from onnx import TensorProto, helper
 
-BLOCK, MS, POSITIONS = 32, "com.microsoft", 4096
+BLOCK, MS, POSITIONS = 32, "com.microsoft", 2304
 
 
 class Builder:
@@ -61,14 +64,49 @@ def rope(head_dim, theta):
     return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
 
 
+def plain_constants(b, heads, kv, d, cos, sin):
+    """cos, sin and mask cut to the length of the input."""
+    b.weight("cos_all", np.concatenate([cos, cos], 1)[None, :, None])
+    b.weight("sin_all", np.concatenate([-sin, sin], 1)[None, :, None])
+    b.weight("mask_all", np.triu(np.full((POSITIONS, POSITIONS), -1e9, np.float32), 1)[None, None, None])
+    for name, values in (("zero", [0]), ("zeros", [0, 0]), ("one_axis", [1]), ("two_axes", [3, 4]), ("grouped", [0, 0, kv, heads // kv, d]),
+                         ("alone", [0, 0, kv, 1, d]), ("flat", [0, 0, heads * d]), ("halves", [d // 2, d // 2])):
+        b.constant(name, np.array(values, np.int64))
+    b.constant("scale", np.float32(d ** -0.5))
+    b.node("Shape", ["input_ids"], ["length"], start=1, end=2)
+    b.node("Concat", ["length", "length"], ["lengths"], axis=0)
+    for name in ("cos", "sin"):
+        b.node("Slice", [name + "_all", "zero", "length", "one_axis"], [name])
+    b.node("Slice", ["mask_all", "zeros", "lengths", "two_axes"], ["mask"])
+
+
+def plain_attention(b, p, q, k):
+    """q, k: [B,S,heads x D], normed. Heads that share a key are an axis of their own."""
+    parts = []
+    for n, x, shape, order in (("q", q, "grouped", [0, 2, 3, 1, 4]), ("k", k, "alone", [0, 2, 3, 4, 1])):
+        heads = b.node("Reshape", [x, n + "_heads"], [p + n + "h"])
+        b.node("Split", [heads, "halves"], [p + n + "a", p + n + "b"], axis=-1)
+        turned = b.node("Concat", [p + n + "b", p + n + "a"], [p + n + "turned"], axis=-1)
+        y = b.node("Add", [b.node("Mul", [heads, "cos"], [p + n + "cos"]), b.node("Mul", [turned, "sin"], [p + n + "sin"])], [p + n + "rope"])
+        parts.append(b.node("Transpose", [b.node("Reshape", [y, shape], [p + n + "5"])], [p + n + "t"], perm=order))
+    scores = b.node("Mul", [b.node("MatMul", parts, [p + "dots"]), "scale"], [p + "scaled"])
+    weights = b.node("Softmax", [b.node("Add", [scores, "mask"], [p + "masked"])], [p + "weights"], axis=-1)
+    value = b.node("Transpose", [b.node("Reshape", [p + "v", "alone"], [p + "v5"])], [p + "vt"], perm=[0, 2, 3, 1, 4])
+    mixed = b.node("Transpose", [b.node("MatMul", [weights, value], [p + "mixed"])], [p + "mixed_t"], perm=[0, 3, 1, 2, 4])
+    return b.node("Reshape", [mixed, "flat"], [p + "attention"])
+
+
 def main():
-    folder, path, bits = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    folder, path, bits, plain = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:] == ["plain"]
     w = Checkpoint(folder)
     c, b = w.config, Builder(path)
     heads, kv, d, eps = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"], c["rms_norm_eps"]
     cos, sin = rope(d, c["rope_parameters"]["rope_theta"])
-    b.weight("cos", cos)
-    b.weight("sin", sin)
+    if plain:
+        plain_constants(b, heads, kv, d, cos, sin)
+    else:
+        b.weight("cos", cos)
+        b.weight("sin", sin)
     b.constant("split_qkv", np.array([heads * d, kv * d, kv * d], np.int64))
     b.constant("split_gate", np.array([c["intermediate_size"]] * 2, np.int64))
     for name, count in (("q", heads), ("k", kv)):
@@ -87,8 +125,11 @@ def main():
             y = b.node("Reshape", [p + n, n + "_heads"], [p + n + "4"])
             y = b.node("SimplifiedLayerNormalization", [y, b.weight(p + n + "norm", weight(f"self_attn.{n}_norm"))], [p + n + "n"], epsilon=eps, axis=-1)
             parts.append(b.node("Reshape", [y, n + "_flat"], [p + n + "r"]))
-        a = b.node("GroupQueryAttention", [*parts, p + "v", "past", "past", "seqlens_k", "total", "cos", "sin"],
-                   [p + "attention", p + "key", p + "value"], MS, num_heads=heads, kv_num_heads=kv, do_rotary=1, scale=d ** -0.5)
+        if plain:
+            a = plain_attention(b, p, *parts)
+        else:
+            a = b.node("GroupQueryAttention", [*parts, p + "v", "past", "past", "seqlens_k", "total", "cos", "sin"],
+                       [p + "attention", p + "key", p + "value"], MS, num_heads=heads, kv_num_heads=kv, do_rotary=1, scale=d ** -0.5)
         o = b.linear(a, p + "o", weight("self_attn.o_proj"), bits)
         b.node("SkipSimplifiedLayerNormalization", [x, o, b.weight(p + "post", weight("post_attention_layernorm"))],
                [p + "postn", "", "", p + "mid"], MS, epsilon=eps)
@@ -105,6 +146,7 @@ def main():
                         ["hidden"] if last else [p + "normed", "", "", x], MS, epsilon=eps)
     inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["B", "S"]), helper.make_tensor_value_info("seqlens_k", TensorProto.INT32, ["B"]),
               helper.make_tensor_value_info("total", TensorProto.INT32, [1]), helper.make_tensor_value_info("past", TensorProto.FLOAT, ["B", kv, "P", d])]
+    inputs = inputs[:1] if plain else inputs
     graph = helper.make_graph(b.nodes, "qwen3", inputs, [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["B", "S", c["hidden_size"]])], b.weights)
     model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid(MS, 1)])
     b.data.close()

@@ -105,6 +105,7 @@ def engines():
         Engine("nbits8", "qwen3", "nbits.py", made("qwen3-nbits8.onnx"), "--variant", "MatMulNBits int8"),
         Engine("nbits4", "qwen3", "nbits.py", made("qwen3-nbits4.onnx"), "--variant", "MatMulNBits int4"),
         Engine("openvino", "qwen3", "nbits.py", made("qwen3-nbits8.onnx"), "--variant", "openvino int8"),
+        Engine("openvino plain", "qwen3", "nbits.py", made("qwen3-plain8.onnx"), "--variant", "openvino int8, plain attention"),
         Engine("torch bf16", "qwen3", "torch_qwen3.py", q, "--variant", "bf16"),
         Engine("torch f32", "qwen3", "torch_qwen3.py", q, "--variant", "f32"),
     ]
@@ -113,7 +114,7 @@ def engines():
 
 # What is measured in turn; ours and the products more than once, since machines drift: the best of each counts.
 ORDER = ["products", "ours minilm int8", "st", "ort f32", "ours minilm f32", "ort int8 file", "ort int8 dynamic", "ours minilm int8", "libembedding",
-         "ours minilm f32", "ort f32", "st", "ours qwen3 int8", "products", "llama q8", "nbits8", "ours qwen3 int8", "openvino", "nbits4", "torch bf16",
+         "ours minilm f32", "ort f32", "st", "ours qwen3 int8", "products", "llama q8", "nbits8", "ours qwen3 int8", "openvino", "openvino plain", "nbits4", "torch bf16",
          "torch f32", "ours qwen3 f32", "ours qwen3 int8", "products"]
 QUICK = ["products", "ours minilm int8", "ours minilm f32", "st", "ort f32", "ort int8 file", "ours qwen3 int8", "llama q8", "ours qwen3 int8"]
 ONCE = ["ours minilm f32", "ours minilm int8", "ours minilm quantised", "st", "ort f32", "ort int8 file", "libembedding", "ours qwen3 int8", "ours qwen3 quantised",

@@ -28,8 +28,6 @@ class Maker:
         self.tokenizer.no_truncation()
         if limit:
             self.tokenizer.enable_truncation(limit)
-        # Qwen3's older tokenizer.json do not append the token that the model is pooled at; every engine here is given it.
-        self.last = [] if self.tokenizer.encode("").ids else [self.tokenizer.token_to_id("<|endoftext|>")]
         self.specials = len(self.ids(""))
         space = "\u0120" if self.specials == 1 else ""
         vocabulary = self.tokenizer.get_vocab()
@@ -38,7 +36,7 @@ class Maker:
         self.random, self.seen = random.Random(5), set()
 
     def ids(self, text):
-        return self.tokenizer.encode(text).ids + self.last
+        return self.tokenizer.encode(text).ids
 
     def text(self, tokens):
         while True:
@@ -74,8 +72,8 @@ def main():
     titles = list(dict.fromkeys(p["title"] for p in pairs if 20 <= len(p["title"]) <= 60))
     texts = [" ".join(p["text"].split()) for p in pairs]
     texts = list(dict.fromkeys(texts))
-    for model, folder, limit in (("minilm", "all-MiniLM-L6-v2", 256), ("qwen3", "qwen3-tokenizer", 0)):
-        maker = Maker(os.path.join(THIRD, "models", folder, "tokenizer.json"), limit)
+    for model, folder, limit in (("minilm", "models/all-MiniLM-L6-v2", 256), ("qwen3", "bench/qwen3", 0)):
+        maker = Maker(os.path.join(THIRD, folder, "tokenizer.json"), limit)
         for quick in (False, True):
             lines = []
             row(lines, "once", [titles[-1:]], maker)

@@ -1,11 +1,12 @@
 """The ONNX graph of the Qwen3 shape (make_onnx.py: MatMulNBits, GroupQueryAttention) in onnxruntime or OpenVINO.
 
 --model: a .onnx; --variant: its name; a name that begins with "openvino" runs it there. Padding on the right, batches of 8 sorted by length;
-OpenVINO one text at a time, since its GroupQueryAttention takes no batch."""
+OpenVINO on the graph with GroupQueryAttention one text at a time."""
 import common
 
 args = common.arguments()
 OPENVINO = args.variant.startswith("openvino")
+ONE_BY_ONE = OPENVINO and "plain" not in args.model     # its GroupQueryAttention takes no batch
 LAYERS, KV_HEADS, HEAD_DIM = 28, 8, 128
 
 
@@ -18,7 +19,8 @@ def open_model():
         core = ov.Core()
         compiled = core.compile_model(args.model, "CPU", {"INFERENCE_NUM_THREADS": args.threads, "PERFORMANCE_HINT": "LATENCY"})
         request = compiled.create_infer_request()
-        run = lambda feeds: request.infer(feeds)[0]
+        names = {i.any_name for i in compiled.inputs}
+        run = lambda feeds: request.infer({k: v for k, v in feeds.items() if k in names})[0]
     else:
         import onnxruntime as ort
 
@@ -39,7 +41,7 @@ def open_model():
 
     def embed(ids, texts, row):
         out = [None] * len(ids)
-        for part in common.by_length(ids, 1 if OPENVINO else 8 if row.name.startswith("bulk") else 32):
+        for part in common.by_length(ids, 1 if ONE_BY_ONE else 8 if row.name.startswith("bulk") else 32):
             for i, vector in zip(part, batch([ids[i] for i in part])):
                 out[i] = vector
         return out
