@@ -80,9 +80,14 @@ static void read_row(FILE *f, struct row *r)
         if (line[n - 1] == '\n')
             line[--n] = '\0';
         for (; *at && *at != '\t'; used++) {
+            char *end;
+
             if ((size_t)used == room)
                 r->ids = grown(r->ids, (room = 2 * room + 4096) * sizeof *r->ids);
-            r->ids[used] = (int32_t)strtol(at, &at, 10);
+            r->ids[used] = (int32_t)strtol(at, &end, 10);
+            if (end == at)
+                die("no ids where the workload should have them", NULL);
+            at = end;
         }
         if (*at)
             at++;
@@ -144,7 +149,7 @@ static void embed(struct bench *b, const struct row *r, size_t call)
             die(r->name, &error);
         for (size_t i = 0; ask && i < r->texts; i++)
             tokens += counts[i];
-        if (ask && tokens != r->starts[first + r->texts] - base)
+        if (ask && r->starts[first + r->texts] != base && tokens != r->starts[first + r->texts] - base)
             die("tokens other than the workload's", NULL);
         return;
     }
@@ -274,11 +279,15 @@ static void run_workload(struct bench *b, const struct settings *s)
 {
     FILE *f = fopen(s->workload, "r"), *vectors = s->vectors ? fopen(s->vectors, "wb") : NULL;
     struct row r;
+    char *line = NULL;
+    size_t capacity = 0;
     int printed = 0;
 
     if (!f || (s->vectors && !vectors))
         die(f ? s->vectors : s->workload, NULL);
-    while (fscanf(f, "row %31s %zu %zu\n", r.name, &r.texts, &r.calls) == 3) {
+    while (getline(&line, &capacity, f) > 0) {
+        if (sscanf(line, "row %31s %zu %zu", r.name, &r.texts, &r.calls) != 3 || !r.texts || !r.calls)
+            die("not a row of a workload", NULL);
         int is_once = strcmp(r.name, "once") == 0;
         read_row(f, &r);
         if (r.texts * (size_t)b->info.dim * sizeof(float) > b->out_size)
@@ -293,6 +302,7 @@ static void run_workload(struct bench *b, const struct settings *s)
         if (s->once)
             break;
     }
+    free(line);
     fclose(f);
     if (vectors && fclose(vectors))
         die("writing vectors", NULL);
