@@ -256,7 +256,7 @@ static void measure_memory(struct bench *b, int requests)
 
     printf("\"memory\": [");
     for (int i = 0; i <= requests; i++) {
-        if (i % (requests / 40 ? requests / 40 : 1) == 0)
+        if (i % (requests / 100 ? requests / 100 : 1) == 0)
             printf("%s{\"requests\": %d, \"resident_kb\": %ld, \"private_kb\": %ld}", i ? ", " : "", i, status("VmRSS"), status("RssAnon"));
         if (i == requests)
             break;

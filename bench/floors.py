@@ -85,7 +85,9 @@ def others(c, r):
         value = lambda what: r.values.get(("memory: " + what, model))
         if model == "qwen3 int8":
             c.most("memory, qwen3 int8, largest private after request 500", value("private, largest after the first 500 requests, MB"), 1024, "{:.0f}", " MiB")
-        c.most(f"memory, {model}, growth from request 500 to 10,000", value("private, growth from request 500 to the last, MB"), 8, "{:.1f}", " MiB")
+        for kind in ("private", "resident"):
+            c.most(f"memory, {model}, {kind}, last third against the first after request 500",
+                   value(f"{kind}, mean of the last third against the first after request 500, %"), 5, "{:.1f}", " %")
         c.most(f"idle CPU, {model}", value("idle CPU after the last request, %"), 0.1, "{:.3f}", " %")
     c.put("server rows", None, "80 %, 90 %, 4 x TEI", None, note="measured with the server's own bench")
 

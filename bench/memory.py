@@ -3,7 +3,7 @@
 
     memory.py BENCH_EMBED FOLDER [--requests 10000] [--threads 2] [--precision int8]
 
-One JSON line: the samples, and what became of them: the growth from request 500 on, the largest private (anonymous) memory, idle CPU in percent."""
+One JSON line: the samples, and what became of them: the trend from request 500 on, the largest private (anonymous) memory, idle CPU in percent."""
 import argparse
 import json
 import subprocess
@@ -21,11 +21,13 @@ def main():
     out = json.loads(subprocess.run([a.program, "--model", a.folder, "--precision", a.precision, "--threads", str(a.threads), "--memory", str(a.requests)],
                                     check=True, stdout=subprocess.PIPE, text=True).stdout)
     samples = out["memory"]
-    early = next(s for s in samples if s["requests"] >= min(500, a.requests // 2))
-    late = [s for s in samples if s["requests"] >= early["requests"]]
+    late = [s for s in samples if s["requests"] >= min(500, a.requests // 2)]
+    third = max(1, len(late) // 3)
+    mean = lambda part, key: sum(s[key] for s in part) / len(part)
+    trend = lambda key: round(100 * (mean(late[-third:], key) / mean(late[:third], key) - 1), 2)     # a request's own memory comes and goes: no two samples say much
     values = [("memory: private, largest after the first 500 requests, MB", "", round(max(s["private_kb"] for s in late) / 1024, 1)),
-              ("memory: private, growth from request 500 to the last, MB", "", round((late[-1]["private_kb"] - early["private_kb"]) / 1024, 1)),
-              ("memory: resident, growth from request 500 to the last, MB", "", round((late[-1]["resident_kb"] - early["resident_kb"]) / 1024, 1)),
+              ("memory: private, mean of the last third against the first after request 500, %", "", trend("private_kb")),
+              ("memory: resident, mean of the last third against the first after request 500, %", "", trend("resident_kb")),
               ("memory: idle CPU after the last request, %", "", out["idle_cpu_percent"])]
     print(json.dumps({"engine": out["engine"], "version": out["version"], "memory": samples, "values": values}))
     return 0
