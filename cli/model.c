@@ -228,6 +228,8 @@ static int read_info(struct model *m)
 
     if (aki_model_get_info(m->handle, &m->info, &error))
         return model_failed(&error, NULL);
+    if (m->info.end_appended)
+        cli_warn("%s: tokenizer.json does not end texts with <|endoftext|>, which the model is pooled at: it is added to each", m->path);
     cli_note("model %s (%s), %s, %d threads, %s", m->path, m->info.architecture, m->info.device, m->info.threads, m->info.runtime);
     return CLI_OK;
 }

@@ -141,7 +141,7 @@ typedef struct {
     const char       *device;              /* in use: "cpu" */
     const char       *runtime;             /* "ONNX Runtime 1.32.0" */
     int32_t           threads;             /* of the model's pool; they sleep while nothing is computed */
-    int32_t           reserved;
+    int32_t           end_appended;        /* 1: tokenizer.json lacked the token that ends every text, and it is added */
     int32_t           max_batch_tokens;
     int32_t           nodes;               /* graph nodes on the device in use */
     int32_t           nodes_elsewhere;     /* graph nodes that run on another device; 0 on the CPU */

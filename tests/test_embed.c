@@ -219,6 +219,25 @@ static void test_bound_bites(void **state)
     assert_true(distance_after("bert", "model.safetensors", "s/encoder\\.layer\\.0\\./encoder.layer.X./g;s/encoder\\.layer\\.1\\./encoder.layer.0./g;s/encoder\\.layer\\.X\\./encoder.layer.1./g") > 1e-3);
 }
 
+/* A Qwen3 folder whose tokenizer.json lost its post-processor: the end token comes back, and with it the vectors. */
+static void test_end_appended(void **state)
+{
+    aki_model_info info;
+    aki_error e = { 0 };
+    (void)state;
+
+    assert_true(distance_after("qwen3", "tokenizer.json", "s/\"post_processor\"/\"post_processor\": null, \"padding_of_old\"/") < 2e-5);
+    aki_model *m = open_model(CHECKPOINTS "changed-qwen3", AKI_PRECISION_F32);
+    aki_model_info_init(&info, sizeof info);
+    assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
+    assert_int_equal(info.end_appended, 1);
+    aki_model_close(m);
+    m = open_checkpoint("qwen3", AKI_PRECISION_F32);
+    assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
+    assert_int_equal(info.end_appended, 0);
+    aki_model_close(m);
+}
+
 /* The pooling's neighbours: last instead of cls, another mean. */
 static void test_pooling_matters(void **state)
 {
@@ -550,7 +569,7 @@ static void test_similarity(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_goldens), cmocka_unit_test(test_batches), cmocka_unit_test(test_int8), cmocka_unit_test(test_bound_bites),
+        cmocka_unit_test(test_goldens), cmocka_unit_test(test_batches), cmocka_unit_test(test_int8), cmocka_unit_test(test_bound_bites), cmocka_unit_test(test_end_appended),
         cmocka_unit_test(test_pooling_matters), cmocka_unit_test(test_ids_and_tokens), cmocka_unit_test(test_options),
         cmocka_unit_test(test_struct_sizes), cmocka_unit_test(test_open_errors), cmocka_unit_test(test_not_a_number),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_similarity),

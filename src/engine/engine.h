@@ -14,6 +14,7 @@ struct aki_model {
     struct aki__model     *folder;          /* NULL: only the tokenizer was opened */
     struct aki__session   *session;         /* NULL likewise */
     struct aki__session_info run;
+    bool     end_appended;                  /* see aki_model_info */
     int32_t  precision;                     /* AKI_PRECISION_* */
     int32_t  max_tokens;                    /* of a text by default */
     int32_t  most_tokens;                   /* what the model's positions allow */

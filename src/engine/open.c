@@ -64,6 +64,18 @@ static aki_status check_tokenizer(const aki_model *m, aki_error *err)
     return AKI_OK;
 }
 
+/* Older Qwen3 files lost their post-processor. The models are pooled at an end token all the same, and without it every vector is wrong. */
+static void append_end(aki_model *m)
+{
+    static const char end[] = "<|endoftext|>";
+    int32_t id = aki__tokenizer_id(m->tokenizer, end, sizeof end - 1);
+
+    if (id < 0 || aki__tokenizer_special_count(m->tokenizer) || m->folder->pooling != AKI_POOLING_LAST || strcmp(m->folder->architecture, "qwen3") != 0)
+        return;
+    aki__tokenizer_append(m->tokenizer, id);
+    m->end_appended = true;
+}
+
 static aki_status set_limits(aki_model *m, const aki_model_options *o, aki_error *err)
 {
     int32_t special = (int32_t)aki__tokenizer_special_count(m->tokenizer);
@@ -110,6 +122,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     if (!rc) rc = set_precision(m, &o, err);
     if (!rc) rc = open_tokenizer(m, folder, err);
     if (!rc) rc = check_tokenizer(m, err);
+    if (!rc) append_end(m);
     if (!rc) rc = set_limits(m, &o, err);
     if (!rc) rc = open_session(m, &o, err);
     if (!rc) {
@@ -161,7 +174,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
     const aki_model_info full = { .struct_size = info->struct_size, .dim = f->dim, .name = f->name, .architecture = f->architecture, .parameters = m->parameters,
         .hidden = f->hidden, .layers = f->layers, .heads = f->heads, .kv_heads = f->kv_heads, .vocabulary = f->vocabulary, .max_tokens = m->max_tokens,
         .pooling = f->pooling, .normalize = f->normalize, .precision = m->precision, .mrl = f->mrl, .device = "cpu", .runtime = m->run.runtime,
-        .threads = m->run.threads, .max_batch_tokens = m->max_batch_tokens, .nodes = m->run.nodes,
+        .threads = m->run.threads, .end_appended = m->end_appended, .max_batch_tokens = m->max_batch_tokens, .nodes = m->run.nodes,
         .prompt_count = (int32_t)f->prompt_count, .prompts = f->prompts, .default_prompt_name = f->default_prompt_name,
         .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = m->run.weights_size, .texts = m->texts,
         .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused };

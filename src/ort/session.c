@@ -178,7 +178,7 @@ static OrtStatus *make_options(struct aki__session *s, OrtCustomOpDomain *domain
 
     OrtStatus *st = api->CreateSessionOptions(out);
     if (!st) st = api->AddCustomOpDomain(*out, domain);
-    /* The dialect has fused what is to be fused: nothing is left to optimise, and opening is faster. */
+    /* The dialect has fused what is to be fused: nothing is left to optimise. */
     if (!st) st = api->SetSessionGraphOptimizationLevel(*out, ORT_DISABLE_ALL);
     if (!st) st = api->DisableMemPattern(*out);
     if (!st) st = api->AddSessionConfigEntry(*out, "session.use_env_allocators", "1");
