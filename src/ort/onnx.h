@@ -3,12 +3,25 @@
 #define AKI_ONNX_H
 
 #include "base/os.h"
+#include "model/model.h"
 
-enum aki__onnx_type { AKI_ONNX_F32 = 1, AKI_ONNX_U8 = 2, AKI_ONNX_I8 = 3, AKI_ONNX_I32 = 6, AKI_ONNX_I64 = 7 };     /* TensorProto's numbers */
+/* TensorProto's numbers. */
+enum aki__onnx_type { AKI_ONNX_F32 = 1, AKI_ONNX_U8 = 2, AKI_ONNX_I8 = 3, AKI_ONNX_I32 = 6, AKI_ONNX_I64 = 7, AKI_ONNX_BOOL = 9, AKI_ONNX_F16 = 10 };
 
 #define AKI_ONNX_MAX_IO 12
 
-struct aki__onnx_attribute { char name[24]; int64_t value; };
+/* Dimensions of a port that are free, and the names files give them ("batch", "sequence"). */
+enum { AKI_ONNX_BATCH = -1, AKI_ONNX_SEQUENCE = -2 };
+
+/* An integer; in files also the three other kinds. */
+struct aki__onnx_attribute {
+    char        name[24];
+    enum { AKI_ONNX_INT, AKI_ONNX_FLOAT, AKI_ONNX_TEXT, AKI_ONNX_INTS } kind;
+    int64_t     value;                      /* INT; INTS: how many */
+    float       number;
+    const char *text;                       /* static */
+    int64_t     list[4];
+};
 
 /* Values are named by numbers; 0 is "no value" (an optional input or output left out). */
 struct aki__onnx_node {
@@ -19,7 +32,7 @@ struct aki__onnx_node {
     int         attribute_count;
 };
 
-/* A constant. data is borrowed, or owned (freed by aki__free_aligned once the sink has taken it). */
+/* A constant. data is borrowed, or owned (freed by aki__free_aligned once the sink has taken it), or NULL until aki__onnx_fill. */
 struct aki__onnx_constant {
     int                 value;
     enum aki__onnx_type type;
@@ -31,14 +44,17 @@ struct aki__onnx_constant {
     const char         *name;               /* int8 products: the first linear's, and the columns' scales; borrowed; else NULL */
     const float        *scales;
     const struct aki__map *map;             /* where borrowed data lies in a file: its pages are given back once packed; or NULL */
+    const struct aki__tensor *tensor;       /* what aki__onnx_fill makes it of: the first elements of this, */
+    bool                transposed;         /* with its two dimensions exchanged, */
+    float               factor;             /* and multiplied by this */
 };
 
-/* An input or output of the graph; a dimension of -1 is free. */
+/* An input or output of the graph. */
 struct aki__onnx_port {
     int                 value;
     const char         *name;               /* static */
     enum aki__onnx_type type;
-    int64_t             shape[2];
+    int64_t             shape[4];           /* below 0: free */
     int                 rank;
 };
 
@@ -57,16 +73,27 @@ static inline int aki__onnx_value(struct aki__onnx *o) { return ++o->values; }
 struct aki__onnx_node *aki__onnx_node(struct aki__onnx *o, const char *op, const char *domain);
 /* A constant's value number; 0: no memory (data is then freed, if owned). */
 int  aki__onnx_constant(struct aki__onnx *o, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1, const void *data, size_t size, bool owned, const struct aki__map *map);
+/* A constant of f32 or f16 that is read out of the model only when a sink wants it, so that a large model is never in memory twice. 0: no memory. */
+int  aki__onnx_weights(struct aki__onnx *o, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1, const struct aki__tensor *t, bool transposed, float factor);
+/* Sees to it that c->data is there. false: no memory. */
+bool aki__onnx_fill(struct aki__onnx_constant *c);
+/* Bytes of an element. */
+size_t aki__onnx_type_size(enum aki__onnx_type type);
 int  aki__onnx_input(struct aki__onnx *o, const char *name, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1);
 void aki__onnx_output(struct aki__onnx *o, const char *name, int value, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1);
 void aki__onnx_free(struct aki__onnx *o);
 
-static inline void aki__onnx_attribute(struct aki__onnx_node *n, const char *name, int64_t value)
+/* A new attribute of a node, an integer unless it is made another kind. */
+static inline struct aki__onnx_attribute *aki__onnx_attribute(struct aki__onnx_node *n, const char *name, int64_t value)
 {
     struct aki__onnx_attribute *a = &n->attributes[n->attribute_count++];
     size_t size = strlen(name);
     memcpy(a->name, name, size < sizeof a->name ? size : sizeof a->name - 1);
     a->value = value;
+    return a;
 }
+
+/* How a value is called: a port's own name, v and its number, or "" for none. */
+const char *aki__onnx_name(const struct aki__onnx *o, int value, char buffer[16]);
 
 #endif

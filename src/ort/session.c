@@ -100,19 +100,6 @@ static OrtStatus *port_info(struct aki__session *s, const struct aki__onnx_port 
     return st;
 }
 
-/* Ports are known by their own name, other values by number; 0 is left out. */
-static const char *name_of(const struct aki__session *s, int value, char buffer[16])
-{
-    for (int i = 0; i < s->onnx.input_count; i++)
-        if (s->onnx.inputs[i].value == value)
-            return s->onnx.inputs[i].name;
-    for (int i = 0; i < s->onnx.output_count; i++)
-        if (s->onnx.outputs[i].value == value)
-            return s->onnx.outputs[i].name;
-    snprintf(buffer, 16, "v%d", value);
-    return value ? buffer : "";
-}
-
 static OrtStatus *add_node(struct aki__session *s, OrtGraph *graph, size_t i)
 {
     const struct aki__onnx_node *n = &s->onnx.nodes[i];
@@ -125,9 +112,9 @@ static OrtStatus *add_node(struct aki__session *s, OrtGraph *graph, size_t i)
     int made = 0;
 
     for (int k = 0; k < n->input_count; k++)
-        inputs[k] = name_of(s, n->inputs[k], buffers[k]);
+        inputs[k] = aki__onnx_name(&s->onnx, n->inputs[k], buffers[k]);
     for (int k = 0; k < n->output_count; k++)
-        outputs[k] = name_of(s, n->outputs[k], buffers[AKI_ONNX_MAX_IO + k]);
+        outputs[k] = aki__onnx_name(&s->onnx, n->outputs[k], buffers[AKI_ONNX_MAX_IO + k]);
     for (; made < n->attribute_count && !st; made++)
         st = api->CreateOpAttr(n->attributes[made].name, &n->attributes[made].value, 1, ORT_OP_ATTR_INT, &attributes[made]);
     snprintf(name, sizeof name, "n%zu", i);
