@@ -35,7 +35,7 @@ static void openai(struct exchange *x, struct buf *out)
     buf_text(out, "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < j->count; i++) {
         buf_format(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", i ? "," : "", i);
-        if (x->request.base64)
+        if (x->base64)
             json_base64(out, row_of(j, i), j->width);
         else
             json_floats(out, row_of(j, i), j->width, x->server->o->write_f32);
@@ -72,7 +72,7 @@ static void ollama(struct exchange *x, struct buf *out)
         return;
     }
     buf_text(out, "{\"model\":");
-    json_text(out, x->request.model ? x->request.model : x->served->name);
+    json_text(out, x->asked ? x->asked : x->served->name);
     buf_text(out, ",\"embeddings\":");
     rows(x, out, 0, j->count);
     buf_format(out, ",\"total_duration\":%.0f,\"load_duration\":0,\"prompt_eval_count\":%" PRId64 "}", (seconds_now() - x->start) * 1e9,
@@ -251,6 +251,21 @@ void answer_show(const struct exchange *x, struct buf *out)
 
 /* ---------------------------------------------------------------- metrics --------------------------------------- */
 
+/* A row a model; 0 where it is closed. */
+static void model_gauge(struct server *s, struct buf *out, const char *name, bool weights)
+{
+    buf_format(out, "# TYPE %s gauge\n", name);
+    for (size_t i = 0; i < s->o->model_count; i++) {
+        struct served *m = &s->models[i];
+        pthread_mutex_lock(&m->lock);
+        uint64_t value = m->state != SERVED_OPEN ? 0 : weights ? m->info.weights_size : 1;
+        pthread_mutex_unlock(&m->lock);
+        buf_format(out, "%s{model=", name);
+        json_text(out, m->name);
+        buf_format(out, "} %" PRIu64 "\n", value);
+    }
+}
+
 void answer_gauges(struct server *s, struct buf *out)
 {
     struct gauges g = { .model = s->models[0].name, .precision = "", .device = "", .requests = atomic_load(&s->in_flight) };
@@ -261,7 +276,6 @@ void answer_gauges(struct server *s, struct buf *out)
         pthread_mutex_lock(&m->lock);
         g.queue_size += m->queue_count;
         g.queue_tokens += m->queue_tokens;
-        g.models_open += m->state == SERVED_OPEN;
         if (!i && m->state == SERVED_OPEN) {
             g.precision = precision_name(m->info.precision);
             snprintf(device, sizeof device, "%s", m->info.device);         /* the model may close */
@@ -273,4 +287,6 @@ void answer_gauges(struct server *s, struct buf *out)
     g.connections = s->peer_count;
     pthread_mutex_unlock(&s->lock);
     metrics_write(out, &g);
+    model_gauge(s, out, "akiembed_model_open", false);
+    model_gauge(s, out, "akiembed_model_weights_bytes", true);
 }

@@ -32,6 +32,7 @@ static void push(struct served *s, struct job *j)
     j->next = NULL;
     *s->tail = j;
     s->tail = &j->next;
+    s->queue_jobs++;
 }
 
 /* Takes *link out of the queue. */
@@ -43,6 +44,7 @@ static struct job *unlink_job(struct served *s, struct job **link)
     if (s->tail == &j->next)
         s->tail = link;
     j->next = NULL;
+    s->queue_jobs--;
     return j;
 }
 
@@ -53,21 +55,31 @@ static int wait_estimate(const struct served *s)
     return seconds < 1 ? 1 : seconds > 60 ? 60 : (int)(seconds + 0.999);
 }
 
-bool batch_is_full(struct served *s, size_t most, int *wait)
+/* The lock is held. Tokens alone would let very many short texts wait, or on a slow machine more than are computed in time. */
+static bool is_full(const struct served *s, size_t tokens)
+{
+    double most = (double)s->most_tokens, in_time = s->speed * s->patience;
+
+    if (in_time > 0 && in_time < most)
+        most = in_time;
+    return s->queue_tokens && (s->queue_jobs >= s->most_jobs || (double)(s->queue_tokens + tokens) > most);
+}
+
+bool batch_is_full(struct served *s, int *wait)
 {
     pthread_mutex_lock(&s->lock);
-    bool full = s->queue_tokens >= most;
+    bool full = is_full(s, 1);
     *wait = wait_estimate(s);
     pthread_mutex_unlock(&s->lock);
     return full;
 }
 
-bool batch_submit(struct served *s, struct job *j, size_t most, int *wait)
+bool batch_submit(struct served *s, struct job *j, int *wait)
 {
     size_t tokens = (size_t)j->starts[j->count];
 
     pthread_mutex_lock(&s->lock);
-    bool fits = !s->stop && (!s->queue_tokens || (s->queue_tokens < most && tokens <= most - s->queue_tokens));
+    bool fits = !s->stop && !is_full(s, tokens);
     *wait = wait_estimate(s);
     if (fits) {
         j->queued = seconds_now();
@@ -476,8 +488,7 @@ static void open_model(struct served *s)
     s->wanted = false;
     s->used = seconds_now();
     pthread_mutex_unlock(&s->lock);
-    if (s->opened)
-        s->opened(s->opened_user, s);
+    s->changed(s->changed_user, s);
     pthread_mutex_lock(&s->lock);
 }
 
@@ -489,6 +500,7 @@ static void close_model(struct served *s)
     s->state = SERVED_CLOSED;
     pthread_mutex_unlock(&s->lock);
     aki_model_close(model);
+    s->changed(s->changed_user, s);
     pthread_mutex_lock(&s->lock);
 }
 
@@ -591,7 +603,7 @@ aki_model *served_use(struct served *s, aki_model_info *info, int *state)
         *info = s->info;
         s->users++;
         s->used = seconds_now();
-    } else if (!s->wanted && s->state != SERVED_OPENING) {
+    } else if (!s->wanted && s->state != SERVED_OPENING && (s->state != SERVED_FAILED || seconds_now() - s->used >= SERVED_RETRY)) {
         s->wanted = true;
         pthread_cond_signal(&s->wake);
     }
@@ -605,6 +617,14 @@ void served_release(struct served *s)
     s->users--;
     s->used = seconds_now();
     pthread_mutex_unlock(&s->lock);
+}
+
+bool served_is_ready(struct served *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool ready = s->state == SERVED_OPEN || (s->state == SERVED_CLOSED && !s->wanted);
+    pthread_mutex_unlock(&s->lock);
+    return ready;
 }
 
 void served_want(struct served *s)

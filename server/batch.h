@@ -44,6 +44,7 @@ struct job {
 };
 
 enum served_state { SERVED_CLOSED, SERVED_OPENING, SERVED_OPEN, SERVED_FAILED };
+enum { SERVED_RETRY = 5 };                 /* seconds from a failure to open to the next try */
 
 typedef int open_model_fn(void *user, const char *path, aki_model **out);    /* 0, or an exit code, the message said */
 
@@ -51,9 +52,11 @@ struct served {
     const char      *name, *path;          /* what clients call it, and its folder; borrowed */
     open_model_fn   *open;
     void            *open_user;
-    void           (*opened)(void *user, struct served *s);   /* called from its thread after each try to open it */
-    void            *opened_user;
+    void           (*changed)(void *user, struct served *s);  /* called from its thread after it was opened, or not, or closed */
+    void            *changed_user;
     double           idle_close;           /* seconds without a use after which it is closed; 0: never */
+    size_t           most_tokens, most_jobs;                                 /* of the queue */
+    double           patience;             /* seconds: a job that would wait for longer is not taken; 0: any time */
 
     /* Guards what follows; computing, opening and closing happen outside it. */
     pthread_mutex_t  lock;
@@ -66,7 +69,7 @@ struct served {
     double           used;
     bool             stop, started, joined, wanted;
     struct job      *head, **tail;
-    size_t           queue_count, queue_tokens;                              /* texts and tokens that no run has taken */
+    size_t           queue_jobs, queue_count, queue_tokens;                  /* and their texts and tokens that no run has taken */
     uint64_t         turn;                 /* runs so far */
     double           speed;                /* tokens a second, of late; 0: not known */
     pthread_t        thread;
@@ -84,11 +87,13 @@ aki_model *served_use(struct served *s, aki_model_info *info, int *state);
 void       served_release(struct served *s);
 /* Asks for opening without waiting for it. */
 void       served_want(struct served *s);
+/* Open, or closed because nobody used it: then the next request opens it. */
+bool       served_is_ready(struct served *s);
 
-/* true: the job was taken, and finish will be called. false: the queue of most tokens is full; *wait: seconds until it likely is not. A
- * job larger than the queue is taken when nothing waits. The caller uses the model, which is used on until finish. */
-bool batch_submit(struct served *s, struct job *job, size_t most, int *wait);
+/* true: the job was taken, and finish will be called. false: the queue is full; *wait: seconds until it likely is not. A job larger than
+ * the queue is taken when nothing waits. The caller uses the model, which is used on until finish. */
+bool batch_submit(struct served *s, struct job *job, int *wait);
 /* The same question for a job not yet tokenised. */
-bool batch_is_full(struct served *s, size_t most, int *wait);
+bool batch_is_full(struct served *s, int *wait);
 
 #endif

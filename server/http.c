@@ -19,12 +19,37 @@
 /* A refused body is read to its end, so that the client reads the answer and not a reset; but not for ever. */
 enum { DROP_LIMIT = 16 << 20 };
 
+/* What requests may hold together, in bodies of full size, so that clients which send many of these, or read their answers slowly,
+ * cannot take the machine's memory. A request that finds nothing held is taken whatever its size. */
+enum { HELD_BODIES = 512, FLOAT_TEXT = 12 /* about the bytes of a float in an answer */ };
+
 static void set_state(struct exchange *x, int state)
 {
     pthread_mutex_lock(&x->server->lock);
     x->peer->state = state;
     x->peer->since = seconds_now();
     pthread_mutex_unlock(&x->server->lock);
+}
+
+/* false: it is too much, and refused. */
+static bool hold(struct exchange *x, size_t bytes)
+{
+    size_t others = atomic_fetch_add(&x->server->held, bytes) - x->held;
+
+    x->held += bytes;
+    if (!others || others + x->held <= HELD_BODIES * x->server->o->max_body)
+        return true;
+    metrics_count(COUNT_REJECT_MEMORY, 1);
+    x->problem = (struct problem){ .code = "rate_limit_exceeded", .retry_after = 1 };
+    return refuse(&x->problem, 429, type_overloaded, "Model is overloaded");
+}
+
+static void let_go(struct exchange *x)
+{
+    atomic_fetch_sub(&x->server->held, x->held);
+    x->held = 0;
+    buf_free(&x->body);
+    request_free(&x->request);
 }
 
 /* ---------------------------------------------------------------- answering ------------------------------------- */
@@ -169,7 +194,7 @@ bool http_use_model(struct exchange *x, const char *name)
     if (x->model)
         return true;
     metrics_count(COUNT_REJECT_LOADING, 1);
-    p.retry_after = 1;
+    p.retry_after = state == SERVED_FAILED ? SERVED_RETRY : 1;
     p.code = "model_not_ready";
     refuse(&p, 503, type_unhealthy, state == SERVED_FAILED ? "the model could not be opened; the server's log says why" : "the model is loading");
     http_refuse(x, &p);
@@ -196,7 +221,14 @@ void http_submit(struct exchange *x)
 {
     const struct server_options *o = x->server->o;
     struct problem p = { .code = "rate_limit_exceeded" };
+    const struct job *j = &x->job;
+    size_t floats = (j->group.every_token ? (size_t)j->starts[j->count] : j->count) * j->width;
 
+    let_go(x);
+    if (!hold(x, (size_t)j->starts[j->count] * sizeof *j->ids + floats * (sizeof *j->out + FLOAT_TEXT))) {
+        http_refuse(x, &x->problem);
+        return;
+    }
     x->job.gone = client_gone;
     x->job.finish = job_through;
     x->job.user = x;
@@ -204,7 +236,7 @@ void http_submit(struct exchange *x)
     x->waits = true;
     /* Suspended first: the job may be through before batch_submit is back. */
     MHD_suspend_connection(x->connection);
-    if (batch_submit(x->served, &x->job, o->max_queue_tokens, &p.retry_after))
+    if (batch_submit(x->served, &x->job, &p.retry_after))
         return;
     x->waits = false;
     MHD_resume_connection(x->connection);
@@ -325,7 +357,7 @@ static void set_id(struct exchange *x)
 /* What can be refused before the body is in. */
 static void read_headers(struct exchange *x, const char *path, const char *method)
 {
-    x->begun = x->counted = true;
+    x->begun = true;
     snprintf(x->method, sizeof x->method, "%.*s", (int)sizeof x->method - 1, method);
     atomic_fetch_add(&x->server->in_flight, 1);
     snprintf(x->path, sizeof x->path, "%.*s", (int)sizeof x->path - 1, path);
@@ -410,16 +442,17 @@ enum MHD_Result http_access(void *user, struct MHD_Connection *c, const char *pa
         return MHD_YES;
     }
     if (*size) {
-        if (!x->problem.status && x->body.size + *size > x->server->o->max_body) {
+        x->received += *size;
+        if (!x->problem.status && x->received > x->server->o->max_body) {
             x->too_large = true;
             check_size(x);
-            buf_free(&x->body);
         }
-        x->dropped += x->problem.status ? *size : 0;
-        if (x->dropped > x->server->o->max_body + DROP_LIMIT)
+        if (x->received > x->server->o->max_body + DROP_LIMIT)
             return MHD_NO;
-        if (!x->problem.status)
+        if (!x->problem.status && hold(x, *size))
             buf_add(&x->body, data, *size);
+        if (x->problem.status)
+            let_go(x);
         if (x->body.failed)
             return MHD_NO;
         *size = 0;
@@ -470,10 +503,10 @@ void http_end(void *user, struct MHD_Connection *c, void **context, enum MHD_Req
     if (x->model)
         served_release(x->served);
     set_state(x, PEER_IDLE);
-    if (x->counted)
+    if (x->begun)
         atomic_fetch_sub(&x->server->in_flight, 1);
-    request_free(&x->request);
-    buf_free(&x->body);
+    let_go(x);
+    free(x->asked);
     free(x->job.ids);
     free(x->job.starts);
     free(x->job.out);

@@ -45,8 +45,9 @@ struct server {
     uint64_t        start_time;            /* seconds since 1970 */
     pthread_t       main_thread;
     _Atomic int     exit_code;             /* -1: go on */
-    _Atomic bool    draining;
+    _Atomic bool    draining, begun;       /* begun: the first model was open once */
     _Atomic size_t  in_flight;             /* requests whose headers are in and whose answers are not out */
+    _Atomic size_t  held;                  /* bytes that requests hold: bodies, jobs, answers */
 
     pthread_mutex_t lock;                  /* guards peers; held while a descriptor in the list is used, so that it is not another's */
     struct peer    *peers;
@@ -62,16 +63,18 @@ struct exchange {
     char                   method[16];
     char                   id[65];
     char                   path[129];
-    bool                   begun, counted, waits, answered, too_large;
+    bool                   begun, waits, answered, too_large;
     struct problem         problem;        /* known before the body is in */
     char                   allow[32];
-    struct buf           body;
+    struct buf             body;
     struct request         request;
+    char                  *asked;          /* the model's name as the client wrote it, or NULL; malloc'd */
+    bool                   base64;
     struct served         *served;
     aki_model             *model;          /* in use; given back at the end */
     aki_model_info         info;
     struct job             job;
-    size_t                 texts, truncated, characters, dropped;
+    size_t                 texts, truncated, characters, received, held;
     double                 start, parsed, tokenised;
     int                    status;
     size_t                 sent;
@@ -82,7 +85,7 @@ struct exchange {
 void http_answer(struct exchange *x, int status, struct buf *body, const char *type);
 /* Sends the problem in the family's shape. */
 void http_refuse(struct exchange *x, const struct problem *p);
-/* Hands the exchange's job to the batcher; the route runs again when it is through (x->job.status). */
+/* Hands the exchange's job to the batcher; the route runs again when it is through (x->job.status). The body is gone by then. */
 void http_submit(struct exchange *x);
 
 /* Who answers: reads the model's name, finds it, takes it into use. false: answered already. */

@@ -79,7 +79,7 @@ void log_request(const struct exchange *x, bool sent)
     json_string(&line, x->method, text_check(x->method, strlen(x->method)) == SIZE_MAX ? strnlen(x->method, 16) : 0);
     buf_text(&line, ",\"path\":");
     json_string(&line, x->path, bad == SIZE_MAX ? strlen(x->path) : bad);
-    buf_format(&line, ",\"status\":%d,\"sent\":%s,\"received\":%zu,\"bytes\":%zu", x->status, sent ? "true" : "false", x->body.size + x->dropped, x->sent);
+    buf_format(&line, ",\"status\":%d,\"sent\":%s,\"received\":%zu,\"bytes\":%zu", x->status, sent ? "true" : "false", x->received, x->sent);
     if (x->error_type)
         buf_format(&line, ",\"error\":\"%s\"", x->error_type);
     if (x->served) {

@@ -32,6 +32,7 @@ static const struct { const char *name, *label; } counter_rows[COUNTER_COUNT] = 
     [COUNT_TOKENS] = { "akiembed_tokens_total", "" },
     [COUNT_RUNS] = { "akiembed_runs_total", "" },
     [COUNT_REJECT_QUEUE] = { "akiembed_rejected_total", "reason=\"queue_full\"" },
+    [COUNT_REJECT_MEMORY] = { "akiembed_rejected_total", "reason=\"memory\"" },
     [COUNT_REJECT_LOADING] = { "akiembed_rejected_total", "reason=\"loading\"" },
     [COUNT_REJECT_KEY] = { "akiembed_rejected_total", "reason=\"key\"" },
     [COUNT_REJECT_DEADLINE] = { "akiembed_rejected_total", "reason=\"deadline\"" },
@@ -139,7 +140,6 @@ void metrics_write(struct buf *out, const struct gauges *g)
     write_gauge(out, "akiembed_queue_tokens", (double)g->queue_tokens);
     write_gauge(out, "akiembed_connections", (double)g->connections);
     write_gauge(out, "akiembed_requests_in_flight", (double)g->requests);
-    write_gauge(out, "akiembed_models_open", (double)g->models_open);
     write_gauge(out, "akiembed_resident_memory_bytes", (double)metrics_resident());
     buf_format(out, "# TYPE akiembed_build_info gauge\nakiembed_build_info{version=\"%s\",precision=\"%s\",device=\"%s\",model=", aki_version(),
                  g->precision, g->device);

@@ -8,7 +8,7 @@ enum counter {
     COUNT_REQUEST_SINGLE, COUNT_REQUEST_BATCH, COUNT_REQUEST_SUCCESS_SINGLE, COUNT_REQUEST_SUCCESS_BATCH,
     COUNT_FAIL_VALIDATION, COUNT_FAIL_EMPTY, COUNT_FAIL_TOKENIZER, COUNT_FAIL_BACKEND, COUNT_FAIL_OVERLOADED, COUNT_FAIL_UNHEALTHY,
     COUNT_EMBED, COUNT_EMBED_SUCCESS, COUNT_TRUNCATED, COUNT_TOKENS, COUNT_RUNS,
-    COUNT_REJECT_QUEUE, COUNT_REJECT_LOADING, COUNT_REJECT_KEY, COUNT_REJECT_DEADLINE, COUNT_REJECT_SIZE, COUNT_GONE, COUNT_CUT,
+    COUNT_REJECT_QUEUE, COUNT_REJECT_MEMORY, COUNT_REJECT_LOADING, COUNT_REJECT_KEY, COUNT_REJECT_DEADLINE, COUNT_REJECT_SIZE, COUNT_GONE, COUNT_CUT,
     COUNTER_COUNT
 };
 enum histogram {
@@ -24,7 +24,7 @@ void metrics_observe(enum histogram histogram, double value);
 
 /* What others hold and metrics_write only prints. */
 struct gauges {
-    size_t      queue_size, queue_tokens, connections, requests, models_open;
+    size_t      queue_size, queue_tokens, connections, requests;
     const char *model, *precision, *device;
 };
 void metrics_write(struct buf *out, const struct gauges *gauges);

@@ -236,7 +236,11 @@ static void answer_job(struct exchange *x)
         http_answer(x, 200, &out, json_type);
         return;
     case JOB_FAILED:
-        refuse_library(&p, &x->job.error);
+        /* The request was checked before: what fails now is the model, whatever the library calls it. */
+        if (x->job.error.status == AKI_E_INVALID && x->job.error.item >= 0)
+            refuse(&p, 424, type_backend, "Backend error: text %d: %s", (int)x->job.error.item, x->job.error.message);
+        else
+            refuse_library(&p, &x->job.error);
         break;
     case JOB_LATE:
         metrics_count(COUNT_REJECT_DEADLINE, 1);
@@ -278,10 +282,12 @@ static void embed(struct exchange *x)
         return;
     }
     x->texts = x->request.count;
+    x->base64 = x->request.base64;
+    x->asked = x->request.model ? strdup(x->request.model) : NULL;
     metrics_count(x->texts > 1 ? COUNT_REQUEST_BATCH : COUNT_REQUEST_SINGLE, 1);
     if (!http_use_model(x, x->request.model))
         return;
-    if (batch_is_full(x->served, x->server->o->max_queue_tokens, &wait)) {
+    if (batch_is_full(x->served, &wait)) {
         refuse_full(x, wait);
         return;
     }
@@ -314,8 +320,24 @@ static const char *prompt_text(const struct exchange *x)
     return "";
 }
 
+/* A byte and the number of code points before it. */
+struct place {
+    size_t byte, points;
+};
+
+/* Moves there from where the token before was, so that a long text is counted once and not once a token. */
+static size_t points_at(struct place *at, const struct buf *whole, size_t byte)
+{
+    if (byte >= at->byte)
+        at->points += text_count(whole->data + at->byte, byte - at->byte);
+    else
+        at->points -= text_count(whole->data + byte, at->byte - byte);
+    at->byte = byte;
+    return at->points;
+}
+
 /* start and stop count code points of prompt and text; a token's text is what stands there. */
-static void write_token(struct exchange *x, struct buf *out, int32_t id, const int64_t *span, const struct buf *whole)
+static void write_token(struct exchange *x, struct buf *out, int32_t id, const int64_t *span, const struct buf *whole, struct place *at)
 {
     size_t begin = (size_t)span[0], end = (size_t)span[1], size = 0;
     const char *piece = aki_token_piece(x->model, id, &size);
@@ -335,14 +357,15 @@ static void write_token(struct exchange *x, struct buf *out, int32_t id, const i
     while (end < whole->size && ((unsigned char)whole->data[end] & 0xC0) == 0x80)
         end++;
     json_string(out, whole->data + begin, end - begin);
-    size_t start = text_count(whole->data, begin);
-    buf_format(out, ",\"special\":false,\"start\":%zu,\"stop\":%zu}", start, start + text_count(whole->data + begin, end - begin));
+    size_t start = points_at(at, whole, begin);
+    buf_format(out, ",\"special\":false,\"start\":%zu,\"stop\":%zu}", start, points_at(at, whole, end));
 }
 
 static bool write_tokens(struct exchange *x, struct buf *out, const struct input *in, struct problem *p)
 {
     aki_embed_options o = text_options(x);
     struct buf whole = { 0 };
+    struct place at = { 0 };
     int32_t *ids = NULL;
     int64_t *spans = NULL;
     aki_error error;
@@ -370,7 +393,7 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct input
     for (size_t i = 0; i < count; i++) {
         if (i)
             buf_text(out, ",");
-        write_token(x, out, ids[i], spans + 2 * i, &whole);
+        write_token(x, out, ids[i], spans + 2 * i, &whole, &at);
     }
     buf_text(out, "]");
     ok = true;
@@ -440,10 +463,16 @@ static void each_input(struct exchange *x)
 
 static void health(struct exchange *x)
 {
+    struct problem p = { .retry_after = 1 };
     struct buf out = { 0 };
 
-    if (http_use_model(x, NULL))
+    /* No use of the model: a balancer that asks every second does not keep it from being closed. */
+    if (served_is_ready(x->server->models)) {
         http_answer(x, 200, &out, json_type);
+        return;
+    }
+    refuse(&p, 503, type_unhealthy, "the model is not open; the server's log says more");
+    http_refuse(x, &p);
 }
 
 static void ping(struct exchange *x)

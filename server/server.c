@@ -210,20 +210,26 @@ static void reread_keys(struct server *s)
         log_event("error", "%s: %s; the old keys stay", s->o->keys_file, problem);
 }
 
-/* The model's thread calls this. Without its first model the server is of no use. */
-static void model_opened(void *user, struct served *m)
+/* The model's thread calls this, and only it changes the state. Without its first model the server does not begin. */
+static void model_changed(void *user, struct served *m)
 {
     struct server *s = user;
+    double resident = (double)metrics_resident() / (1 << 20);
 
     if (m->state == SERVED_OPEN)
-        log_event("model", "%s: open, %s, %s, %d dimensions, at most %d tokens", m->name, m->info.architecture,
-                  m->info.precision == AKI_PRECISION_INT8 ? "int8" : "f32", m->info.dim, m->info.max_tokens);
+        log_event("model", "%s: open, %s, %s, %d dimensions, at most %d tokens; %.0f MiB resident", m->name, m->info.architecture,
+                  m->info.precision == AKI_PRECISION_INT8 ? "int8" : "f32", m->info.dim, m->info.max_tokens, resident);
+    else if (m->state == SERVED_CLOSED)
+        log_event("closed", "%s: nobody used it for %d s; %.0f MiB resident", m->name, s->o->idle_close, resident);
     else
         log_event("error", "%s: cannot be opened", m->name);
-    if (m->state == SERVED_FAILED && m == s->models) {
+    if (m != s->models)
+        return;
+    if (m->state == SERVED_FAILED && !atomic_load(&s->begun)) {
         atomic_store(&s->exit_code, m->failure);
         pthread_kill(s->main_thread, SIGUSR1);
     }
+    atomic_store(&s->begun, true);
 }
 
 static void fill_signals(sigset_t *set)
@@ -290,9 +296,12 @@ static int start_models(struct server *s)
         m->path = o->models[i].path;
         m->open = o->open;
         m->open_user = o->open_user;
-        m->opened = model_opened;
-        m->opened_user = s;
+        m->changed = model_changed;
+        m->changed_user = s;
         m->idle_close = o->idle_close;
+        m->most_tokens = o->max_queue_tokens;
+        m->most_jobs = (size_t)o->max_connections / 2;        /* the others can be told that they come too much */
+        m->patience = o->deadline;
         if (!served_start(m))
             return fail("thread", "cannot be started");
     }

@@ -1,9 +1,11 @@
 # The HTTP service: its reader of JSON, its batcher's runs by the program, and the program as its clients meet it.
 if(TARGET akiembed_cli)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
-  set(server_test ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_server.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
-  add_test(NAME server COMMAND ${server_test})
-  set_tests_properties(server PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
+  foreach(part server server_faults)
+    add_test(NAME ${part} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_${part}.py $<TARGET_FILE:akiembed_cli>
+      ${PROJECT_BINARY_DIR}/checkpoints)
+    set_tests_properties(${part} PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
+  endforeach()
 
   aki_test(server_json base)
   target_link_libraries(test_server_json PRIVATE aki_server)
