@@ -40,6 +40,9 @@ void bytes_free(struct bytes *b);
 /* realloc for count elements of size bytes; NULL, the old block still valid, on overflow or without memory. */
 void *cli_grow(void *block, size_t count, size_t size);
 
+/* printf into a string of its own, malloc'd; NULL: no memory. */
+char *cli_format(const char *format, ...) CLI_PRINTF(1, 2);
+
 /* UTF-8. Offset of the first byte that is not valid, or SIZE_MAX. */
 size_t utf8_check(const char *text, size_t size);
 /* Length of the sequence at text (valid UTF-8) and its code point. */
@@ -56,6 +59,7 @@ int tokenize_run(const struct options *o);
 int similarity_run(const struct options *o);
 int info_run(const struct options *o);
 int quantize_run(const struct options *o);
+int export_run(const struct options *o);
 int verify_run(const struct options *o);
 int bench_run(const struct options *o);
 int devices_run(const struct options *o);

@@ -50,6 +50,15 @@ const struct verb verbs[VERB_COUNT] = {
       "OUT is a new folder, or an empty one. Its vectors are those of FOLDER with --precision int8, to the bit. It gets a SHA256SUMS of its "
       "files, for sha256sum -c and for --check-files. docs/quantised-folder.md describes the files.",
       quantize_run },
+    { "export", "a model's network as an ONNX file",
+      "[OPTIONS] FOLDER OUT.onnx",
+      "akiembed export all-MiniLM-L6-v2 minilm.onnx\n"
+      "akiembed export --pooled --f16 Qwen/Qwen3-Embedding-0.6B qwen3.onnx\n"
+      "akiembed export --for coreml --batch 8 --length 128 all-MiniLM-L6-v2 minilm-8x128.onnx",
+      "The file takes input_ids and attention_mask, any number of texts of any length, and gives last_hidden_state, or sentence_embedding with "
+      "--pooled. It needs standard operators only (opset 21), so that any ONNX runtime can run it. Weights above 1.9 GiB go to OUT.onnx.data "
+      "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md tells its inputs.",
+      export_run },
     { "verify", "the vectors of a precision and device against f32 on the cpu",
       "[OPTIONS]\n[OPTIONS] -f FILE",
       "akiembed verify --precision int8\n"
@@ -89,6 +98,7 @@ const struct verb verbs[VERB_COUNT] = {
 #define S (1u << VERB_SIMILARITY)
 #define I (1u << VERB_INFO)
 #define Q (1u << VERB_QUANTIZE)
+#define X (1u << VERB_EXPORT)
 #define V (1u << VERB_VERIFY)
 #define B (1u << VERB_BENCH)
 #define D (1u << VERB_DEVICES)
@@ -125,7 +135,7 @@ const struct option option_table[] = {
       "tokens computed at once: bounds memory; info tells the default" },
     { "prefix-cache", 0, OPTION_NUMBER, OPENS, "Model", "MIB", AT(prefix_cache), 0, 1 << 20, 0,
       "memory for beginnings that texts share, of causal models (default: 64; 0: none)" },
-    { "check-files", 0, OPTION_FLAG, OPENS | T | Q, "Model", NULL, AT(check_files), 0, 0, 0,
+    { "check-files", 0, OPTION_FLAG, OPENS | T | Q | X, "Model", NULL, AT(check_files), 0, 0, 0,
       "check the folder's files by its SHA256SUMS before they are read" },
     { "against", 0, OPTION_TEXT, V, "Model", "MODEL", AT(against), 0, 0, 0, "the model that a quantised folder was made from" },
 
@@ -189,6 +199,11 @@ const struct option option_table[] = {
 
     { "format", 0, OPTION_CHOICE, E, "Output", "jsonl|json|npy|raw|csv", AT(format), 0, 0, 0,
       "what to write (default: what -o's name ends in, else jsonl)" },
+    { "f16", 0, OPTION_FLAG, X, "Output", NULL, AT(f16), 0, 0, 0, "weights and arithmetic in half precision: half the size" },
+    { "pooled", 0, OPTION_FLAG, X, "Output", NULL, AT(pooled), 0, 0, 0, "a vector a text, pooled and normalised as the model says" },
+    { "for", 0, OPTION_CHOICE, X, "Output", "portable|coreml", AT(form), 0, 0, 0, "any client (default), or the form that CoreML and other devices are given" },
+    { "batch", 0, OPTION_NUMBER, X, "Output", "N", AT(batch), 1, 16384, 0, "exactly N texts (default: any number; for coreml 1)" },
+    { "length", 0, OPTION_NUMBER, X, "Output", "N", AT(length), 1, INT_MAX, 0, "exactly N tokens, padding included (default: any; for coreml 128)" },
     { "pieces", 0, OPTION_FLAG, T, "Output", NULL, AT(pieces), 0, 0, 3, "the tokens' spelling instead of their ids" },
     { "output", 'o', OPTION_TEXT, E | T, "Output", "FILE", AT(output), 0, 0, 0, "write there, not to standard output" },
     { "resume", 0, OPTION_FLAG, E, "Output", NULL, AT(resume), 0, 0, 0, "go on after the last whole row that -o FILE already has" },
@@ -208,6 +223,7 @@ _Static_assert(sizeof option_table / sizeof *option_table <= OPTION_LIMIT, "stru
 #undef S
 #undef I
 #undef Q
+#undef X
 #undef V
 #undef B
 #undef D

@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_VERIFY, VERB_BENCH, VERB_DEVICES, VERB_SERVE, VERB_COMPLETION,
+enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_EXPORT, VERB_VERIFY, VERB_BENCH, VERB_DEVICES, VERB_SERVE, VERB_COMPLETION,
                VERB_COUNT };
 
 struct verb {
@@ -38,6 +38,7 @@ extern const size_t option_count;
 enum { OPTION_LIMIT = 96, DEVICE_OPTION_LIMIT = 16, MODEL_LIMIT = 32 };
 
 /* Values of the choices, counted from 1 as they stand in the table; 0: not given. */
+enum { FORM_PORTABLE = 1, FORM_COREML };
 enum { FORMAT_JSONL = 1, FORMAT_JSON, FORMAT_NPY, FORMAT_RAW, FORMAT_CSV };
 
 struct options {
@@ -55,6 +56,8 @@ struct options {
     int threads, max_batch_tokens, max_tokens, chunk, overlap, dim, top, seconds;                     /* 0: not given */
     int prefix_cache;                                                                                 /* 0 is a value: see OPTIONS_GIVEN */
     int precision, kind, truncate, chunk_pool, pooling, dtype, format;                                /* choices */
+    int batch, length, form;                                                                          /* of export; form: a choice */
+    int f16, pooled;
     int device_fallback, quiet, verbose, help, jsonl, null, no_parse_special, no_normalize, tokens, resume, json,
         no_special, pieces, decode, no_prompts, check_files, any_model;                                          /* flags */
     unsigned char source[OPTION_LIMIT];    /* for each row of the table: where the value came from */

@@ -259,6 +259,23 @@ AKI_API void aki_ranges(const float *vectors, size_t count, size_t dim, float *r
  * Errors: as aki_model_open's, INVALID (out holds something, folder is quantised already), IO. */
 AKI_API aki_status aki_quantize(const char *folder, const char *out, aki_error *error);
 
+/* ---------------------------------------------------------------- exporting ------------------------------------- */
+
+typedef struct {
+    uint32_t struct_size;           /* set by aki_export_options_init */
+    int32_t  f16;                   /* 1: weights and arithmetic in f16; inputs and outputs stay as they are */
+    int32_t  pooled;                /* 1: sentence_embedding [batch, dim], pooled and normalised as the model says; 0: last_hidden_state */
+    int32_t  device_form;           /* 1: inputs_embeds, mask, cos, sin instead of input_ids and attention_mask (docs/coreml.md) */
+    int32_t  batch, length;         /* fixed dimensions; 0: free */
+} aki_export_options;
+
+AKI_API void aki_export_options_init(void *options, size_t size);
+
+/* Writes a model's network as an ONNX file (IR 10, opset 21, standard operators only). Where the weights are above 1.9 GiB they go to
+ * out + ".data" beside it. Input: input_ids and attention_mask, i64 [batch, sequence]; output: f32. A file at out is replaced; on failure
+ * nothing is left there. Errors: as aki_model_open's, INVALID (options), UNSUPPORTED (a quantised folder), IO. */
+AKI_API aki_status aki_export(const char *folder, const char *out, const aki_export_options *options, aki_error *error);
+
 /* ---------------------------------------------------------------- devices --------------------------------------- */
 
 typedef struct {

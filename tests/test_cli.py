@@ -22,7 +22,7 @@ import unittest
 
 PROGRAM, CHECKPOINTS = sys.argv[1:3]
 MODEL = os.path.join(CHECKPOINTS, "bert")
-VERBS = ["embed", "tokenize", "similarity", "info", "quantize", "verify", "bench", "devices", "serve", "completion"]
+VERBS = ["embed", "tokenize", "similarity", "info", "quantize", "export", "verify", "bench", "devices", "serve", "completion"]
 with open(PROGRAM, "rb") as program:
     SANITIZED = bool(re.search(b"__[at]san_init", program.read()))
 WORDS = "the cat sat on a warm mat and saw two dogs run far over old hills by night while rain fell".split()

@@ -7,8 +7,6 @@
 #include "kernel/kernel.h"
 #include "ort/ops.h"
 
-#include <math.h>
-
 void *aki__keep_new(struct aki__keep *k, size_t count, size_t size)
 {
     if (!aki__grow((void **)&k->blocks, &k->capacity, k->count + 1, sizeof *k->blocks))
@@ -359,9 +357,7 @@ static int rope_of(struct lowering *l, int head_dim)
     float *inverse = keep(l, (size_t)head_dim / 2, sizeof *inverse);
     if (l->rc)
         return 0;
-    /* In f32 step by step, as transformers does, so that angles of late positions agree. */
-    for (int i = 0; i < head_dim / 2; i++)
-        inverse[i] = 1.0f / powf((float)l->g->model->rope_theta, (float)(2 * i) / (float)head_dim);
+    aki__rope_frequencies(inverse, head_dim, l->g->model->rope_theta);
     *plan = (struct aki__rope_plan){ .inverse = inverse, .head_dim = (size_t)head_dim };
     struct aki__onnx_node *n = node(l, "Rope", plan);
     take(n, l->positions);

@@ -1,6 +1,7 @@
 /* Unit graph: records blocks. See graph.h. */
 #include "ort/graph.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -138,6 +139,12 @@ aki__blk aki__g_attention(struct aki__graph *g, aki__blk q, aki__blk k, aki__blk
 aki__blk aki__g_rows(struct aki__graph *g, aki__blk x)
 {
     return add(g, (struct aki__block){ .op = AKI_G_ROWS, .in = { x }, .in_count = 1, .columns = columns_of(g, x) });
+}
+
+void aki__rope_frequencies(float *inverse, int head_dim, double theta)
+{
+    for (int i = 0; i < head_dim / 2; i++)
+        inverse[i] = 1.0f / powf((float)theta, (float)(2 * i) / (float)head_dim);
 }
 
 void aki__g_finish(struct aki__graph *g, aki__blk x)

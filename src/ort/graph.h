@@ -63,6 +63,9 @@ aki__blk aki__g_gate(struct aki__graph *g, aki__blk gate, aki__blk up, enum aki_
 aki__blk aki__g_attention(struct aki__graph *g, aki__blk q, aki__blk k, aki__blk v, const struct aki__g_attention *spec);
 /* Only the rows that the pooling reads (all tokens, or one a text). Once, in the last layer: whatever follows is computed for these. */
 aki__blk aki__g_rows(struct aki__graph *g, aki__blk x);
+/* Frequencies of rotary positions, [head_dim / 2]: in f32 step by step, as transformers does, so that angles of late positions agree. */
+void     aki__rope_frequencies(float *inverse, int head_dim, double theta);
+
 /* Ends the graph: pools x, then the model's Dense modules. */
 void     aki__g_finish(struct aki__graph *g, aki__blk x);
 

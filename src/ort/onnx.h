@@ -83,6 +83,13 @@ int  aki__onnx_input(struct aki__onnx *o, const char *name, enum aki__onnx_type 
 void aki__onnx_output(struct aki__onnx *o, const char *name, int value, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1);
 void aki__onnx_free(struct aki__onnx *o);
 
+/* As a ModelProto (onnx_write.c; domain '' only). Constants that nobody had filled are read, written and forgotten one by one.
+ * Errors: NOMEM, IO. On failure nothing is left at path. */
+aki_status aki__onnx_to_memory(struct aki__onnx *o, struct aki__buf *out, aki_error *err);
+/* name: of the graph. Where constants have more than `most` bytes (AKI_ONNX_FILE_MOST: what a ModelProto can hold), they go to path + ".data". */
+#define AKI_ONNX_FILE_MOST ((uint64_t)1900 << 20)
+aki_status aki__onnx_to_file(struct aki__onnx *o, const char *path, const char *name, uint64_t most, aki_error *err);
+
 /* A new attribute of a node, an integer unless it is made another kind. */
 static inline struct aki__onnx_attribute *aki__onnx_attribute(struct aki__onnx_node *n, const char *name, int64_t value)
 {

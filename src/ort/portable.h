@@ -1,0 +1,35 @@
+/* Unit portable: the dialect for accelerators and for files: blocks -> standard ONNX operators on padded rows [batch, sequence, columns].
+ *
+ * Device form: operators that CoreML's ML Program has (docs/coreml.md), no dimension of the vocabulary's size. Inputs (f32):
+ *   inputs_embeds [batch, sequence, hidden]    sums of the embedding rows, looked up by the caller
+ *   mask          added to the scores: 0 where a query may see a key, AKI_PORTABLE_HIDDEN else. [1, 1, sequence, sequence] where attention is
+ *                 causal (the padding stands behind and is never seen), [batch, 1, 1, sequence] where it is not
+ *   window_mask   the same for layers with a sliding window, where there are any: [1, 1, sequence, sequence], or [batch, 1, sequence, sequence]
+ *   cos, sin      [sequence, 1, head_dim], where positions rotate: cosines twice; sines negated, then plain
+ * Output (f32): last_hidden_state [batch, sequence, hidden].
+ *
+ * Client form: what any program can feed: input_ids and attention_mask [batch, sequence] (i64; padding stands behind the texts, or in front of them
+ * where the model has no table of positions) to
+ * last_hidden_state, or with `pooled` to sentence_embedding [batch, dim]: pooled, through the Dense modules, normalised, as the model says. */
+#ifndef AKI_PORTABLE_H
+#define AKI_PORTABLE_H
+
+#include "ort/graph.h"
+#include "ort/onnx.h"
+
+/* Far below any score, and f16 holds three times as much. */
+#define AKI_PORTABLE_HIDDEN (-1e4f)
+
+struct aki__portable_options {
+    bool    f16;                            /* weights and arithmetic; inputs and outputs stay f32 */
+    bool    client, pooled;
+    int64_t batch, sequence;                /* 0: free */
+};
+
+/* Fills *o (zeroed before), to be freed by the caller, also on failure. */
+aki_status aki__portable_build(struct aki__onnx *o, const struct aki__graph *g, const struct aki__portable_options *options, aki_error *err);
+
+/* What the device form takes: whether any layer has a window, and how wide cos and sin are (0: none). */
+void aki__portable_needs(const struct aki__graph *g, bool *causal, int *window, int *head_dim);
+
+#endif

@@ -1,0 +1,5 @@
+# The files that `akiembed export` writes, as other programs read them (needs the packages of requirements.txt, scripts/venv).
+if(TARGET akiembed_cli AND AKI_REFERENCE_PYTHON)
+  add_test(NAME export COMMAND ${AKI_REFERENCE_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_export.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
+  set_tests_properties(export PROPERTIES FIXTURES_REQUIRED checkpoints LABELS plain TIMEOUT 900)
+endif()
