@@ -7,6 +7,14 @@ if(TARGET akiembed_cli)
     set_tests_properties(${part} PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
   endforeach()
 
+  # With other people's clients, in the virtual environment of scripts/venv (make test has made it).
+  set(venv_python ${PROJECT_SOURCE_DIR}/.venv-tests/bin/python)
+  if(EXISTS ${venv_python})
+    add_test(NAME server_clients COMMAND ${venv_python} ${CMAKE_CURRENT_SOURCE_DIR}/test_server_clients.py $<TARGET_FILE:akiembed_cli>
+      ${PROJECT_BINARY_DIR}/checkpoints)
+    set_tests_properties(server_clients PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
+  endif()
+
   aki_test(server_json base)
   target_link_libraries(test_server_json PRIVATE aki_server)
   target_include_directories(test_server_json PRIVATE ${PROJECT_SOURCE_DIR}/server)

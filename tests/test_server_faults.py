@@ -325,7 +325,7 @@ class Broken(unittest.TestCase):
     def test_a_request_fails_alone(self):
         """Texts of many requests are computed together; those with a broken vector fail their own request, and say which text it is."""
         path = os.path.join(SCRATCH, "poisoned")
-        shutil.copytree(folder("bert-plain"), path)
+        shutil.copytree(folder("bert"), path)
         ids = lambda text: json.loads(subprocess.run([PROGRAM, "tokenize", "-m", path, text], capture_output=True, env=environment(), check=True).stdout)
         token = [i for i in ids("dog") if i not in ids("cat")][0]
         poison(path, token)
@@ -349,7 +349,7 @@ class Broken(unittest.TestCase):
                     if status != 424 or answer["error_type"] != "Backend" or not re.search(r"\b(text|row) %d\b" % at, answer["error"]):
                         wrong.append((status, answer, at))
                 elif (status, answer) != (200, expect):
-                    wrong.append((status, answer if status != 200 else [max(abs(x - y) for x, y in zip(u, v)) for u, v in zip(answer, expect)]))
+                    wrong.append((status, answer if status != 200 else "values"))
             c.close()
         try:
             threads = [threading.Thread(target=client, args=(k,)) for k in range(16)]
