@@ -35,7 +35,7 @@ static aki_status make_environment(struct aki__runtime *rt, aki_error *err)
     return rc ? rc : aki__allocator_register(rt, err);
 }
 
-static aki_status make_runtime(struct aki__runtime *rt, int threads, aki_error *err)
+static aki_status make_runtime(struct aki__runtime *rt, aki_error *err)
 {
     const OrtApiBase *base = OrtGetApiBase();
     const char *version = base->GetVersionString();
@@ -49,7 +49,7 @@ static aki_status make_runtime(struct aki__runtime *rt, int threads, aki_error *
     rt->editor = rt->api ? rt->api->GetModelEditorApi() : NULL;
     if (!rt->editor)
         return aki__fail(err, AKI_E_UNAVAILABLE, "ONNX Runtime %.40s: a minimal build, without the Model Editor API", version);
-    rt->threads = threads > 0 ? threads : aki__cores();
+    rt->newer = minor >= 24 ? base->GetApi(24) : NULL;
     return make_environment(rt, err);
 }
 
@@ -63,9 +63,12 @@ aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_er
     *out = NULL;
     aki__lock_take(&lock);
     if (!ready) {
-        rc = make_runtime(&runtime, threads, err);
+        rc = make_runtime(&runtime, err);
         ready = rc == AKI_OK;
-    } else if (threads > 0 && threads != runtime.threads) {
+    }
+    if (!rc && !runtime.threads && threads >= 0)
+        runtime.threads = threads > 0 ? threads : aki__cores();
+    if (!rc && threads > 0 && threads != runtime.threads) {
         rc = aki__fail(err, AKI_E_INVALID, "threads: %d asked for, but the first model of this process was opened with %d", threads, runtime.threads);
     }
     if (!rc)

@@ -12,15 +12,16 @@
 
 struct aki__runtime {
     const OrtApi            *api;
+    const OrtApi            *newer;         /* of version 1.24, which tells where nodes went; NULL where the library is older */
     const OrtModelEditorApi *editor;
     OrtEnv                  *env;
     OrtMemoryInfo           *cpu;
-    int                      threads;       /* of each session's pool; fixed by the first open */
+    int                      threads;       /* of each session's pool; fixed by the first open, 0 before it */
     char                     version[32];   /* "1.32.0" */
 };
 
-/* The process's runtime, made by the first call with that many threads (0: the cores allowed). A later call with another number of
- * threads is INVALID. Errors: UNAVAILABLE (too old or broken library: says which version was found). Never freed: ONNX Runtime
+/* The process's runtime, made by the first call. threads: 0: the cores allowed; -1: whatever an open will say. Another number of threads than
+ * an earlier open's is INVALID. Errors: UNAVAILABLE (too old or broken library: says which version was found). Never freed: ONNX Runtime
  * keeps one environment a process. Thread-safe. */
 aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_error *err);
 

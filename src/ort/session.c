@@ -5,6 +5,7 @@
 #include "ort/allocator.h"
 #include "ort/cpu.h"
 #include "ort/ops.h"
+#include "ort/padded.h"
 #include "ort/runtime.h"
 
 #include <stdio.h>
@@ -18,6 +19,7 @@ struct lender {
 
 struct aki__session {
     const struct aki__runtime *rt;
+    struct aki__padded *padded;             /* on a device: all that follows is unused */
     OrtSession      *session;
     struct aki__keep keep;
     struct aki__onnx onnx;                  /* owns the constants until they are packed */
@@ -238,6 +240,10 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
     if (rc)
         goto done;
     s->threads = s->rt->threads;
+    if (options->device) {
+        rc = aki__padded_open(&s->padded, s->rt, g, options, err);
+        goto done;
+    }
     rc = aki__cpu_build(&s->onnx, &s->keep, g, &(struct aki__cpu_options){ .int8 = options->int8, .threads = s->threads }, err);
     if (rc)
         goto done;
@@ -250,12 +256,11 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
         goto done;
     }
     rc = aki__ort_status(s->rt, make_session(s, domain), "session", err);
-    if (rc)
-        goto done;
-    *out = s;
-    s = NULL;
 done:
-    aki__session_close(s);
+    if (rc)
+        aki__session_close(s);
+    else
+        *out = s;
     return rc;
 }
 
@@ -265,6 +270,7 @@ void aki__session_close(struct aki__session *s)
 {
     if (!s)
         return;
+    aki__padded_close(s->padded);
     if (s->session)
         s->rt->api->ReleaseSession(s->session);     /* before the lenders and plans it uses */
     aki__onnx_free(&s->onnx);
@@ -275,7 +281,9 @@ void aki__session_close(struct aki__session *s)
 
 void aki__session_info(const struct aki__session *s, struct aki__session_info *out)
 {
-    *out = (struct aki__session_info){ .threads = s->threads, .nodes = s->nodes, .weights_size = s->weights_size };
+    *out = (struct aki__session_info){ .threads = s->threads, .nodes = s->nodes, .sessions = 1, .weights_size = s->weights_size };
+    if (s->padded)
+        aki__padded_info(s->padded, out);
     snprintf(out->runtime, sizeof out->runtime, "ONNX Runtime %s", s->rt->version);
 }
 
@@ -309,6 +317,8 @@ aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, 
     const OrtApi *api = s->rt->api;
     OrtStatus *st = NULL;
 
+    if (s->padded)
+        return aki__padded_run(s->padded, b, out, columns, err);
     for (int i = 0; i < NUMBERS && !st; i++)
         st = lend(s->rt, data[i], counts[i], &inputs[i]);
     if (!st)

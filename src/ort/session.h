@@ -2,17 +2,27 @@
 #ifndef AKI_SESSION_H
 #define AKI_SESSION_H
 
+#include "ort/device.h"
 #include "ort/graph.h"
 
 struct aki__session;            /* immutable; any number of threads may run it at once */
 
-struct aki__session_options { bool int8; int threads; };
+struct aki__session_options {
+    bool int8;
+    int  threads;
+    const struct aki__device *device;       /* another one than the cpu, with padded runs (padded.h), or NULL */
+    bool f16;                               /* on a device only */
+    int  max_buckets;
+    size_t max_tokens, max_batch_tokens;    /* of a text, of a run: for choosing shapes */
+};
 
 struct aki__session_info {
     char     runtime[48];       /* "ONNX Runtime 1.32.0" */
     int      threads;
-    int      nodes;
-    uint64_t weights_size;      /* bytes of the graph's constants */
+    int      nodes, nodes_elsewhere;        /* on the device, and on the cpu instead */
+    int      partitions;        /* on the device; 0: not known */
+    int      sessions;          /* resident: one a shape where the device wants fixed ones */
+    uint64_t weights_size;      /* bytes of the constants of all of these */
 };
 
 /* int8 products of this processor are exact with 8-bit weights; else they need 7 bits. */

@@ -1,0 +1,528 @@
+/* Unit device: providers, built in and of plugins, and the rules of each. See device.h. */
+#include "ort/device.h"
+
+#include "base/os.h"
+#include "ort/runtime.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MOST_LISTED = 48, MOST_SETTINGS = 32, NAME_LIMIT = 64, TEXT_LIMIT = 200 };
+
+/* What is known of a device beforehand; others are taken as they come, with fixed shapes. */
+static const struct rule {
+    const char *name;
+    const char *provider;                   /* as ONNX Runtime lists it; NULL: its own kernels for processors */
+    const char *append;                     /* as the call wants it; NULL: a call of its own */
+    const char *description;
+    bool        fixed;                      /* shapes */
+    bool        plain_memory;               /* no memory pattern */
+    GraphOptimizationLevel level;           /* beyond BASIC, ONNX Runtime makes operators that only its own kernels have */
+    const char *settings[6][2];
+} rules[] = {
+    { "portable", NULL, NULL, "the graph that devices get, on this machine's processors: for comparing", false, false, ORT_ENABLE_ALL, { { 0 } } },
+    { "coreml", "CoreMLExecutionProvider", "CoreML", "GPU and Neural Engine of Apple, through CoreML", true, false, ORT_ENABLE_BASIC,
+      { { "ModelFormat", "MLProgram" }, { "MLComputeUnits", "ALL" }, { "RequireStaticInputShapes", "0" }, { "EnableOnSubgraphs", "0" } } },
+    { "cuda", "CUDAExecutionProvider", NULL, "GPUs of NVIDIA, through CUDA", false, false, ORT_ENABLE_ALL, { { "arena_extend_strategy", "kSameAsRequested" } } },
+    { "dml", "DmlExecutionProvider", "DML", "GPUs of Windows, through DirectML", true, true, ORT_ENABLE_BASIC, { { 0 } } },
+    { "webgpu", "WebGpuExecutionProvider", "WebGPU", "GPUs, through WebGPU", true, false, ORT_ENABLE_BASIC, { { 0 } } },
+    /* Left to itself it computes in bf16 where the processor has it. */
+    { "openvino", "OpenVINOExecutionProvider", "OpenVINO", "processors and GPUs of Intel, through OpenVINO", false, false, ORT_ENABLE_BASIC,
+      { { "device_type", "CPU" }, { "precision", "ACCURACY" } } },
+};
+enum { RULES = sizeof rules / sizeof *rules };
+static const struct rule stranger = { .fixed = true, .level = ORT_ENABLE_BASIC };
+
+static bool same(const char *a, const char *b)
+{
+    while (*a && tolower((unsigned char)*a) == tolower((unsigned char)*b))
+        a++, b++;
+    return tolower((unsigned char)*a) == tolower((unsigned char)*b);
+}
+
+static const struct rule *rule_of(const char *name)
+{
+    for (size_t i = 0; i < RULES; i++)
+        if (same(rules[i].name, name))
+            return &rules[i];
+    return &stranger;
+}
+
+/* "WebGpuExecutionProvider" is also called "webgpu". */
+static bool is_called(const char *provider, const char *name)
+{
+    size_t size = strlen(name);
+
+    if (same(provider, name))
+        return true;
+    if (strlen(provider) != size + strlen("ExecutionProvider") || !same(provider + size, "ExecutionProvider"))
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (tolower((unsigned char)provider[i]) != tolower((unsigned char)name[i]))
+            return false;
+    return true;
+}
+
+/* ---------------------------------------------------------------- finding --------------------------------------- */
+
+static int plugins_loaded;                  /* guarded by the list's lock */
+
+/* A device of a provider that is not this library's own kernels; NULL: none. */
+static const OrtEpDevice *find_ep_device(const struct aki__runtime *rt, const char *name)
+{
+    const struct rule *rule = rule_of(name);
+    const OrtEpDevice *const *devices = NULL;
+    size_t count = 0;
+    OrtStatus *st = rt->api->GetEpDevices(rt->env, &devices, &count);
+
+    if (st) {
+        rt->api->ReleaseStatus(st);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *provider = rt->api->EpDevice_EpName(devices[i]);
+        if (strcmp(provider, "CPUExecutionProvider") != 0 && (is_called(provider, name) || (rule->provider && strcmp(provider, rule->provider) == 0)))
+            return devices[i];
+    }
+    return NULL;
+}
+
+/* The provider's name in this build; "" where it has none of that name. */
+static void find_provider(const struct aki__runtime *rt, const char *name, char out[NAME_LIMIT])
+{
+    const struct rule *rule = rule_of(name);
+    char **providers = NULL;
+    int count = 0;
+    OrtStatus *st = rt->api->GetAvailableProviders(&providers, &count);
+
+    out[0] = '\0';
+    for (int i = 0; i < count && !st; i++)
+        if (strcmp(providers[i], "CPUExecutionProvider") != 0 && (rule->provider ? strcmp(providers[i], rule->provider) == 0 : is_called(providers[i], name)))
+            snprintf(out, NAME_LIMIT, "%.63s", providers[i]);
+    if (!st)
+        st = rt->api->ReleaseAvailableProviders(providers, count);
+    if (st)
+        rt->api->ReleaseStatus(st);
+}
+
+/* Compiles only: what it makes runs on another machine. */
+static bool is_virtual(const struct aki__runtime *rt, const OrtEpDevice *device)
+{
+    const OrtKeyValuePairs *more = rt->api->HardwareDevice_Metadata(rt->api->EpDevice_Device(device));
+    const char *value = more ? rt->api->GetKeyValue(more, "is_virtual") : NULL;
+
+    return value && strcmp(value, "1") == 0;
+}
+
+/* Where a device is: a plugin's first, because it was asked for; then what is built in. */
+struct found { const OrtEpDevice *device; char provider[NAME_LIMIT]; char reason[TEXT_LIMIT]; };
+
+static bool find(const struct aki__runtime *rt, const char *name, struct found *out)
+{
+    const struct rule *rule = rule_of(name);
+
+    memset(out, 0, sizeof *out);
+    if (rule != &stranger && !rule->provider)
+        return true;
+    out->device = find_ep_device(rt, name);
+    if (!plugins_loaded || !out->device) {
+        find_provider(rt, name, out->provider);
+        if (out->provider[0])
+            out->device = NULL;
+    }
+    if (out->device && is_virtual(rt, out->device))
+        snprintf(out->reason, sizeof out->reason, "a virtual device, which compiles for other machines and computes nothing");
+    else if (!out->device && !out->provider[0])
+        snprintf(out->reason, sizeof out->reason, "%.60s is not in this ONNX Runtime (%s)%s", rule->provider ? rule->provider : "that device", rt->version,
+                 plugins_loaded ? ", nor in the plugins" : "");
+    return !out->reason[0];
+}
+
+/* ---------------------------------------------------------------- the list -------------------------------------- */
+
+static struct aki__lock list_lock;          /* guards the list, its strings, and the plugins */
+static aki_device list[MOST_LISTED];
+static struct { char name[NAME_LIMIT], description[TEXT_LIMIT], reason[TEXT_LIMIT]; } strings[MOST_LISTED];
+static size_t listed;
+
+static aki_device *entry_of(const char *name)
+{
+    for (size_t i = 0; i < listed; i++)
+        if (same(list[i].name, name))
+            return &list[i];
+    return NULL;
+}
+
+static void put(const struct aki__runtime *rt, const char *name, const char *description)
+{
+    aki_device *entry = entry_of(name);
+    struct found f;
+
+    if (!entry && listed == MOST_LISTED)
+        return;
+    size_t i = entry ? (size_t)(entry - list) : listed++;
+    bool usable = strcmp(name, "cpu") == 0 || find(rt, name, &f);
+    if (!entry) {
+        snprintf(strings[i].name, NAME_LIMIT, "%.63s", name);
+        snprintf(strings[i].description, TEXT_LIMIT, "%.199s", description);
+    }
+    /* Others may be reading it: what is as it was stays untouched. */
+    if (entry && !entry->reason == usable)
+        return;
+    if (!usable)
+        snprintf(strings[i].reason, TEXT_LIMIT, "%.199s", f.reason);
+    list[i] = (aki_device){ .name = strings[i].name, .description = strings[i].description, .reason = usable ? NULL : strings[i].reason };
+}
+
+/* A provider without a rule, by the name it is chosen by. */
+static void put_provider(const struct aki__runtime *rt, const char *provider, const char *description)
+{
+    char name[NAME_LIMIT];
+    size_t size = strlen(provider), tail = strlen("ExecutionProvider");
+
+    for (size_t i = 0; i < RULES; i++)
+        if (rules[i].provider && strcmp(rules[i].provider, provider) == 0)
+            return;
+    if (size > tail && strcmp(provider + size - tail, "ExecutionProvider") == 0)
+        size -= tail;
+    snprintf(name, sizeof name, "%.*s", (int)(size < NAME_LIMIT ? size : NAME_LIMIT - 1), provider);
+    for (char *s = name; *s; s++)
+        *s = (char)tolower((unsigned char)*s);
+    /* Azure's is for calling a service, CPU's is what "cpu" is. */
+    if (strcmp(name, "azure") != 0 && strcmp(name, "cpu") != 0)
+        put(rt, name, description);
+}
+
+static void put_all(const struct aki__runtime *rt)
+{
+    static const char *const kinds[] = { "CPU", "GPU", "NPU" };
+    const OrtEpDevice *const *devices = NULL;
+    char **providers = NULL, text[TEXT_LIMIT];
+    size_t count = 0;
+    int built = 0;
+
+    put(rt, "cpu", "this machine's processors");
+    for (size_t i = 0; i < RULES; i++)
+        put(rt, rules[i].name, rules[i].description);
+    OrtStatus *st = rt->api->GetAvailableProviders(&providers, &built);
+    for (int i = 0; i < built && !st; i++)
+        put_provider(rt, providers[i], "a provider of this ONNX Runtime");
+    if (!st) st = rt->api->ReleaseAvailableProviders(providers, built);
+    if (!st) st = rt->api->GetEpDevices(rt->env, &devices, &count);
+    for (size_t i = 0; i < count && !st; i++) {
+        const OrtHardwareDevice *hardware = rt->api->EpDevice_Device(devices[i]);
+        int kind = (int)rt->api->HardwareDevice_Type(hardware);
+        snprintf(text, sizeof text, "%s of %.40s, through a plugin of %.40s", kind >= 0 && kind < 3 ? kinds[kind] : "device",
+                 rt->api->HardwareDevice_Vendor(hardware), rt->api->EpDevice_EpVendor(devices[i]));
+        put_provider(rt, rt->api->EpDevice_EpName(devices[i]), text);
+    }
+    if (st)
+        rt->api->ReleaseStatus(st);
+}
+
+aki_status aki__devices(const aki_device **devices, size_t *count, aki_error *err)
+{
+    const struct aki__runtime *rt;
+    aki_status rc = aki__runtime_get(&rt, -1, err);
+
+    if (rc)
+        return rc;
+    aki__lock_take(&list_lock);
+    put_all(rt);
+    *devices = list;
+    *count = listed;
+    aki__lock_drop(&list_lock);
+    return AKI_OK;
+}
+
+/* ---------------------------------------------------------------- plugins --------------------------------------- */
+
+/* The name to register a library by: what stands before '=', or the file's own without lib and ending. */
+static void plugin_name(char out[NAME_LIMIT], const char *what, const char **path)
+{
+    const char *slash = strrchr(what, '/'), *equals = strchr(what, '=');
+
+    if (equals && (!slash || equals < strchr(what, '/'))) {
+        snprintf(out, NAME_LIMIT, "%.*s", (int)(equals - what < NAME_LIMIT ? equals - what : NAME_LIMIT - 1), what);
+        *path = equals + 1;
+        return;
+    }
+    const char *file = slash ? slash + 1 : what;
+    if (strncmp(file, "lib", 3) == 0)
+        file += 3;
+    snprintf(out, NAME_LIMIT, "%.*s", (int)strcspn(file, "."), file);
+    *path = what;
+}
+
+static aki_status load_plugin(const struct aki__runtime *rt, const char *name, const char *path, aki_error *err)
+{
+    static char loaded[16][NAME_LIMIT];
+
+    for (int i = 0; i < plugins_loaded; i++)
+        if (strcmp(loaded[i], name) == 0)
+            return AKI_OK;
+    if (plugins_loaded == sizeof loaded / sizeof *loaded)
+        return aki__fail(err, AKI_E_UNAVAILABLE, "device plugin %.100s: %d are loaded already", path, plugins_loaded);
+    char *real = aki__real_path(path);
+    if (!real)
+        return aki__fail(err, AKI_E_NOT_FOUND, "device plugin %.150s: no such file", path);
+    aki_status rc = aki__ort_status(rt, rt->api->RegisterExecutionProviderLibrary(rt->env, name, real), "device plugin", err);
+    aki__free(real);
+    if (rc) {
+        if (err)
+            err->status = AKI_E_UNAVAILABLE;
+        return AKI_E_UNAVAILABLE;
+    }
+    snprintf(loaded[plugins_loaded++], NAME_LIMIT, "%s", name);
+    return AKI_OK;
+}
+
+aki_status aki__device_plugin(const char *what, aki_error *err)
+{
+    const struct aki__runtime *rt;
+    char name[NAME_LIMIT];
+    const char *path;
+
+    plugin_name(name, what, &path);
+    aki_status rc = aki__runtime_get(&rt, -1, err);
+    if (rc)
+        return rc;
+    aki__lock_take(&list_lock);
+    rc = load_plugin(rt, name, path, err);
+    aki__lock_drop(&list_lock);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- checking -------------------------------------- */
+
+/* Our own settings, which the provider does not see. */
+static const char *own_setting(const struct aki__device *d, const char *key)
+{
+    size_t size = strlen(key);
+
+    for (int i = 0; i < d->option_count; i++)
+        if (strncmp(d->options[i], key, size) == 0 && d->options[i][size] == '=')
+            return d->options[i] + size + 1;
+    return NULL;
+}
+
+bool aki__device_is_fixed(const struct aki__device *d)
+{
+    const char *shapes = own_setting(d, "aki.shapes");
+
+    return shapes ? strcmp(shapes, "fixed") == 0 : rule_of(d->name)->fixed;
+}
+
+static aki_status check_settings(const struct aki__device *d, aki_error *err)
+{
+    const char *shapes = own_setting(d, "aki.shapes");
+
+    if (d->option_count > MOST_SETTINGS - 8)
+        return aki__fail(err, AKI_E_INVALID, "device options: %d are too many", d->option_count);
+    for (int i = 0; i < d->option_count; i++) {
+        const char *equals = strchr(d->options[i], '=');
+        if (!equals || equals == d->options[i])
+            return aki__fail(err, AKI_E_INVALID, "device option \"%.60s\" is not KEY=VALUE", d->options[i]);
+        if (strncmp(d->options[i], "aki.", 4) == 0 && strncmp(d->options[i], "aki.shapes=", 11) != 0)
+            return aki__fail(err, AKI_E_INVALID, "device option \"%.60s\" is not known; there is aki.shapes", d->options[i]);
+    }
+    if (shapes && strcmp(shapes, "fixed") != 0 && strcmp(shapes, "free") != 0)
+        return aki__fail(err, AKI_E_INVALID, "device option aki.shapes is fixed or free, not \"%.60s\"", shapes);
+    return AKI_OK;
+}
+
+aki_status aki__device_check(const struct aki__device *d, aki_error *err)
+{
+    const aki_device *devices;
+    const struct aki__runtime *rt;
+    struct found f;
+    char names[120] = "";
+    size_t count, at = 0;
+
+    aki_status rc = check_settings(d, err);
+    if (!rc) rc = aki__runtime_get(&rt, -1, err);
+    if (!rc) rc = aki__devices(&devices, &count, err);
+    if (rc)
+        return rc;
+    aki__lock_take(&list_lock);
+    bool usable = find(rt, d->name, &f);
+    for (size_t i = 0; i < count; i++)
+        if (!devices[i].reason && at < sizeof names)
+            at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", devices[i].name);
+    aki__lock_drop(&list_lock);
+    return usable ? AKI_OK : aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" is not available: %s; available: %s", d->name, f.reason, names);
+}
+
+/* ---------------------------------------------------------------- sessions -------------------------------------- */
+
+struct settings { const char *keys[MOST_SETTINGS], *values[MOST_SETTINGS]; char own[MOST_SETTINGS][NAME_LIMIT]; size_t count; };
+
+static void set(struct settings *s, const char *key, const char *value)
+{
+    size_t i = 0;
+
+    while (i < s->count && strcmp(s->keys[i], key) != 0)
+        i++;
+    if (i == MOST_SETTINGS)
+        return;
+    if (i == s->count) {
+        snprintf(s->own[i], NAME_LIMIT, "%.63s", key);
+        s->keys[i] = s->own[i];
+        s->count++;
+    }
+    s->values[i] = value;
+}
+
+static void collect(struct settings *s, const struct rule *rule, const struct aki__device *d)
+{
+    s->count = 0;
+    for (size_t i = 0; i < sizeof rule->settings / sizeof *rule->settings && rule->settings[i][0]; i++)
+        set(s, rule->settings[i][0], rule->settings[i][1]);
+    for (int i = 0; i < d->option_count; i++) {
+        const char *equals = strchr(d->options[i], '=');
+        char key[NAME_LIMIT];
+        snprintf(key, sizeof key, "%.*s", (int)(equals - d->options[i] < NAME_LIMIT ? equals - d->options[i] : NAME_LIMIT - 1), d->options[i]);
+        if (strncmp(key, "aki.", 4) != 0)
+            set(s, key, equals + 1);
+    }
+}
+
+/* CoreML compiles a model at every start unless it may keep what it made; the place is named by the content, so that another model can never
+ * be taken for it. false: there is no home, and it does without. */
+static bool cache_folder(char *out, size_t size, const struct aki__runtime *rt, const void *bytes, size_t count)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n = -1;
+
+    if (xdg && *xdg)
+        n = snprintf(out, size, "%s/akiembed/coreml/", xdg);
+    else if (home && *home)
+#if defined(__APPLE__)
+        n = snprintf(out, size, "%s/Library/Caches/akiembed/coreml/", home);
+#else
+        n = snprintf(out, size, "%s/.cache/akiembed/coreml/", home);
+#endif
+    if (n < 0 || (size_t)n + 80 > size)
+        return false;
+    snprintf(out + n, size - (size_t)n, "%016llx%016llx-%s/", (unsigned long long)aki__hash(bytes, count, 1), (unsigned long long)aki__hash(bytes, count, 2), rt->version);
+    for (char *slash = strchr(out + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        bool made = aki__make_folder(out, NULL) == AKI_OK;
+        *slash = '/';
+        if (!made)
+            return false;
+    }
+    return true;
+}
+
+static OrtStatus *append_cuda(const struct aki__runtime *rt, OrtSessionOptions *options, const struct settings *s)
+{
+    OrtCUDAProviderOptionsV2 *cuda = NULL;
+
+    OrtStatus *st = rt->api->CreateCUDAProviderOptions(&cuda);
+    if (!st) st = rt->api->UpdateCUDAProviderOptions(cuda, s->keys, s->values, s->count);
+    if (!st) st = rt->api->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda);
+    if (cuda)
+        rt->api->ReleaseCUDAProviderOptions(cuda);
+    return st;
+}
+
+static OrtStatus *append(const struct aki__runtime *rt, OrtSessionOptions *options, const struct rule *rule, const struct found *f, const struct settings *s)
+{
+    if (f->device)
+        return rt->api->SessionOptionsAppendExecutionProvider_V2(options, rt->env, &f->device, 1, s->keys, s->values, s->count);
+    if (!f->provider[0])
+        return NULL;
+    if (strcmp(f->provider, "CUDAExecutionProvider") == 0)
+        return append_cuda(rt, options, s);
+    return rt->api->SessionOptionsAppendExecutionProvider(options, rule->append ? rule->append : f->provider, s->keys, s->values, s->count);
+}
+
+static OrtStatus *make_options(const struct aki__runtime *rt, const struct rule *rule, bool other, OrtSessionOptions **out)
+{
+    const OrtApi *api = rt->api;
+
+    OrtStatus *st = api->CreateSessionOptions(out);
+    if (!st) st = api->SetSessionGraphOptimizationLevel(*out, rule->level);
+    if (!st) st = api->SetSessionExecutionMode(*out, ORT_SEQUENTIAL);
+    if (!st && rule->plain_memory) st = api->DisableMemPattern(*out);
+    if (!st) st = api->SetIntraOpNumThreads(*out, rt->threads);
+    if (!st) st = api->SetInterOpNumThreads(*out, 1);
+    if (!st) st = api->AddSessionConfigEntry(*out, "session.use_env_allocators", "1");
+    if (!st) st = api->AddSessionConfigEntry(*out, "session.force_spinning_stop", "1");
+    if (!st && other && rt->newer)
+        st = api->AddSessionConfigEntry(*out, "session.record_ep_graph_assignment_info", "1");
+    /* An older one cannot tell where nodes went: there the device has to take all of them. */
+    if (!st && other && !rt->newer)
+        st = api->AddSessionConfigEntry(*out, "session.disable_cpu_ep_fallback", "1");
+    return st;
+}
+
+/* Providers that compile take several nodes at once: each such piece is a partition. Those that run node by node have one if all is theirs. */
+static OrtStatus *count_nodes(const struct aki__runtime *rt, const OrtSession *session, struct aki__device_nodes *out)
+{
+    const OrtEpAssignedSubgraph *const *pieces = NULL;
+    size_t count = 0;
+    bool compiles = false;
+    int on_device = 0;
+
+    *out = (struct aki__device_nodes){ 0 };
+    OrtStatus *st = rt->newer->Session_GetEpGraphAssignmentInfo(session, &pieces, &count);
+    for (size_t i = 0; i < count && !st; i++) {
+        const OrtEpAssignedNode *const *nodes;
+        const char *provider = "";
+        size_t n = 0;
+        st = rt->newer->EpAssignedSubgraph_GetEpName(pieces[i], &provider);
+        if (!st) st = rt->newer->EpAssignedSubgraph_GetNodes(pieces[i], &nodes, &n);
+        bool elsewhere = strcmp(provider, "CPUExecutionProvider") == 0;
+        *(elsewhere ? &out->elsewhere : &out->on_device) += (int)n;
+        compiles |= !elsewhere && n > 1;
+        on_device += !elsewhere;
+    }
+    out->partitions = compiles ? on_device : out->elsewhere ? 0 : 1;
+    return st;
+}
+
+aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes, const struct aki__runtime *rt, const struct aki__device *d,
+                               const void *bytes, size_t size, aki_error *err)
+{
+    const struct rule *rule = rule_of(d->name);
+    OrtSessionOptions *options = NULL;
+    struct settings settings;
+    struct found f;
+    char cache[1024];
+    bool appended = false;
+
+    *out = NULL;
+    aki__lock_take(&list_lock);
+    bool usable = find(rt, d->name, &f);
+    aki__lock_drop(&list_lock);
+    if (!usable)
+        return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\": %s", d->name, f.reason);
+    bool other = f.device || f.provider[0];
+    collect(&settings, rule, d);
+    if (strcmp(f.provider, "CoreMLExecutionProvider") == 0 && !own_setting(d, "ModelCacheDirectory") && cache_folder(cache, sizeof cache, rt, bytes, size))
+        set(&settings, "ModelCacheDirectory", cache);
+    OrtStatus *st = make_options(rt, rule, other, &options);
+    if (!st) {
+        st = append(rt, options, rule, &f, &settings);
+        appended = !st;
+    }
+    if (!st) st = rt->api->CreateSessionFromArray(rt->env, bytes, size, options, out);
+    *nodes = (struct aki__device_nodes){ .on_device = -1 };
+    if (!st && other && rt->newer)
+        st = count_nodes(rt, *out, nodes);
+    if (options)
+        rt->api->ReleaseSessionOptions(options);
+    if (!st)
+        return AKI_OK;
+    char what[NAME_LIMIT + 16];
+    snprintf(what, sizeof what, "device \"%.40s\"", d->name);
+    aki_status rc = aki__ort_status(rt, st, what, err);
+    if (rc != AKI_E_NOMEM)
+        rc = appended || !d->option_count ? AKI_E_UNAVAILABLE : AKI_E_INVALID;
+    if (err)
+        err->status = rc;
+    return rc;
+}

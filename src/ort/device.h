@@ -1,0 +1,37 @@
+/* Unit device: what this ONNX Runtime can compute on besides its own processors' kernels: its providers, and those of plugin libraries. */
+#ifndef AKI_DEVICE_H
+#define AKI_DEVICE_H
+
+#include "base/base.h"
+
+/* A device that was chosen, with its settings; all borrowed. */
+struct aki__device {
+    const char         *name;               /* "coreml", "openvino" …, or "portable": the padded graph on the cpu, to compare devices with */
+    const char *const  *options;            /* [option_count] "KEY=VALUE" */
+    int                 option_count;
+};
+
+/* Everything there is a name for. Entries stay where they are once listed; loading a plugin adds some at the end.
+ * *devices: [*count], valid until the process ends. */
+aki_status aki__devices(const aki_device **devices, size_t *count, aki_error *err);
+
+/* Loads a provider library, once a process. what: "PATH", or "NAME=PATH" to register it by that name. UNAVAILABLE: it could not be loaded. */
+aki_status aki__device_plugin(const char *what, aki_error *err);
+
+struct aki__runtime;
+struct OrtSession;
+
+/* Where a session's nodes went. */
+struct aki__device_nodes { int on_device, elsewhere, partitions; };     /* elsewhere -1: not known; partitions 0: not known */
+
+/* Whether it wants a session for each shape. */
+bool aki__device_is_fixed(const struct aki__device *d);
+
+/* A session for a ModelProto on the device, by the device's rules. INVALID: a setting that it refuses; UNAVAILABLE: anything else. */
+aki_status aki__device_session(struct OrtSession **out, struct aki__device_nodes *nodes, const struct aki__runtime *rt, const struct aki__device *d,
+                               const void *bytes, size_t size, aki_error *err);
+
+/* UNAVAILABLE, with the reason and what is available, where the device cannot be used. */
+aki_status aki__device_check(const struct aki__device *d, aki_error *err);
+
+#endif
