@@ -83,7 +83,7 @@ static inline void *copy_of(const void *from, size_t size)
 
 /* ---------------------------------------------------------------- instruction sets ------------------------------ */
 
-static const struct aki__kernels *sets[3];
+static const struct aki__kernels *sets[5];
 static size_t n_sets;
 
 static inline const struct aki__kernels *any_set(void) { return sets[below(n_sets)]; }
@@ -116,30 +116,12 @@ static inline size_t some_columns(size_t most)
     return n > most ? most : n;
 }
 
-/* Values of about the given deviation, f32 or i32, with bias or without; at a column offset inside wider rows. */
-static inline struct aki__rows some_rows(size_t rows, size_t columns, bool i32, bool bias, float deviation)
+/* Values of about the given deviation, at a column offset inside wider rows. */
+static inline struct aki__rows some_rows(size_t rows, size_t columns, float deviation)
 {
-    size_t at = below(3), extra = below(3);
-    struct aki__rows r = { .stride = at + columns + extra };
+    size_t at = below(3), stride = at + columns + below(3);
 
-    if (i32) {
-        int32_t *x = NEW(int32_t, rows * r.stride);
-        float *row_scale = NEW(float, rows), *column_scale = NEW(float, at + columns);
-        for (size_t i = 0; i < rows * r.stride; i++)
-            x[i] = (int32_t)(normal() * 30000);
-        for (size_t i = 0; i < rows; i++)
-            row_scale[i] = (0.5f + (float)below(100) / 100) / 30000 * deviation;
-        for (size_t i = 0; i < at + columns; i++)
-            column_scale[i] = 0.5f + (float)below(100) / 100;
-        r.i32 = x + at;
-        r.row_scale = row_scale;
-        r.column_scale = column_scale + at;
-    } else {
-        r.f32 = normals(rows * r.stride, deviation) + at;
-    }
-    if (bias)
-        r.bias = normals(at + columns, 1) + at;
-    return r;
+    return (struct aki__rows){ .f32 = normals(rows * stride, deviation) + at, .stride = stride };
 }
 
 static inline struct aki__out some_out(size_t rows, size_t columns, bool f32, bool u8)
@@ -175,13 +157,13 @@ static inline bool all_finite(const float *x, size_t n)
 /* Seed and sets; the seed is printed, and AKIEMBED_TEST_SEED fixes it. */
 static inline void random_start(void)
 {
-    static const char *const names[] = { "baseline", "avx2", "avx512" };
+    static const char *const names[] = { "baseline", "dotprod", "avx2", "avxvnni", "avx512" };
     const char *fixed = getenv("AKIEMBED_TEST_SEED");
 
     seed = fixed ? strtoull(fixed, NULL, 0) : (uint64_t)time(NULL) * 0x9E3779B97F4A7C15ull;
     state = seed ? seed : 1;
     printf("AKIEMBED_TEST_SEED=0x%llx\n", (unsigned long long)seed);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (aki__kernels_named(names[i])) {
             sets[n_sets++] = aki__kernels_named(names[i]);
             printf("instruction set: %s\n", names[i]);

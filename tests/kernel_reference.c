@@ -6,13 +6,7 @@
 
 double reference_value(const struct aki__rows *r, size_t t, size_t n)
 {
-    double bias = r->bias ? r->bias[n] : 0;
-
-    if (r->f32)
-        return r->f32[t * r->stride + n] + bias;
-    if (r->i32)
-        return (double)r->i32[t * r->stride + n] * r->row_scale[t] * r->column_scale[n] + bias;
-    return 0;
+    return r->f32 ? r->f32[t * r->stride + n] : 0;
 }
 
 double reference_table(const struct aki__table *t, size_t at)

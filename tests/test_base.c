@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "base/os.h"
+#include "base/pool.h"
 
 #include <math.h>
 #include <sched.h>
@@ -513,20 +514,27 @@ static void count_one(void *user, size_t i)
     aki__lock_drop(&t->lock);
 }
 
-static void test_parallel_does_each_once(void **state)
+static void test_pool_does_each_once(void **state)
 {
     static const size_t counts[] = { 0, 1, 2, 7, 500 };
-    static const int threads[] = { -1, 0, 1, 2, 3, 200 };
+    static const int threads[] = { -1, 0, 1, 2, 3, 20 };
 
     (void)state;
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
         for (size_t k = 0; k < sizeof threads / sizeof *threads; k++) {
             struct tally *t = aki__zalloc(1, sizeof *t);
+            struct aki__pool *p;
             assert_non_null(t);
-            aki__parallel(counts[c], threads[k], count_one, t);
+            assert_int_equal(aki__pool_open(&p, threads[k], NULL), AKI_OK);
+            assert_true(aki__pool_take(p));
+            assert_false(aki__pool_take(p));
+            for (int round = 0; round < 50; round++)
+                aki__pool_each(p, counts[c], count_one, t);
+            aki__pool_drop(p);
+            aki__pool_close(p);
             for (size_t i = 0; i < 500; i++)
-                assert_int_equal(t->done[i], i < counts[c]);
-            assert_int_equal(t->sum, counts[c] ? (long)(counts[c] * (counts[c] - 1) / 2) : 0);
+                assert_int_equal(t->done[i], i < counts[c] ? 50 : 0);
+            assert_int_equal(t->sum, counts[c] ? 50 * (long)(counts[c] * (counts[c] - 1) / 2) : 0);
             aki__free(t);
         }
     }
@@ -557,7 +565,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_no_regular_file_is_refused, make_folder, remove_folder),
         cmocka_unit_test(test_join),
         cmocka_unit_test(test_cores_respect_the_affinity_mask),
-        cmocka_unit_test(test_parallel_does_each_once),
+        cmocka_unit_test(test_pool_does_each_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

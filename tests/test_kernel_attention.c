@@ -22,15 +22,14 @@ static struct aki__attention some_attention(size_t most_keys)
         .texts = texts, .head_dim = dims[below(8)], .kv_heads = between(1, 3), .causal = chance(50),
         .window = chance(30) ? between(1, most_keys) : 0, .norm_eps = 1e-6f, .starts = some_starts(texts, most_keys),
     };
-    bool i32 = chance(50), bias = chance(50);
 
     a.heads = a.kv_heads * groups[below(chance(5) ? 7 : 6)];
     a.scale = 1 / sqrtf((float)a.head_dim);
     a.query_starts = a.starts;
     a.tokens = a.queries = (size_t)a.starts[texts];
-    a.q = some_rows(a.tokens, a.heads * a.head_dim, i32, bias, 1);
-    a.k = some_rows(a.tokens, a.kv_heads * a.head_dim, i32, bias, 1);
-    a.v = some_rows(a.tokens, a.kv_heads * a.head_dim, i32, bias, 1);
+    a.q = some_rows(a.tokens, a.heads * a.head_dim, 1);
+    a.k = some_rows(a.tokens, a.kv_heads * a.head_dim, 1);
+    a.v = some_rows(a.tokens, a.kv_heads * a.head_dim, 1);
     if (chance(40)) {
         a.q_norm = normals(a.head_dim, 1);
         a.k_norm = normals(a.head_dim, 1);
@@ -64,30 +63,18 @@ static void test_attention(void **unused)
 /* Moves rows so that row `from` becomes row 0. */
 static struct aki__rows shifted(struct aki__rows r, size_t from)
 {
-    r.f32 = r.f32 ? r.f32 + from * r.stride : NULL;
-    r.i32 = r.i32 ? r.i32 + from * r.stride : NULL;
-    r.row_scale = r.row_scale ? r.row_scale + from : NULL;
+    r.f32 += from * r.stride;
     return r;
 }
 
 /* Rows from[0 … count-1] of r, as rows of their own. */
 static struct aki__rows gathered(struct aki__rows r, const size_t *from, size_t count, size_t columns)
 {
-    struct aki__rows g = r;
-    float *f32 = NEW(float, count * r.stride), *row_scale = NEW(float, count);
-    int32_t *i32 = NEW(int32_t, count * r.stride);
+    float *f32 = NEW(float, count * r.stride);
 
-    for (size_t t = 0; t < count; t++) {
-        if (r.f32)
-            memcpy(f32 + t * r.stride, r.f32 + from[t] * r.stride, columns * sizeof *f32);
-        else
-            memcpy(i32 + t * r.stride, r.i32 + from[t] * r.stride, columns * sizeof *i32);
-        row_scale[t] = r.row_scale ? r.row_scale[from[t]] : NAN;
-    }
-    g.f32 = r.f32 ? f32 : NULL;
-    g.i32 = r.i32 ? i32 : NULL;
-    g.row_scale = row_scale;
-    return g;
+    for (size_t t = 0; t < count; t++)
+        memcpy(f32 + t * r.stride, r.f32 + from[t] * r.stride, columns * sizeof *f32);
+    return (struct aki__rows){ .f32 = f32, .stride = r.stride };
 }
 
 /* A text alone, and a text of which some queries are asked for, give the bits that the batch gives. */
@@ -193,7 +180,7 @@ static void test_attention_long(void **unused)
         struct aki__attention a = {
             .texts = 1, .tokens = 4096, .queries = 6, .heads = 2, .kv_heads = 1, .head_dim = 64, .scale = 0.125f, .starts = starts,
             .query_starts = query_starts, .query_rows = query_rows, .window = (size_t)window, .causal = chance(50),
-            .q = some_rows(6, 128, false, false, 1), .k = some_rows(4096, 64, false, false, 1), .v = some_rows(4096, 64, false, false, 1),
+            .q = some_rows(6, 128, 1), .k = some_rows(4096, 64, 1), .v = some_rows(4096, 64, 1),
         };
         for (size_t s = 0; s < n_sets; s++)
             check_attention(&a, run_attention(&a, sets[s]));

@@ -106,7 +106,7 @@ class Folder(unittest.TestCase):
                     ours, theirs = self.config, json.loads(theirs)
                 self.assertEqual(ours, theirs, inside)
         bits = self.quantization.pop("bits")
-        self.assertEqual(self.quantization, {"quant_method": "akiembed", "format": "rotated-w8a8-1"})
+        self.assertEqual(self.quantization, {"quant_method": "akiembed", "format": "rotated-w8a8-2"})
         self.assertIn(bits, (7, 8))
         self.limit = {8: 127, 7: 63}[bits]
 
@@ -115,24 +115,27 @@ class Folder(unittest.TestCase):
         original, _ = tensors(source)
         prefix = next(k for k in original if k.endswith(("word_embeddings.weight", "embed_tokens.weight")))
         prefix = prefix[:prefix.index("embed")]
-        self.assertEqual([m for m, _ in metadata], [{"format": "rotated-w8a8-1"}])
+        self.assertEqual([m for m, _ in metadata], [{"format": "rotated-w8a8-2"}])
         self.assertEqual(metadata[0][1] % 64, 0)
         for name, (dtype, _, _, at) in found.items():
-            self.assertEqual(at % {"F32": 4, "F16": 2, "BF16": 2, "I8": 1}[dtype], 0, name)
+            self.assertEqual(at % {"F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I8": 64}[dtype], 0, name)
         expected = products(self.config)
         self.assertEqual(sorted(n[:-5] for n in found if n.endswith(".int8")), sorted(expected))
         self.assertEqual(sorted(n[:-11] for n in found if n.endswith(".int8_scale")), sorted(expected))
+        self.assertEqual(sorted(n[:-9] for n in found if n.endswith(".int8_sum")), sorted(expected))
         held = [prefix + part + ".weight" for parts in expected.values() for part in parts]
         for name in original:                              # all else is as it was
             if name not in held:
                 self.assertEqual(found[name[len(prefix):]][:3], original[name][:3], name)
-        self.assertEqual(len(found), len(original) - len(held) + 2 * len(expected))
+        self.assertEqual(len(found), len(original) - len(held) + 3 * len(expected))
         for name, parts in expected.items():
-            self.check_product(name, found[name + ".int8"], found[name + ".int8_scale"], [original[prefix + p + ".weight"] for p in parts])
+            self.check_product(name, found[name + ".int8"], found[name + ".int8_scale"], found[name + ".int8_sum"], [original[prefix + p + ".weight"] for p in parts])
 
-    def check_product(self, name, weights, scales, originals):
-        (dtype, (k, n), raw), scale = weights[:3], floats(scales)
-        self.assertEqual((dtype, scales[:2]), ("I8", ("F32", [n])))
+    def check_product(self, name, weights, scales, sums, originals):
+        (dtype, (panels, fours, side, four), raw), scale, sum_of = weights[:3], floats(scales), array.array("i", sums[2])
+        n, k = len(scale), originals[0][1][1]
+        self.assertEqual((dtype, side, four, panels, fours), ("I8", 32, 4, (n + 31) // 32, (k + 3) // 4))
+        self.assertEqual((scales[:2], sums[:2]), (("F32", [n]), ("I32", [n])))
         rows = []
         for original in originals:
             values = floats(original)
@@ -141,7 +144,8 @@ class Folder(unittest.TestCase):
         self.assertEqual(len(rows), n)
         s8 = array.array("b", raw)
         for j, row in enumerate(rows):
-            column = s8[j::n]
+            column = [s8[((j // 32 * fours + i // 4) * 32 + j % 32) * 4 + i % 4] for i in range(k)]
+            self.assertEqual(sum(column), sum_of[j], (name, j))
             self.assertEqual(max(abs(x) for x in column), self.limit, (name, j))
             for x, y in zip(column, rotate(row)):          # rounded to the nearest
                 self.assertLess(abs(x * scale[j] - y), 0.501 * scale[j], (name, j))

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "base/json.h"
+#include "base/pool.h"
 #include "base/os.h"
 #include "text/stages.h"
 #include "text/tokenizer.h"
@@ -405,12 +405,15 @@ static void one_of_crowd(void *user, size_t i)
 static void threads(void **state)
 {
     static struct crowd c;
+    struct aki__pool *pool;
     static const char text[] = "Ünïcödé und Straßen — 123456 日本語のテキスト <|endoftext|> it's  fine\n\n";
 
     (void)state;
     for (const char *const *path = (const char *const[]){ DATA "qwen3.json", DATA "xlmr.json", DATA "bert.json", DATA "deepseek.json", NULL }; *path; path++) {
         c = (struct crowd){ .t = open_tokenizer(*path), .text = text, .size = sizeof text - 1 };
-        aki__parallel(64, 4, one_of_crowd, &c);
+        assert_int_equal(aki__pool_open(&pool, 4, NULL), AKI_OK);
+        aki__pool_each(pool, 64, one_of_crowd, &c);
+        aki__pool_close(pool);
         assert_true(c.all[0].count > 10);
         for (int i = 1; i < 64; i++) {
             assert_int_equal(c.all[i].count, c.all[0].count);

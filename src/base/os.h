@@ -30,9 +30,19 @@ bool       aki__folder_is_empty(const char *path);
 /* Physical cores this process may use: affinity mask and cgroup quota respected; at least 1. */
 int aki__cores(void);
 
-/* Runs body(user, i) for i in 0 … count - 1 on up to `threads` threads, the caller's among them; returns when all are done.
- * For loading only: it starts threads of its own. body cannot fail. */
-void aki__parallel(size_t count, int threads, void (*body)(void *user, size_t i), void *user);
+/* A thread that runs body(user). false: the system gives none. */
+struct aki__thread { void *opaque[4]; };
+bool aki__thread_start(struct aki__thread *t, void (*body)(void *user), void *user);
+void aki__thread_join(struct aki__thread *t);
+/* Called in a loop that waits, with the number of the turn: soon others get the processor, should they want it. */
+void aki__relax(unsigned turn);
+
+/* What threads sleep at until it is rung: wait returns once ready(user), which is asked at first and after each ring. */
+struct aki__bell { void *opaque[16]; };
+void aki__bell_open(struct aki__bell *b);
+void aki__bell_close(struct aki__bell *b);
+void aki__bell_wait(struct aki__bell *b, bool (*ready)(void *user), void *user);
+void aki__bell_ring(struct aki__bell *b);
 
 /* A plain lock. Zeroed memory is a valid, open lock. */
 struct aki__lock { void *opaque[8]; };

@@ -5,15 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#if defined(__linux__)
-#  include <sched.h>
-#endif
 
 /* ---------------------------------------------------------------- files ----------------------------------------- */
 
@@ -226,36 +224,71 @@ int aki__cores(void)
 
 /* ---------------------------------------------------------------- threads --------------------------------------- */
 
-struct parallel {
-    atomic_size_t next;
-    size_t        count;
-    void        (*body)(void *user, size_t i);
-    void         *user;
-};
+struct start { void (*body)(void *user); void *user; pthread_t id; };
+_Static_assert(sizeof(struct start) <= sizeof(struct aki__thread), "aki__thread holds what a thread begins with");
 
-static void *parallel_worker(void *arg)
+static void *start(void *arg)
 {
-    struct parallel *p = arg;
-    size_t i;
+    struct start *s = arg;
 
-    while ((i = atomic_fetch_add(&p->next, 1)) < p->count)
-        p->body(p->user, i);
+    s->body(s->user);
     return NULL;
 }
 
-void aki__parallel(size_t count, int threads, void (*body)(void *user, size_t i), void *user)
+bool aki__thread_start(struct aki__thread *t, void (*body)(void *user), void *user)
 {
-    struct parallel p = { .count = count, .body = body, .user = user };
-    pthread_t ids[64];
-    int started = 0;
+    struct start *s = (struct start *)t;
 
-    if (threads > 64)
-        threads = 64;
-    while (started + 1 < threads && (size_t)started + 1 < count && pthread_create(&ids[started], NULL, parallel_worker, &p) == 0)
-        started++;
-    parallel_worker(&p);
-    for (int i = 0; i < started; i++)
-        pthread_join(ids[i], NULL);
+    s->body = body;
+    s->user = user;
+    return pthread_create(&s->id, NULL, start, s) == 0;
+}
+
+void aki__thread_join(struct aki__thread *t) { pthread_join(((struct start *)t)->id, NULL); }
+
+void aki__relax(unsigned turn)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+    if (turn % 1024 == 0)
+        sched_yield();
+}
+
+struct bell { pthread_mutex_t lock; pthread_cond_t rung; };
+_Static_assert(sizeof(struct bell) <= sizeof(struct aki__bell), "aki__bell holds a mutex and a condition");
+
+void aki__bell_open(struct aki__bell *b)
+{
+    pthread_mutex_init(&((struct bell *)b)->lock, NULL);
+    pthread_cond_init(&((struct bell *)b)->rung, NULL);
+}
+
+void aki__bell_close(struct aki__bell *b)
+{
+    pthread_cond_destroy(&((struct bell *)b)->rung);
+    pthread_mutex_destroy(&((struct bell *)b)->lock);
+}
+
+void aki__bell_wait(struct aki__bell *b, bool (*ready)(void *user), void *user)
+{
+    struct bell *bell = (struct bell *)b;
+
+    pthread_mutex_lock(&bell->lock);
+    while (!ready(user))
+        pthread_cond_wait(&bell->rung, &bell->lock);
+    pthread_mutex_unlock(&bell->lock);
+}
+
+void aki__bell_ring(struct aki__bell *b)
+{
+    struct bell *bell = (struct bell *)b;
+
+    pthread_mutex_lock(&bell->lock);
+    pthread_cond_broadcast(&bell->rung);
+    pthread_mutex_unlock(&bell->lock);
 }
 
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct aki__lock), "aki__lock holds a pthread mutex");

@@ -68,7 +68,7 @@ static aki_status copy_file(struct copy *c, const char *path, const char *name, 
     size_t count = 1;
     const char *brace = memchr(m.data, '{', m.size);
     if (strcmp(name, "config.json") == 0 && brace) {
-        int n = snprintf(note, sizeof note, "\n  \"quantization_config\": {\"quant_method\": \"akiembed\", \"format\": \"rotated-w8a8-1\", \"bits\": %d},", bits);
+        int n = snprintf(note, sizeof note, "\n  \"quantization_config\": {\"quant_method\": \"akiembed\", \"format\": \"rotated-w8a8-2\", \"bits\": %d},", bits);
         parts[0].size = (size_t)(brace + 1 - m.data);
         parts[1] = (struct aki__buf){ .data = note, .size = (size_t)n };
         parts[2] = (struct aki__buf){ .data = parts[0].data + parts[0].size, .size = m.size - parts[0].size };
@@ -117,7 +117,7 @@ static bool push_tensor(struct list *l, const struct aki__tensor *t, const struc
 }
 
 /* Everything the network reads: products as the dialect made them, all else as it is in the file. Dense modules have files of their own. */
-static bool collect(struct list *l, const struct aki__graph *g, const struct aki__onnx *o)
+static bool collect(struct list *l, const struct aki__graph *g, const struct aki__keep *keep)
 {
     bool ok = true;
 
@@ -127,37 +127,42 @@ static bool collect(struct list *l, const struct aki__graph *g, const struct aki
              push_tensor(l, b->op == AKI_G_LINEAR ? NULL : b->weight, g->model) && push_tensor(l, b->bias, g->model) &&
              push_tensor(l, b->attention.q_norm, g->model) && push_tensor(l, b->attention.k_norm, g->model);
     }
-    for (size_t i = 0; i < o->constant_count && ok; i++) {
-        const struct aki__onnx_constant *c = &o->constants[i];
-        if (!c->name)
-            continue;
-        ok = push(l, (struct aki__written){ .name = c->name, .suffix = ".int8", .dtype = AKI_I8, .rank = 2, .shape = { c->shape[0], c->shape[1] }, .data = c->data, .size = c->size }) &&
-             push(l, (struct aki__written){ .name = c->name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { c->shape[1] }, .data = c->scales,
-                                             .size = (size_t)c->shape[1] * sizeof(float) });
+    for (size_t i = 0; i < keep->product_count && ok; i++) {
+        const char *name = keep->products[i].name;
+        const struct aki__packed *w = keep->products[i].packed;
+        if (!w->scale)
+            continue;                       /* a Dense module's */
+        const int64_t n = (int64_t)w->n, panels = (int64_t)aki__panels(w->n), depth = (int64_t)aki__packed_depth(w->k, false);
+        ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8", .dtype = AKI_I8, .rank = 4, .shape = { panels, depth / 4, (int64_t)AKI_PANEL, 4 },
+                                             .data = w->data, .size = aki__packed_count(w->n, w->k, false) }) &&
+             push(l, (struct aki__written){ .name = name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { n }, .data = w->scale, .size = w->n * sizeof(float) }) &&
+             push(l, (struct aki__written){ .name = name, .suffix = ".int8_sum", .dtype = AKI_I32, .rank = 1, .shape = { n }, .data = w->sum, .size = w->n * sizeof(int32_t) });
     }
     return ok;
 }
 
-/* The larger elements first: so all stand at multiples of their size, with no hole between, which the format forbids. */
+/* The weights first, of whole cache lines each, then the larger elements: so all stand at multiples of their size (weights of a line), with no
+ * hole between, which the format forbids. */
 static bool by_size(struct list *sorted, const struct list *l)
 {
+    static const size_t sizes[] = { 1, 4, 2 };
     bool ok = true;
 
-    for (size_t size = sizeof(float); size; size /= 2)
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (size_t i = 0; i < l->count && ok; i++)
-            if (aki__dtype_size(l->data[i].dtype) == size)
+            if (aki__dtype_size(l->data[i].dtype) == sizes[s])
                 ok = push(sorted, l->data[i]);
     return ok;
 }
 
-static aki_status write_weights(struct copy *c, const struct aki__graph *g, const struct aki__onnx *o)
+static aki_status write_weights(struct copy *c, const struct aki__graph *g, const struct aki__keep *keep)
 {
     struct list l = { 0 }, sorted = { 0 };
-    aki_status rc = collect(&l, g, o) && by_size(&sorted, &l) ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
+    aki_status rc = collect(&l, g, keep) && by_size(&sorted, &l) ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
     const char *path = rc ? NULL : place(c, "model.safetensors", &rc);
 
     if (!rc)
-        rc = aki__safetensors_write(path, sorted.data, sorted.count, "{\"format\":\"rotated-w8a8-1\"}", c->err);
+        rc = aki__safetensors_write(path, sorted.data, sorted.count, "{\"format\":\"rotated-w8a8-2\"}", c->err);
     aki__free(l.data);
     aki__free(sorted.data);
     return rc;
@@ -189,6 +194,7 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
     struct aki__graph g = { 0 };
     struct aki__onnx o = { 0 };
     struct aki__keep keep = { 0 };
+    struct aki__pool *pool = NULL;
 
     if (!folder || !out)
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", folder ? "out" : "folder");
@@ -201,15 +207,20 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
         aki__graph_init(&g, f, err);
         rc = aki__arch_build(&g, f);
     }
-    if (!rc) rc = aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true, .threads = aki__cores() }, err);
+    if (!rc) rc = aki__pool_open(&pool, aki__cores(), err);
+    if (!rc && aki__pool_take(pool)) {
+        rc = aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true, .pool = pool }, err);
+        aki__pool_drop(pool);
+    }
     if (!rc) {
         bool there = aki__is_folder(out);
         rc = aki__make_folder(out, err);
         c.made = !rc && !there;             /* a file of that name is not ours to take away */
     }
     if (!rc) rc = copy_files(&c, f, aki__session_exact_int8() ? 8 : 7);
-    if (!rc) rc = write_weights(&c, &g, &o);
+    if (!rc) rc = write_weights(&c, &g, &keep);
     close_copy(&c, rc != AKI_OK);
+    aki__pool_close(pool);
     aki__onnx_free(&o);
     aki__keep_free(&keep);
     aki__graph_free(&g);

@@ -49,36 +49,21 @@ struct heads {
     size_t n, depth;
 };
 
-/* One head of one row, ready for products. The flags are constants at each call. */
-AKI_INLINE void head_load(float *x, const struct heads *h, size_t row, size_t head, bool is_i32, bool has_bias)
+/* One head of one row, ready for products. */
+static void head_load(float *x, const struct heads *h, size_t row, size_t head)
 {
-    const struct aki__rows *r = h->rows;
-    size_t n = h->n, at = row * r->stride + head * n;
-    float row_scale = is_i32 ? r->row_scale[row] : 1.0f, scale = h->gamma ? 1.0f : h->scale;
+    const float *from = h->rows->f32 + row * h->rows->stride + head * h->n;
+    float scale = h->gamma ? 1.0f : h->scale;
 
     AKI_SIMD
-    for (size_t i = 0; i < n; i++) {
-        float v = is_i32 ? (float)r->i32[at + i] * (row_scale * r->column_scale[head * n + i]) : r->f32[at + i];
-        if (has_bias)
-            v = v + r->bias[head * n + i];
-        x[i] = (v + (v - v)) * scale;       /* an infinity becomes NaN: as a score of -infinity it would vanish */
-    }
+    for (size_t i = 0; i < h->n; i++)
+        x[i] = (from[i] + (from[i] - from[i])) * scale;     /* an infinity becomes NaN: as a score of -infinity it would vanish */
     if (h->gamma)
-        head_norm(x, n, h->gamma, h->eps, h->scale);
+        head_norm(x, h->n, h->gamma, h->eps, h->scale);
     if (h->rope)
-        head_rotate(x, n, h->rope);
-    for (size_t i = n; i < h->depth; i++)
+        head_rotate(x, h->n, h->rope);
+    for (size_t i = h->n; i < h->depth; i++)
         x[i] = 0;
-}
-
-static void head_any(float *x, const struct heads *h, size_t row, size_t head)
-{
-    switch ((h->rows->f32 ? 0 : 2) | (h->rows->bias ? 1 : 0)) {
-    case 0: head_load(x, h, row, head, false, false); break;
-    case 1: head_load(x, h, row, head, false, true);  break;
-    case 2: head_load(x, h, row, head, true, false);  break;
-    case 3: head_load(x, h, row, head, true, true);   break;
-    }
 }
 
 AKI_INLINE v4 load4(const float *p)
@@ -126,13 +111,13 @@ static void prepare_keys(const struct aki__attention *a, size_t unit)
             memcpy(to + t * depth, a->kept[text].k + ((first + t) * a->kv_heads + h) * n, n * sizeof *to);
         for (size_t t = old; t < count; t++) {
             k.rope = a->rope ? a->rope + (row + t) * n : NULL;
-            head_any(to + t * depth, &k, row + t, h);
+            head_load(to + t * depth, &k, row + t, h);
         }
         turn_panel(att_k(a, h, unit), to, n, depth);
         for (size_t t = 0; t < old; t++)
             memcpy(to + t * depth, a->kept[text].v + ((first + t) * a->kv_heads + h) * n, n * sizeof *to);
         for (size_t t = old; t < count; t++)
-            head_any(to + t * depth, &v, row + t, h);
+            head_load(to + t * depth, &v, row + t, h);
     }
 }
 
@@ -162,7 +147,7 @@ static void prepare_queries(const struct aki__attention *a, size_t unit)
         queries.rope = a->rope ? a->rope + token * a->head_dim : NULL;
         for (size_t kv = 0; kv < a->kv_heads; kv++)
             for (size_t g = 0; g < group; g++)
-                head_any(att_q(a, kv, r) + g * queries.depth, &queries, r, kv * group + g);
+                head_load(att_q(a, kv, r) + g * queries.depth, &queries, r, kv * group + g);
     }
 }
 

@@ -202,34 +202,19 @@ void ISA(quantise_row)(const struct aki__out *out, size_t row, float *scratch, c
 
 /* ---------------------------------------------------------------- weights --------------------------------------- */
 
-/* Columns begin .. begin + rows of the [k, n] output, from the tile's rows of k bytes: whole cache lines are written. */
-static void put_tile(const struct aki__quantise *a, const int8_t *tile, size_t stride, size_t begin, size_t rows)
+float ISA(quantise_weights)(int8_t *restrict s8, float *row, size_t n, size_t block, int limit, int32_t *sum)
 {
-    for (size_t i = 0; i < a->k; i++) {
-        int8_t *restrict to = a->out + i * a->n + begin;
-        for (size_t r = 0; r < rows; r++)
-            to[r] = tile[r * stride + i];
-    }
-}
+    float scale, factor = row_factor(ISA(rotate)(row, row, n, block), block, limit, &scale);
+    int32_t total = 0;
 
-void ISA(quantise_weights)(const struct aki__quantise *a, size_t begin, size_t end, float *scratch)
-{
-    size_t k = a->k, stride = k + 64;       /* 64: keeps the tile's rows out of each other's cache sets */
-    int8_t *tile = (int8_t *)(scratch + k);
-
-    for (size_t at = begin; at < end; at += AKI_QUANTISE_ROWS) {
-        size_t rows = end - at < AKI_QUANTISE_ROWS ? end - at : AKI_QUANTISE_ROWS;
-        for (size_t r = 0; r < rows; r++) {
-            int8_t *restrict s8 = tile + r * stride;
-            ISA(table_row)(scratch, &a->w, (at + r) * k, k);
-            float factor = row_factor(ISA(rotate)(scratch, scratch, k, a->block), a->block, a->limit, &a->scale[at + r]);
-            if (factor == 0.0f)
-                memset(s8, 0, k);
-            else
-                AKI_SIMD
-                for (size_t i = 0; i < k; i++)
-                    s8[i] = (int8_t)(uint8_t)float_bits(scratch[i] * factor + AKI_ROUND);
-        }
-        put_tile(a, tile, stride, at, rows);
-    }
+    if (factor == 0.0f)
+        memset(s8, 0, n);
+    else
+        AKI_SIMD
+        for (size_t i = 0; i < n; i++)
+            s8[i] = (int8_t)(uint8_t)float_bits(row[i] * factor + AKI_ROUND);
+    for (size_t i = 0; i < n; i++)
+        total += s8[i];
+    *sum = total;
+    return scale;
 }

@@ -36,43 +36,6 @@ void ISA(table_row)(float *restrict out, const struct aki__table *t, size_t at, 
     }
 }
 
-/* dst = x (may be NULL, may be dst) + value; every flag is a constant at the call, so each call is a loop of its own. */
-AKI_INLINE void load(float *dst, const float *x, const struct aki__rows *r, size_t row, size_t at, size_t n,
-                     bool has_x, bool is_i32, bool has_bias)
-{
-    const float *f32 = is_i32 ? NULL : r->f32 + row * r->stride + at;
-    const int32_t *i32 = is_i32 ? r->i32 + row * r->stride + at : NULL;
-    const float *column_scale = is_i32 ? r->column_scale + at : NULL, *bias = has_bias ? r->bias + at : NULL;
-    float row_scale = is_i32 ? r->row_scale[row] : 1.0f;
-
-    AKI_SIMD
-    for (size_t i = 0; i < n; i++) {
-        float v = is_i32 ? (float)i32[i] * (row_scale * column_scale[i]) : f32[i];
-        if (has_bias)
-            v = v + bias[i];
-        dst[i] = has_x ? x[i] + v : v;
-    }
-}
-
-static void load_sum(float *dst, const float *x, const struct aki__rows *r, size_t row, size_t at, size_t n)
-{
-    switch ((x ? 4 : 0) | (r->f32 ? 0 : 2) | (r->bias ? 1 : 0)) {
-    case 0: load(dst, x, r, row, at, n, false, false, false); break;
-    case 1: load(dst, x, r, row, at, n, false, false, true);  break;
-    case 2: load(dst, x, r, row, at, n, false, true, false);  break;
-    case 3: load(dst, x, r, row, at, n, false, true, true);   break;
-    case 4: load(dst, x, r, row, at, n, true, false, false);  break;
-    case 5: load(dst, x, r, row, at, n, true, false, true);   break;
-    case 6: load(dst, x, r, row, at, n, true, true, false);   break;
-    case 7: load(dst, x, r, row, at, n, true, true, true);    break;
-    }
-}
-
-void ISA(rows_load)(float *dst, const struct aki__rows *x, size_t row, size_t at, size_t n)
-{
-    load_sum(dst, NULL, x, row, at, n);
-}
-
 /* Where a row's f32 values are made: in place where they are wanted, else in the scratch. */
 AKI_INLINE float *row_target(const struct aki__out *out, size_t row, float *scratch)
 {
@@ -88,11 +51,10 @@ static void row_finish(const struct aki__out *out, size_t row, const float *y, s
 void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch)
 {
     for (size_t t = begin; t < end; t++) {
-        bool ready = x->f32 && !x->bias && !out->f32;       /* the rotation reads it where it is */
-        float *y = row_target(out, t, scratch);
-        if (!ready)
-            load_sum(y, NULL, x, t, 0, columns);
-        row_finish(out, t, ready ? x->f32 + t * x->stride : y, columns, scratch);
+        const float *y = x->f32 + t * x->stride;
+        if (out->f32)
+            memcpy(out->f32 + t * out->stride, y, columns * sizeof *y);
+        row_finish(out, t, y, columns, scratch);
     }
 }
 
@@ -174,20 +136,27 @@ static void norm_row(float *y, const float *s, const struct aki__norm *a)
         normalise(y, s, n, mean, factor, a->gamma, NULL, false);
 }
 
+/* sum = x + y; sum may be x. */
+static void add_rows(float *sum, const float *x, const float *y, size_t n)
+{
+    AKI_SIMD
+    for (size_t i = 0; i < n; i++)
+        sum[i] = x[i] + y[i];
+}
+
 void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch)
 {
     size_t n = a->hidden;
-    bool add = a->add.f32 || a->add.i32;
 
     for (size_t t = begin; t < end; t++) {
-        const float *x = a->x ? a->x + t * n : NULL, *s = x;
+        const float *x = a->x ? a->x + t * n : NULL, *add = a->add.f32 ? a->add.f32 + t * a->add.stride : NULL, *s = x ? x : add;
         float *y = row_target(&a->out, t, scratch), *sum = a->sum ? a->sum + t * n : y;
-        if (add)
-            load_sum(sum, x, &a->add, t, 0, n);
-        else if (a->sum && sum != x)
-            memcpy(sum, x, n * sizeof *x);
-        if (add)
+        if (x && add) {
+            add_rows(sum, x, add, n);
             s = sum;
+        } else if (a->sum && sum != s) {
+            memcpy(sum, s, n * sizeof *s);
+        }
         norm_row(y, s, a);
         row_finish(&a->out, t, y, n, scratch);
     }
@@ -195,20 +164,18 @@ void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scrat
 
 /* ---------------------------------------------------------------- activation ------------------------------------ */
 
-#define ACT_CHUNK ((size_t)512)             /* the gate's part waits in the first-level cache */
-
-/* y = act(y) * gate; + (v - v): an infinity is an error upstream and must not be hidden as 0 or 1. */
+/* y = act(x) * gate; + (v - v): an infinity is an error upstream and must not be hidden as 0 or 1. */
 #define ACT_LOOP(value)                                     \
     if (gate) {                                             \
         AKI_SIMD                                            \
         for (size_t i = 0; i < n; i++) {                    \
-            float v = y[i];                                 \
+            float v = x[i];                                 \
             y[i] = ((value) + (v - v)) * gate[i];           \
         }                                                   \
     } else {                                                \
         AKI_SIMD                                            \
         for (size_t i = 0; i < n; i++) {                    \
-            float v = y[i];                                 \
+            float v = x[i];                                 \
             y[i] = (value) + (v - v);                       \
         }                                                   \
     }
@@ -216,7 +183,7 @@ void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scrat
 #if AKI_LANES == 16
 /* gelu_fast in half the time: Phi(-|x|) by a polynomial of degree 4 in one of 32 pieces, whose coefficients a permutation of two
  * registers finds. Error: 1e-7 of |x Phi(-|x|)| and 1e-9. */
-static void gelu_chunk(float *restrict y, const float *restrict gate, size_t n)
+static void gelu_row(float *restrict y, const float *restrict from, const float *restrict gate, size_t n)
 {
     const __m512 round = _mm512_set1_ps(AKI_ROUND), zero = _mm512_setzero_ps();
     __m512 low[5], high[5];
@@ -227,7 +194,7 @@ static void gelu_chunk(float *restrict y, const float *restrict gate, size_t n)
     }
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 in = n - i >= 16 ? 0xFFFF : (__mmask16)((1u << (n - i)) - 1);
-        __m512 x = _mm512_maskz_loadu_ps(in, y + i), a = _mm512_min_ps(_mm512_set1_ps(GELU_LAST), _mm512_abs_ps(x));
+        __m512 x = _mm512_maskz_loadu_ps(in, from + i), a = _mm512_min_ps(_mm512_set1_ps(GELU_LAST), _mm512_abs_ps(x));
         __m512 k = _mm512_fmadd_ps(a, _mm512_set1_ps(1 / GELU_WIDTH), round);
         __m512 d = _mm512_fnmadd_ps(_mm512_sub_ps(k, round), _mm512_set1_ps(GELU_WIDTH), a);
         __m512i piece = _mm512_castps_si512(k);
@@ -243,17 +210,17 @@ static void gelu_chunk(float *restrict y, const float *restrict gate, size_t n)
     }
 }
 #else
-static void gelu_chunk(float *restrict y, const float *restrict gate, size_t n)
+static void gelu_row(float *restrict y, const float *restrict x, const float *restrict gate, size_t n)
 {
     ACT_LOOP(gelu_fast(v))
 }
 #endif
 
-static void act_chunk(float *restrict y, const float *restrict gate, size_t n, enum aki__kernel_act act)
+static void act_row(float *restrict y, const float *restrict x, const float *restrict gate, size_t n, enum aki__kernel_act act)
 {
     switch (act) {
     case AKI_KACT_NONE:      ACT_LOOP(v) break;
-    case AKI_KACT_GELU:      gelu_chunk(y, gate, n); break;
+    case AKI_KACT_GELU:      gelu_row(y, x, gate, n); break;
     case AKI_KACT_GELU_TANH: ACT_LOOP(gelu_tanh_fast(v)) break;
     case AKI_KACT_RELU:      ACT_LOOP(v > 0.0f ? v : 0.0f) break;
     case AKI_KACT_SILU:      ACT_LOOP(silu_fast(v)) break;
@@ -263,18 +230,9 @@ static void act_chunk(float *restrict y, const float *restrict gate, size_t n, e
 
 void ISA(act)(const struct aki__act *a, size_t begin, size_t end, float *scratch)
 {
-    float gate[ACT_CHUNK];
-    bool gated = a->gate.f32 || a->gate.i32;
-
     for (size_t t = begin; t < end; t++) {
         float *y = row_target(&a->out, t, scratch);
-        for (size_t i = 0; i < a->columns; i += ACT_CHUNK) {
-            size_t n = a->columns - i < ACT_CHUNK ? a->columns - i : ACT_CHUNK;
-            load_sum(y + i, NULL, &a->x, t, i, n);
-            if (gated)
-                load_sum(gate, NULL, &a->gate, t, i, n);
-            act_chunk(y + i, gated ? gate : NULL, n, a->act);
-        }
+        act_row(y, a->x.f32 + t * a->x.stride, a->gate.f32 ? a->gate.f32 + t * a->gate.stride : NULL, a->columns, a->act);
         row_finish(&a->out, t, y, a->columns, scratch);
     }
 }

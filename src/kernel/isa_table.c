@@ -6,6 +6,7 @@
 
 const struct aki__kernels ISA(kernels) = {
     .isa = ISA_NAME(AKI_ISA),
+    .int8_limit = AKI_INT8_LIMIT,
     .embed = ISA(embed),
     .norm = ISA(norm),
     .act = ISA(act),
@@ -14,6 +15,8 @@ const struct aki__kernels ISA(kernels) = {
     .attention_run = ISA(attention_run),
     .attention_keep = ISA(attention_keep),
     .quantise_rows = ISA(quantise_rows),
-    .quantise_weights = ISA(quantise_weights),
+    .product = ISA(product),
+    .pack_f32 = ISA(pack_f32),
+    .pack_s8 = ISA(pack_s8),
     .pool = ISA(pool),
 };

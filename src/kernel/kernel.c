@@ -6,7 +6,7 @@
 
 #if defined(AKI_X86_KERNELS)
 #  include <cpuid.h>
-#elif defined(__aarch64__) && defined(__linux__)
+#elif defined(AKI_DOTPROD_KERNELS) && defined(__linux__)
 #  include <sys/auxv.h>
 #endif
 
@@ -14,53 +14,64 @@
 
 extern const struct aki__kernels aki__kernels_baseline;
 #if defined(AKI_X86_KERNELS)
-extern const struct aki__kernels aki__kernels_avx2, aki__kernels_avx512;
+extern const struct aki__kernels aki__kernels_avx2, aki__kernels_avxvnni, aki__kernels_avx512;
 
 /* __builtin_cpu_supports knows what the processor has and the system saves. */
 static bool runs_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
+static bool runs_avxvnni(void)
+{
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return runs_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+}
+
+/* Without VNNI (the first processors with AVX-512) the narrower set is not much slower. */
 static bool runs_avx512(void)
 {
-    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+}
+#elif defined(AKI_DOTPROD_KERNELS)
+extern const struct aki__kernels aki__kernels_dotprod;
+
+static bool runs_dotprod(void)
+{
+#  if defined(__linux__)
+    return getauxval(AT_HWCAP) & 1ul << 20;     /* HWCAP_ASIMDDP */
+#  else
+    return true;                                /* every Apple processor since the A12 */
+#  endif
 }
 #endif
 
+static bool always(void) { return true; }
+
+/* Best first. */
+static const struct { const struct aki__kernels *set; bool (*runs)(void); } sets[] = {
+#if defined(AKI_X86_KERNELS)
+    { &aki__kernels_avx512, runs_avx512 }, { &aki__kernels_avxvnni, runs_avxvnni }, { &aki__kernels_avx2, runs_avx2 },
+#elif defined(AKI_DOTPROD_KERNELS)
+    { &aki__kernels_dotprod, runs_dotprod },
+#endif
+    { &aki__kernels_baseline, always },
+};
+
 const struct aki__kernels *aki__kernels_named(const char *isa)
 {
-#if defined(AKI_X86_KERNELS)
-    if (!strcmp(isa, aki__kernels_avx512.isa))
-        return runs_avx512() ? &aki__kernels_avx512 : NULL;
-    if (!strcmp(isa, aki__kernels_avx2.isa))
-        return runs_avx2() ? &aki__kernels_avx2 : NULL;
-#endif
-    return strcmp(isa, aki__kernels_baseline.isa) ? NULL : &aki__kernels_baseline;
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        if (!strcmp(isa, sets[i].set->isa))
+            return sets[i].runs() ? sets[i].set : NULL;
+    return NULL;
 }
 
 const struct aki__kernels *aki__kernels(void)
 {
-    static const char *const best_first[] = { "avx512", "avx2", "baseline" };
     const char *wanted = getenv("AKIEMBED_ISA");
     const struct aki__kernels *found = wanted ? aki__kernels_named(wanted) : NULL;
 
     for (size_t i = 0; !found; i++)
-        found = aki__kernels_named(best_first[i]);
+        found = sets[i].runs() ? sets[i].set : NULL;
     return found;
-}
-
-bool aki__kernels_exact_int8(void)
-{
-#if defined(AKI_X86_KERNELS)
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    bool avx_vnni = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4) && __builtin_cpu_supports("avx2");
-    return avx_vnni || __builtin_cpu_supports("avx512vnni");
-#elif defined(__aarch64__) && defined(__APPLE__)
-    return true;                            /* every Apple processor since the A12 */
-#elif defined(__aarch64__) && defined(__linux__)
-    return getauxval(AT_HWCAP) & 1ul << 20; /* HWCAP_ASIMDDP */
-#else
-    return false;
-#endif
 }
 
 /* ---------------------------------------------------------------- sizes ----------------------------------------- */
@@ -84,11 +95,6 @@ size_t aki__attention_prepare_count(const struct aki__attention *a)
 size_t aki__attention_task_count(const struct aki__attention *a)
 {
     return (a->queries / att_block(a) + a->texts) * a->kv_heads;
-}
-
-size_t aki__quantise_scratch_size(const struct aki__quantise *a)
-{
-    return a->k + AKI_QUANTISE_ROWS * (a->k + 64) / sizeof(float);
 }
 
 size_t aki__rotation_block(size_t k)

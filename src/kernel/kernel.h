@@ -10,17 +10,10 @@
 
 /* ---- how rows come in and go out ---- */
 
-/* Rows of a linear layer before its bias: f32, or the exact i32 sums of an int8 product.
- * value[t][n] = f32[t * stride + n] + bias[n]                                         where f32 is set
- *             = i32[t * stride + n] * row_scale[t] * column_scale[n] + bias[n]        else
- * To take a part of the columns, move f32/i32, column_scale and bias together. */
+/* Rows of f32, some columns of wider ones: value[t][n] = f32[t * stride + n]. */
 struct aki__rows {
-    const float   *f32;
-    const int32_t *i32;
-    size_t         stride;              /* elements between rows */
-    const float   *row_scale;           /* [rows]; i32 only */
-    const float   *column_scale;        /* [columns]; i32 only */
-    const float   *bias;                /* [columns] or NULL */
+    const float *f32;                   /* NULL: none */
+    size_t       stride;                /* elements between rows */
 };
 
 /* Where results go: f32 rows, or rotated and quantised rows for the next int8 product, or both (NULL: not wanted).
@@ -50,7 +43,7 @@ struct aki__embed {
 
 /* ---- norm, with residual ---- */
 
-/* s = x + add (either may be absent: x NULL, or add.f32 and add.i32 NULL); sum (if not NULL) = s
+/* s = x + add (either may be absent: x NULL, or add.f32 NULL); sum (if not NULL) = s
  * layer: y = (s - mean) / sqrt(variance + eps) * gamma + beta; rms: y = s / sqrt(mean(s^2) + eps) * gamma. Statistics in double or
  * by pairwise/vector sums (error far below f32's). */
 struct aki__norm {
@@ -70,7 +63,7 @@ enum aki__kernel_act { AKI_KACT_NONE, AKI_KACT_GELU, AKI_KACT_GELU_TANH, AKI_KAC
 
 /* out = act(x), or act(x) * gate where gate is present (columns of the same product: x the first half, gate the second). */
 struct aki__act {
-    struct aki__rows x, gate;           /* gate.f32 and gate.i32 NULL: none */
+    struct aki__rows x, gate;           /* gate.f32 NULL: none */
     struct aki__out  out;
     size_t           columns;
     enum aki__kernel_act act;
@@ -92,7 +85,7 @@ struct aki__kept { const float *k, *v; };
 
 /* Grouped-query attention. Text b owns keys starts[b] … starts[b+1]-1 (rows of k and v) and queries query_starts[b] …
  * query_starts[b+1]-1 (rows of q); query row r is token query_rows[r] (a row number of k, inside the same text; NULL: r itself, and
- * query_starts equals starts). Prepare: bias, q/k RMS norm per head, RoPE (rotate-half), scale; once per token.
+ * query_starts equals starts). Prepare: q/k RMS norm per head, RoPE (rotate-half), scale; once per token.
  * Run: online-softmax blocks; memory linear in tokens. A task is some queries of one text and one kv head, so it cannot quantise
  * whole rows: where u8 is wanted, let run write out.f32 and call quantise_rows on it afterwards.
  * Kept keys and values (of a prompt, say) stand before a text's own: the text then has key_starts[b+1] - key_starts[b] keys, the kept
@@ -132,22 +125,57 @@ struct aki__pool {
     enum aki__pool_mode mode;
 };
 
-/* ---- int8 ---- */
+/* ---- products ---- */
 
-/* Rows [begin, end) of a weight matrix [n, k] (as in the file: output channels are rows), rotated like the activations, quantised per
- * output channel: s8 = round(w' / scale), scale = max|w'| / limit. limit: 127, or 63 where the processor's u8*s8 saturates.
- * out is transposed to what MatMulInteger takes: out[i * n + row], [k, n]. */
-struct aki__quantise {
-    struct aki__table w;
-    int8_t *out;                        /* [k, n] */
-    float  *scale;                      /* [n] */
-    size_t  n, k, block;
-    int     limit;
+#define AKI_PANEL ((size_t)32)          /* output columns that lie side by side */
+#define AKI_PRODUCT_ROWS ((size_t)256)  /* rows that share one pass over the weights */
+
+/* A matrix [n, k] (output channels are rows, as in the file) in the order in which a product reads it, padded with zeros:
+ *     f32   [panels][k][32]              element: column panel * 32 + j, input i
+ *     s8    [panels][k / 4][32][4]       the last: four neighbouring inputs; k rounded up to 4
+ * s8 is rotated like the activations and quantised per output channel: s8 = round(w' / scale), scale = max|w'| / limit (int8_limit of
+ * the instruction set). scale, sum and bias are padded to whole panels as well. */
+struct aki__packed {
+    const void    *data;
+    const float   *scale;               /* [n]; NULL: f32 */
+    const int32_t *sum;                 /* [n] of each column's s8; with scale */
+    const float   *bias;                /* [n] or NULL */
+    size_t         n, k;
 };
 
+/* out[t][n] = sum over i of x[t][i] * w[n][i] + bias[n]; of u8 rows: (sum over i of (x[t][i] - 128) * s8[n][i]) * x_scale[t] * scale[n] +
+ * bias[n], where the inner sum is an exact integer, for k up to AKI_INT8_MOST_INPUTS. */
+#define AKI_INT8_MOST_INPUTS ((size_t)65536)       /* 65536 * 255 * 127 < 2^31 */
+struct aki__product {
+    const void               *x;        /* [rows, k] f32, or u8 where w has scales */
+    const float              *x_scale;  /* [rows]; u8 only */
+    const struct aki__packed *w;
+    float                    *out;      /* [rows, n] */
+    size_t                    rows;
+};
+
+/* What fills columns column … of a packed matrix: rows of a file's matrix. The last panel was zeroed before. */
+struct aki__pack {
+    struct aki__table w;                /* [rows, k] */
+    size_t   k, column, block;          /* block: of the rotation; s8 only */
+    void    *out;
+    float   *scale;                     /* [n]; s8 only */
+    int32_t *sum;                       /* [n]; s8 only */
+};
+
+static inline size_t aki__panels(size_t n) { return (n + AKI_PANEL - 1) / AKI_PANEL; }
+static inline size_t aki__packed_depth(size_t k, bool f32) { return f32 ? k : (k + 3) / 4 * 4; }
+/* Elements of a packed matrix. */
+static inline size_t aki__packed_count(size_t n, size_t k, bool f32) { return aki__panels(n) * AKI_PANEL * aki__packed_depth(k, f32); }
+/* Units of a product. */
+static inline size_t aki__product_count(const struct aki__product *a)
+{
+    return (a->rows + AKI_PRODUCT_ROWS - 1) / AKI_PRODUCT_ROWS * aki__panels(a->w->n);
+}
 
 struct aki__kernels {
-    const char *isa;                    /* "avx512", "avx2", "baseline" */
+    const char *isa;                    /* "avx512", "avxvnni", "avx2", "dotprod", "baseline" */
+    int int8_limit;                     /* magnitude of 8-bit weights up to which its u8 * s8 products are exact: 127, or 63 */
     void (*embed)(const struct aki__embed *a, size_t begin, size_t end);
     /* scratch: [hidden] floats, 64-byte aligned, one per thread */
     void (*norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch);
@@ -159,9 +187,10 @@ struct aki__kernels {
      * k, v: [count, kv_heads*head_dim], for a later call's `kept`. */
     void (*attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
     void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);   /* scratch: [columns] */
-    /* scratch: aki__quantise_scratch_size() floats, 64-byte aligned. Split the rows at multiples of AKI_QUANTISE_ROWS: so each thread
-     * writes whole cache lines. */
-    void (*quantise_weights)(const struct aki__quantise *a, size_t begin, size_t end, float *scratch);
+    void (*product)(const struct aki__product *a, size_t begin, size_t end);              /* units: see aki__product_count */
+    /* Rows of the file's matrix. Split at multiples of AKI_PANEL: so each thread writes cache lines of its own, mostly. */
+    void (*pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
+    void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch); /* scratch: [k] floats and as many bytes, k rounded up to 4 */
     void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles */
 };
 
@@ -169,16 +198,11 @@ struct aki__kernels {
 const struct aki__kernels *aki__kernels(void);
 /* A set by name; NULL: not in this build, or this processor cannot run it. */
 const struct aki__kernels *aki__kernels_named(const char *isa);
-/* u8*s8 products are exact on this processor (VNNI, or ARM dot products); else weights must stay within 7 bits. */
-bool aki__kernels_exact_int8(void);
 
 size_t aki__attention_work_size(const struct aki__attention *a);        /* floats */
 size_t aki__attention_scratch_size(const struct aki__attention *a);     /* floats, one per thread */
 size_t aki__attention_prepare_count(const struct aki__attention *a);    /* units of attention_prepare */
 size_t aki__attention_task_count(const struct aki__attention *a);       /* units of attention_run */
-
-#define AKI_QUANTISE_ROWS ((size_t)64)
-size_t aki__quantise_scratch_size(const struct aki__quantise *a);       /* floats, one per thread */
 
 /* Largest rotation block for k columns: the greatest power of two that divides k, at most 128. */
 size_t aki__rotation_block(size_t k);

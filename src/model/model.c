@@ -141,29 +141,40 @@ aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki_
     return rc;
 }
 
-aki_status aki__model_int8(const struct aki__model *m, const struct aki__tensor **weights, const struct aki__tensor **scales, aki_error *err, const char *name, size_t k, size_t n)
+/* The tensor prefix + name + suffix of this dtype, rank and shape. */
+static aki_status stored(const struct aki__model *m, const void **data, const char *name, const char *suffix, enum aki__dtype dtype, int rank, const int64_t *shape, aki_error *err)
 {
     char full[NAME_LIMIT];
 
-    if (snprintf(full, sizeof full, "%s%s.int8_scale", m->prefix, name) >= (int)sizeof full)
+    if (snprintf(full, sizeof full, "%s%s%s", m->prefix, name, suffix) >= (int)sizeof full)
         return aki__fail(err, AKI_E_INTERNAL, "a tensor name of more than %d bytes", NAME_LIMIT);
-    const struct aki__tensor *s = aki__weights_find(m->weights, full);
-    full[strlen(full) - strlen("_scale")] = '\0';
-    const struct aki__tensor *w = aki__weights_find(m->weights, full);
-    if (!w || !s)
-        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor %.100s%s: quantise the model again", m->path, full, w ? "_scale" : "");
-    if (w->dtype != AKI_I8 || w->rank != 2 || w->shape[0] != (int64_t)k || w->shape[1] != (int64_t)n || s->dtype != AKI_F32 || s->rank != 1 ||
-        s->shape[0] != (int64_t)n || (uintptr_t)s->data % sizeof(float))
-        return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is not [%zu, %zu] of i8 with %zu scales: quantise the model again", m->path, full, k, n, n);
+    const struct aki__tensor *t = aki__weights_find(m->weights, full);
+    if (!t)
+        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor %.100s: quantise the model again", m->path, full);
+    bool same = t->dtype == dtype && t->rank == rank && (uintptr_t)t->data % aki__dtype_size(dtype) == 0;
+    for (int i = 0; i < rank && same; i++)
+        same = t->shape[i] == shape[i];
+    if (!same)
+        return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is not of the dtype and shape that the format wants: quantise the model again", m->path, full);
+    *data = t->data;
+    return AKI_OK;
+}
+
+aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n)
+{
+    const int64_t packed[4] = { (int64_t)((n + 31) / 32), (int64_t)((k + 3) / 4), 32, 4 }, columns = (int64_t)n;
+    const void *data, *scale, *sum;
+
+    aki_status rc = stored(m, &data, name, ".int8", AKI_I8, 4, packed, err);
+    if (!rc) rc = stored(m, &scale, name, ".int8_scale", AKI_F32, 1, &columns, err);
+    if (!rc) rc = stored(m, &sum, name, ".int8_sum", AKI_I32, 1, &columns, err);
+    if (rc)
+        return rc;
+    *out = (struct aki__model_int8){ .data = data, .scale = scale, .sum = sum };
     /* NaN could get lost on its way to the vector, where it would be noticed: max(0, NaN) may be 0. */
-    for (size_t i = 0; i < n; i++) {
-        float scale;
-        memcpy(&scale, (const char *)s->data + i * sizeof scale, sizeof scale);
-        if (!(scale >= 0 && isfinite(scale)))
-            return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s_scale: scale %zu is no finite number of 0 or more: quantise the model again", m->path, full, i);
-    }
-    *weights = w;
-    *scales = s;
+    for (size_t i = 0; i < n; i++)
+        if (!(out->scale[i] >= 0 && isfinite(out->scale[i])))
+            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_scale: scale %zu is no finite number of 0 or more: quantise the model again", m->path, m->prefix, name, i);
     return AKI_OK;
 }
 

@@ -78,9 +78,10 @@ aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tenso
 aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank,
                                    ...);
 
-/* A stored product of a quantised folder: linears that are used together (q, k, v; gate, up) are one, under the first one's name:
- * NAME.int8 [k, n] i8 and NAME.int8_scale [n] f32. Rotation and rounding as kernel.h's aki__quantise. Errors as aki__model_tensor's. */
-aki_status aki__model_int8(const struct aki__model *m, const struct aki__tensor **weights, const struct aki__tensor **scales, aki_error *err, const char *name, size_t k, size_t n);
+/* A stored product of a quantised folder, packed and rounded as kernel.h's struct aki__packed; views of the file, aligned to their elements. */
+struct aki__model_int8 { const int8_t *data; const float *scale; const int32_t *sum; };   /* [panels, k / 4, 32, 4], [n], [n] */
+/* Linears that are used together (q, k, v; gate, up) are one, under the first one's name. Errors as aki__model_tensor's. */
+aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n);
 
 /* ---- safetensors (one file or a sharded index), usable and fuzzed on its own ---- */
 
@@ -94,7 +95,7 @@ const struct aki__tensor *aki__weights_at(const struct aki__weights *w, size_t i
 aki_status aki__safetensors_check(const char *bytes, size_t size, const char *name, aki_error *err);
 
 /* A tensor to write; everything is borrowed. Its name is name + suffix. */
-struct aki__written { const char *name, *suffix; enum aki__dtype dtype; int rank; int64_t shape[2]; const void *data; size_t size; };
+struct aki__written { const char *name, *suffix; enum aki__dtype dtype; int rank; int64_t shape[4]; const void *data; size_t size; };
 /* metadata: a JSON object of strings. On failure nothing is left at path. Errors: IO, NOMEM. */
 aki_status aki__safetensors_write(const char *path, const struct aki__written *tensors, size_t count, const char *metadata, aki_error *err);
 

@@ -11,6 +11,7 @@ static const char *dtype_name(enum aki__dtype dtype)
     case AKI_F32:  return "F32";
     case AKI_F16:  return "F16";
     case AKI_BF16: return "BF16";
+    case AKI_I32:  return "I32";
     default:       return "I8";
     }
 }
@@ -26,8 +27,8 @@ static bool header(struct aki__buf *b, const struct aki__written *tensors, size_
     for (size_t i = 0; i < count && ok; i++) {
         const struct aki__written *t = &tensors[i];
         int n = snprintf(line, sizeof line, ",\"%s%s\":{\"dtype\":\"%s\",\"shape\":[%" PRId64, t->name, t->suffix, dtype_name(t->dtype), t->shape[0]);
-        if (t->rank == 2 && n > 0 && (size_t)n < sizeof line)
-            n += snprintf(line + n, sizeof line - (size_t)n, ",%" PRId64, t->shape[1]);
+        for (int d = 1; d < t->rank && n > 0 && (size_t)n < sizeof line; d++)
+            n += snprintf(line + n, sizeof line - (size_t)n, ",%" PRId64, t->shape[d]);
         if (n > 0 && (size_t)n < sizeof line)
             n += snprintf(line + n, sizeof line - (size_t)n, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", at, at + t->size);
         ok = n > 0 && (size_t)n < sizeof line && aki__buf_append(b, line, (size_t)n, CEILING);

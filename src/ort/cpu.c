@@ -1,22 +1,20 @@
 /* Unit cpu: the packed, fused dialect. See cpu.h.
  *
- * A linear block is not emitted where it stands but by the block that uses it, which also adds its bias (and undoes its scales); linears of
- * one input that are used together (q, k, v; gate, up) become one product. An addition is emitted by the norm behind it. */
+ * A linear block is not emitted where it stands but by the block that uses it: linears of one input that are used together (q, k, v; gate, up)
+ * become one product. An addition is emitted by the norm behind it. */
 #include "ort/cpu.h"
 
 #include "kernel/kernel.h"
 #include "ort/ops.h"
 
-void *aki__keep_new(struct aki__keep *k, size_t count, size_t size)
+/* Takes over a block of aki__alloc_aligned; NULL (and it is freed): no memory. */
+static void *keep_block(struct aki__keep *k, void *block)
 {
-    if (!aki__grow((void **)&k->blocks, &k->capacity, k->count + 1, sizeof *k->blocks))
+    if (!block || !aki__grow((void **)&k->blocks, &k->capacity, k->count + 1, sizeof *k->blocks)) {
+        aki__free_aligned(block);
         return NULL;
-    void *block = aki__alloc_aligned(count, size);
-    if (block) {
-        memset(block, 0, count * size);
-        k->blocks[k->count++] = block;
     }
-    return block;
+    return k->blocks[k->count++] = block;
 }
 
 void aki__keep_free(struct aki__keep *k)
@@ -24,7 +22,19 @@ void aki__keep_free(struct aki__keep *k)
     for (size_t i = 0; i < k->count; i++)
         aki__free_aligned(k->blocks[i]);
     aki__free(k->blocks);
+    aki__free(k->products);
     *k = (struct aki__keep){ 0 };
+}
+
+static size_t data_size(const struct aki__packed *p) { return aki__packed_count(p->n, p->k, !p->scale) * (p->scale ? 1 : sizeof(float)); }
+
+uint64_t aki__keep_weights_size(const struct aki__keep *k)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < k->product_count; i++)
+        sum += data_size(k->products[i].packed);
+    return sum;
 }
 
 /* Where a block's rows are: value numbers of the ONNX graph, 0 for forms that nobody needs. */
@@ -33,8 +43,8 @@ struct place {
     int  f32, u8, scale;
 };
 
-/* A product of one or more linears of the same input. */
-struct product { int raw, scale; struct aki__part parts[3]; };
+/* A product of one or more linears of the same input: its rows, and where each linear's columns begin. */
+struct product { int rows; size_t at[3]; };
 
 struct lowering {
     const struct aki__graph *g;
@@ -43,16 +53,19 @@ struct lowering {
     struct aki__cpu_options  options;
     struct place            *places;
     int ids, positions, starts, rows, query_starts, pool_starts, weight_from, mode, key_starts, prefixes;
-    int rope, zero_point, attentions;
+    int rope, attentions;
     aki_status rc;
     aki_error *err;
 };
 
+/* Zeroed. */
 static void *keep(struct lowering *l, size_t count, size_t size)
 {
-    void *block = l->rc ? NULL : aki__keep_new(l->keep, count, size);
+    void *block = l->rc ? NULL : keep_block(l->keep, aki__alloc_aligned(count, size));
 
-    if (!block && !l->rc)
+    if (block)
+        memset(block, 0, count * size);
+    else if (!l->rc)
         l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
     return block;
 }
@@ -86,7 +99,6 @@ static struct aki__onnx_node *node(struct lowering *l, const char *op, const voi
         return &nowhere;
     }
     aki__onnx_attribute(n, "plan", (int64_t)(uintptr_t)plan);
-    aki__onnx_attribute(n, "threads", l->options.threads);
     return n;
 }
 
@@ -107,37 +119,6 @@ static void give_place(struct lowering *l, struct aki__onnx_node *n, struct plac
 
 /* ---------------------------------------------------------------- weights --------------------------------------- */
 
-struct convert_args { float *out; const struct aki__tensor *t; size_t row; };
-
-enum { ROWS_A_STEP = 64 };
-
-static void convert_step(void *user, size_t i)
-{
-    const struct convert_args *a = user;
-    size_t n = (size_t)a->t->shape[0], k = (size_t)a->t->shape[1], begin = i * ROWS_A_STEP, end = begin + ROWS_A_STEP < n ? begin + ROWS_A_STEP : n;
-
-    aki__tensor_read(a->out + begin * k, a->t, begin * k, (end - begin) * k);
-}
-
-/* The rows of several matrices [out, in] under each other, as f32: a view of the file where that is possible. */
-static int weights_f32(struct lowering *l, const struct aki__tensor *const *t, size_t count, size_t n, size_t k)
-{
-    if (count == 1 && t[0]->dtype == AKI_F32 && (uintptr_t)t[0]->data % sizeof(float) == 0)
-        return aki__onnx_constant(l->o, AKI_ONNX_F32, 2, (int64_t)n, (int64_t)k, t[0]->data, t[0]->size, false, t[0]->map);
-
-    float *out = aki__alloc_aligned(n, k * sizeof *out);
-    if (!out)
-        return 0;
-    size_t row = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct convert_args a = { .out = out + row * k, .t = t[i] };
-        aki__parallel(((size_t)t[i]->shape[0] + ROWS_A_STEP - 1) / ROWS_A_STEP, l->options.threads, convert_step, &a);
-        aki__map_release(t[i]->map, t[i]->data, t[i]->size);
-        row += (size_t)t[i]->shape[0];
-    }
-    return aki__onnx_constant(l->o, AKI_ONNX_F32, 2, (int64_t)n, (int64_t)k, out, n * k * sizeof *out, true, NULL);
-}
-
 static struct aki__table table_of(const struct aki__tensor *t)
 {
     if (!t)
@@ -145,112 +126,99 @@ static struct aki__table table_of(const struct aki__tensor *t)
     return (struct aki__table){ .data = t->data, .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
 }
 
-struct quantise_args { struct aki__quantise q; size_t rows; float *scratch; size_t scratch_size; };
+struct pack_args { struct aki__pack pack; size_t rows; float *scratch; size_t scratch_size; };
 
-static void quantise_step(void *user, size_t i)
+static void pack_step(void *user, size_t i)
 {
-    const struct quantise_args *a = user;
-    size_t begin = i * AKI_QUANTISE_ROWS, end = begin + AKI_QUANTISE_ROWS < a->rows ? begin + AKI_QUANTISE_ROWS : a->rows;
+    const struct pack_args *a = user;
+    size_t begin = i * AKI_PANEL, end = begin + AKI_PANEL < a->rows ? begin + AKI_PANEL : a->rows;
 
-    aki__kernels()->quantise_weights(&a->q, begin, end, a->scratch + i * a->scratch_size);
+    if (a->scratch)
+        aki__kernels()->pack_s8(&a->pack, begin, end, a->scratch + i * a->scratch_size);
+    else
+        aki__kernels()->pack_f32(&a->pack, begin, end);
 }
 
-/* The same out of a folder that was quantised: views. */
-static int weights_stored(struct lowering *l, const char *name, size_t n, size_t k, const float **scales)
+/* Packs the rows of several matrices [out, in] under each other into w, whose n and k are known. */
+static void pack(struct lowering *l, struct aki__packed *w, const struct aki__tensor *const *t, size_t count, bool int8)
 {
-    const struct aki__tensor *w, *s;
+    size_t panels = aki__panels(w->n), elements = aki__packed_count(w->n, w->k, !int8), size = int8 ? 1 : sizeof(float), steps = 0;
+    struct pack_args a = { .pack = { .k = w->k, .block = aki__rotation_block(w->k) }, .scratch_size = (w->k + (w->k + 3) / 4 + 15) & ~(size_t)15 };
 
-    if (!l->rc)
-        l->rc = aki__model_int8(l->g->model, &w, &s, l->err, name, k, n);
-    if (l->rc)
-        return 0;
-    *scales = s->data;
-    return aki__onnx_constant(l->o, AKI_ONNX_I8, 2, (int64_t)k, (int64_t)n, w->data, w->size, false, w->map);
-}
-
-/* The same as [k, n] s8, rotated; *scales: [n]. 0: no memory. */
-static int weights_int8(struct lowering *l, const struct aki__tensor *const *t, size_t count, size_t n, size_t k, const float **scales)
-{
-    struct quantise_args a = { .q = { .n = n, .k = k, .block = aki__rotation_block(k), .limit = aki__kernels_exact_int8() ? 127 : 63 } };
-    size_t steps = 0, column = 0;
-
-    float *own = keep(l, n, sizeof *own);
-    *scales = own;
     for (size_t i = 0; i < count; i++)
-        if ((size_t)t[i]->shape[0] > steps)
-            steps = (size_t)t[i]->shape[0];
-    steps = (steps + AKI_QUANTISE_ROWS - 1) / AKI_QUANTISE_ROWS;
-    a.scratch_size = (aki__quantise_scratch_size(&a.q) + 15) & ~(size_t)15;
-    a.scratch = aki__alloc_aligned(steps, a.scratch_size * sizeof *a.scratch);
-    int8_t *out = own && a.scratch ? aki__alloc_aligned(n, k) : NULL;
-    for (size_t i = 0; i < count && out; i++) {
-        a.q.w = table_of(t[i]);
-        a.q.out = out + column;
-        a.q.scale = own + column;
+        steps = aki__panels((size_t)t[i]->shape[0]) > steps ? aki__panels((size_t)t[i]->shape[0]) : steps;
+    w->data = a.pack.out = keep_block(l->keep, aki__alloc_aligned(elements, size));
+    if (int8) {
+        w->scale = a.pack.scale = keep(l, panels * AKI_PANEL, sizeof(float));
+        w->sum = a.pack.sum = keep(l, panels * AKI_PANEL, sizeof(int32_t));
+        a.scratch = aki__alloc_aligned(steps * a.scratch_size, sizeof *a.scratch);
+    }
+    if (!w->data || l->rc || (int8 && !a.scratch)) {
+        if (!l->rc)
+            l->rc = aki__fail(l->err, AKI_E_NOMEM, "weights of %zu x %zu", w->n, w->k);
+        aki__free_aligned(a.scratch);
+        return;
+    }
+    memset((char *)a.pack.out + elements / panels * (panels - 1) * size, 0, elements / panels * size);
+    for (size_t i = 0; i < count; i++) {
+        a.pack.w = table_of(t[i]);
         a.rows = (size_t)t[i]->shape[0];
-        aki__parallel((a.rows + AKI_QUANTISE_ROWS - 1) / AKI_QUANTISE_ROWS, l->options.threads, quantise_step, &a);
+        aki__pool_each(l->options.pool, aki__panels(a.rows), pack_step, &a);
         aki__map_release(t[i]->map, t[i]->data, t[i]->size);
-        column += a.rows;
+        a.pack.column += a.rows;
     }
     aki__free_aligned(a.scratch);
-    return out ? aki__onnx_constant(l->o, AKI_ONNX_I8, 2, (int64_t)k, (int64_t)n, out, n * k, true, NULL) : 0;
+}
+
+/* The same out of a folder that was quantised: the weights are a view of the file. */
+static void view_stored(struct lowering *l, struct aki__packed *w, const char *name)
+{
+    struct aki__model_int8 stored;
+    float *scale = keep(l, aki__panels(w->n) * AKI_PANEL, sizeof *scale);
+    int32_t *sum = keep(l, aki__panels(w->n) * AKI_PANEL, sizeof *sum);
+
+    if (!l->rc)
+        l->rc = aki__model_int8(l->g->model, &stored, l->err, name, w->k, w->n);
+    if (l->rc)
+        return;
+    memcpy(scale, stored.scale, w->n * sizeof *scale);
+    memcpy(sum, stored.sum, w->n * sizeof *sum);
+    w->data = stored.data;
+    w->scale = scale;
+    w->sum = sum;
+}
+
+/* Biases of the linears, side by side. */
+static void pack_biases(struct lowering *l, struct aki__packed *w, const aki__blk *linears, const size_t *at, size_t count)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < count; i++)
+        any |= l->g->blocks[linears[i]].bias != NULL;
+    float *bias = any ? keep(l, aki__panels(w->n) * AKI_PANEL, sizeof *bias) : NULL;
+    for (size_t i = 0; i < count && bias; i++) {
+        const struct aki__tensor *t = l->g->blocks[linears[i]].bias;
+        if (t)
+            aki__tensor_read(bias + at[i], t, 0, (size_t)t->shape[0]);
+    }
+    w->bias = bias;
 }
 
 /* ---------------------------------------------------------------- products -------------------------------------- */
 
-static void multiply_f32(struct lowering *l, struct product *p, const struct aki__tensor *const *weights, size_t count, size_t n, size_t k, const struct place *x)
-{
-    int w = weights_f32(l, weights, count, n, k);
-    struct aki__onnx_node *gemm = w ? aki__onnx_node(l->o, "Gemm", "") : NULL;
-
-    if (!gemm) {
-        l->rc = aki__fail(l->err, AKI_E_NOMEM, "weights of %zu x %zu", n, k);
-        return;
-    }
-    aki__onnx_attribute(gemm, "transB", 1);
-    take(gemm, x->f32);
-    take(gemm, w);
-    p->raw = give(l, gemm, true);
-}
-
-static void multiply_int8(struct lowering *l, struct product *p, const char *name, const struct aki__tensor *const *weights, size_t count, size_t n, size_t k, const struct place *x)
-{
-    static const uint8_t zero = 128;
-    const float *scales;
-    int w = weights[0] ? weights_int8(l, weights, count, n, k, &scales) : weights_stored(l, name, n, k, &scales);
-
-    if (w) {
-        struct aki__onnx_constant *c = &l->o->constants[l->o->constant_count - 1];
-        c->name = name;
-        c->scales = scales;
-    }
-
-    if (!l->zero_point)
-        l->zero_point = aki__onnx_constant(l->o, AKI_ONNX_U8, 1, 1, 0, &zero, 1, false, NULL);
-    struct aki__onnx_node *matmul = w && l->zero_point ? aki__onnx_node(l->o, "MatMulInteger", "") : NULL;
-    if (!matmul) {
-        if (!l->rc)
-            l->rc = aki__fail(l->err, AKI_E_NOMEM, "weights of %zu x %zu", n, k);
-        return;
-    }
-    take(matmul, x->u8);
-    take(matmul, w);
-    take(matmul, l->zero_point);
-    p->raw = give(l, matmul, true);
-    p->scale = x->scale;
-    for (size_t i = 0; i < count; i++)
-        p->parts[i].column_scale = scales + p->parts[i].offset;
-}
-
 /* One product of `count` linears that have the same input. */
 static struct product product(struct lowering *l, const aki__blk *linears, size_t count)
 {
-    struct product p = { 0 };
     const struct aki__tensor *weights[3];
     const struct aki__block *first = &l->g->blocks[linears[0]];
     const struct place *x = &l->places[first->in[0]];
-    size_t n = 0, k = (size_t)l->g->blocks[first->in[0]].columns;
+    bool int8 = l->options.int8 && linears[0] < l->g->hidden;
+    struct aki__packed *w = keep(l, 1, sizeof *w);
+    struct product p = { 0 };
 
+    if (!w)
+        return p;
+    w->k = (size_t)l->g->blocks[first->in[0]].columns;
     for (size_t i = 0; i < count; i++) {
         const struct aki__block *b = &l->g->blocks[linears[i]];
         if (b->op != AKI_G_LINEAR || b->in[0] != first->in[0]) {
@@ -258,16 +226,24 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
             return p;
         }
         weights[i] = b->weight;
-        p.parts[i].offset = n;
-        p.parts[i].bias = vector(l, b->bias);
-        n += (size_t)b->columns;
+        p.at[i] = w->n;
+        w->n += (size_t)b->columns;
     }
-    if (l->rc)
-        return p;
-    if (l->options.int8 && linears[0] < l->g->hidden)
-        multiply_int8(l, &p, first->name, weights, count, n, k, x);
+    if (int8 && w->k > AKI_INT8_MOST_INPUTS && !l->rc)
+        l->rc = aki__fail(l->err, AKI_E_UNSUPPORTED, "%s: %zu inputs: sums of 32 bits hold %zu; use f32", first->name, w->k, AKI_INT8_MOST_INPUTS);
+    if (weights[0])
+        pack(l, w, weights, count, int8);
     else
-        multiply_f32(l, &p, weights, count, n, k, x);
+        view_stored(l, w, first->name);
+    pack_biases(l, w, linears, p.at, count);
+    if (!l->rc && !aki__grow((void **)&l->keep->products, &l->keep->product_capacity, l->keep->product_count + 1, sizeof *l->keep->products))
+        l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
+    if (!l->rc)
+        l->keep->products[l->keep->product_count++] = (struct aki__keep_product){ .name = first->name, .packed = w };
+    struct aki__onnx_node *n = node(l, "Product", w);
+    take(n, int8 ? x->u8 : x->f32);
+    take(n, int8 ? x->scale : 0);
+    p.rows = give(l, n, true);
     return p;
 }
 
@@ -312,7 +288,6 @@ static void lower_norm(struct lowering *l, const struct aki__block *b, struct pl
         struct aki__onnx_node *n = node(l, "Norm", plan);
         take(n, sum->f32);
         take(n, 0);
-        take(n, 0);
         give(l, n, false);
         give_place(l, n, p);
         return;
@@ -325,11 +300,9 @@ static void lower_norm(struct lowering *l, const struct aki__block *b, struct pl
         return;
     }
     struct product add = product(l, &y, 1);
-    plan->add = add.parts[0];
     struct aki__onnx_node *n = node(l, "Norm", plan);
     take(n, l->places[x].f32);
-    take(n, add.raw);
-    take(n, add.scale);
+    take(n, add.rows);
     sum->f32 = give(l, n, sum->need_f32);
     give_place(l, n, p);
 }
@@ -341,11 +314,10 @@ static void lower_act(struct lowering *l, const struct aki__block *b, struct pla
 
     if (l->rc)
         return;
-    *plan = (struct aki__act_plan){ .x = x.parts[0], .gate = x.parts[1], .gated = b->op == AKI_G_GATE, .act = act_of(b->act), .columns = (size_t)b->columns,
+    *plan = (struct aki__act_plan){ .gate = x.at[1], .gated = b->op == AKI_G_GATE, .act = act_of(b->act), .columns = (size_t)b->columns,
                                     .block = aki__rotation_block((size_t)b->columns) };
     struct aki__onnx_node *n = node(l, "Act", plan);
-    take(n, x.raw);
-    take(n, x.scale);
+    take(n, x.rows);
     give_place(l, n, p);
 }
 
@@ -376,21 +348,19 @@ static void lower_attention(struct lowering *l, const struct aki__block *b, stru
     if (pruned) {
         q = product(l, b->in, 1);
         kv = product(l, b->in + 1, 2);
-        kv.parts[2] = kv.parts[1];
-        kv.parts[1] = kv.parts[0];
+        kv.at[2] = kv.at[1];
+        kv.at[1] = kv.at[0];
     } else {
         q = kv = product(l, b->in, 3);
     }
     if (l->rc)
         return;
-    *plan = (struct aki__attention_plan){ .q = q.parts[0], .k = kv.parts[1], .v = kv.parts[2], .heads = (size_t)a->heads, .kv_heads = (size_t)a->kv_heads,
+    *plan = (struct aki__attention_plan){ .k = kv.at[1], .v = kv.at[2], .heads = (size_t)a->heads, .kv_heads = (size_t)a->kv_heads,
         .head_dim = (size_t)a->head_dim, .window = (size_t)a->window, .block = aki__rotation_block((size_t)b->columns), .causal = a->causal,
         .q_norm = vector(l, a->q_norm), .k_norm = vector(l, a->k_norm), .norm_eps = (float)l->g->model->norm_eps, .layer = (size_t)l->attentions++ };
     struct aki__onnx_node *n = node(l, "Attention", plan);
-    take(n, q.raw);
-    take(n, q.scale);
-    take(n, kv.raw);
-    take(n, kv.scale);
+    take(n, q.rows);
+    take(n, kv.rows);
     take(n, l->starts);
     take(n, l->query_starts);
     take(n, pruned ? l->rows : 0);

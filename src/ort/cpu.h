@@ -1,4 +1,4 @@
-/* Unit cpu: the packed, fused dialect for processors: blocks -> products on MLAS and custom operators between them.
+/* Unit cpu: the packed, fused dialect for processors: blocks -> custom operators over kernel/, products included.
  *
  * Tokens of all texts lie end to end ([T], no padding). Graph inputs (i32): ids [T], positions [T], starts [B + 1], rows [R] and
  * query_starts [B + 1] (the rows the pooling reads), pool_starts [N + 1], weight_from [N], mode [1] (enum aki__pool_mode), key_starts [B + 1];
@@ -7,15 +7,26 @@
 #ifndef AKI_CPU_H
 #define AKI_CPU_H
 
+#include "base/pool.h"
+#include "kernel/kernel.h"
 #include "ort/graph.h"
 #include "ort/onnx.h"
 
-/* Memory that must live as long as the session: the operators' plans, biases, scales. */
-struct aki__keep { void **blocks; size_t count, capacity; };
-void *aki__keep_new(struct aki__keep *k, size_t count, size_t size);    /* zeroed, 64-byte aligned; NULL: no memory */
-void  aki__keep_free(struct aki__keep *k);
+/* A product of the network, under its first linear's name (borrowed). */
+struct aki__keep_product { const char *name; const struct aki__packed *packed; };
 
-struct aki__cpu_options { bool int8; int threads; };
+/* Memory that must live as long as the session: the operators' plans, weights, biases, scales. */
+struct aki__keep {
+    void **blocks;
+    size_t count, capacity;
+    struct aki__keep_product *products;
+    size_t product_count, product_capacity;
+};
+void     aki__keep_free(struct aki__keep *k);
+uint64_t aki__keep_weights_size(const struct aki__keep *k);    /* bytes of all products' weights */
+
+/* pool: for packing; taken by the caller, or NULL. */
+struct aki__cpu_options { bool int8; struct aki__pool *pool; };
 
 /* Fills *o and *keep (both zeroed before); freed by the caller, also on failure. */
 aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *keep, const struct aki__graph *g, const struct aki__cpu_options *options, aki_error *err);

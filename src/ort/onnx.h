@@ -41,8 +41,6 @@ struct aki__onnx_constant {
     const void         *data;
     size_t              size;               /* bytes */
     bool                owned;
-    const char         *name;               /* int8 products: the first linear's, and the columns' scales; borrowed; else NULL */
-    const float        *scales;
     const struct aki__map *map;             /* where borrowed data lies in a file: its pages are given back once packed; or NULL */
     const struct aki__tensor *tensor;       /* what aki__onnx_fill makes it of: the first elements of this, */
     bool                transposed;         /* with its two dimensions exchanged, */

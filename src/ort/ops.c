@@ -22,7 +22,6 @@ struct kernel {
     const OrtApi      *api;
     const void        *plan;
     const struct aki__kernels *k;
-    int                threads;
 };
 
 /* One Compute. The first error sticks in st. */
@@ -84,16 +83,10 @@ static struct aki__out outputs(struct call *c, size_t first, size_t rows, size_t
                               .row_scale = output(c, first + 2, rows, 0), .stride = columns, .block = block };
 }
 
-/* A part of a product (f32 or i32 with its row scales) as rows. */
-static struct aki__rows rows_of(const struct in *product, const struct in *scale, const struct aki__part *part)
+/* Columns from `at` on. */
+static struct aki__rows rows_of(const struct in *x, size_t at)
 {
-    struct aki__rows r = { .stride = product->columns, .row_scale = scale->data, .column_scale = part->column_scale, .bias = part->bias };
-
-    if (product->data && product->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32)
-        r.i32 = (const int32_t *)product->data + part->offset;
-    else if (product->data)
-        r.f32 = (const float *)product->data + part->offset;
-    return r;
+    return (struct aki__rows){ .f32 = x->data ? (const float *)x->data + at : NULL, .stride = x->columns };
 }
 
 static void *borrow(struct call *c, size_t bytes)
@@ -108,7 +101,7 @@ static void *borrow(struct call *c, size_t bytes)
 
 static inline char *line_up(void *block) { return (char *)(((uintptr_t)block + 63) & ~(uintptr_t)63); }
 
-/* Splits `count` units of about `cost` elements into chunks for the session's pool; every chunk has scratch of its own. */
+/* `count` units in chunks; every chunk has scratch of its own. */
 struct split {
     void (*body)(const void *args, const struct aki__kernels *k, size_t begin, size_t end, void *scratch);
     const void *args;
@@ -117,35 +110,27 @@ struct split {
     char  *scratch;
 };
 
-/* The pool's own synchronising is invisible to ThreadSanitizer: it is told that chunks begin behind the call and end before it returns. */
-#if defined(__SANITIZE_THREAD__)
-void __tsan_acquire(void *address);
-void __tsan_release(void *address);
-#  define TSAN_ACQUIRE(address) __tsan_acquire(address)
-#  define TSAN_RELEASE(address) __tsan_release(address)
-#else
-#  define TSAN_ACQUIRE(address) ((void)(address))
-#  define TSAN_RELEASE(address) ((void)(address))
-#endif
+static _Thread_local struct aki__pool *threads;
+
+void aki__ops_use(struct aki__pool *p) { threads = p; }
 
 static void run_chunk(void *user, size_t i)
 {
     struct split *s = user;
 
-    TSAN_ACQUIRE(s);
     s->body(s->args, s->k, s->count * i / s->chunks, s->count * (i + 1) / s->chunks, s->scratch + i * s->scratch_size);
-    TSAN_RELEASE(s);
 }
 
+/* Splits the units, each of about `cost` elements, between the pool's threads. */
 static void spread(struct call *c, struct split s, size_t cost, size_t scratch_size)
 {
-    /* Waking a thread costs some microseconds: below this much work one thread is faster. */
+    /* Below this much work the other threads' coming is not worth waiting for. */
     enum { WORTH_A_THREAD = 16384 };
-    size_t most = s.count * (cost ? cost : 1) / WORTH_A_THREAD, wanted = (size_t)c->kernel->threads * 4;
+    size_t most = s.count * (cost ? cost : 1) / WORTH_A_THREAD, wanted = threads ? (size_t)aki__pool_threads(threads) * 4 : 1;
 
     if (c->st || !s.count)
         return;
-    s.chunks = c->kernel->threads < 2 || most < 2 ? 1 : most < wanted ? most : wanted;
+    s.chunks = wanted <= 4 || most < 2 ? 1 : most < wanted ? most : wanted;
     if (s.chunks > s.count)
         s.chunks = s.count;
     s.scratch_size = (scratch_size + 63) & ~(size_t)63;
@@ -154,12 +139,7 @@ static void spread(struct call *c, struct split s, size_t cost, size_t scratch_s
     if (c->st)
         return;
     s.scratch = block ? line_up(block) : NULL;
-    TSAN_RELEASE(&s);
-    if (s.chunks == 1)
-        run_chunk(&s, 0);
-    else
-        c->st = c->api->KernelContext_ParallelFor(c->context, run_chunk, s.chunks, 0, &s);
-    TSAN_ACQUIRE(&s);
+    aki__pool_each(threads, s.chunks, run_chunk, &s);
     aki__allocator_give(block);
 }
 
@@ -182,6 +162,24 @@ static OrtStatus *embed(struct call *c)
     return c->st;
 }
 
+static void product_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    (void)scratch;
+    k->product(a, begin, end);
+}
+
+static OrtStatus *product(struct call *c)
+{
+    const struct aki__packed *w = c->kernel->plan;
+    struct in x = input(c, 0), scale = input(c, 1);
+    struct aki__product a = { .x = x.data, .x_scale = scale.data, .w = w, .rows = x.rows };
+    size_t rows = x.rows < AKI_PRODUCT_ROWS ? x.rows : AKI_PRODUCT_ROWS;
+
+    a.out = output(c, 0, x.rows, w->n);
+    spread(c, (struct split){ .body = product_body, .args = &a, .count = aki__product_count(&a) }, rows * AKI_PANEL * w->k / (w->scale ? 64 : 16), 0);
+    return c->st;
+}
+
 static void norm_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
 {
     k->norm(a, begin, end, scratch);
@@ -190,9 +188,9 @@ static void norm_body(const void *a, const struct aki__kernels *k, size_t begin,
 static OrtStatus *norm(struct call *c)
 {
     const struct aki__norm_plan *p = c->kernel->plan;
-    struct in x = input(c, 0), add = input(c, 1), scale = input(c, 2);
+    struct in x = input(c, 0), add = input(c, 1);
     size_t rows = x.data ? x.rows : add.rows;
-    struct aki__norm a = { .x = x.data, .add = rows_of(&add, &scale, &p->add), .gamma = p->gamma, .beta = p->beta, .hidden = p->hidden, .eps = p->eps, .rms = p->rms };
+    struct aki__norm a = { .x = x.data, .add = rows_of(&add, 0), .gamma = p->gamma, .beta = p->beta, .hidden = p->hidden, .eps = p->eps, .rms = p->rms };
 
     a.sum = output(c, 0, rows, p->hidden);
     a.out = outputs(c, 1, rows, p->hidden, p->block);
@@ -208,11 +206,11 @@ static void act_body(const void *a, const struct aki__kernels *k, size_t begin, 
 static OrtStatus *act(struct call *c)
 {
     const struct aki__act_plan *p = c->kernel->plan;
-    struct in x = input(c, 0), scale = input(c, 1);
-    struct aki__act a = { .x = rows_of(&x, &scale, &p->x), .columns = p->columns, .act = p->act };
+    struct in x = input(c, 0);
+    struct aki__act a = { .x = rows_of(&x, 0), .columns = p->columns, .act = p->act };
 
     if (p->gated)
-        a.gate = rows_of(&x, &scale, &p->gate);
+        a.gate = rows_of(&x, p->gate);
     a.out = outputs(c, 0, x.rows, p->columns, p->block);
     spread(c, (struct split){ .body = act_body, .args = &a, .count = x.rows }, p->columns * 4, p->columns * sizeof(float));
     return c->st;
@@ -284,11 +282,10 @@ static void keep_prefixes(const struct call *c, const struct aki__attention *a, 
 static OrtStatus *attention(struct call *c)
 {
     const struct aki__attention_plan *p = c->kernel->plan;
-    struct in q = input(c, 0), q_scale = input(c, 1), kv = input(c, 2), kv_scale = input(c, 3);
-    struct in starts = input(c, 4), query_starts = input(c, 5), rows = input(c, 6), cos_sin = input(c, 7);
-    struct in key_starts = input(c, 8), prefixes = input(c, 9);
+    struct in q = input(c, 0), kv = input(c, 1), starts = input(c, 2), query_starts = input(c, 3), rows = input(c, 4), cos_sin = input(c, 5);
+    struct in key_starts = input(c, 6), prefixes = input(c, 7);
     const struct aki__prefix_use *uses = prefixes.data ? (const void *)(uintptr_t)*(const int64_t *)prefixes.data : NULL;
-    struct aki__attention a = { .q = rows_of(&q, &q_scale, &p->q), .k = rows_of(&kv, &kv_scale, &p->k), .v = rows_of(&kv, &kv_scale, &p->v),
+    struct aki__attention a = { .q = rows_of(&q, 0), .k = rows_of(&kv, p->k), .v = rows_of(&kv, p->v),
         .starts = starts.data, .query_starts = rows.data ? query_starts.data : starts.data, .query_rows = rows.data, .texts = starts.rows - 1,
         .tokens = kv.rows, .queries = q.rows, .heads = p->heads, .kv_heads = p->kv_heads, .head_dim = p->head_dim, .causal = p->causal,
         .window = p->window, .scale = (float)(1.0 / __builtin_sqrt((double)p->head_dim)), .q_norm = p->q_norm, .k_norm = p->k_norm,
@@ -438,13 +435,12 @@ static int get_end_version(const OrtCustomOp *op)
 
 static OrtStatus *create_kernel(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, void **out)
 {
-    int64_t plan = 0, threads = 1;
+    int64_t plan = 0;
     struct kernel *kernel = aki__zalloc(1, sizeof *kernel);
 
     if (!kernel)
         return api->CreateStatus(ORT_FAIL, "Failed to allocate memory for a kernel");
     OrtStatus *st = api->KernelInfoGetAttribute_int64(info, "plan", &plan);
-    if (!st) st = api->KernelInfoGetAttribute_int64(info, "threads", &threads);
     if (st) {
         aki__free(kernel);
         return st;
@@ -452,7 +448,6 @@ static OrtStatus *create_kernel(const OrtCustomOp *op, const OrtApi *api, const 
     kernel->op = (const struct op *)op;
     kernel->api = api;
     kernel->plan = (const void *)(uintptr_t)plan;
-    kernel->threads = (int)threads;
     kernel->k = aki__kernels();
     *out = kernel;
     return NULL;
@@ -472,10 +467,11 @@ static void destroy_kernel(void *kernel)
 
 static struct op ops[] = {
     { .name = "Embed",     .inputs = "ii",       .outputs = "f",    .compute = embed },
-    { .name = "Norm",      .inputs = "F!F",      .outputs = "FFUF", .compute = norm },
-    { .name = "Act",       .inputs = "?F",       .outputs = "FUF",  .compute = act },
+    { .name = "Product",   .inputs = "?F",       .outputs = "f",    .compute = product },
+    { .name = "Norm",      .inputs = "FF",       .outputs = "FFUF", .compute = norm },
+    { .name = "Act",       .inputs = "f",        .outputs = "FUF",  .compute = act },
     { .name = "Rope",      .inputs = "i",        .outputs = "f",    .compute = rope },
-    { .name = "Attention", .inputs = "?F?FiiIFIL", .outputs = "FUF",  .compute = attention },
+    { .name = "Attention", .inputs = "ffiiIFIL", .outputs = "FUF",  .compute = attention },
     { .name = "Rows",      .inputs = "fi",       .outputs = "f",    .compute = rows_f32 },
     { .name = "Rows8",     .inputs = "ufi",      .outputs = "uf",   .compute = rows_u8 },
     { .name = "Quantise",  .inputs = "f",        .outputs = "uf",   .compute = quantise },

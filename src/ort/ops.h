@@ -5,28 +5,23 @@
 #ifndef AKI_OPS_H
 #define AKI_OPS_H
 
+#include "base/pool.h"
 #include "kernel/kernel.h"
 #include "ort/runtime.h"
 
-/* What a linear layer's raw rows need besides themselves; a part of a merged product starts at `offset`. */
-struct aki__part {
-    size_t       offset;                /* first column in the product */
-    const float *column_scale;          /* [columns] of this part; int8 only */
-    const float *bias;                  /* [columns] or NULL */
-};
-
 /* Embed (ids [T], positions [T]) -> f32 [T, hidden] */
 struct aki__embed_plan { struct aki__table words, positions, types; size_t hidden; };
-/* Norm (x [T, hidden]?, add [T, hidden] f32 or i32 ?, add_scale [T]?) -> sum?, f32?, u8?, scale? */
-struct aki__norm_plan { struct aki__part add; const float *gamma, *beta; float eps; bool rms; size_t hidden, block; };
-/* Act (x [T, columns or 2 * columns] f32 or i32, scale [T]?) -> f32?, u8?, scale? */
-struct aki__act_plan { struct aki__part x, gate; bool gated; enum aki__kernel_act act; size_t columns, block; };
+/* Product (x [T, k] f32, or u8 with scale [T]) -> f32 [T, n]. Plan: struct aki__packed. */
+/* Norm (x [T, hidden]?, add [T, hidden]?) -> sum?, f32?, u8?, scale? */
+struct aki__norm_plan { const float *gamma, *beta; float eps; bool rms; size_t hidden, block; };
+/* Act (x [T, columns or 2 * columns]) -> f32?, u8?, scale? The gate's columns begin at `gate`. */
+struct aki__act_plan { size_t gate; bool gated; enum aki__kernel_act act; size_t columns, block; };
 /* Rope (positions [T]) -> f32 [T, head_dim] */
 struct aki__rope_plan { const float *inverse; size_t head_dim; };
-/* Attention (q, q_scale?, kv, kv_scale?, starts [B + 1], query_starts [B + 1], rows [R]?, rope?, key_starts [B + 1]?, prefixes [1]?) -> f32?, u8?, scale?
- * q and kv may be the same merged product. Without rows every token is a query. */
+/* Attention (q, kv, starts [B + 1], query_starts [B + 1], rows [R]?, rope?, key_starts [B + 1]?, prefixes [1]?) -> f32?, u8?, scale?
+ * q and kv may be the same merged product, whose columns of keys and values begin at k and v. Without rows every token is a query. */
 struct aki__attention_plan {
-    struct aki__part q, k, v;
+    size_t k, v;
     size_t heads, kv_heads, head_dim, window, block;
     bool   causal;
     const float *q_norm, *k_norm;
@@ -38,6 +33,9 @@ struct aki__attention_plan {
 struct aki__quantise_plan { size_t columns, block; };
 /* Pool (x [R, hidden], starts [N + 1], weight_from [N], mode [1]) -> f32 [N, hidden] */
 struct aki__pool_plan { size_t hidden; };
+
+/* Operators that run on this thread from now on split their work between this pool's threads; NULL: they do not. */
+void aki__ops_use(struct aki__pool *pool);
 
 /* Bytes of the one-node model that a session starts from: it imports the domains '' (opset 21) and 'aki'. */
 const void *aki__ops_base_model(size_t *size);
