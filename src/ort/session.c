@@ -21,6 +21,7 @@ struct aki__session {
     const struct aki__runtime *rt;
     struct aki__padded *padded;             /* on a device: all that follows is unused */
     OrtSession      *session;
+    struct aki__pool *pool;
     struct aki__keep keep;
     struct aki__onnx onnx;                  /* owns the constants until they are packed */
     struct lender   *lenders;
@@ -171,12 +172,9 @@ static OrtStatus *make_options(struct aki__session *s, OrtCustomOpDomain *domain
     if (!st) st = api->SetSessionGraphOptimizationLevel(*out, ORT_DISABLE_ALL);
     if (!st) st = api->DisableMemPattern(*out);
     if (!st) st = api->AddSessionConfigEntry(*out, "session.use_env_allocators", "1");
-    /* The pool's threads spin while a run goes on (10 % of a short text's time against sleeping between operators) and sleep at once when it
-     * ends, so that an idle process costs no CPU. That is a setting of a session's own pool; a pool of the process cannot stop spinning. */
-    if (!st) st = api->SetIntraOpNumThreads(*out, s->threads);
+    /* The operators split their work themselves, between the threads of s->pool. */
+    if (!st) st = api->SetIntraOpNumThreads(*out, 1);
     if (!st) st = api->SetInterOpNumThreads(*out, 1);
-    if (!st) st = api->AddSessionConfigEntry(*out, "session.intra_op.allow_spinning", "1");
-    if (!st) st = api->AddSessionConfigEntry(*out, "session.force_spinning_stop", "1");
     return st;
 }
 
@@ -244,12 +242,15 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
         rc = aki__padded_open(&s->padded, s->rt, g, options, err);
         goto done;
     }
-    rc = aki__cpu_build(&s->onnx, &s->keep, g, &(struct aki__cpu_options){ .int8 = options->int8, .threads = s->threads }, err);
+    rc = aki__pool_open(&s->pool, s->threads, err);
+    if (!rc && aki__pool_take(s->pool)) {
+        rc = aki__cpu_build(&s->onnx, &s->keep, g, &(struct aki__cpu_options){ .int8 = options->int8, .pool = s->pool }, err);
+        aki__pool_drop(s->pool);
+    }
     if (rc)
         goto done;
     s->nodes = (int)s->onnx.node_count;
-    for (size_t i = 0; i < s->onnx.constant_count; i++)
-        s->weights_size += s->onnx.constants[i].size;
+    s->weights_size = aki__keep_weights_size(&s->keep);
     s->lenders = aki__zalloc(s->onnx.constant_count, sizeof *s->lenders);
     if (!s->lenders) {
         rc = aki__fail(err, AKI_E_NOMEM, "session");
@@ -264,7 +265,7 @@ done:
     return rc;
 }
 
-bool aki__session_exact_int8(void) { return aki__kernels_exact_int8(); }
+bool aki__session_exact_int8(void) { return aki__kernels()->int8_limit == 127; }
 
 void aki__session_close(struct aki__session *s)
 {
@@ -276,6 +277,7 @@ void aki__session_close(struct aki__session *s)
     aki__onnx_free(&s->onnx);
     aki__free(s->lenders);
     aki__keep_free(&s->keep);
+    aki__pool_close(s->pool);
     aki__free(s);
 }
 
@@ -288,6 +290,15 @@ void aki__session_info(const struct aki__session *s, struct aki__session_info *o
 }
 
 /* ---------------------------------------------------------------- run ------------------------------------------- */
+
+void aki__session_each(struct aki__session *s, size_t count, void (*body)(void *user, size_t i), void *user)
+{
+    bool taken = s->pool && count > 1 && aki__pool_take(s->pool);     /* a padded session is one queue */
+
+    aki__pool_each(taken ? s->pool : NULL, count, body, user);
+    if (taken)
+        aki__pool_drop(s->pool);
+}
 
 static OrtStatus *lend(const struct aki__runtime *rt, const int32_t *data, size_t count, OrtValue **out)
 {
@@ -325,8 +336,14 @@ aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, 
         st = lend_address(s->rt, &address, &inputs[NUMBERS]);
     if (!st)
         st = api->CreateTensorWithDataAsOrtValue(s->rt->cpu, out, b->vectors * columns * sizeof *out, shape, 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output);
+    /* A lone run is split between the pool's threads. Beside another one it is not: then each has a thread of its own, with nobody to wait for. */
+    bool lone = aki__pool_take(s->pool);
+    aki__ops_use(lone ? s->pool : NULL);
     if (!st)
         st = api->Run(s->session, NULL, names, (const OrtValue *const *)inputs, INPUTS, &output_name, 1, &output);
+    aki__ops_use(NULL);
+    if (lone)
+        aki__pool_drop(s->pool);
     for (int i = 0; i < INPUTS; i++)
         if (inputs[i])
             api->ReleaseValue(inputs[i]);

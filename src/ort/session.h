@@ -61,4 +61,7 @@ struct aki__batch {
 /* out: [vectors, columns]. */
 aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, float *out, size_t columns, aki_error *err);
 
+/* Does body(user, i), i < count, which are runs, beside each other on the session's threads; one after the other while these are busy. */
+void aki__session_each(struct aki__session *s, size_t count, void (*body)(void *user, size_t i), void *user);
+
 #endif
