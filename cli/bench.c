@@ -216,17 +216,12 @@ static double rate(uint64_t count, double seconds)
     return seconds > 0 ? (double)count / seconds : 0;
 }
 
-static const char *precision_name(const struct job *j)
-{
-    return j->model.info.precision == AKI_PRECISION_INT8 ? "int8" : "f32";
-}
-
 static void write_text(const struct job *j, struct sink *out)
 {
     const aki_model_info *info = &j->model.info;
     char a[128], b[128], c[128];
 
-    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, precision_name(j), info->device, info->threads, info->threads == 1 ? "" : "s");
+    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, model_precision_name(j->model.info.precision), info->device, info->threads, info->threads == 1 ? "" : "s");
     sink_printf(out, "%s, %s\nakiembed %s, %s\n\n", machine_processor(a, sizeof a), machine_system(b, sizeof b), aki_version(), info->runtime);
     sink_printf(out, "%-30s%7s%9s%9s%9s%9s%10s%11s\n", "milliseconds of a call", "calls", "tokens", "p50", "p95", "p99", "texts/s", "tokens/s");
     for (size_t i = 0; i < j->row_count; i++) {
@@ -255,7 +250,7 @@ static void write_json(const struct job *j, struct sink *out)
     sink_json_string(out, machine_system(text, sizeof text));
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->model.name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", precision_name(j));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", model_precision_name(j->model.info.precision));
     sink_json_string(out, info->device);
     sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [",
                 info->threads, j->open_seconds, (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());

@@ -35,6 +35,8 @@ int devices_run(const struct options *o)
 
     if (o->word_count)
         return cli_fail(CLI_USAGE, "devices takes no texts ('%s')", o->words[0]);
+    if (o->device_plugin && aki_load_device_plugin(o->device_plugin, &error))
+        return cli_fail(CLI_DEVICE, "%s", error.message);
     if (aki_devices(&devices, &count, &error))
         return model_failed(&error, NULL);
     int rc = sink_open_stdout(&out);

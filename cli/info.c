@@ -9,7 +9,6 @@
 #include <string.h>
 
 static const char *const poolings[] = { "default", "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "last" };
-static const char *const precisions[] = { "default", "f32", "int8" };
 
 static const char *name_of(const char *const *names, size_t count, int i)
 {
@@ -65,11 +64,15 @@ static int write_text(const struct model *m, struct sink *out)
     }
     if (!info->prompt_count)
         field(out, "prompts", "none");
-    field(out, "precision", "%s", NAME_OF(precisions, info->precision));
+    field(out, "precision", "%s", model_precision_name(info->precision));
     field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
+    if (info->device_note)
+        field(out, "note", "%s", info->device_note);
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
+    if (info->sessions > 1)
+        field(out, "sessions", "%d, of a shape each", info->sessions);
     field(out, "weights", "%s", machine_size_text(number, sizeof number, info->weights_size));
     field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
           machine_size_text(peak, sizeof peak, machine_peak()));
@@ -137,7 +140,7 @@ static int write_json(const struct model *m, struct sink *out)
     flag(out, "normalize", info->normalize);
     flag(out, "mrl", info->mrl);
     write_prompts(info, out);
-    member(out, "precision", NAME_OF(precisions, info->precision));
+    member(out, "precision", model_precision_name(info->precision));
     member(out, "device", info->device);
     member(out, "runtime", info->runtime);
     number(out, "threads", info->threads);
@@ -145,6 +148,10 @@ static int write_json(const struct model *m, struct sink *out)
     sink_printf(out, ",\n  \"nodes\": {");
     sink_json_string(out, info->device);
     sink_printf(out, ": %d, \"elsewhere\": %d}", info->nodes, info->nodes_elsewhere);
+    number(out, "partitions", info->partitions);
+    number(out, "sessions", info->sessions);
+    member(out, "device_note", info->device_note);
+    flag(out, "fell_back", info->fell_back);
     number(out, "weights_size", (int64_t)info->weights_size);
     number(out, "resident_size", (int64_t)machine_resident());
     number(out, "peak_size", (int64_t)machine_peak());

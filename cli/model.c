@@ -182,15 +182,11 @@ int model_failed(const aki_error *error, const char *where)
     return where ? cli_fail(code, "%s: %s", where, error->message) : cli_fail(code, "%s", error->message);
 }
 
-/* What this version cannot pass on to a device is refused, never passed over. */
-static int check_device(const struct options *o)
+const char *model_precision_name(int precision)
 {
-    if (o->device_plugin)
-        return cli_fail(CLI_DEVICE, "--device-plugin: this version loads no device plugins");
-    if (o->device_option_count)
-        return cli_fail(CLI_DEVICE, "--device-option %s: the device '%s' takes no options in this version", o->device_options[0],
-                        o->device ? o->device : "cpu");
-    return CLI_OK;
+    static const char *const names[] = { "default", "f32", "int8", "f16" };
+
+    return precision >= 0 && precision < 4 ? names[precision] : "unknown";
 }
 
 static int open_on(struct model *m, const struct options *o)
@@ -205,13 +201,15 @@ static int open_on(struct model *m, const struct options *o)
     options.max_batch_tokens = o->max_batch_tokens;
     if (OPTIONS_GIVEN(o, prefix_cache))
         options.prefix_cache_mb = o->prefix_cache ? o->prefix_cache : -1;
-    aki_status status = aki_model_open(m->path, &options, &m->handle, &error);
-    if (status == AKI_E_UNAVAILABLE && o->device_fallback && o->device && strcmp(o->device, "cpu")) {
-        cli_warn("%s; computing on the cpu instead (--device-fallback)", error.message);
-        options.device = "cpu";
-        status = aki_model_open(m->path, &options, &m->handle, &error);
-    }
-    return status ? model_failed(&error, NULL) : CLI_OK;
+    options.device_fallback = o->device_fallback;
+    options.device_options = o->device_options;
+    options.device_option_count = o->device_option_count;
+    options.device_plugin = o->device_plugin;
+    options.max_buckets = o->max_buckets;
+    if (aki_model_open(m->path, &options, &m->handle, &error))
+        return error.status == AKI_E_UNSUPPORTED && o->device && strcmp(o->device, "cpu") && !strncmp(error.message, "device", 6) ?
+                   cli_fail(CLI_DEVICE, "%s", error.message) : model_failed(&error, NULL);
+    return CLI_OK;
 }
 
 /* A file is none of the folders that have a SHA256SUMS. */
@@ -228,6 +226,10 @@ static int read_info(struct model *m)
 
     if (aki_model_get_info(m->handle, &m->info, &error))
         return model_failed(&error, NULL);
+    if (m->info.fell_back)
+        cli_warn("%s; computing on the cpu instead (--device-fallback)", m->info.device_note);
+    else if (m->info.device_note)
+        cli_note("%s", m->info.device_note);
     if (m->info.end_appended)
         cli_warn("%s: tokenizer.json does not end texts with <|endoftext|>, which the model is pooled at: it is added to each", m->path);
     cli_note("model %s (%s), %s, %d threads, %s", m->path, m->info.architecture, m->info.device, m->info.threads, m->info.runtime);
@@ -265,9 +267,7 @@ int model_open(struct model *m, const struct options *o, bool tokenizer_only)
 
     m->name = o->model ? o->model : default_model;
     aki_model_info_init(&m->info, sizeof m->info);
-    rc = check_device(o);
-    if (!rc)
-        rc = model_find(m->name, &m->path);
+    rc = model_find(m->name, &m->path);
     if (!rc)
         rc = check_files(m, o);
     if (rc)

@@ -54,7 +54,7 @@ const struct verb verbs[VERB_COUNT] = {
       "[OPTIONS] FOLDER OUT.onnx",
       "akiembed export all-MiniLM-L6-v2 minilm.onnx\n"
       "akiembed export --pooled --f16 Qwen/Qwen3-Embedding-0.6B qwen3.onnx\n"
-      "akiembed export --for coreml --batch 8 --length 128 all-MiniLM-L6-v2 minilm-8x128.onnx",
+      "akiembed export --for coreml --batch 8 all-MiniLM-L6-v2 minilm.onnx",
       "The file takes input_ids and attention_mask, any number of texts of any length, and gives last_hidden_state, or sentence_embedding with "
       "--pooled. It needs standard operators only (opset 21), so that any ONNX runtime can run it. Weights above 1.9 GiB go to OUT.onnx.data "
       "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md tells its inputs.",
@@ -121,15 +121,17 @@ const struct option option_table[] = {
       "a model's folder or name, a tokenizer.json, or a folder with one (default: Qwen/Qwen3-Embedding-0.6B)" },
     { "model", 'm', OPTION_LIST, H, "Model", "NAME=MODEL", AT(models), 0, 0, 0,
       "a model's folder or name, and what clients call it (default: the last part of it); may be repeated" },
-    { "precision", 0, OPTION_CHOICE, OPENS, "Model", "f32|int8", AT(precision), 0, 0, 0,
-      "what to compute in (default: f32; a quantised folder is int8 by itself)" },
+    { "precision", 0, OPTION_CHOICE, OPENS, "Model", "f32|int8|f16", AT(precision), 0, 0, 0,
+      "what to compute in (default: f32; a quantised folder is int8 by itself); int8 on the cpu, f16 on other devices" },
     { "device", 0, OPTION_TEXT, OPENS, "Model", "NAME", AT(device), 0, 0, 0,
-      "cpu (default), auto, coreml, cuda, dml, webgpu, or a plugin's name" },
+      "cpu (default), auto, coreml, cuda, dml, webgpu, openvino, or another of akiembed devices" },
     { "device-option", 0, OPTION_LIST, OPENS, "Model", "KEY=VALUE", AT(device_options), 0, 0, 0,
-      "a setting of the device; may be repeated" },
-    { "device-plugin", 0, OPTION_TEXT, OPENS, "Model", "PATH", AT(device_plugin), 0, 0, 0, "a library that adds devices" },
+      "a setting of the device's provider, or aki.shapes=fixed|free; may be repeated" },
+    { "device-plugin", 0, OPTION_TEXT, OPENS | D, "Model", "PATH", AT(device_plugin), 0, 0, 0, "a library that adds devices (NAME=PATH: under that name)" },
     { "device-fallback", 0, OPTION_FLAG, OPENS, "Model", NULL, AT(device_fallback), 0, 0, 0,
       "compute on the cpu where the device cannot be used" },
+    { "max-buckets", 0, OPTION_NUMBER, OPENS, "Model", "N", AT(max_buckets), 1, 64, 0,
+      "sessions that a device with fixed shapes may have at a time (default: 2)" },
     { "threads", 0, OPTION_NUMBER, OPENS, "Model", "N", AT(threads), 1, 4096, 0, "threads to compute with (default: the physical cores)" },
     { "max-batch-tokens", 0, OPTION_NUMBER, OPENS, "Model", "N", AT(max_batch_tokens), 1, INT_MAX, 0,
       "tokens computed at once: bounds memory; info tells the default" },

@@ -336,7 +336,7 @@ static void check_same(struct job *j, const float *other, const char *bits, cons
         c->whole = true;
         at_most(c, 0);
     } else {
-        at_most(add(j, most, most_json, difference), 2e-5);
+        at_most(add(j, most, most_json, difference), j->precision == AKI_PRECISION_F16 ? 2e-3 : 2e-5);
     }
 }
 
@@ -350,7 +350,7 @@ static int check_reference(struct job *j)
         (j->count >= LEAST_FOR_TOP && !fidelity_overlap(j->together, j->reference, j->count, j->dim, TOP, &overlap)))
         return cli_no_memory();
     struct check *c = add(j, "cosine, least", "cosine_least", plain.least);
-    at_least(c, j->precision == AKI_PRECISION_INT8 ? 0.999 : 0.99999);
+    at_least(c, j->precision == AKI_PRECISION_INT8 ? 0.999 : j->precision == AKI_PRECISION_F16 ? 0.9999 : 0.99999);
     if (!plain.count)
         c->skipped = "the tokenizer knows none of the texts";
     if (unknown.count)
@@ -393,14 +393,9 @@ static bool passes(const struct check *c)
 
 /* ---------------------------------------------------------------- output ---------------------------------------- */
 
-static const char *precision_name(const struct job *j)
-{
-    return j->precision == AKI_PRECISION_INT8 ? "int8" : "f32";
-}
-
 static void write_text(const struct job *j, struct sink *out)
 {
-    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, precision_name(j), j->device, j->compared ? "f32 on the cpu of " : "itself only",
+    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, model_precision_name(j->precision), j->device, j->compared ? "f32 on the cpu of " : "itself only",
                 !j->compared ? "" : strcmp(j->against, j->name) ? j->against : "the same");
     sink_printf(out, "%zu texts %s%s\n\n%-36s%12s   %-12s\n", j->given, j->o->file ? "of " : "built in", j->o->file ? j->input.name : "", "check",
                 "value", "bound");
@@ -423,7 +418,7 @@ static void write_json(const struct job *j, bool pass, struct sink *out)
     sink_json_string(out, aki_version());
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", precision_name(j));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", model_precision_name(j->precision));
     sink_json_string(out, j->device);
     sink_printf(out, ",\n  \"against\": ");
     sink_json_string(out, j->compared ? j->against : NULL);

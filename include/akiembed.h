@@ -81,7 +81,8 @@ typedef struct aki_model aki_model;
 
 enum { AKI_PRECISION_DEFAULT = 0,   /* f32, or int8 for a folder that was quantised */
        AKI_PRECISION_F32     = 1,
-       AKI_PRECISION_INT8    = 2 };
+       AKI_PRECISION_INT8    = 2,   /* on the cpu only */
+       AKI_PRECISION_F16     = 3 }; /* on other devices only */
 
 enum { AKI_POOLING_DEFAULT = 0,     /* the model's own */
        AKI_POOLING_CLS = 1, AKI_POOLING_MEAN = 2, AKI_POOLING_MAX = 3,
@@ -95,11 +96,18 @@ typedef struct {
     int32_t     max_batch_tokens;   /* tokens computed at once, bounds memory; 0: 1024 */
     int32_t     max_tokens;         /* lowers the model's limit for one text, special tokens included; 0: the model's */
     int32_t     prefix_cache_mb;    /* causal models: MiB for keys and values of beginnings that texts share; 0: 64; -1: none */
+    int32_t     device_fallback;    /* 1: where the device cannot be used, open on the cpu; info.device_note says why */
+    const char *const *device_options;  /* [device_option_count] "KEY=VALUE" for the device's provider, and aki.shapes=fixed|free */
+    int32_t     device_option_count;
+    int32_t     max_buckets;        /* a device that wants fixed shapes: sessions that are resident at most; 0: 2 */
+    const char *device_plugin;      /* as aki_load_device_plugin's, loaded before the device is looked for; or NULL */
 } aki_model_options;
 
 AKI_API void aki_model_options_init(void *options, size_t size);
 
 /* Opens a model folder. *out is NULL on failure. Checks every tensor against the configuration.
+ * On another device than the cpu it also computes some built-in texts on both: a device whose vectors differ, or that leaves much of the
+ * graph to the cpu, is refused with the figures. "auto" is the fastest of those that pass, the cpu among them.
  * Errors: NOT_FOUND (no folder, a file or tensor missing), INVALID (contradictory or broken files),
  * UNSUPPORTED (architecture or tokenizer part not implemented: names it), UNAVAILABLE (device, runtime), IO, NOMEM. */
 AKI_API aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *error);
@@ -144,7 +152,7 @@ typedef struct {
     int32_t           end_appended;        /* 1: tokenizer.json lacked the token that ends every text, and it is added */
     int32_t           max_batch_tokens;
     int32_t           nodes;               /* graph nodes on the device in use */
-    int32_t           nodes_elsewhere;     /* graph nodes that run on another device; 0 on the CPU */
+    int32_t           nodes_elsewhere;     /* graph nodes that the device left to the cpu; 0 on the CPU */
     int32_t           prompt_count;
     const aki_prompt *prompts;
     const char       *default_prompt_name; /* NULL: none */
@@ -156,6 +164,10 @@ typedef struct {
     uint64_t          texts_reused;        /* of these, answered by an equal text of the same call */
     uint64_t          tokens;              /* tokens computed since open */
     uint64_t          tokens_reused;       /* tokens whose keys and values came from the prefix cache instead */
+    const char       *device_note;         /* figures of the device's self-test, why "auto" chose it, or why it is the cpu instead; NULL: nothing to say */
+    int32_t           fell_back;           /* 1: device_fallback was needed */
+    int32_t           partitions;          /* connected parts of the graph that the device took; 0: not known */
+    int32_t           sessions;            /* resident: one for each shape where the device wants fixed ones */
 } aki_model_info;
 
 /* info: set struct_size to sizeof *info first (aki_model_info_init does). */
@@ -286,6 +298,10 @@ typedef struct {
 
 /* What the ONNX Runtime of this machine offers. *devices: [*count], library-owned, valid until the process ends. */
 AKI_API aki_status aki_devices(const aki_device **devices, size_t *count, aki_error *error);
+
+/* Loads a library of devices (an ONNX Runtime plugin execution provider), once a process; its devices are then in aki_devices.
+ * library: "PATH", or "NAME=PATH" to register it by that name. Errors: UNAVAILABLE (no such library, or not for this ONNX Runtime). */
+AKI_API aki_status aki_load_device_plugin(const char *library, aki_error *error);
 
 #ifdef __cplusplus
 }

@@ -134,7 +134,7 @@ class Words(Case):
         self.fails(2, "--help")
         self.fails(2, ["did you mean 'embed'", "tokenize, similarity"], "embde")
         self.fails(2, ", ".join(VERBS), "frobnicate")
-        for verb in "check pull models rm export".split():
+        for verb in "check pull models rm".split():
             self.fails(2, "no verb", verb)
         self.fails(2, "verb comes before", "--model", MODEL, "embed")
 

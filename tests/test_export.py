@@ -6,7 +6,7 @@ give the library's vectors. Needs the packages of tests/requirements.txt.
 """
 import json
 import os
-import subprocess
+import stat
 import sys
 import unittest
 
@@ -14,9 +14,10 @@ import numpy as np
 import onnx
 import onnxruntime
 
+import make_checkpoints
 from test_cli import CHECKPOINTS, Case, joined, texts
 
-FAMILIES = sorted(name for name in os.listdir(CHECKPOINTS) if os.path.isdir(os.path.join(CHECKPOINTS, name)))
+FAMILIES = [o["name"] for o in make_checkpoints.CHECKPOINTS]
 TEXTS = ["a cat", "", "The capital city of the river is not in the mountain house", "query", "日本語 and Ελληνικά, mixed: 1234 !?"] + texts(6)
 
 
@@ -149,6 +150,7 @@ class Export(Case):
         self.assertFalse(os.path.exists(out))
         if os.path.exists("/dev/full"):
             self.fails(6, "cannot write", "export", bert, "/dev/full")
+            self.assertTrue(stat.S_ISCHR(os.stat("/dev/full").st_mode))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ struct aki_model {
     struct aki__session   *session;         /* NULL likewise */
     struct aki__session_info run;
     bool     end_appended;                  /* see aki_model_info */
+    bool     fell_back;
+    char     device[64];                    /* in use */
+    char     note[400];                     /* device_note; "": none */
     int32_t  precision;                     /* AKI_PRECISION_* */
     int32_t  max_tokens;                    /* of a text by default */
     int32_t  most_tokens;                   /* what the model's positions allow */
@@ -23,6 +26,9 @@ struct aki_model {
     struct aki__prefix_cache prefixes;
     _Atomic uint64_t texts, texts_reused, tokens, tokens_reused;
 };
+
+/* Opens m->session as the options say: on a device that passes its self-test, or on the cpu. */
+aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error *err);
 
 /* Tokens of a run where aki_model_options says nothing: enough for the products to reach their peak, little enough for the caches. */
 enum { AKI_DEFAULT_BATCH_TOKENS = 1024 };

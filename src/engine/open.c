@@ -1,11 +1,7 @@
 /* Unit open: a model's life: open, info, health, close; and the devices. */
 #include "engine/engine.h"
 
-#include "arch/arch.h"
-
 #include <stdio.h>
-
-enum { DEFAULT_PREFIX_MIB = 64 };
 
 static int64_t count_parameters(const struct aki__model *f)
 {
@@ -21,10 +17,12 @@ static int64_t count_parameters(const struct aki__model *f)
 
 static aki_status check_options(const aki_model_options *o, aki_error *err)
 {
-    if (o->precision < AKI_PRECISION_DEFAULT || o->precision > AKI_PRECISION_INT8)
+    if (o->precision < AKI_PRECISION_DEFAULT || o->precision > AKI_PRECISION_F16)
         return aki__fail(err, AKI_E_INVALID, "precision: %d is not one of AKI_PRECISION_*", o->precision);
-    if (o->device && strcmp(o->device, "cpu") != 0)
-        return aki__fail(err, AKI_E_UNAVAILABLE, "device: \"%.60s\" is not available; available is: cpu", o->device);
+    if (o->device_option_count < 0 || (o->device_option_count && !o->device_options))
+        return aki__fail(err, AKI_E_INVALID, "device_options: %d of them", o->device_option_count);
+    if (o->max_buckets < 0 || o->max_buckets > 64)
+        return aki__fail(err, AKI_E_INVALID, "max_buckets: %d is not in 0 … 64", o->max_buckets);
     if (o->threads < 0 || o->threads > 1024)
         return aki__fail(err, AKI_E_INVALID, "threads: %d is not in 0 … 1024", o->threads);
     if (o->max_batch_tokens < 0 || o->max_tokens < 0)
@@ -37,9 +35,9 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
 {
     const struct aki__model *f = m->folder;
 
-    m->precision = o->precision == AKI_PRECISION_INT8 || f->int8_bits ? AKI_PRECISION_INT8 : AKI_PRECISION_F32;
-    if (o->precision == AKI_PRECISION_F32 && f->int8_bits)
-        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; f32 needs the folder it was made from", f->path);
+    m->precision = f->int8_bits ? AKI_PRECISION_INT8 : o->precision ? o->precision : AKI_PRECISION_F32;
+    if ((o->precision == AKI_PRECISION_F32 || o->precision == AKI_PRECISION_F16) && f->int8_bits)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; %s needs the folder it was made from", f->path, o->precision == AKI_PRECISION_F32 ? "f32" : "f16");
     if (f->int8_bits == 8 && !aki__session_exact_int8())
         return aki__fail(err, AKI_E_UNSUPPORTED, "%s: 8-bit weights, but products of this processor saturate: quantise the model on this machine (7 bits)", f->path);
     return AKI_OK;
@@ -88,22 +86,6 @@ static aki_status set_limits(aki_model *m, const aki_model_options *o, aki_error
     return AKI_OK;
 }
 
-static aki_status open_session(aki_model *m, const aki_model_options *o, aki_error *err)
-{
-    struct aki__graph g;
-
-    aki__graph_init(&g, m->folder, err);
-    aki_status rc = aki__arch_build(&g, m->folder);
-    if (!rc) rc = aki__session_open(&m->session, &g, &(struct aki__session_options){ .int8 = m->precision == AKI_PRECISION_INT8, .threads = o->threads }, err);
-    aki__graph_free(&g);
-    if (!rc) {
-        aki__session_info(m->session, &m->run);
-        size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : DEFAULT_PREFIX_MIB;
-        aki__prefix_init(&m->prefixes, (size_t)m->folder->layers, (size_t)m->folder->kv_heads * (size_t)m->folder->head_dim, mib << 20);
-    }
-    return rc;
-}
-
 aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *err)
 {
     aki_model_options o;
@@ -124,7 +106,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     if (!rc) rc = check_tokenizer(m, err);
     if (!rc) append_end(m);
     if (!rc) rc = set_limits(m, &o, err);
-    if (!rc) rc = open_session(m, &o, err);
+    if (!rc) rc = aki__open_session(m, &o, err);
     if (!rc) {
         m->parameters = count_parameters(m->folder);
         *out = m;
@@ -171,13 +153,16 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
     if (!m->folder)
         return aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it has no model info");
     const struct aki__model *f = m->folder;
+    struct aki__session_info run;           /* sessions of a device come and go */
+    aki__session_info(m->session, &run);
     const aki_model_info full = { .struct_size = info->struct_size, .dim = f->dim, .name = f->name, .architecture = f->architecture, .parameters = m->parameters,
         .hidden = f->hidden, .layers = f->layers, .heads = f->heads, .kv_heads = f->kv_heads, .vocabulary = f->vocabulary, .max_tokens = m->max_tokens,
-        .pooling = f->pooling, .normalize = f->normalize, .precision = m->precision, .mrl = f->mrl, .device = "cpu", .runtime = m->run.runtime,
-        .threads = m->run.threads, .end_appended = m->end_appended, .max_batch_tokens = m->max_batch_tokens, .nodes = m->run.nodes,
+        .pooling = f->pooling, .normalize = f->normalize, .precision = m->precision, .mrl = f->mrl, .device = m->device, .runtime = m->run.runtime,
+        .threads = m->run.threads, .end_appended = m->end_appended, .max_batch_tokens = m->max_batch_tokens, .nodes = run.nodes, .nodes_elsewhere = run.nodes_elsewhere,
         .prompt_count = (int32_t)f->prompt_count, .prompts = f->prompts, .default_prompt_name = f->default_prompt_name,
-        .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = m->run.weights_size, .texts = m->texts,
-        .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused };
+        .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = run.weights_size, .texts = m->texts,
+        .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused,
+        .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;
@@ -198,11 +183,12 @@ aki_status aki_model_check(aki_model *m, aki_error *err)
 
 aki_status aki_devices(const aki_device **devices, size_t *count, aki_error *err)
 {
-    static const aki_device list[] = { { .name = "cpu", .description = "this machine's processors" } };
-
     if (!devices || !count)
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", devices ? "count" : "devices");
-    *devices = list;
-    *count = sizeof list / sizeof *list;
-    return AKI_OK;
+    return aki__devices(devices, count, err);
+}
+
+aki_status aki_load_device_plugin(const char *library, aki_error *err)
+{
+    return library ? aki__device_plugin(library, err) : aki__fail(err, AKI_E_INVALID, "library is NULL");
 }

@@ -266,7 +266,7 @@ static aki_status load_plugin(const struct aki__runtime *rt, const char *name, c
         return aki__fail(err, AKI_E_UNAVAILABLE, "device plugin %.100s: %d are loaded already", path, plugins_loaded);
     char *real = aki__real_path(path);
     if (!real)
-        return aki__fail(err, AKI_E_NOT_FOUND, "device plugin %.150s: no such file", path);
+        return aki__fail(err, AKI_E_UNAVAILABLE, "device plugin %.150s: no such file", path);
     aki_status rc = aki__ort_status(rt, rt->api->RegisterExecutionProviderLibrary(rt->env, name, real), "device plugin", err);
     aki__free(real);
     if (rc) {

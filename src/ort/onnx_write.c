@@ -289,7 +289,8 @@ static aki_status write_file(struct writer *w, const char *path, const char *nam
     }
     if (memory && s.ok)
         return AKI_OK;
-    remove(path);
+    if (aki__is_file(path))                 /* a device is not ours to take away */
+        remove(path);
     return memory ? aki__fail(err, AKI_E_IO, "%s: cannot write: %s", path, strerror(why)) : aki__fail(err, AKI_E_NOMEM, "%s", path);
 }
 

@@ -1,0 +1,292 @@
+/* Unit device: opens the session on the device that was asked for, and only where its vectors are right: a self-test of built-in texts
+ * against f32 on the cpu. Nothing falls back silently. */
+#include "engine/engine.h"
+
+#include "arch/arch.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { DEFAULT_PREFIX_MIB = 64, DEFAULT_BUCKETS = 2, MOST_PARTITIONS = 8, FIGURES = 300 };
+
+/* Short and long, several scripts, one of a single letter: what a graph that goes wrong goes wrong on. */
+static const char *const test_texts[] = {
+    "a", "How do I reset my password?", "The cat sleeps on the windowsill.", "Die Würde des Menschen ist unantastbar.", "机器学习模型需要大量的数据。",
+    "Click on Forgot password, then follow the link in the message.", "Быстрая коричневая лиса", "0123456789 + 3.14159 = ?",
+    "Embedding models turn a text into a vector, so that texts of like meaning lie near each other; a search compares the vector of a question "
+    "with those of many passages and answers with the nearest, however differently they are worded, which words alone could never do.",
+};
+enum { TEST_TEXTS = sizeof test_texts / sizeof *test_texts };
+
+struct figures { double cosine, seconds; int bad, zero, nodes, elsewhere, partitions; };
+
+/* ---------------------------------------------------------------- sessions -------------------------------------- */
+
+/* device NULL: the cpu. */
+static aki_status make_session(struct aki__session **out, const aki_model *m, const aki_model_options *o, const struct aki__device *device, int32_t precision, aki_error *err)
+{
+    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16, .threads = o->threads, .device = device,
+        .max_buckets = o->max_buckets ? o->max_buckets : DEFAULT_BUCKETS, .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
+    struct aki__graph g;
+
+    aki__graph_init(&g, m->folder, err);
+    aki_status rc = aki__arch_build(&g, m->folder);
+    if (!rc) rc = aki__session_open(out, &g, &options, err);
+    aki__graph_free(&g);
+    return rc;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---------------------------------------------------------------- self-test ------------------------------------- */
+
+/* The test texts' vectors by m->session, texts `begin` … end - 1 in one run: out [end - begin, columns]. */
+static aki_status run_texts(aki_model *m, const struct aki__request *r, size_t begin, size_t end, float *out, aki_error *err)
+{
+    struct aki__plan plan = { 0 };
+    struct aki__encoding e = { 0 };
+    aki_status rc = AKI_OK;
+
+    for (size_t i = begin; i < end && !rc; i++) {
+        rc = aki__tokenizer_encode(m->tokenizer, test_texts[i], strlen(test_texts[i]), &r->encode, &e, err);
+        if (!rc) rc = aki__plan_add(&plan, m, r, e.ids, e.count, i, false, err);
+    }
+    if (!rc) rc = aki__plan_run(&plan, m, r, false, err);
+    if (!rc)
+        memcpy(out, plan.out, (end - begin) * r->columns * sizeof *out);
+    aki__plan_clear(&plan, m, rc == AKI_OK);
+    aki__plan_free(&plan, m);
+    aki__encoding_free(&e);
+    return rc;
+}
+
+/* All texts in one run, then each alone: [2 * TEST_TEXTS, columns]. */
+static aki_status run_test(aki_model *m, const struct aki__request *r, float *out, aki_error *err)
+{
+    aki_status rc = run_texts(m, r, 0, TEST_TEXTS, out, err);
+
+    for (size_t i = 0; i < TEST_TEXTS && !rc; i++)
+        rc = run_texts(m, r, i, i + 1, out + (TEST_TEXTS + i) * r->columns, err);
+    return rc;
+}
+
+static void compare(struct figures *f, const float *got, const float *wanted, size_t columns)
+{
+    f->cosine = 2;
+    for (size_t i = 0; i < 2 * TEST_TEXTS; i++, got += columns, wanted += columns) {
+        double a = 0, b = 0, ab = 0;
+        for (size_t k = 0; k < columns; k++) {
+            a += (double)got[k] * got[k];
+            b += (double)wanted[k] * wanted[k];
+            ab += (double)got[k] * wanted[k];
+        }
+        f->bad += !isfinite(a);
+        f->zero += a == 0;
+        double cosine = ab / sqrt(a * b);
+        if (isfinite(a) && a > 0 && cosine < f->cosine)
+            f->cosine = cosine;
+    }
+    if (f->cosine > 1.5)
+        f->cosine = 0;                      /* there was nothing to compare */
+}
+
+/* Vectors by the cpu in f32: [2 * TEST_TEXTS, columns]. */
+static aki_status reference(aki_model *m, const aki_model_options *o, const struct aki__request *r, float *out, aki_error *err)
+{
+    struct aki__session *own = m->session;
+
+    m->session = NULL;
+    aki_status rc = make_session(&m->session, m, o, NULL, AKI_PRECISION_F32, err);
+    if (!rc) rc = run_test(m, r, out, err);
+    aki__session_close(m->session);
+    m->session = own;
+    return rc;
+}
+
+/* What m->session computes, and how long a text takes it once it is warm. */
+static aki_status measure(aki_model *m, const struct aki__request *r, float *out, struct figures *f, aki_error *err)
+{
+    aki_status rc = run_test(m, r, out, err);
+    double start = seconds();
+
+    for (size_t i = 0; i < TEST_TEXTS && !rc; i++)
+        rc = run_texts(m, r, i, i + 1, out + (TEST_TEXTS + i) * r->columns, err);
+    f->seconds = (seconds() - start) / TEST_TEXTS;
+    return rc;
+}
+
+static void say(char *out, size_t size, const struct figures *f, double bound)
+{
+    int n = snprintf(out, size, "%d texts alone and together, least cosine %.7f (bound %g), %d vectors with NaN, %d of zeros; %d nodes on the device", TEST_TEXTS,
+                     f->cosine, bound, f->bad, f->zero, f->nodes);
+
+    if (f->partitions && n > 0 && (size_t)n < size)
+        n += snprintf(out + n, size - (size_t)n, " in %d partition%s", f->partitions, f->partitions > 1 ? "s" : "");
+    if (n > 0 && (size_t)n < size)
+        snprintf(out + n, size - (size_t)n, ", %d on the cpu", f->elsewhere);
+}
+
+/* UNAVAILABLE with the figures where the session's vectors are not the cpu's. wanted: as reference's; figures' text goes to m->note. */
+static aki_status self_test(aki_model *m, const char *name, const struct aki__request *r, const float *wanted, struct figures *f, aki_error *err)
+{
+    const double bound = m->precision == AKI_PRECISION_F16 ? 0.9999 : 0.99999;
+    float *got = aki__alloc(2 * TEST_TEXTS, r->columns * sizeof *got);
+    struct aki__session_info info;
+    char figures[FIGURES];
+
+    memset(f, 0, sizeof *f);
+    aki_status rc = got ? measure(m, r, got, f, err) : aki__fail(err, AKI_E_NOMEM, "self-test");
+    if (rc) {
+        aki__free(got);
+        return rc;
+    }
+    compare(f, got, wanted, r->columns);
+    aki__free(got);
+    aki__session_info(m->session, &info);
+    f->nodes = info.nodes;
+    f->elsewhere = info.nodes_elsewhere;
+    f->partitions = info.partitions;
+    say(figures, sizeof figures, f, bound);
+    if (f->bad || f->zero || f->cosine < bound || f->nodes <= f->elsewhere || f->partitions > MOST_PARTITIONS)
+        return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s", name, figures);
+    snprintf(m->note, sizeof m->note, "self-test: %s", figures);
+    return AKI_OK;
+}
+
+/* ---------------------------------------------------------------- choosing -------------------------------------- */
+
+static aki_status open_cpu(aki_model *m, const aki_model_options *o, aki_error *err)
+{
+    if (m->precision == AKI_PRECISION_F16)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "precision f16 is for other devices than the cpu");
+    snprintf(m->device, sizeof m->device, "cpu");
+    return make_session(&m->session, m, o, NULL, m->precision, err);
+}
+
+static aki_status open_device(aki_model *m, const aki_model_options *o, const struct aki__device *d, const struct aki__request *r, const float *wanted, struct figures *f, aki_error *err)
+{
+    aki_status rc = make_session(&m->session, m, o, d, m->precision, err);
+
+    if (!rc) rc = self_test(m, d->name, r, wanted, f, err);
+    if (rc) {
+        aki__session_close(m->session);
+        m->session = NULL;
+        return rc;
+    }
+    snprintf(m->device, sizeof m->device, "%.63s", d->name);
+    return AKI_OK;
+}
+
+/* What "auto" has found so far. */
+struct best { struct aki__session *session; double seconds; char name[64], note[400]; };
+
+static void keep_faster(aki_model *m, struct best *b, double time)
+{
+    if (!b->session || time < b->seconds) {
+        aki__session_close(b->session);
+        b->session = m->session;
+        b->seconds = time;
+        snprintf(b->name, sizeof b->name, "%s", m->device);
+        snprintf(b->note, sizeof b->note, "%s", m->note);
+    } else {
+        aki__session_close(m->session);
+    }
+    m->session = NULL;
+    m->note[0] = '\0';
+}
+
+/* The fastest of the devices that pass; the cpu is one of them, where it has the precision. room: as wanted. */
+static aki_status open_fastest(aki_model *m, const aki_model_options *o, const struct aki__request *r, const float *wanted, float *room, aki_error *err)
+{
+    const aki_device *devices;
+    size_t count = 0;
+    struct figures f = { 0 };
+    struct best b = { 0 };
+    char why[300] = "auto:";
+    size_t at = strlen(why);
+
+    aki_status rc = aki__devices(&devices, &count, err);
+    if (!rc && m->precision == AKI_PRECISION_F32) {
+        rc = open_cpu(m, o, err);
+        if (!rc) rc = measure(m, r, room, &f, err);
+        if (!rc) {
+            at += (size_t)snprintf(why + at, sizeof why - at, " cpu %.2f ms a text", f.seconds * 1e3);
+            keep_faster(m, &b, f.seconds);
+        }
+    }
+    for (size_t i = 0; i < count && !rc; i++) {
+        const struct aki__device d = { .name = devices[i].name };
+        if (devices[i].reason || strcmp(d.name, "cpu") == 0 || strcmp(d.name, "portable") == 0)
+            continue;
+        bool passed = open_device(m, o, &d, r, wanted, &f, NULL) == AKI_OK;
+        if (at < sizeof why)
+            at += (size_t)(passed ? snprintf(why + at, sizeof why - at, ", %s %.2f ms", d.name, f.seconds * 1e3) : snprintf(why + at, sizeof why - at, ", %s failed", d.name));
+        if (passed)
+            keep_faster(m, &b, f.seconds);
+    }
+    if (!rc && !b.session)
+        rc = aki__fail(err, AKI_E_UNAVAILABLE, "no device here passes the self-test (%.150s)", why);
+    aki__session_close(m->session);         /* where its measuring failed */
+    m->session = b.session;
+    snprintf(m->device, sizeof m->device, "%s", b.name);
+    snprintf(m->note, sizeof m->note, "%.200s%s%.190s", why, b.note[0] ? "; " : "", b.note);
+    return rc;
+}
+
+static aki_status open_tested(aki_model *m, const aki_model_options *o, aki_error *err)
+{
+    const struct aki__device d = { .name = o->device, .options = o->device_options, .option_count = o->device_option_count };
+    const bool fastest = strcmp(o->device, "auto") == 0;
+    const struct aki__request r = { .pooling = m->folder->pooling, .columns = (size_t)m->folder->dim,
+                                    .encode = { .special = true, .parse_special = true, .max_tokens = (size_t)m->max_tokens } };
+    float *wanted = aki__alloc(2 * 2 * TEST_TEXTS, r.columns * sizeof *wanted);
+    struct figures f;
+
+    aki_status rc = wanted ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "self-test");
+    if (!rc && fastest && d.option_count)
+        rc = aki__fail(err, AKI_E_INVALID, "device options are for a device by name, not for \"auto\"");
+    if (!rc && !fastest) rc = aki__device_check(&d, err);
+    if (!rc && m->precision == AKI_PRECISION_INT8)
+        rc = aki__fail(err, AKI_E_UNSUPPORTED, "device \"%.40s\" computes in f32 or f16; int8 is for the cpu", o->device);
+    if (!rc) rc = reference(m, o, &r, wanted, err);
+    if (!rc) rc = fastest ? open_fastest(m, o, &r, wanted, wanted + 2 * TEST_TEXTS * r.columns, err) : open_device(m, o, &d, &r, wanted, &f, err);
+    aki__free(wanted);
+    m->tokens = m->tokens_reused = 0;
+    return rc;
+}
+
+aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error *err)
+{
+    aki_error own = { 0 };
+    const bool cpu = !o->device || strcmp(o->device, "cpu") == 0;
+    aki_status rc = o->device_plugin ? aki__device_plugin(o->device_plugin, &own) : AKI_OK;
+
+    if (!rc && cpu && o->device_option_count)
+        rc = aki__fail(&own, AKI_E_UNAVAILABLE, "device \"cpu\" takes no options (\"%.60s\")", o->device_options[0]);
+    if (!rc)
+        rc = cpu ? open_cpu(m, o, &own) : open_tested(m, o, &own);
+    if (rc && !cpu && o->device_fallback && (rc == AKI_E_UNAVAILABLE || rc == AKI_E_UNSUPPORTED)) {
+        snprintf(m->note, sizeof m->note, "%s", own.message);
+        m->fell_back = true;
+        if (m->precision == AKI_PRECISION_F16)
+            m->precision = AKI_PRECISION_F32;
+        rc = open_cpu(m, o, &own);
+    }
+    if (rc) {
+        if (err)
+            *err = own;
+        return rc;
+    }
+    /* A device has no prefixes: it would have to be given the keys and values of every layer. */
+    size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal || strcmp(m->device, "cpu") != 0 ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : DEFAULT_PREFIX_MIB;
+    aki__prefix_init(&m->prefixes, (size_t)m->folder->layers, (size_t)m->folder->kv_heads * (size_t)m->folder->head_dim, mib << 20);
+    aki__session_info(m->session, &m->run);
+    return AKI_OK;
+}
