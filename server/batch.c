@@ -143,21 +143,32 @@ static bool grow_jobs(struct run *r)
     return true;
 }
 
-/* Takes texts of one job while this run has less than budget tokens, and of this job less than share. */
-static void take(struct run *r, struct job *j, size_t share, size_t budget)
+/* Takes texts of one job while this run has less than budget tokens, and of this job less than share. false: the next text has no room
+ * in the run. Then no other job's is taken in its place: a long text would see short ones pass by until it is the oldest of all. */
+static bool take(struct run *r, struct job *j, size_t share, size_t budget)
 {
     size_t own = (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
 
     for (size_t i = j->first + j->more; i < j->count; i++) {
         size_t tokens = job_tokens(j, i);
         bool  first = !r->texts;                             /* a text larger than the budget runs alone */
-        if (!first && (r->tokens + tokens > budget || (j->more && own + tokens > share)))
-            break;
+        if (!first && r->tokens + tokens > budget)
+            return false;
+        if (!first && j->more && own + tokens > share)
+            return true;
         j->more++;
         own += tokens;
         r->tokens += tokens;
         r->texts++;
     }
+    return true;
+}
+
+static void take_in_order(struct run *r, size_t share, size_t budget)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (!take(r, r->jobs[i], share, budget))
+            return;
 }
 
 /* The job whose kind is computed next: that which waited for the most turns. A turn of a kind counts for all its jobs, and a new job
@@ -208,15 +219,12 @@ static void fill(struct served *s, struct run *r, size_t budget)
         j->more = 0;
         r->jobs[r->count++] = j;
     }
-    for (size_t i = 0; i < r->count && r->tokens < budget / 2; i++)
-        take(r, r->jobs[i], budget, budget / 2);
+    take_in_order(r, budget, budget / 2);
     size_t share = r->count ? (budget - (r->tokens < budget ? r->tokens : budget)) / r->count : 0;
     qsort(r->jobs, r->count, sizeof(struct job *), by_attained);
-    for (size_t i = 0; i < r->count && r->tokens < budget; i++)
-        take(r, r->jobs[i], share, budget);
+    take_in_order(r, share, budget);
     qsort(r->jobs, r->count, sizeof(struct job *), by_arrival);
-    for (size_t i = 0; i < r->count && r->tokens < budget; i++)
-        take(r, r->jobs[i], budget, budget);
+    take_in_order(r, budget, budget);
     size_t kept = 0;
     for (size_t i = 0; i < r->count; i++)
         if (r->jobs[i]->more)
