@@ -39,16 +39,6 @@ static float *floats(size_t n, float scale)
     return p;
 }
 
-static int32_t *ints(size_t n)
-{
-    int32_t *p = need(n, sizeof *p);
-    float *f = floats(n, 30000);
-    for (size_t i = 0; i < n; i++)
-        p[i] = (int32_t)f[i];
-    aki__free_aligned(f);
-    return p;
-}
-
 /* Best time of one call of run(a), over about a third of a second. */
 static double best(void (*run)(void *a), void *a)
 {
@@ -72,16 +62,7 @@ static void line(const char *name, void (*run)(void *a), void *a, double element
         printf("%-9s %-44s %10.1f us %8.2f elements/ns\n", set->isa, name, t * 1e6, elements / t * 1e-9);
 }
 
-static struct aki__rows rows_f32(size_t rows, size_t n, bool bias)
-{
-    return (struct aki__rows){ .f32 = floats(rows * n, 1), .stride = n, .bias = bias ? floats(n, 1) : NULL };
-}
-
-static struct aki__rows rows_i32(size_t rows, size_t n, bool bias)
-{
-    return (struct aki__rows){ .i32 = ints(rows * n), .stride = n, .row_scale = floats(rows, 1e-3f), .column_scale = floats(n, 0.1f),
-                               .bias = bias ? floats(n, 1) : NULL };
-}
+static struct aki__rows some_rows(size_t rows, size_t n) { return (struct aki__rows){ .f32 = floats(rows * n, 1), .stride = n }; }
 
 static struct aki__out out_f32(size_t rows, size_t n)
 {
@@ -102,13 +83,15 @@ struct job {
     size_t columns;
     struct aki__out out;
     struct aki__attention attention;
-    struct aki__quantise weights;
+    struct aki__pack pack;
+    struct aki__product product;
 };
 
 static void run_norm(void *p) { struct job *j = p; set->norm(&j->norm, 0, j->rows, j->scratch); }
 static void run_act(void *p) { struct job *j = p; set->act(&j->act, 0, j->rows, j->scratch); }
 static void run_quantise(void *p) { struct job *j = p; set->quantise_rows(&j->x, j->columns, &j->out, 0, j->rows, j->scratch); }
-static void run_weights(void *p) { struct job *j = p; set->quantise_weights(&j->weights, 0, j->weights.n, j->scratch); }
+static void run_pack(void *p) { struct job *j = p; set->pack_s8(&j->pack, 0, j->rows, j->scratch); }
+static void run_product(void *p) { struct job *j = p; set->product(&j->product, 0, aki__product_count(&j->product), j->scratch); }
 static void run_prepare(void *p)
 {
     struct job *j = p;
@@ -126,10 +109,10 @@ static void bench_norm(size_t rows, size_t n, bool rms)
     char name[80];
 
     for (int i8 = 0; i8 < 2; i8++) {
-        snprintf(name, sizeof name, "norm %s %zu x %zu %s", rms ? "rms" : "layer", rows, n, i8 ? "i32 -> u8" : "f32");
+        snprintf(name, sizeof name, "norm %s %zu x %zu %s", rms ? "rms" : "layer", rows, n, i8 ? "-> u8" : "f32");
         if (!strstr(name, filter))
             continue;
-        j.norm = (struct aki__norm){ .x = floats(rows * n, 1), .add = i8 ? rows_i32(rows, n, !rms) : rows_f32(rows, n, !rms), .gamma = floats(n, 1),
+        j.norm = (struct aki__norm){ .x = floats(rows * n, 1), .add = some_rows(rows, n), .gamma = floats(n, 1),
                                      .beta = rms ? NULL : floats(n, 1), .hidden = n, .eps = 1e-6f, .rms = rms };
         j.norm.sum = need(rows * n, 4);
         j.norm.out = i8 ? out_u8(rows, n) : out_f32(rows, n);
@@ -145,13 +128,13 @@ static void bench_act(size_t rows, size_t n, enum aki__kernel_act act, const cha
     char name[80];
 
     for (int i8 = 0; i8 < 2; i8++) {
-        snprintf(name, sizeof name, "act %s%s %zu x %zu %s", what, gate ? " gated" : "", rows, n, i8 ? "i32 -> u8" : "f32");
+        snprintf(name, sizeof name, "act %s%s %zu x %zu %s", what, gate ? " gated" : "", rows, n, i8 ? "-> u8" : "f32");
         if (!strstr(name, filter))
             continue;
-        j.act = (struct aki__act){ .x = i8 ? rows_i32(rows, n, !gate) : rows_f32(rows, n, !gate), .columns = n, .act = act,
+        j.act = (struct aki__act){ .x = some_rows(rows, n), .columns = n, .act = act,
                                    .out = i8 ? out_u8(rows, n) : out_f32(rows, n) };
         if (gate)
-            j.act.gate = i8 ? rows_i32(rows, n, false) : rows_f32(rows, n, false);
+            j.act.gate = some_rows(rows, n);
         line(name, run_act, &j, (double)(rows * n), 0);
     }
 }
@@ -165,23 +148,39 @@ static void bench_quantise(size_t rows, size_t n)
     if (!strstr(name, filter))
         return;
     j.scratch = need(n, 4);
-    j.x = rows_f32(rows, n, false);
+    j.x = some_rows(rows, n);
     j.out = out_u8(rows, n);
     line(name, run_quantise, &j, (double)(rows * n), 0);
 }
 
-static void bench_weights(size_t n, size_t k)
+static void bench_pack(size_t n, size_t k)
 {
-    struct job j = {0};
+    struct job j = { .rows = n };
     char name[80];
 
-    snprintf(name, sizeof name, "weights %zu x %zu bf16", n, k);
+    snprintf(name, sizeof name, "pack %zu x %zu bf16", n, k);
     if (!strstr(name, filter))
         return;
-    j.weights = (struct aki__quantise){ .w = { floats(n * k / 2, 1), AKI_TABLE_BF16 }, .out = need(n * k, 1), .scale = need(n, 4), .n = n, .k = k,
-                                        .block = aki__rotation_block(k), .limit = 127 };
-    j.scratch = need(aki__quantise_scratch_size(&j.weights), 4);
-    line(name, run_weights, &j, (double)(n * k), 0);
+    j.pack = (struct aki__pack){ .w = { floats(n * k / 2, 1), AKI_TABLE_BF16 }, .k = k, .block = aki__rotation_block(k),
+                                 .out = need(aki__packed_count(n, k, false), 1), .scale = need(n, 4), .sum = need(n, 4) };
+    j.scratch = need(k + (k + 3) / 4, 4);
+    line(name, run_pack, &j, (double)(n * k), 0);
+}
+
+static void bench_product(size_t rows, size_t n, size_t k)
+{
+    char name[80];
+
+    for (int i8 = 0; i8 < 2; i8++) {
+        struct aki__packed w = { .data = need(aki__packed_count(n, k, !i8), i8 ? 1 : 4), .bias = floats(n, 1), .n = n, .k = k,
+                                 .scale = i8 ? floats(n, 1) : NULL, .sum = i8 ? need(n, 4) : NULL };
+        struct job j = { .product = { .x = i8 ? need(rows * k, 1) : (void *)floats(rows * k, 1), .x_scale = floats(rows, 1), .w = &w, .rows = rows,
+                                      .out = need(rows * n, 4) } };
+        j.scratch = need(aki__product_scratch_size(&j.product) + 1, 1);
+        snprintf(name, sizeof name, "product %zu x %zu x %zu %s", rows, n, k, i8 ? "int8" : "f32");
+        if (strstr(name, filter))
+            line(name, run_product, &j, 0, 2.0 * (double)rows * (double)n * (double)k);
+    }
 }
 
 /* texts of `length` tokens; one_query: only the last token of each is asked for. */
@@ -203,9 +202,9 @@ static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv
     *a = (struct aki__attention){ .starts = starts, .query_starts = starts, .texts = texts, .tokens = texts * length, .queries = texts * length,
                                   .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim, .causal = qwen, .norm_eps = 1e-6f,
                                   .scale = 1 / sqrtf((float)head_dim) };
-    a->q = i8 ? rows_i32(a->tokens, heads * head_dim, !qwen) : rows_f32(a->tokens, heads * head_dim, !qwen);
-    a->k = i8 ? rows_i32(a->tokens, kv_heads * head_dim, !qwen) : rows_f32(a->tokens, kv_heads * head_dim, !qwen);
-    a->v = i8 ? rows_i32(a->tokens, kv_heads * head_dim, !qwen) : rows_f32(a->tokens, kv_heads * head_dim, !qwen);
+    a->q = some_rows(a->tokens, heads * head_dim);
+    a->k = some_rows(a->tokens, kv_heads * head_dim);
+    a->v = some_rows(a->tokens, kv_heads * head_dim);
     if (qwen) {
         a->q_norm = floats(head_dim, 1);
         a->k_norm = floats(head_dim, 1);
@@ -235,9 +234,17 @@ static void bench_all(void)
     bench_quantise(80, 1536);
     bench_quantise(80, 2048);
     bench_quantise(80, 3072);
-    bench_weights(4096, 1024);
-    bench_weights(1024, 3072);
-    bench_weights(1536, 384);
+    bench_pack(4096, 1024);
+    bench_pack(1024, 3072);
+    bench_pack(1536, 384);
+    for (size_t rows = 8; rows <= 512; rows *= 8) {
+        bench_product(rows, 1152, 384);
+        bench_product(rows, 384, 384);
+        bench_product(rows, 1536, 384);
+        bench_product(rows, 384, 1536);
+        bench_product(rows, 6144, 1024);
+        bench_product(rows, 1024, 3072);
+    }
     for (int i8 = 0; i8 < 2; i8++) {
         bench_attention(1, 8, 12, 12, 32, false, i8);
         bench_attention(4, 80, 12, 12, 32, false, i8);
@@ -251,11 +258,11 @@ static void bench_all(void)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = { "baseline", "avx2", "avx512" };
+    static const char *const names[] = { "baseline", "dotprod", "avx2", "avxvnni", "avx512" };
 
     if (argc > 2)
         filter = argv[2];
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         set = aki__kernels_named(names[i]);
         if (set && (argc < 2 || !strcmp(argv[1], names[i])))
             bench_all();

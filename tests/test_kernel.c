@@ -407,13 +407,13 @@ static void test_product_f32(void **unused)
     (void)unused;
     for (int round = 0; round < 150; round++) {
         const struct aki__kernels *set = any_set();
-        size_t n = between(1, chance(50) ? 40 : 200), k = between(1, chance(20) ? 700 : 70), rows = between(1, chance(10) ? 600 : 40);
+        size_t n = between(1, chance(50) ? 40 : 200), k = chance(5) ? 1024 : between(1, chance(20) ? 700 : 70), rows = between(1, chance(10) ? 600 : 40);
         struct aki__table from = some_table(n * k);
         struct aki__packed p = some_packed(set, from, n, k, false);
         float *x = normals(rows * k, 1), *out = NEW(float, rows * n);
         struct aki__product a = { .x = x, .w = &p, .out = out, .rows = rows };
 
-        RANGES(aki__product_count(&a), set->product(&a, begin, end));
+        RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, aki__product_scratch_size(&a))));
         for (size_t t = 0; t < rows; t++)
             for (size_t j = 0; j < n; j++) {
                 double want = p.bias ? p.bias[j] : 0, size = fabs(want);
@@ -437,7 +437,7 @@ static void test_product_s8(void **unused)
     (void)unused;
     for (int round = 0; round < 150; round++) {
         const struct aki__kernels *set = any_set();
-        size_t n = between(1, chance(50) ? 40 : 200), k = between(1, chance(20) ? 3000 : 70), rows = between(1, chance(10) ? 600 : 40);
+        size_t n = between(1, chance(50) ? 40 : 200), k = chance(5) ? 4096 : between(1, chance(20) ? 3000 : 70), rows = between(1, chance(10) ? 600 : 40);
         size_t padded = aki__panels(n) * AKI_PANEL, count = aki__packed_count(n, k, false);
         int8_t *data = NEW(int8_t, count);
         uint8_t *x = NEW(uint8_t, rows * k);
@@ -460,7 +460,7 @@ static void test_product_s8(void **unused)
                 sum[j] += *s8;
             }
         }
-        RANGES(aki__product_count(&a), set->product(&a, begin, end));
+        RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, aki__product_scratch_size(&a))));
         for (size_t t = 0; t < rows; t++)
             for (size_t j = 0; j < n; j++) {
                 int32_t exact = 0;
@@ -480,7 +480,7 @@ static void test_product_bits(void **unused)
     for (int round = 0; round < 100; round++) {
         const struct aki__kernels *set = any_set();
         bool s8 = chance(50);
-        size_t n = between(1, 100), k = between(1, 200), rows = between(1, chance(20) ? 600 : 50), from = below(rows), some = between(1, rows - from);
+        size_t n = between(1, 100), k = chance(5) ? 4096 : between(1, 200), rows = between(1, chance(20) ? 600 : 50), from = below(rows), some = between(1, rows - from);
         struct aki__table w = { normals(n * k, 1), AKI_TABLE_F32 };
         struct aki__packed p = some_packed(set, w, n, k, s8);
         struct aki__out u8 = { .u8 = NEW(uint8_t, rows * k), .row_scale = NEW(float, rows), .stride = k, .block = aki__rotation_block(k) };
@@ -488,12 +488,12 @@ static void test_product_bits(void **unused)
         struct aki__product a = { .x = s8 ? (const void *)u8.u8 : x.f32, .x_scale = u8.row_scale, .w = &p, .out = NEW(float, rows * n), .rows = rows }, b = a;
 
         set->quantise_rows(&x, k, &u8, 0, rows, NEW(float, k));
-        RANGES(aki__product_count(&a), set->product(&a, begin, end));
+        RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, aki__product_scratch_size(&a))));
         b.x = (const char *)a.x + from * k * (s8 ? 1 : sizeof(float));
         b.x_scale += from;
         b.out = NEW(float, some * n);
         b.rows = some;
-        set->product(&b, 0, aki__product_count(&b));
+        set->product(&b, 0, aki__product_count(&b), NEW(char, aki__product_scratch_size(&b)));
         assert_memory_equal(a.out + from * n, b.out, some * n * sizeof(float));
         free_blocks();
     }
@@ -514,7 +514,7 @@ static void test_product(void **unused)
     p.bias = NULL;
     set->quantise_rows(&in, K, &o, 0, ROWS, NEW(float, K));
     struct aki__product a = { .x = o.u8, .x_scale = o.row_scale, .w = &p, .out = y, .rows = ROWS };
-    set->product(&a, 0, aki__product_count(&a));
+    set->product(&a, 0, aki__product_count(&a), NULL);
     for (size_t t = 0; t < ROWS; t++)
         for (size_t r = 0; r < N; r++) {
             double want = 0;
@@ -575,7 +575,7 @@ static void test_bad_values_show(void **unused)
         struct aki__product product = { .x = u.u8, .x_scale = row_scale, .w = &packed, .out = NEW(float, rows * n), .rows = rows };
         for (size_t t = 0; t < rows; t++)
             memset(u.u8 + t * n, 128, n);
-        set->product(&product, 0, aki__product_count(&product));
+        set->product(&product, 0, aki__product_count(&product), NULL);
         for (size_t t = 0; t < rows; t++)
             assert_int_equal(all_finite(product.out + t * n, n), t != row);
         free_blocks();

@@ -5,49 +5,26 @@
 struct job {
     aki_model            *m;
     struct aki__request   r;
-    struct aki__plan      plan;
+    struct aki__runs      runs;
     struct aki__encoding  encoding;
     struct aki__buf       joined;           /* prompt + text */
     size_t               *same;             /* [count] index of the first equal text (its own: it is the first); NULL: not looked for */
-    char                 *out;
     size_t                row_size;
-    bool                  every_token;
-    size_t                rows_written;     /* every_token: rows so far */
     aki_error            *err;
 };
 
 static void close_job(struct job *j)
 {
     aki__request_close(&j->r);
-    aki__plan_free(&j->plan, j->m);
+    aki__runs_free(&j->runs);
     aki__encoding_free(&j->encoding);
     aki__buf_free(&j->joined);
     aki__free(j->same);
 }
 
-/* Runs the plan and writes its rows. */
-static aki_status flush(struct job *j)
+static void start_runs(struct job *j, void *out, bool every_token)
 {
-    struct aki__plan *p = &j->plan;
-    size_t columns = j->every_token ? (size_t)j->m->folder->hidden : j->r.columns;
-    aki_status rc = aki__plan_run(p, j->m, &j->r, j->every_token, j->err);
-
-    for (size_t i = 0; i < p->vectors && !rc; i++) {
-        size_t row = j->every_token ? j->rows_written++ : p->items[i];
-        rc = aki__name_item(j->err, aki__row_write(j->out + row * j->row_size, p->out + i * columns, &j->r, j->err), p->items[i]);
-    }
-    aki__plan_clear(p, j->m, rc == AKI_OK);
-    return rc;
-}
-
-/* Adds a text; runs first where it would not fit. A text longer than a run is a run of its own. */
-static aki_status add(struct job *j, const int32_t *ids, size_t count, size_t item)
-{
-    aki_status rc = AKI_OK;
-
-    if (j->plan.tokens && j->plan.tokens + count > (size_t)j->m->max_batch_tokens)
-        rc = flush(j);
-    return rc ? rc : aki__plan_add(&j->plan, j->m, &j->r, ids, count, item, j->every_token, j->err);
+    j->runs = (struct aki__runs){ .m = j->m, .r = &j->r, .out = out, .row_size = j->row_size, .every_token = every_token };
 }
 
 static aki_status check_output(const struct job *j, const void *out, size_t out_size, size_t rows, aki_error *err)
@@ -112,7 +89,7 @@ static aki_status encode(struct job *j, const char *text, size_t size, size_t it
 aki_status aki_embed(aki_model *m, const char *const *texts, const size_t *sizes, size_t count, const aki_embed_options *options,
                      void *out, size_t out_size, int32_t *tokens, uint8_t *truncated, aki_error *err)
 {
-    struct job j = { .m = m, .out = out, .err = err };
+    struct job j = { .m = m, .err = err };
     size_t reused = 0;
 
     aki_status rc = aki__request_open(&j.r, m, options, err);
@@ -126,6 +103,7 @@ aki_status aki_embed(aki_model *m, const char *const *texts, const size_t *sizes
             rc = aki__fail_at(err, AKI_E_INVALID, i, 0, "texts[%zu] is NULL", i);
     if (!rc) rc = check_output(&j, out, out_size, count, err);
     if (!rc && j.r.reuse && count > 1) rc = find_equal(&j, texts, sizes, count);
+    start_runs(&j, out, false);
 
     for (size_t i = 0; i < count && !rc; i++) {
         if (j.same && j.same[i] != i) {
@@ -133,16 +111,16 @@ aki_status aki_embed(aki_model *m, const char *const *texts, const size_t *sizes
             continue;
         }
         rc = encode(&j, texts[i], size_of(texts, sizes, i), i);
-        if (!rc) rc = add(&j, j.encoding.ids, j.encoding.count, i);
+        if (!rc) rc = aki__runs_add(&j.runs, j.encoding.ids, j.encoding.count, i, err);
         if (!rc && tokens) tokens[i] = (int32_t)j.encoding.count;
         if (!rc && truncated) truncated[i] = j.encoding.full_count > j.encoding.count;
     }
-    if (!rc) rc = flush(&j);
+    if (!rc) rc = aki__runs_finish(&j.runs, err);
     for (size_t i = 0; i < count && !rc && reused; i++) {
         size_t first = j.same[i];
         if (first == i)
             continue;
-        memcpy(j.out + i * j.row_size, j.out + first * j.row_size, j.row_size);
+        memcpy((char *)out + i * j.row_size, (char *)out + first * j.row_size, j.row_size);
         if (tokens) tokens[i] = tokens[first];
         if (truncated) truncated[i] = truncated[first];
     }
@@ -189,7 +167,7 @@ static aki_status check_ids(const struct job *j, const int32_t *ids, const int64
 static aki_status embed_rows(aki_model *m, const int32_t *ids, const int64_t *starts, size_t count, const aki_embed_options *options,
                              void *out, size_t out_size, bool every_token, aki_error *err)
 {
-    struct job j = { .m = m, .out = out, .every_token = every_token, .err = err };
+    struct job j = { .m = m, .err = err };
 
     aki_status rc = aki__request_open(&j.r, m, options, err);
     if (rc)
@@ -211,9 +189,10 @@ static aki_status embed_rows(aki_model *m, const int32_t *ids, const int64_t *st
     j.row_size = aki__row_size(j.r.dtype, j.r.dim);
     if (!rc) rc = check_ids(&j, ids, starts, count, err);
     if (!rc) rc = check_output(&j, out, out_size, every_token && count ? (size_t)starts[count] : count, err);
+    start_runs(&j, out, every_token);
     for (size_t i = 0; i < count && !rc; i++)
-        rc = add(&j, ids + starts[i], (size_t)(starts[i + 1] - starts[i]), i);
-    if (!rc) rc = flush(&j);
+        rc = aki__runs_add(&j.runs, ids + starts[i], (size_t)(starts[i + 1] - starts[i]), i, err);
+    if (!rc) rc = aki__runs_finish(&j.runs, err);
     if (!rc) atomic_fetch_add_explicit(&m->texts, count, memory_order_relaxed);
     close_job(&j);
     return rc;

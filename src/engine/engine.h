@@ -75,6 +75,24 @@ aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__re
 /* Runs what was added: p->out. */
 aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, bool every_token, aki_error *err);
 
+/* A call's texts, as ids, that wait for their runs. */
+struct aki__runs {
+    aki_model                 *m;
+    const struct aki__request *r;
+    char                      *out;         /* the call's result rows */
+    size_t                     row_size;
+    bool                       every_token; /* a row a token */
+    int32_t                   *ids;
+    struct aki__text          *texts;
+    size_t                     tokens, id_capacity, count, capacity;
+    size_t                     tokens_done; /* of texts that were run */
+};
+/* Adds a text's ids (copied); item: its index in the call. Once there is enough for many runs, these are done. */
+aki_status aki__runs_add(struct aki__runs *w, const int32_t *ids, size_t count, size_t item, aki_error *err);
+/* Runs the rest. */
+aki_status aki__runs_finish(struct aki__runs *w, aki_error *err);
+void       aki__runs_free(struct aki__runs *w);
+
 /* Bytes of a result row. */
 size_t     aki__row_size(int32_t dtype, size_t dim);
 /* A vector [r->columns] (changed) to a result row: cut, normalised, in the wanted dtype. INVALID: NaN, infinity, all zero. */

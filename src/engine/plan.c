@@ -129,8 +129,6 @@ aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__re
 
     if (!p->vectors)
         return AKI_OK;
-    if (r->cancel && r->cancel(r->cancel_user))
-        return aki__fail(err, AKI_E_CANCELLED, "cancelled by the caller");
     if (!aki__mul(p->vectors, columns, &need) || !aki__grow((void **)&p->out, &p->out_capacity, need, sizeof *p->out))
         return aki__fail(err, AKI_E_NOMEM, "%zu vectors", p->vectors);
     const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,

@@ -139,7 +139,7 @@ void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t
 void ISA(attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
 void ISA(attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
 void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);
-void ISA(product)(const struct aki__product *a, size_t begin, size_t end);
+void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);
 void ISA(pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
 void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
 void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);

@@ -1,7 +1,7 @@
 /* Unit kernel: dense products: rows, f32 or u8, with a packed matrix; and the packing. See struct aki__packed in kernel.h.
  *
  * A tile of rows and columns is held in registers over the whole depth, and every element is summed in the order of k: so a row's result
- * depends neither on the other rows nor on how the work is split. The weights of a panel stream past once for every AKI_PRODUCT_ROWS rows. */
+ * depends neither on the other rows nor on how the work is split. The weights of a panel stream past once for AKI_PRODUCT_ROWS rows. */
 #include "kernel/isa.h"
 #include "kernel/isa_math.h"
 
@@ -27,18 +27,26 @@
 #define TILE_COLUMNS ((size_t)TILE_VECTORS * AKI_LANES)
 _Static_assert(AKI_PANEL % TILE_COLUMNS == 0, "a panel is whole tiles");
 
-/* Rows row … of the output, as far as its columns reach. */
-AKI_INLINE void put(const struct aki__product *a, size_t row, size_t column, vf sum[][TILE_VECTORS], int rows)
+struct tile {
+    const struct aki__product *a;
+    const char *x, *w;                      /* its first row, and its columns of the packed weights */
+    size_t      stride;                     /* bytes between rows of x */
+    size_t      row, column;                /* of the output */
+};
+
+/* Writes what is summed, as far as the output's columns reach. */
+AKI_INLINE void put(const struct tile *t, vf sum[][TILE_VECTORS], int rows)
 {
-    size_t left = a->w->n - column;
+    const struct aki__product *a = t->a;
+    size_t left = a->w->n - t->column;
     vf bias[TILE_VECTORS];
 
     AKI_UNROLL
     for (int v = 0; v < TILE_VECTORS; v++)
-        bias[v] = a->w->bias ? vload(a->w->bias + column + v * AKI_LANES) : (vf){0};
+        bias[v] = a->w->bias ? vload(a->w->bias + t->column + v * AKI_LANES) : (vf){0};
     AKI_UNROLL
     for (int r = 0; r < rows; r++) {
-        float *out = a->out + (row + (size_t)r) * a->w->n + column, part[TILE_COLUMNS], *to = left < TILE_COLUMNS ? part : out;
+        float *out = a->out + (t->row + (size_t)r) * a->w->n + t->column, part[TILE_COLUMNS], *to = left < TILE_COLUMNS ? part : out;
         AKI_UNROLL
         for (int v = 0; v < TILE_VECTORS; v++)
             vstore(to + v * AKI_LANES, sum[r][v] + bias[v]);
@@ -49,10 +57,10 @@ AKI_INLINE void put(const struct aki__product *a, size_t row, size_t column, vf 
 
 /* ---------------------------------------------------------------- f32 ------------------------------------------- */
 
-AKI_INLINE void tile_f32(const struct aki__product *a, size_t row, size_t column, const float *w, int rows)
+AKI_INLINE void tile_f32(const struct tile *t, int rows)
 {
-    size_t k = a->w->k;
-    const float *x = (const float *)a->x + row * k;
+    size_t k = t->a->w->k, stride = t->stride / sizeof(float);
+    const float *x = (const float *)(const void *)t->x, *w = (const float *)(const void *)t->w;
     vf sum[TILE_ROWS][TILE_VECTORS];
 
     AKI_UNROLL
@@ -67,13 +75,13 @@ AKI_INLINE void tile_f32(const struct aki__product *a, size_t row, size_t column
             b[v] = vload(w + i * AKI_PANEL + v * AKI_LANES);
         AKI_UNROLL
         for (int r = 0; r < rows; r++) {
-            vf y = vset(x[(size_t)r * k + i]);
+            vf y = vset(x[(size_t)r * stride + i]);
             AKI_UNROLL
             for (int v = 0; v < TILE_VECTORS; v++)
                 sum[r][v] = sum[r][v] + y * b[v];
         }
     }
-    put(a, row, column, sum, rows);
+    put(t, sum, rows);
 }
 
 /* ---------------------------------------------------------------- int8 ------------------------------------------ */
@@ -114,31 +122,34 @@ AKI_INLINE vi four(const uint8_t *x, size_t count)
     return (int32_t)bytes - (vi){0};
 }
 
-AKI_INLINE void step_s8(vi sum[][TILE_VECTORS], const uint8_t *x, size_t k, const int8_t *w, size_t count, int rows)
+AKI_INLINE void step_s8(vi sum[][TILE_VECTORS], const uint8_t *x, size_t stride, const char *w, size_t count, int rows)
 {
     vi b[TILE_VECTORS];
 
-    memcpy(b, w, sizeof b);
+    AKI_UNROLL
+    for (int v = 0; v < TILE_VECTORS; v++)      /* one by one: an array copied whole would go through memory */
+        memcpy(&b[v], w + (size_t)v * sizeof b[v], sizeof b[v]);
     AKI_UNROLL
     for (int r = 0; r < rows; r++) {
-        vi y = four(x + (size_t)r * k, count);
+        vi y = four(x + (size_t)r * stride, count);
         AKI_UNROLL
         for (int v = 0; v < TILE_VECTORS; v++)
             sum[r][v] = dot(sum[r][v], y, b[v]);
     }
 }
 
-AKI_INLINE void tile_s8(const struct aki__product *a, size_t row, size_t column, const int8_t *w, int rows)
+AKI_INLINE void tile_s8(const struct tile *t, int rows)
 {
-    size_t k = a->w->k, i = 0;
-    const uint8_t *x = (const uint8_t *)a->x + row * k;
+    const struct aki__packed *packed = t->a->w;
+    size_t k = packed->k, i = 0;
+    const uint8_t *x = (const uint8_t *)t->x;
     vi sum[TILE_ROWS][TILE_VECTORS], start[TILE_VECTORS];
     vf real[TILE_ROWS][TILE_VECTORS], scale[TILE_VECTORS];
 
     AKI_UNROLL
     for (int v = 0; v < TILE_VECTORS; v++) {
-        memcpy(&start[v], a->w->sum + column + v * AKI_LANES, sizeof start[v]);
-        scale[v] = vload(a->w->scale + column + v * AKI_LANES);
+        memcpy(&start[v], packed->sum + t->column + v * AKI_LANES, sizeof start[v]);
+        scale[v] = vload(packed->scale + t->column + v * AKI_LANES);
 #if defined(SIGNED_ROWS)
         start[v] = (vi){0};
 #else
@@ -151,32 +162,23 @@ AKI_INLINE void tile_s8(const struct aki__product *a, size_t row, size_t column,
         for (int v = 0; v < TILE_VECTORS; v++)
             sum[r][v] = start[v];
     for (; i + 4 <= k; i += 4)
-        step_s8(sum, x + i, k, w + i * AKI_PANEL, 4, rows);
+        step_s8(sum, x + i, t->stride, t->w + i * AKI_PANEL, 4, rows);
     if (i < k)
-        step_s8(sum, x + i, k, w + i * AKI_PANEL, k - i, rows);
+        step_s8(sum, x + i, t->stride, t->w + i * AKI_PANEL, k - i, rows);
     AKI_UNROLL
     for (int r = 0; r < rows; r++)
         AKI_UNROLL
         for (int v = 0; v < TILE_VECTORS; v++)
-            real[r][v] = __builtin_convertvector(sum[r][v], vf) * (vset(a->x_scale[row + (size_t)r]) * scale[v]);
-    put(a, row, column, real, rows);
+            real[r][v] = __builtin_convertvector(sum[r][v], vf) * (vset(t->a->x_scale[t->row + (size_t)r]) * scale[v]);
+    put(t, real, rows);
 }
 
 /* ---------------------------------------------------------------- all tiles ------------------------------------- */
 
-AKI_INLINE void tile(const struct aki__product *a, size_t row, size_t column, size_t at, bool is_f32, int rows)
-{
-    if (is_f32)
-        tile_f32(a, row, column, (const float *)a->w->data + at, rows);
-    else
-        tile_s8(a, row, column, (const int8_t *)a->w->data + at, rows);
-}
-
-/* Rows row … row + rows of one tile's columns; at: where these begin in the packed data. */
-AKI_INLINE void any_tile(const struct aki__product *a, size_t row, size_t column, size_t at, bool is_f32, size_t rows)
+AKI_INLINE void any_tile(const struct tile *t, size_t rows, bool f32)
 {
     switch (rows) {
-#define TILE_CASE(n) case n: tile(a, row, column, at, is_f32, n <= TILE_ROWS ? n : 1); break;
+#define TILE_CASE(n) case n: if (f32) tile_f32(t, n <= TILE_ROWS ? n : 1); else tile_s8(t, n <= TILE_ROWS ? n : 1); break;
     TILE_CASE(1) TILE_CASE(2) TILE_CASE(3)
 #if TILE_ROWS > 3
     TILE_CASE(4) TILE_CASE(5) TILE_CASE(6)
@@ -187,24 +189,41 @@ AKI_INLINE void any_tile(const struct aki__product *a, size_t row, size_t column
     }
 }
 
-static void unit_f32(const struct aki__product *a, size_t row, size_t column, size_t at, size_t rows) { any_tile(a, row, column, at, true, rows); }
-static void unit_s8(const struct aki__product *a, size_t row, size_t column, size_t at, size_t rows) { any_tile(a, row, column, at, false, rows); }
+static void any_tile_f32(const struct tile *t, size_t rows) { any_tile(t, rows, true); }
+static void any_tile_s8(const struct tile *t, size_t rows) { any_tile(t, rows, false); }
 
-void ISA(product)(const struct aki__product *a, size_t begin, size_t end)
+/* Rows first … first + count, at x, with one panel. */
+static void run_panel(const struct aki__product *a, const char *x, size_t stride, size_t first, size_t count, size_t panel)
 {
-    size_t panels = aki__panels(a->w->n), depth = aki__packed_depth(a->w->k, !a->w->scale), wide = a->w->scale ? 4 : 1;
+    const struct aki__packed *w = a->w;
+    size_t tiles = (count + TILE_ROWS - 1) / TILE_ROWS, depth = aki__packed_depth(w->k, !w->scale);
+    const char *weights = (const char *)w->data + panel * AKI_PANEL * depth * (w->scale ? 1 : sizeof(float));
 
+    for (size_t c = 0; c < AKI_PANEL && panel * AKI_PANEL + c < w->n; c += TILE_COLUMNS)
+        for (size_t i = 0; i < tiles; i++) {
+            size_t row = count * i / tiles, rows = count * (i + 1) / tiles - row;       /* of about equal height */
+            struct tile t = { .a = a, .x = x + row * stride, .w = weights + c * 4, .stride = stride, .row = first + row, .column = panel * AKI_PANEL + c };
+            if (w->scale)
+                any_tile_s8(&t, rows);
+            else
+                any_tile_f32(&t, rows);
+        }
+}
+
+void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *scratch)
+{
+    size_t panels = aki__panels(a->w->n), row_size = a->w->k * (a->w->scale ? 1 : sizeof(float)), stride = row_size;
+    bool copied = aki__product_scratch_size(a) != 0;
+
+    if (copied)
+        stride += 64;
     for (size_t unit = begin; unit < end; unit++) {
-        size_t first = unit / panels * AKI_PRODUCT_ROWS, panel = unit % panels;
-        size_t count = a->rows - first < AKI_PRODUCT_ROWS ? a->rows - first : AKI_PRODUCT_ROWS, tiles = (count + TILE_ROWS - 1) / TILE_ROWS;
-        for (size_t c = 0; c < AKI_PANEL && panel * AKI_PANEL + c < a->w->n; c += TILE_COLUMNS)
-            for (size_t t = 0; t < tiles; t++) {
-                size_t row = count * t / tiles, rows = count * (t + 1) / tiles - row;
-                if (a->w->scale)
-                    unit_s8(a, first + row, panel * AKI_PANEL + c, panel * AKI_PANEL * depth + c * wide, rows);
-                else
-                    unit_f32(a, first + row, panel * AKI_PANEL + c, panel * AKI_PANEL * depth + c * wide, rows);
-            }
+        size_t first = unit / panels * AKI_PRODUCT_ROWS, count = a->rows - first < AKI_PRODUCT_ROWS ? a->rows - first : AKI_PRODUCT_ROWS;
+        const char *x = (const char *)a->x + first * row_size;
+        if (copied && (unit == begin || unit % panels == 0))
+            for (size_t r = 0; r < count; r++)
+                memcpy((char *)scratch + r * stride, x + r * row_size, row_size);
+        run_panel(a, copied ? scratch : x, stride, first, count, unit % panels);
     }
 }
 

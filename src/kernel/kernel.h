@@ -128,7 +128,6 @@ struct aki__pool {
 /* ---- products ---- */
 
 #define AKI_PANEL ((size_t)32)          /* output columns that lie side by side */
-#define AKI_PRODUCT_ROWS ((size_t)256)  /* rows that share one pass over the weights */
 
 /* A matrix [n, k] (output channels are rows, as in the file) in the order in which a product reads it, padded with zeros:
  *     f32   [panels][k][32]              element: column panel * 32 + j, input i
@@ -167,6 +166,15 @@ static inline size_t aki__panels(size_t n) { return (n + AKI_PANEL - 1) / AKI_PA
 static inline size_t aki__packed_depth(size_t k, bool f32) { return f32 ? k : (k + 3) / 4 * 4; }
 /* Elements of a packed matrix. */
 static inline size_t aki__packed_count(size_t n, size_t k, bool f32) { return aki__panels(n) * AKI_PANEL * aki__packed_depth(k, f32); }
+/* Rows that share one pass over the weights: whole tiles of any instruction set. */
+#define AKI_PRODUCT_ROWS ((size_t)504)
+
+/* Rows whose starts lie 4 KiB apart would push each other out of the first-level cache: these are multiplied from a copy. Bytes of it. */
+static inline size_t aki__product_scratch_size(const struct aki__product *a)
+{
+    size_t row = a->w->k * (a->w->scale ? 1 : sizeof(float)), rows = a->rows < AKI_PRODUCT_ROWS ? a->rows : AKI_PRODUCT_ROWS;
+    return row % 4096 ? 0 : rows * (row + 64);
+}
 /* Units of a product. */
 static inline size_t aki__product_count(const struct aki__product *a)
 {
@@ -187,7 +195,7 @@ struct aki__kernels {
      * k, v: [count, kv_heads*head_dim], for a later call's `kept`. */
     void (*attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
     void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);   /* scratch: [columns] */
-    void (*product)(const struct aki__product *a, size_t begin, size_t end);              /* units: see aki__product_count */
+    void (*product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);   /* units: see aki__product_count; scratch: aki__product_scratch_size() bytes */
     /* Rows of the file's matrix. Split at multiples of AKI_PANEL: so each thread writes cache lines of its own, mostly. */
     void (*pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
     void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch); /* scratch: [k] floats and as many bytes, k rounded up to 4 */

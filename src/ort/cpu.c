@@ -37,6 +37,15 @@ uint64_t aki__keep_weights_size(const struct aki__keep *k)
     return sum;
 }
 
+size_t aki__keep_widest(const struct aki__keep *k)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < k->product_count; i++)
+        most = k->products[i].packed->n > most ? k->products[i].packed->n : most;
+    return most;
+}
+
 /* Where a block's rows are: value numbers of the ONNX graph, 0 for forms that nobody needs. */
 struct place {
     bool need_f32, need_u8;         /* decided before anything is emitted */

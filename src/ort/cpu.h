@@ -24,6 +24,7 @@ struct aki__keep {
 };
 void     aki__keep_free(struct aki__keep *k);
 uint64_t aki__keep_weights_size(const struct aki__keep *k);    /* bytes of all products' weights */
+size_t   aki__keep_widest(const struct aki__keep *k);          /* columns of the widest product */
 
 /* pool: for packing; taken by the caller, or NULL. */
 struct aki__cpu_options { bool int8; struct aki__pool *pool; };

@@ -164,8 +164,7 @@ static OrtStatus *embed(struct call *c)
 
 static void product_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
 {
-    (void)scratch;
-    k->product(a, begin, end);
+    k->product(a, begin, end, scratch);
 }
 
 static OrtStatus *product(struct call *c)
@@ -176,7 +175,8 @@ static OrtStatus *product(struct call *c)
     size_t rows = x.rows < AKI_PRODUCT_ROWS ? x.rows : AKI_PRODUCT_ROWS;
 
     a.out = output(c, 0, x.rows, w->n);
-    spread(c, (struct split){ .body = product_body, .args = &a, .count = aki__product_count(&a) }, rows * AKI_PANEL * w->k / (w->scale ? 64 : 16), 0);
+    spread(c, (struct split){ .body = product_body, .args = &a, .count = aki__product_count(&a) }, rows * AKI_PANEL * w->k / (w->scale ? 64 : 16),
+           aki__product_scratch_size(&a));
     return c->st;
 }
 

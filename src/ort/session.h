@@ -19,6 +19,7 @@ struct aki__session_options {
 struct aki__session_info {
     char     runtime[48];       /* "ONNX Runtime 1.32.0" */
     int      threads;
+    size_t   widest;            /* columns of the widest product, of which a run holds one for every token; 0: not known */
     int      nodes, nodes_elsewhere;        /* on the device, and on the cpu instead */
     int      partitions;        /* on the device; 0: not known */
     int      sessions;          /* resident: one a shape where the device wants fixed ones */

@@ -1,0 +1,155 @@
+/* Unit runs: cuts a call's texts into runs and does these side by side, each on one thread. A lone run is split between the threads
+ * instead, which costs waiting at every operator: a third of the time in int8. */
+#include "engine/engine.h"
+
+enum {
+    RUNS_AT_ONCE = 16,          /* of each thread: so few wait at the end, and memory stays bounded however many texts there are */
+    WORTH_ALONE = 64,           /* tokens that a run of one thread needs at least: every run reads all weights */
+    CACHE = 2 << 20             /* bytes of its widest rows up to which a run is fast */
+};
+
+struct aki__text { size_t item, begin, count; };       /* ids [begin, begin + count) */
+
+/* Texts [first, last) are a run. */
+struct part { size_t first, last; aki_status rc; aki_error error; };
+
+struct work {
+    struct aki__runs *w;
+    struct part      *parts;
+    const void       *caller;   /* whose callback asks whether to stop: no other thread may call it */
+    atomic_bool       stop;
+};
+
+static const void *this_thread(void)
+{
+    static _Thread_local char here;
+    return &here;
+}
+
+static bool cancelled(const struct aki__request *r) { return r->cancel && r->cancel(r->cancel_user); }
+
+static aki_status fail_cancelled(aki_error *err) { return aki__fail(err, AKI_E_CANCELLED, "cancelled by the caller"); }
+
+/* One run, from ids to result rows. */
+static aki_status run(struct aki__runs *w, const struct part *part, aki_error *err)
+{
+    size_t columns = w->every_token ? (size_t)w->m->folder->hidden : w->r->columns, first_token = w->tokens_done + w->texts[part->first].begin;
+    struct aki__plan p = { 0 };
+    aki_status rc = AKI_OK;
+
+    for (size_t i = part->first; i < part->last && !rc; i++)
+        rc = aki__plan_add(&p, w->m, w->r, w->ids + w->texts[i].begin, w->texts[i].count, w->texts[i].item, w->every_token, err);
+    if (!rc) rc = aki__plan_run(&p, w->m, w->r, w->every_token, err);
+    for (size_t v = 0; v < p.vectors && !rc; v++) {
+        size_t row = w->every_token ? first_token + v : p.items[v];
+        rc = aki__name_item(err, aki__row_write(w->out + row * w->row_size, p.out + v * columns, w->r, err), p.items[v]);
+    }
+    aki__plan_clear(&p, w->m, rc == AKI_OK);
+    aki__plan_free(&p, w->m);
+    return rc;
+}
+
+static void run_part(void *user, size_t i)
+{
+    struct work *work = user;
+    struct part *part = &work->parts[i];
+
+    if (atomic_load(&work->stop))
+        return;
+    if (this_thread() == work->caller && cancelled(work->w->r))
+        part->rc = fail_cancelled(&part->error);
+    else
+        part->rc = run(work->w, part, &part->error);
+    if (part->rc)
+        atomic_store(&work->stop, true);
+}
+
+/* Tokens of a run that others run beside: what lies between two operators should find room in the cache. */
+static size_t run_tokens(const aki_model *m)
+{
+    size_t most = (size_t)m->max_batch_tokens, fast = m->run.widest ? CACHE / (m->run.widest * sizeof(float)) : most;
+
+    if (fast < WORTH_ALONE)
+        fast = WORTH_ALONE;
+    return fast < most ? fast : most;
+}
+
+/* Into how many runs of about equal size. */
+static size_t count_runs(const struct aki__runs *w)
+{
+    size_t most = run_tokens(w->m), threads = (size_t)w->m->run.threads, runs = (w->tokens + most - 1) / most, longest = 0;
+    size_t alone = w->tokens / WORTH_ALONE < w->count ? w->tokens / WORTH_ALONE : w->count;
+
+    for (size_t i = 0; i < w->count; i++)
+        longest = w->texts[i].count > longest ? w->texts[i].count : longest;
+    /* With one text that outweighs all others, its thread would work alone in the end. */
+    if (runs <= 1 && (alone < threads || longest * threads * 2 > w->tokens * 3))
+        return 1;
+    return (runs + threads - 1) / threads * threads;
+}
+
+/* Cuts the texts, in their order, into at most `count` runs (more where a run would exceed its limit); answers how many. */
+static size_t cut(const struct aki__runs *w, struct part *parts, size_t count)
+{
+    size_t n = 0, tokens = 0, before = 0, last_share = 0;
+
+    for (size_t i = 0; i < w->count; i++) {
+        size_t size = w->texts[i].count, share = (before + size / 2) * count / w->tokens;
+        if (i == 0 || share != last_share || tokens + size > (size_t)w->m->max_batch_tokens) {
+            parts[n++] = (struct part){ .first = i };
+            tokens = 0;
+        }
+        parts[n - 1].last = i + 1;
+        tokens += size;
+        before += size;
+        last_share = share;
+    }
+    return n;
+}
+
+aki_status aki__runs_finish(struct aki__runs *w, aki_error *err)
+{
+    struct work work = { .w = w, .caller = this_thread() };
+    aki_status rc = AKI_OK;
+
+    if (!w->count)
+        return AKI_OK;
+    if (cancelled(w->r))
+        return fail_cancelled(err);
+    work.parts = aki__alloc(w->count, sizeof *work.parts);
+    if (!work.parts)
+        return aki__fail(err, AKI_E_NOMEM, "runs of %zu texts", w->count);
+    size_t count = cut(w, work.parts, count_runs(w));
+    aki__session_each(w->m->session, count, run_part, &work);
+    for (size_t i = 0; i < count && !rc; i++) {
+        rc = work.parts[i].rc;
+        if (rc && err)
+            *err = work.parts[i].error;
+    }
+    aki__free(work.parts);
+    w->tokens_done += w->tokens;
+    w->tokens = w->count = 0;
+    return rc;
+}
+
+aki_status aki__runs_add(struct aki__runs *w, const int32_t *ids, size_t count, size_t item, aki_error *err)
+{
+    size_t enough = (size_t)w->m->max_batch_tokens * (size_t)w->m->run.threads * RUNS_AT_ONCE;
+    aki_status rc = w->tokens && w->tokens + count > enough ? aki__runs_finish(w, err) : AKI_OK;
+
+    if (rc)
+        return rc;
+    if (!aki__grow((void **)&w->ids, &w->id_capacity, w->tokens + count, sizeof *w->ids) ||
+        !aki__grow((void **)&w->texts, &w->capacity, w->count + 1, sizeof *w->texts))
+        return aki__fail(err, AKI_E_NOMEM, "text %zu: %zu tokens", item, count);
+    memcpy(w->ids + w->tokens, ids, count * sizeof *ids);
+    w->texts[w->count++] = (struct aki__text){ .item = item, .begin = w->tokens, .count = count };
+    w->tokens += count;
+    return AKI_OK;
+}
+
+void aki__runs_free(struct aki__runs *w)
+{
+    aki__free(w->ids);
+    aki__free(w->texts);
+}
