@@ -113,6 +113,17 @@ void bytes_free(struct bytes *b)
     memset(b, 0, sizeof *b);
 }
 
+char *cli_format(const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    int size = vasprintf(&text, format, args);
+    va_end(args);
+    return size < 0 ? NULL : text;
+}
+
 size_t utf8_check(const char *text, size_t size)
 {
     const unsigned char *s = (const unsigned char *)text;

@@ -64,6 +64,10 @@ int verify_run(const struct options *o);
 int bench_run(const struct options *o);
 int devices_run(const struct options *o);
 int serve_run(const struct options *o);
+int pull_run(const struct options *o);
+int models_run(const struct options *o);
+int rm_run(const struct options *o);
+int check_run(const struct options *o);
 int completion_run(const struct options *o);
 
 #endif

@@ -1,22 +1,13 @@
 /* Unit model: finds the model that -m names, opens it, and turns the library's errors into exit codes. See model.h. */
 #include "model.h"
 
+#include "cache.h"
 #include "sums.h"
 
-#include <ctype.h>
-#include <dirent.h>
-#include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-static const char default_model[] = "Qwen/Qwen3-Embedding-0.6B";
-enum { PATH_LIMIT = 4096, NAME_LIMIT = 200 };
-
-/* ---------------------------------------------------------------- the cache ------------------------------------- */
 
 static bool exists(const char *path)
 {
@@ -32,135 +23,20 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name);
-
-    return value && *value ? value : NULL;
-}
-
-/* false: it does not fit, or there is no home. */
-static bool cache_folder(char *out, size_t size)
-{
-    const char *hub = variable("HF_HUB_CACHE"), *home = variable("HF_HOME"), *xdg = variable("XDG_CACHE_HOME"), *user = variable("HOME");
-    int n = -1;
-
-    if (!user) {
-        const struct passwd *entry = getpwuid(getuid());
-        user = entry ? entry->pw_dir : NULL;
-    }
-    if (hub)
-        n = snprintf(out, size, "%s", hub);
-    else if (home)
-        n = snprintf(out, size, "%s/hub", home);
-    else if (xdg)
-        n = snprintf(out, size, "%s/huggingface/hub", xdg);
-    else if (user)
-        n = snprintf(out, size, "%s/.cache/huggingface/hub", user);
-    return n >= 0 && (size_t)n < size;
-}
-
-/* "ORG/NAME" or "NAME", maybe with "@REV": nothing in it can leave the cache's folder. */
-static bool is_name(const char *name)
-{
-    size_t slashes = 0, size = strlen(name);
-
-    for (const char *s = name; *s; s++) {
-        slashes += *s == '/';
-        if (!isalnum((unsigned char)*s) && !strchr("/._-@", *s))
-            return false;
-    }
-    return size > 0 && size < NAME_LIMIT && slashes <= 1 && name[0] != '/' && name[0] != '.' && name[size - 1] != '/' && !strstr(name, "..");
-}
-
-/* One line of a ref: a commit. */
-static bool read_ref(const char *path, char *out, size_t size)
-{
-    FILE *f = fopen(path, "r");
-    bool ok = f && fgets(out, (int)size, f);
-
-    if (f)
-        fclose(f);
-    if (!ok)
-        return false;
-    out[strcspn(out, "\r\n")] = '\0';
-    for (const char *s = out; *s; s++)
-        if (!isalnum((unsigned char)*s))
-            return false;
-    return *out != '\0';
-}
-
-/* Puts the cache's folder of a repository into out: models--ORG--NAME. A name without ORG also finds the one ORG that has it. */
-static int find_repository(const char *cache, const char *name, size_t name_size, char *out, size_t size)
-{
-    char entry[NAME_LIMIT + 32];
-    size_t at = (size_t)snprintf(entry, sizeof entry, "models--");
-    int rc = CLI_NO_MODEL;
-
-    for (size_t i = 0; i < name_size; i++) {
-        if (name[i] == '/')
-            at += (size_t)snprintf(entry + at, sizeof entry - at, "--");
-        else
-            entry[at++] = name[i];
-    }
-    entry[at] = '\0';
-    snprintf(out, size, "%s/%s", cache, entry);
-    if (is_folder(out) || memchr(name, '/', name_size))
-        return is_folder(out) ? CLI_OK : CLI_NO_MODEL;
-
-    DIR *folder = opendir(cache);
-    for (struct dirent *d; folder && (d = readdir(folder));) {
-        const char *part = strncmp(d->d_name, "models--", 8) ? NULL : strstr(d->d_name + 8, "--");
-        if (!part || strlen(part + 2) != name_size || memcmp(part + 2, name, name_size))
-            continue;
-        if (!rc) {
-            rc = cli_fail(CLI_USAGE, "the cache has '%.*s' of several organisations: write ORG/%.*s", (int)name_size, name, (int)name_size, name);
-            break;
-        }
-        snprintf(out, size, "%s/%s", cache, d->d_name);
-        rc = CLI_OK;
-    }
-    if (folder)
-        closedir(folder);
-    return rc;
-}
-
-/* CLI_NO_MODEL: not there, nothing said yet. */
-static int find_cached(const char *name, char *out, size_t size)
-{
-    char cache[PATH_LIMIT], repository[PATH_LIMIT * 2], ref[PATH_LIMIT * 3], commit[128] = "";
-    const char *revision = strchr(name, '@');
-    size_t name_size = revision ? (size_t)(revision - name) : strlen(name);
-
-    if (!is_name(name) || !cache_folder(cache, sizeof cache))
-        return CLI_NO_MODEL;
-    int rc = find_repository(cache, name, name_size, repository, sizeof repository);
-    if (rc)
-        return rc;
-    snprintf(ref, sizeof ref, "%s/refs/%s", repository, revision ? revision + 1 : "main");
-    if (!read_ref(ref, commit, sizeof commit))
-        snprintf(commit, sizeof commit, "%.100s", revision ? revision + 1 : "");
-    int n = snprintf(out, size, "%s/snapshots/%s", repository, commit);
-    return *commit && n > 0 && (size_t)n < size && is_folder(out) ? CLI_OK : CLI_NO_MODEL;
-}
-
 int model_find(const char *name, char **path)
 {
-    char found[PATH_LIMIT * 3];
+    char found[CACHE_PATH];
+    struct cache_name parts;
 
     *path = NULL;
-    if (exists(name)) {
-        *path = strdup(name);
-        return *path ? CLI_OK : cli_no_memory();
-    }
-    int rc = find_cached(name, found, sizeof found);
-    if (rc == CLI_NO_MODEL && is_name(name))
-        return cli_fail(rc, "no model '%s', neither as a folder nor in the cache; fetch it with: akiembed pull %s", name, name);
+    int rc = exists(name) ? CLI_OK : cache_find(name, found);
+    if (rc == CLI_NO_MODEL && cache_name_read(&parts, name))
+        return cli_fail(rc, "no model '%s', neither as a folder nor in the cache; fetch it with: " CACHE_PULL " %s", name, name);
     if (rc == CLI_NO_MODEL)
-        return cli_fail(rc, "no model '%s': there is no such folder; models with a name are fetched with: akiembed pull NAME", name);
+        return cli_fail(rc, "no model '%s': there is no such folder; models with a name are fetched with: " CACHE_PULL " NAME", name);
     if (rc)
         return rc;
-    *path = strdup(found);
+    *path = strdup(exists(name) ? name : found);
     return *path ? CLI_OK : cli_no_memory();
 }
 
@@ -262,10 +138,10 @@ int model_open_reference(struct model *m, const struct options *o, const char *n
 int model_open(struct model *m, const struct options *o, bool tokenizer_only)
 {
     aki_error error;
-    char config[PATH_LIMIT * 3 + 16];
+    char config[CACHE_PATH + 16];
     int rc = CLI_OK;
 
-    m->name = o->model ? o->model : default_model;
+    m->name = o->model ? o->model : CACHE_DEFAULT_MODEL;
     aki_model_info_init(&m->info, sizeof m->info);
     rc = model_find(m->name, &m->path);
     if (!rc)

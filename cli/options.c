@@ -85,6 +85,33 @@ const struct verb verbs[VERB_COUNT] = {
       "The first model is opened at once and is the default, others when they are asked for. SIGTERM ends it when all is answered, SIGHUP "
       "reads the keys again. A line of JSON for each request goes to standard error, without the texts. docs/http.md describes the routes.",
       serve_run },
+#ifdef CLI_PULL
+    { "pull", "a model from a hub into the Hugging Face cache",
+      "[OPTIONS] [NAME[@REVISION]]",
+      "akiembed pull\n"
+      "akiembed pull minilm\n"
+      "akiembed pull intfloat/multilingual-e5-small@main\n"
+      "akiembed pull --file onnx/model_int8.onnx minilm",
+      "Fetches what a model is opened from, and nothing else; an interrupted pull goes on where it was. Prints the model's folder. Without NAME "
+      "it is Qwen/Qwen3-Embedding-0.6B. The hub is that of HF_ENDPOINT, the token that of HF_TOKEN or of 'hf auth login'; HF_HUB_OFFLINE is "
+      "--offline. docs/models.md says which files, and what each error means.",
+      pull_run },
+#endif
+    { "models", "the models in the cache, and those known to work",
+      "[OPTIONS]",
+      "akiembed models\nakiembed models --known\nakiembed models --json",
+      "", models_run },
+    { "rm", "take a model out of the cache",
+      "[OPTIONS] NAME[@REVISION]",
+      "akiembed rm minilm\nakiembed rm intfloat/multilingual-e5-small@refs/pr/1",
+      "Without REVISION the whole model goes, with it one revision and what no other one needs.",
+      rm_run },
+    { "check", "all that is wrong with a model's files",
+      "[OPTIONS] FOLDER",
+      "akiembed check all-MiniLM-L6-v2\nakiembed check Qwen/Qwen3-Embedding-0.6B --json",
+      "Reads every file to its end: configurations, tokenizer, each tensor's shape, type and numbers, and hashes where they are known (SHA256SUMS, "
+      "or the names that a hub's cache gives its files). Tells everything that is wrong, not only the first; exit status 7 then.",
+      check_run },
     { "completion", "a script that completes akiembed's words in a shell",
       "bash|zsh|fish",
       "akiembed completion bash > ~/.local/share/bash-completion/completions/akiembed\n"
@@ -103,6 +130,13 @@ const struct verb verbs[VERB_COUNT] = {
 #define B (1u << VERB_BENCH)
 #define D (1u << VERB_DEVICES)
 #define H (1u << VERB_SERVE)
+#ifdef CLI_PULL
+#  define P (1u << VERB_PULL)
+#else
+#  define P 0u
+#endif
+#define M (1u << VERB_MODELS)
+#define C (1u << VERB_CHECK)
 #define OPENS (E | S | I | V | B | H)       /* verbs that compute with a model */
 #define ALL ((1u << VERB_COUNT) - 1)
 #define AT(name) offsetof(struct options, name)
@@ -110,6 +144,11 @@ const struct verb verbs[VERB_COUNT] = {
 /* name, letter, kind, verbs, group, value, field, least, most, rivals, help */
 const struct option option_table[] = {
     { "file", 'f', OPTION_TEXT, E | T | S | V, "Input", "FILE", AT(file), 0, 0, 0, "texts, one a line; - is standard input" },
+#ifdef CLI_PULL
+    { "file", 0, OPTION_TEXT, P, "Model", "NAME", AT(file), 0, 0, 0,
+      "the weights to fetch, as onnx/model_int8.onnx (default: model.safetensors or its shards)" },
+    { "offline", 0, OPTION_FLAG, P, "Model", NULL, AT(offline), 0, 0, 0, "no network: only say where the model is in the cache" },
+#endif
     { "jsonl", 0, OPTION_FLAG, E | T | S | V, "Input", NULL, AT(jsonl), 0, 0, 1, "lines are JSON strings, or objects with \"text\"" },
     { "null", 0, OPTION_FLAG, E | T | S | V, "Input", NULL, AT(null), 0, 0, 1, "texts end with a NUL byte, not at a line's end" },
     { "texts", 0, OPTION_TEXT, B, "Input", "FILE", AT(texts), 0, 0, 0, "texts for the bulk row, one a line (default: made up)" },
@@ -211,7 +250,8 @@ const struct option option_table[] = {
     { "resume", 0, OPTION_FLAG, E, "Output", NULL, AT(resume), 0, 0, 0, "go on after the last whole row that -o FILE already has" },
     { "top", 0, OPTION_NUMBER, S, "Output", "N", AT(top), 1, INT_MAX, 0, "only the N nearest" },
     { "seconds", 0, OPTION_NUMBER, B, "Output", "N", AT(seconds), 1, 86400, 0, "how long to measure, about (default: 10)" },
-    { "json", 0, OPTION_FLAG, S | I | V | B | D, "Output", NULL, AT(json), 0, 0, 0, "one JSON object" },
+    { "known", 0, OPTION_FLAG, M, "Output", NULL, AT(known), 0, 0, 0, "models known to work: short name, name, licence, elements" },
+    { "json", 0, OPTION_FLAG, S | I | V | B | D | M | C, "Output", NULL, AT(json), 0, 0, 0, "one JSON object" },
 
     { "quiet", 'q', OPTION_FLAG, ALL & ~(1u << VERB_COMPLETION), "Other", NULL, AT(quiet), 0, 0, 6, "no progress and no warnings, errors only" },
     { "verbose", 'v', OPTION_FLAG, ALL & ~(1u << VERB_COMPLETION), "Other", NULL, AT(verbose), 0, 0, 6, "say what is used: folder, device, prompt" },
@@ -230,6 +270,9 @@ _Static_assert(sizeof option_table / sizeof *option_table <= OPTION_LIMIT, "stru
 #undef B
 #undef D
 #undef H
+#undef P
+#undef M
+#undef C
 #undef OPENS
 
 enum { SOURCE_NONE, SOURCE_ENVIRONMENT, SOURCE_TYPED };

@@ -5,8 +5,11 @@
 
 #include "cli.h"
 
-enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_EXPORT, VERB_VERIFY, VERB_BENCH, VERB_DEVICES, VERB_SERVE, VERB_COMPLETION,
-               VERB_COUNT };
+enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_EXPORT, VERB_VERIFY, VERB_BENCH, VERB_DEVICES, VERB_SERVE,
+#ifdef CLI_PULL                            /* built with libcurl */
+               VERB_PULL,
+#endif
+               VERB_MODELS, VERB_RM, VERB_CHECK, VERB_COMPLETION, VERB_COUNT };
 
 struct verb {
     const char *name;
@@ -59,7 +62,7 @@ struct options {
     int batch, length, form;                                                                          /* of export; form: a choice */
     int f16, pooled;
     int device_fallback, quiet, verbose, help, jsonl, null, no_parse_special, no_normalize, tokens, resume, json,
-        no_special, pieces, decode, no_prompts, check_files, any_model;                                          /* flags */
+        no_special, pieces, decode, no_prompts, check_files, any_model, offline, known;                                          /* flags */
     unsigned char source[OPTION_LIMIT];    /* for each row of the table: where the value came from */
 };
 

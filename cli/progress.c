@@ -2,6 +2,7 @@
 #include "progress.h"
 
 #include "cli.h"
+#include "machine.h"
 #include "terminal.h"
 
 #include <inttypes.h>
@@ -13,7 +14,7 @@
 enum { SILENT_SECONDS = 1, LINE_SECONDS = 5 };
 
 static struct {
-    bool     running, terminal, drawn;
+    bool     running, terminal, drawn, plain;   /* plain: bytes, neither texts nor tokens */
     double   start, shown;                /* seconds; shown: when the last figures were printed */
     uint64_t texts, tokens, bytes, total, skipped;
 } state;
@@ -31,6 +32,14 @@ static void figures(char *out, size_t size, double elapsed)
 {
     double texts = (double)state.texts / elapsed, tokens = (double)state.tokens / elapsed;
 
+    if (state.plain) {
+        char done[32], all[32], rate[32];
+        machine_size_text(done, sizeof done, state.bytes);
+        machine_size_text(all, sizeof all, state.total);
+        machine_size_text(rate, sizeof rate, state.bytes > state.skipped ? (uint64_t)((double)(state.bytes - state.skipped) / elapsed) : 0);
+        snprintf(out, size, "%s of %s, %s/s", done, all, rate);
+        return;
+    }
     /* In the first batch no text is done, but tokens are. */
     if (!state.texts)
         snprintf(out, size, "%" PRIu64 " tokens, %.0f tokens/s", state.tokens, tokens);
@@ -68,7 +77,7 @@ static void draw(double now)
     }
     char line[512];
     size_t width = terminal_width(STDERR_FILENO), at = 0;
-    if (state.total && state.texts && width >= 60) {
+    if (state.total && (state.texts || state.plain) && width >= 60) {
         char bar[128];
         terminal_bar(bar, sizeof bar, share, 20, true);
         at = (size_t)snprintf(line, sizeof line, "%s %3.0f %%  ", bar, share * 100);
@@ -96,6 +105,14 @@ void progress_show(uint64_t texts, uint64_t tokens, uint64_t bytes, uint64_t tot
 {
     state.texts = texts;
     state.tokens = tokens;
+    state.bytes = bytes;
+    state.total = total;
+    show();
+}
+
+void progress_bytes(uint64_t bytes, uint64_t total)
+{
+    state.plain = true;
     state.bytes = bytes;
     state.total = total;
     show();

@@ -10,6 +10,8 @@ void progress_start(void);
 void progress_skip(uint64_t bytes);
 /* Texts and tokens done since the start; bytes done of the input's total; total 0 where its size is not known. Cheap: call it often. */
 void progress_show(uint64_t texts, uint64_t tokens, uint64_t bytes, uint64_t total);
+/* For work whose measure is bytes: of total, the skipped ones (progress_skip) included. */
+void progress_bytes(uint64_t bytes, uint64_t total);
 /* Shows the last figures again, with newer tokens: for calls from inside a long step. */
 void progress_tick(uint64_t tokens);
 /* Takes the bar off the terminal, so that a message can stand there. */

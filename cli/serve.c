@@ -1,4 +1,5 @@
 /* Unit serve: the verb `serve`: finds the models and hands them, with the limits, to server/. */
+#include "cache.h"
 #include "model.h"
 #include "number.h"
 
@@ -111,7 +112,7 @@ int serve_run(const struct options *o)
     for (int i = 0; i < o->model_count && !rc; i++)
         rc = add_model(&j, o->models[i]);
     if (!rc && !j.count)
-        rc = add_model(&j, "Qwen/Qwen3-Embedding-0.6B");
+        rc = add_model(&j, CACHE_DEFAULT_MODEL);
     if (!rc)
         rc = run(&j, o);
     for (size_t i = 0; i <= j.count && i < MODEL_LIMIT; i++) {

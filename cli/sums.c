@@ -6,7 +6,6 @@
 #include <openssl/evp.h>
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +14,10 @@
 
 static const char sums_name[] = "SHA256SUMS";
 
-enum { PATH_LIMIT = 8192, DEPTH_LIMIT = 8, BLOCK = 1 << 20, SUMS_CEILING = 16 << 20 };
+enum { PATH_LIMIT = 8192, BLOCK = 1 << 20, SUMS_CEILING = 16 << 20 };
 
-int sums_file(const char *path, char out[SUMS_TEXT])
+/* prefix: hashed before the file's bytes. */
+static int hash_file(const char *path, const EVP_MD *how, const char *prefix, size_t prefix_size, char out[SUMS_TEXT])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int size = 0;
@@ -30,15 +30,15 @@ int sums_file(const char *path, char out[SUMS_TEXT])
     out[0] = '\0';
     if (!f)
         rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
-    else if (!context || !block || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
-        rc = cli_fail(CLI_INTERNAL, "cannot compute sha256");
+    else if (!context || !block || !EVP_DigestInit_ex(context, how, NULL) || !EVP_DigestUpdate(context, prefix, prefix_size))
+        rc = cli_fail(CLI_INTERNAL, "cannot compute a hash");
     while (!rc && (n = fread(block, 1, BLOCK, f)))
         if (!EVP_DigestUpdate(context, block, n) || cli_signal)
-            rc = cli_signal ? CLI_STOPPED + cli_signal : cli_fail(CLI_INTERNAL, "cannot compute sha256");
+            rc = cli_signal ? CLI_STOPPED + cli_signal : cli_fail(CLI_INTERNAL, "cannot compute a hash");
     if (!rc && ferror(f))
         rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
     if (!rc && !EVP_DigestFinal_ex(context, digest, &size))
-        rc = cli_fail(CLI_INTERNAL, "cannot compute sha256");
+        rc = cli_fail(CLI_INTERNAL, "cannot compute a hash");
     for (unsigned int i = 0; i < size && i < 32 && !rc; i++)
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
     free(block);
@@ -48,73 +48,38 @@ int sums_file(const char *path, char out[SUMS_TEXT])
     return rc;
 }
 
-/* ---------------------------------------------------------------- names ----------------------------------------- */
-
-static bool add_name(struct names *n, const char *name)
+int sums_file(const char *path, char out[SUMS_TEXT])
 {
-    if (n->count == n->capacity) {
-        size_t capacity = n->capacity ? n->capacity * 2 : 32;
-        char **list = cli_grow(n->list, capacity, sizeof *list);
-        if (!list)
-            return false;
-        n->list = list;
-        n->capacity = capacity;
-    }
-    n->list[n->count] = strdup(name);
-    return n->list[n->count] ? n->count++, true : false;
+    return hash_file(path, EVP_sha256(), "", 0, out);
 }
 
-/* part: the subfolder's path from the folder on, "" or "a/b/". Links are followed, as opening a model does; the depth bounds their circles. */
-static int read_folder(struct names *n, const char *folder, const char *part, int depth)
+int sums_git_file(const char *path, char out[SUMS_TEXT])
 {
-    char path[PATH_LIMIT], name[PATH_LIMIT];
+    char prefix[32];
     struct stat st;
+
+    if (stat(path, &st))
+        return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
+    int size = snprintf(prefix, sizeof prefix, "blob %lld", (long long)st.st_size);
+    return hash_file(path, EVP_sha1(), prefix, (size_t)size + 1, out);        /* with its NUL */
+}
+
+bool sums_is(const char *word, size_t digits)
+{
+    return strlen(word) == digits && strspn(word, "0123456789abcdef") == digits;
+}
+
+int sums_of_name(const char *path, const char *word, bool *same)
+{
+    char sum[SUMS_TEXT] = "";
     int rc = CLI_OK;
 
-    if (snprintf(path, sizeof path, "%s/%s", folder, part) >= (int)sizeof path)
-        return cli_fail(CLI_IO, "%s: a path too long", folder);
-    DIR *d = opendir(path);
-    if (!d)
-        return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
-    for (struct dirent *e; !rc && (e = readdir(d));) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-            continue;
-        if (snprintf(name, sizeof name, "%s%s", part, e->d_name) >= (int)sizeof name - 1 ||
-            snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
-            rc = cli_fail(CLI_IO, "%s: a path too long", folder);
-        else if (stat(path, &st))
-            continue;                      /* a link to nothing */
-        else if (S_ISREG(st.st_mode))
-            rc = add_name(n, name) ? CLI_OK : cli_no_memory();
-        else if (S_ISDIR(st.st_mode) && depth < DEPTH_LIMIT) {
-            memcpy(name + strlen(name), "/", 2);
-            rc = read_folder(n, folder, name, depth + 1);
-        }
-    }
-    closedir(d);
+    if (sums_is(word, 64))
+        rc = sums_file(path, sum);
+    else if (sums_is(word, 40))
+        rc = sums_git_file(path, sum);
+    *same = !rc && (!*sum || !strcmp(sum, word));
     return rc;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-int names_read(struct names *n, const char *folder)
-{
-    *n = (struct names){ 0 };
-    int rc = read_folder(n, folder, "", 0);
-    if (n->count)
-        qsort(n->list, n->count, sizeof *n->list, compare_names);
-    return rc;
-}
-
-void names_free(struct names *n)
-{
-    while (n->count)
-        free(n->list[--n->count]);
-    free(n->list);
-    *n = (struct names){ 0 };
 }
 
 /* ---------------------------------------------------------------- writing --------------------------------------- */
@@ -247,10 +212,9 @@ static int check_unnamed(const char *folder, struct names *named)
     struct names there;
     int rc = names_read(&there, folder);
 
-    if (named->count)
-        qsort(named->list, named->count, sizeof *named->list, compare_names);
+    names_sort(named);
     for (size_t i = 0; i < there.count && !rc; i++)
-        if (matters(there.list[i]) && !(named->count && bsearch(&there.list[i], named->list, named->count, sizeof *named->list, compare_names)))
+        if (matters(there.list[i]) && !names_have(named, there.list[i]))
             rc = cli_fail(CLI_CHECK, "%s/%s: is there, but %s does not name it", folder, there.list[i], sums_name);
     names_free(&there);
     return rc;
@@ -278,7 +242,7 @@ int sums_check(const char *folder)
             rc = cli_fail(CLI_INPUT, "%s, line %d: not a sha256, two blanks and a file's name inside the folder", path, number);
         else
             rc = check_file(folder, name, sum);
-        if (!rc && !add_name(&named, name))
+        if (!rc && !names_add(&named, name))
             rc = cli_no_memory();
     }
     if (!rc)

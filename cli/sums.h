@@ -3,19 +3,19 @@
 #define AKI_CLI_SUMS_H
 
 #include "cli.h"
+#include "names.h"
 
 enum { SUMS_TEXT = 65 };                   /* 64 hexadecimal digits and a NUL */
 
 /* All answer an exit code; on failure the message is out. */
 int sums_file(const char *path, char out[SUMS_TEXT]);
-
-/* The files under a folder, its subfolders' included, by their paths from the folder on, sorted. names_free is due also after a failure. */
-struct names {
-    char  **list;                          /* [count], malloc'd */
-    size_t  count, capacity;
-};
-int  names_read(struct names *n, const char *folder);
-void names_free(struct names *n);
+/* As git names a file's content: sha1 of "blob SIZE", a NUL and the file. */
+int sums_git_file(const char *path, char out[SUMS_TEXT]);
+/* Whether a file is what a hub's ETag says: sha256 where word has 64 hexadecimal digits, git's sha1 where it has 40; *same is true for
+ * other words, which say nothing. */
+int sums_of_name(const char *path, const char *word, bool *same);
+/* So many hexadecimal digits. */
+bool sums_is(const char *word, size_t digits);
 
 /* Writes folder/SHA256SUMS of all files under the folder but itself. */
 int sums_write(const char *folder);

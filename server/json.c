@@ -11,6 +11,7 @@ struct reader {
     struct json_doc     *doc;
     char                *body;
     size_t               size, at;
+    bool                 tables;           /* objects may be long */
     size_t               line, line_start; /* strings hold no raw line ends: skip_space meets them all */
     struct json_problem *problem;
 };
@@ -283,11 +284,11 @@ static bool read_object(struct reader *r, int depth)
             return fail(r, r->at, "EOF while parsing an object");
         if (r->body[r->at] != '"')
             return fail(r, r->at, "key must be a string");
-        if (count == MEMBER_LIMIT)
+        if (count == MEMBER_LIMIT && !r->tables)
             return fail(r, r->at, "too many members in an object");
         if (!read_string(r))
             return false;
-        if (is_known(r->doc, index, key))
+        if (count < MEMBER_LIMIT && is_known(r->doc, index, key))
             return fail(r, key_at, "duplicate field");
         skip_space(r);
         if (r->at == r->size)
@@ -329,9 +330,9 @@ static bool read_value(struct reader *r, int depth)
     }
 }
 
-bool json_parse(struct json_doc *doc, char *body, size_t size, struct json_problem *problem)
+static bool parse(struct json_doc *doc, char *body, size_t size, bool tables, struct json_problem *problem)
 {
-    struct reader r = { .doc = doc, .body = body, .size = size, .problem = problem };
+    struct reader r = { .doc = doc, .body = body, .size = size, .tables = tables, .problem = problem };
     bool ok;
 
     memset(doc, 0, sizeof *doc);
@@ -347,6 +348,16 @@ bool json_parse(struct json_doc *doc, char *body, size_t size, struct json_probl
     if (!ok)
         json_free(doc);
     return ok;
+}
+
+bool json_parse(struct json_doc *doc, char *body, size_t size, struct json_problem *problem)
+{
+    return parse(doc, body, size, false, problem);
+}
+
+bool json_parse_tables(struct json_doc *doc, char *body, size_t size, struct json_problem *problem)
+{
+    return parse(doc, body, size, true, problem);
 }
 
 void json_free(struct json_doc *doc)

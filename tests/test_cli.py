@@ -22,9 +22,11 @@ import unittest
 
 PROGRAM, CHECKPOINTS = sys.argv[1:3]
 MODEL = os.path.join(CHECKPOINTS, "bert")
-VERBS = ["embed", "tokenize", "similarity", "info", "quantize", "export", "verify", "bench", "devices", "serve", "completion"]
+VERBS = ["embed", "tokenize", "similarity", "info", "quantize", "export", "verify", "bench", "devices", "serve", "pull", "models", "rm", "check", "completion"]
 with open(PROGRAM, "rb") as program:
     SANITIZED = bool(re.search(b"__[at]san_init", program.read()))
+if subprocess.run([PROGRAM, "pull", "--help"], capture_output=True).returncode:
+    VERBS.remove("pull")                   # built without libcurl
 WORDS = "the cat sat on a warm mat and saw two dogs run far over old hills by night while rain fell".split()
 
 
@@ -134,8 +136,6 @@ class Words(Case):
         self.fails(2, "--help")
         self.fails(2, ["did you mean 'embed'", "tokenize, similarity"], "embde")
         self.fails(2, ", ".join(VERBS), "frobnicate")
-        for verb in "check pull models rm".split():
-            self.fails(2, "no verb", verb)
         self.fails(2, "verb comes before", "--model", MODEL, "embed")
 
     def test_usage_errors_say_what_is_allowed(self):

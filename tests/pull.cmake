@@ -1,0 +1,11 @@
+# The verbs pull, models, rm and check. With the tests' Python (scripts/venv) also against huggingface_hub, which is skipped elsewhere.
+if(TARGET akiembed_cli)
+  find_program(AKI_PULL_PYTHON python3 PATHS ${PROJECT_SOURCE_DIR}/.venv-tests/bin NO_DEFAULT_PATH DOC "Python with huggingface_hub")
+  if(NOT AKI_PULL_PYTHON)
+    set(AKI_PULL_PYTHON ${Python3_EXECUTABLE})
+  endif()
+  if(CURL_FOUND)
+    add_test(NAME pull COMMAND ${AKI_PULL_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_pull.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
+    set_tests_properties(pull PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
+  endif()
+endif()
