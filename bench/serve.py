@@ -159,7 +159,7 @@ async def crowd(port, texts, seconds, clients=CLIENTS):
 
 def mix(a):
     model = random_model(a)
-    texts, server = random_texts(a, model, CLIENTS * 4), Server(a, model)
+    texts, server = random_texts(a, model, CLIENTS * a.texts), Server(a, model)
 
     async def run():
         idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(a.idle)]
@@ -185,7 +185,7 @@ def mix(a):
 def overload(a):
     """Open loop: requests come when they come, at 5 times what 64 clients were answered, each on a connection that is free."""
     model = random_model(a)
-    texts, server = random_texts(a, model, CLIENTS * 4), Server(a, model, "--max-queue-tokens", str(a.queue))
+    texts, server = random_texts(a, model, CLIENTS * a.texts), Server(a, model, "--max-queue-tokens", str(a.queue))
 
     async def run():
         calm = await crowd(server.port, texts[:1], 1, 1)
@@ -307,6 +307,7 @@ def main():
     p.add_argument("--requests", type=int, default=10000)
     p.add_argument("--idle", type=int, default=IDLE)
     p.add_argument("--queue", type=int, default=65536, help="overload: --max-queue-tokens of the server")
+    p.add_argument("--texts", type=int, default=4, help="mix, overload: different texts of each client")
     p.add_argument("--titles", type=int, default=2000)
     p.add_argument("--rounds", type=int, default=2)
     p.add_argument("--threads", type=int, default=0, help="of the model's pool; default the program's own")

@@ -1,11 +1,18 @@
 # The HTTP service: its reader of JSON, its batcher's runs by the program, and the program as its clients meet it.
 if(TARGET akiembed_cli)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
-  foreach(part server server_faults)
+  foreach(part server server_faults server_front)
     add_test(NAME ${part} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_${part}.py $<TARGET_FILE:akiembed_cli>
       ${PROJECT_BINARY_DIR}/checkpoints)
     set_tests_properties(${part} PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
   endforeach()
+
+  # Nothing is skipped where chromium and nginx are installed (scripts/setup front).
+  set_tests_properties(server_front PROPERTIES SKIP_REGULAR_EXPRESSION "skipped=")
+
+  # 64 clients with texts of 1 to 2,000 tokens, 1,000 idle connections beside them: every answer as `embed` gives it, none missing.
+  add_test(NAME server_load COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/bench/serve.py $<TARGET_FILE:akiembed_cli> mix --seconds 10 --texts 1)
+  set_tests_properties(server_load PROPERTIES LABELS unit TIMEOUT 900)
 
   # With other people's clients, in the virtual environment of scripts/venv (make test has made it).
   set(venv_python ${PROJECT_SOURCE_DIR}/.venv-tests/bin/python)
