@@ -141,14 +141,15 @@ static aki_status self_test(aki_model *m, const char *name, const struct aki__re
     struct aki__session_info info;
     char figures[FIGURES];
 
+    aki_error own = { 0 };
+
     memset(f, 0, sizeof *f);
-    aki_status rc = got ? measure(m, r, got, f, err) : aki__fail(err, AKI_E_NOMEM, "self-test");
-    if (rc) {
-        aki__free(got);
-        return rc;
-    }
-    compare(f, got, wanted, r->columns);
+    aki_status rc = got ? measure(m, r, got, f, &own) : aki__fail(&own, AKI_E_NOMEM, "self-test");
+    if (!rc)
+        compare(f, got, wanted, r->columns);
     aki__free(got);
+    if (rc)
+        return aki__fail(err, rc == AKI_E_NOMEM ? rc : AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %.180s", name, own.message);
     aki__session_info(m->session, &info);
     f->nodes = info.nodes;
     f->elsewhere = info.nodes_elsewhere;

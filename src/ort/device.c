@@ -492,7 +492,6 @@ aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes
     struct settings settings;
     struct found f;
     char cache[1024];
-    bool appended = false;
 
     *out = NULL;
     aki__lock_take(&list_lock);
@@ -505,10 +504,7 @@ aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes
     if (strcmp(f.provider, "CoreMLExecutionProvider") == 0 && !own_setting(d, "ModelCacheDirectory") && cache_folder(cache, sizeof cache, rt, bytes, size))
         set(&settings, "ModelCacheDirectory", cache);
     OrtStatus *st = make_options(rt, rule, other, &options);
-    if (!st) {
-        st = append(rt, options, rule, &f, &settings);
-        appended = !st;
-    }
+    if (!st) st = append(rt, options, rule, &f, &settings);
     if (!st) st = rt->api->CreateSessionFromArray(rt->env, bytes, size, options, out);
     *nodes = (struct aki__device_nodes){ .on_device = -1 };
     if (!st && other && rt->newer)
@@ -521,7 +517,7 @@ aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes
     snprintf(what, sizeof what, "device \"%.40s\"", d->name);
     aki_status rc = aki__ort_status(rt, st, what, err);
     if (rc != AKI_E_NOMEM)
-        rc = appended || !d->option_count ? AKI_E_UNAVAILABLE : AKI_E_INVALID;
+        rc = AKI_E_UNAVAILABLE;
     if (err)
         err->status = rc;
     return rc;

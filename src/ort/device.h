@@ -27,7 +27,7 @@ struct aki__device_nodes { int on_device, elsewhere, partitions; };     /* elsew
 /* Whether it wants a session for each shape. */
 bool aki__device_is_fixed(const struct aki__device *d);
 
-/* A session for a ModelProto on the device, by the device's rules. INVALID: a setting that it refuses; UNAVAILABLE: anything else. */
+/* A session for a ModelProto on the device, by the device's rules. UNAVAILABLE: the device, or a setting of it. */
 aki_status aki__device_session(struct OrtSession **out, struct aki__device_nodes *nodes, const struct aki__runtime *rt, const struct aki__device *d,
                                const void *bytes, size_t size, aki_error *err);
 

@@ -13,13 +13,12 @@ enum aki__onnx_type { AKI_ONNX_F32 = 1, AKI_ONNX_U8 = 2, AKI_ONNX_I8 = 3, AKI_ON
 /* Dimensions of a port that are free, and the names files give them ("batch", "sequence"). */
 enum { AKI_ONNX_BATCH = -1, AKI_ONNX_SEQUENCE = -2 };
 
-/* An integer; in files also the three other kinds. */
+/* An integer; in files also the two other kinds. */
 struct aki__onnx_attribute {
     char        name[24];
-    enum { AKI_ONNX_INT, AKI_ONNX_FLOAT, AKI_ONNX_TEXT, AKI_ONNX_INTS } kind;
+    enum { AKI_ONNX_INT, AKI_ONNX_FLOAT, AKI_ONNX_INTS } kind;
     int64_t     value;                      /* INT; INTS: how many */
     float       number;
-    const char *text;                       /* static */
     int64_t     list[4];
 };
 

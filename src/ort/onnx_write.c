@@ -58,7 +58,7 @@ static void put_message(struct message *in, int field, struct message *m)
 
 static void put_attribute(struct message *node, const struct aki__onnx_attribute *a)
 {
-    static const int types[] = { 2, 1, 3, 7 };      /* AttributeProto.type of AKI_ONNX_INT … INTS */
+    static const int types[] = { 2, 1, 7 };      /* AttributeProto.type of AKI_ONNX_INT … INTS */
     struct message m = { .ok = true };
 
     put_text(&m, 1, a->name);
@@ -66,9 +66,6 @@ static void put_attribute(struct message *node, const struct aki__onnx_attribute
     case AKI_ONNX_FLOAT:
         put_tag(&m, 2, FIXED32);
         put_raw(&m, &a->number, sizeof a->number);
-        break;
-    case AKI_ONNX_TEXT:
-        put_text(&m, 4, a->text);
         break;
     case AKI_ONNX_INTS:
         for (int64_t i = 0; i < a->value; i++)

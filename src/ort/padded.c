@@ -482,8 +482,8 @@ aki_status aki__padded_open(struct aki__padded **out, const struct aki__runtime 
     aki__portable_needs(g, &p->causal, &p->window, &p->head_dim);
     if (!copy_settings(p, options->device) || !copy_graph(p, g))
         rc = aki__fail(err, AKI_E_NOMEM, "session");
-    if (!rc && !p->fixed)
-        rc = make_bucket(p, 0, 0, err);
+    if (!rc)                                /* of fixed ones a first, to see that the device takes any at all */
+        rc = p->fixed ? make_bucket(p, 1, length_of_bucket(p, 1), err) : make_bucket(p, 0, 0, err);
     if (!rc) {
         *out = p;
         p = NULL;

@@ -163,19 +163,24 @@ static int lower_linear(struct lowering *l, const struct aki__block *b)
     return b->bias ? apply(l, "Add", x, weights(l, b->bias, false, 1.0f), -1) : x;
 }
 
+/* x / 2 * (1 + y) */
+static int gelu(struct lowering *l, int x, int y)
+{
+    return apply(l, "Mul", apply(l, "Mul", x, number(l, 0.5f), -1), apply(l, "Add", y, number(l, 1.0f), -1), -1);
+}
+
 static int activate(struct lowering *l, int x, enum aki__activation act)
 {
     switch (act) {
     case AKI_ACT_RELU: return apply(l, "Relu", x, -1);
     case AKI_ACT_TANH: return apply(l, "Tanh", x, -1);
     case AKI_ACT_SILU: return apply(l, "Mul", x, apply(l, "Sigmoid", x, -1), -1);
+    /* By its parts, which more providers have than the operator Gelu. */
     case AKI_ACT_GELU:
+        return gelu(l, x, apply(l, "Erf", apply(l, "Mul", x, number(l, 0.70710678f), -1), -1));
     case AKI_ACT_GELU_TANH: {
-        int y = apply(l, "Gelu", x, -1);
-        struct aki__onnx_attribute *how = attribute(l, "approximate", 0);
-        how->kind = AKI_ONNX_TEXT;
-        how->text = act == AKI_ACT_GELU ? "none" : "tanh";
-        return y;
+        int cube = apply(l, "Mul", apply(l, "Mul", x, x, -1), apply(l, "Mul", x, number(l, 0.044715f), -1), -1);
+        return gelu(l, x, apply(l, "Tanh", apply(l, "Mul", apply(l, "Add", x, cube, -1), number(l, 0.79788456f), -1), -1));
     }
     default: return x;
     }

@@ -21,7 +21,9 @@ aki_status aki__ort_status(const struct aki__runtime *rt, OrtStatus *status, con
     else if (strstr(message, "bad_alloc") || strstr(message, "Failed to allocate memory") || strstr(message, "Memory allocation failed") ||
              strstr(message, "Deserialize tensor"))     /* our constants lie in memory: nothing else can fail there */
         rc = AKI_E_NOMEM;
-    aki__fail(err, rc, "%s: ONNX Runtime: %s", what, message);
+    /* The reason stands behind the place in its source, "/path/file.cc:line function(arguments) reason": only that is for our users. */
+    const char *reason = message[0] == '/' ? strchr(message, ')') : NULL;
+    aki__fail(err, rc, "%s: ONNX Runtime: %s", what, reason && reason[1] ? reason + 1 + strspn(reason + 1, " ") : message);
     rt->api->ReleaseStatus(status);
     return rc;
 }
