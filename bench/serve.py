@@ -279,7 +279,7 @@ def titles(a):
         f.writelines(json.dumps({"inputs": t}) + "\n" for t in all_titles)
     ids = subprocess.run([a.program, "tokenize", "-m", model], input="\n".join(all_titles).encode(), stdout=subprocess.PIPE, check=True).stdout
     with open(os.path.join(a.scratch, "workload"), "w") as f:
-        f.write("row titles %d 1\n" % len(all_titles))
+        f.write("row bulk %d 1\n" % len(all_titles))
         f.writelines(" ".join(map(str, json.loads(i))) + "\t" + t + "\n" for i, t in zip(ids.splitlines(), all_titles))
     rounds = []
     for _ in range(a.rounds):

@@ -55,12 +55,10 @@ static uint32_t shortest(float size, int *exponent)
 {
     uint32_t bits;
     double v = (double)size;
-    int two;
 
     memcpy(&bits, &size, sizeof bits);
     double low = ((double)from_bits(bits - 1) + v) / 2, high = (v + (double)from_bits(bits + 1)) / 2;
-    frexp(v, &two);
-    int ten = (int)floor((two - 1) * 0.30102999566398120);    /* 10^ten <= size, or one less */
+    int ten = ((int)(bits >> 23) - 127) * 1233 >> 12;          /* floor of log10(2) times the power of two: 10^ten <= size, or one less */
     if (ten + 1 <= POWER_LIMIT && ten + 1 >= -POWER_LIMIT && (ten + 1 >= 0 ? v >= powers[ten + 1] : v * powers[-ten - 1] >= 1))
         ten++;
     /* Fewer than six digits need no try of their own: such a number is also the nearest of six, ending in zeros. */
