@@ -4,8 +4,8 @@
 
 enum {
     RUNS_AT_ONCE = 16,          /* of each thread: so few wait at the end, and memory stays bounded however many texts there are */
-    WORTH_ALONE = 64,           /* tokens that a run of one thread needs at least: every run reads all weights */
-    CACHE = 2 << 20             /* bytes of its widest rows up to which a run is fast */
+    ROWS_IN_CACHE = 2 << 20,    /* bytes of its widest rows up to which a run is fast */
+    WEIGHTS_IN_CACHE = 16 << 20
 };
 
 struct aki__text { size_t item, begin, count; };       /* ids [begin, begin + count) */
@@ -64,13 +64,16 @@ static void run_part(void *user, size_t i)
         atomic_store(&work->stop, true);
 }
 
+/* Tokens that a run of one thread needs at least: every run reads all weights. */
+static size_t worth_alone(const aki_model *m) { return m->run.weights_size <= WEIGHTS_IN_CACHE ? 16 : 96; }
+
 /* Tokens of a run that others run beside: what lies between two operators should find room in the cache. */
 static size_t run_tokens(const aki_model *m)
 {
-    size_t most = (size_t)m->max_batch_tokens, fast = m->run.widest ? CACHE / (m->run.widest * sizeof(float)) : most;
+    size_t most = (size_t)m->max_batch_tokens, fast = m->run.widest ? ROWS_IN_CACHE / (m->run.widest * sizeof(float)) : most, least = worth_alone(m);
 
-    if (fast < WORTH_ALONE)
-        fast = WORTH_ALONE;
+    if (fast < least)
+        fast = least;
     return fast < most ? fast : most;
 }
 
@@ -78,12 +81,12 @@ static size_t run_tokens(const aki_model *m)
 static size_t count_runs(const struct aki__runs *w)
 {
     size_t most = run_tokens(w->m), threads = (size_t)w->m->run.threads, runs = (w->tokens + most - 1) / most, longest = 0;
-    size_t alone = w->tokens / WORTH_ALONE < w->count ? w->tokens / WORTH_ALONE : w->count;
+    size_t alone = w->tokens / worth_alone(w->m);
 
     for (size_t i = 0; i < w->count; i++)
         longest = w->texts[i].count > longest ? w->texts[i].count : longest;
     /* With one text that outweighs all others, its thread would work alone in the end. */
-    if (runs <= 1 && (alone < threads || longest * threads * 2 > w->tokens * 3))
+    if (runs <= 1 && (alone < threads || w->count < threads || longest * threads * 2 > w->tokens * 3))
         return 1;
     return (runs + threads - 1) / threads * threads;
 }

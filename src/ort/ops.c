@@ -125,7 +125,7 @@ static void run_chunk(void *user, size_t i)
 static void spread(struct call *c, struct split s, size_t cost, size_t scratch_size)
 {
     /* Below this much work the other threads' coming is not worth waiting for. */
-    enum { WORTH_A_THREAD = 16384 };
+    enum { WORTH_A_THREAD = 8192 };
     size_t most = s.count * (cost ? cost : 1) / WORTH_A_THREAD, wanted = threads ? (size_t)aki__pool_threads(threads) * 4 : 1;
 
     if (c->st || !s.count)
