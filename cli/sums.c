@@ -180,18 +180,22 @@ static bool split_line(char *line, char **sum, char **name)
     return **name && **name != '/' && strcmp(*name, "..") && strncmp(*name, "../", 3) && !strstr(*name, "/../");
 }
 
-static int check_file(const char *folder, const char *name, const char *wanted)
+/* *problem: what is wrong, in [160]; "" where nothing is. */
+static int check_file(const char *folder, const char *name, const char *wanted, char problem[160])
 {
     char path[PATH_LIMIT], sum[SUMS_TEXT];
     struct stat st;
 
+    problem[0] = '\0';
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
         return cli_fail(CLI_INPUT, "%s/%s: a path too long", folder, sums_name);
-    if (stat(path, &st) && (errno == ENOENT || errno == ENOTDIR))
-        return cli_fail(CLI_CHECK, "%s: missing, but %s names it", path, sums_name);
+    if (stat(path, &st) && (errno == ENOENT || errno == ENOTDIR)) {
+        snprintf(problem, 160, "missing, but %s names it", sums_name);
+        return CLI_OK;
+    }
     int rc = sums_file(path, sum);
     if (!rc && strcmp(sum, wanted))
-        return cli_fail(CLI_CHECK, "%s: is not the file that %s names: sha256 %.16s..., not %.16s...", path, sums_name, sum, wanted);
+        snprintf(problem, 160, "is not the file that %s names: sha256 %.16s..., not %.16s...", sums_name, sum, wanted);
     return rc;
 }
 
@@ -207,7 +211,7 @@ static bool matters(const char *name)
     return false;
 }
 
-static int check_unnamed(const char *folder, struct names *named)
+static int check_unnamed(const char *folder, struct names *named, int (*tell)(void *user, const char *name, const char *problem), void *user)
 {
     struct names there;
     int rc = names_read(&there, folder);
@@ -215,16 +219,16 @@ static int check_unnamed(const char *folder, struct names *named)
     names_sort(named);
     for (size_t i = 0; i < there.count && !rc; i++)
         if (matters(there.list[i]) && !names_have(named, there.list[i]))
-            rc = cli_fail(CLI_CHECK, "%s/%s: is there, but %s does not name it", folder, there.list[i], sums_name);
+            rc = tell(user, there.list[i], "is there, but SHA256SUMS does not name it");
     names_free(&there);
     return rc;
 }
 
-int sums_check(const char *folder)
+int sums_each(const char *folder, int (*tell)(void *user, const char *name, const char *problem), void *user)
 {
     struct bytes text = { 0 };
     struct names named = { 0 };
-    char path[PATH_LIMIT];
+    char path[PATH_LIMIT], problem[160];
     int number = 0, rc = CLI_OK;
 
     if (snprintf(path, sizeof path, "%s/%s", folder, sums_name) >= (int)sizeof path)
@@ -241,15 +245,27 @@ int sums_check(const char *folder)
         if (!split_line(line, &sum, &name))
             rc = cli_fail(CLI_INPUT, "%s, line %d: not a sha256, two blanks and a file's name inside the folder", path, number);
         else
-            rc = check_file(folder, name, sum);
+            rc = check_file(folder, name, sum, problem);
+        if (!rc)
+            rc = tell(user, name, *problem ? problem : NULL);
         if (!rc && !names_add(&named, name))
             rc = cli_no_memory();
     }
     if (!rc)
-        rc = check_unnamed(folder, &named);
+        rc = check_unnamed(folder, &named, tell, user);
     if (!rc)
-        cli_note("%zu files are as %s says", named.count, path);
+        cli_note("%zu files are looked up in %s", named.count, path);
     names_free(&named);
     bytes_free(&text);
     return rc;
+}
+
+static int fail_first(void *user, const char *name, const char *problem)
+{
+    return problem ? cli_fail(CLI_CHECK, "%s/%s: %s", (const char *)user, name, problem) : CLI_OK;
+}
+
+int sums_check(const char *folder)
+{
+    return sums_each(folder, fail_first, (char *)(uintptr_t)folder);
 }

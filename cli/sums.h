@@ -22,5 +22,8 @@ int sums_write(const char *folder);
 /* Checks a folder by its SHA256SUMS: each file that is named has the sum, and each that a model could be read from is named. CLI_CHECK:
  * not so; CLI_INPUT: there is no SHA256SUMS, or it is none. */
 int sums_check(const char *folder);
+/* The same, but every file is looked at: tell is called for each that is named (problem NULL where it is right) or should be. What it
+ * answers, if not 0, ends the check and is answered. */
+int sums_each(const char *folder, int (*tell)(void *user, const char *name, const char *problem), void *user);
 
 #endif

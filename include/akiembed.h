@@ -288,6 +288,28 @@ AKI_API void aki_export_options_init(void *options, size_t size);
  * nothing is left there. Errors: as aki_model_open's, INVALID (options), UNSUPPORTED (a quantised folder), IO. */
 AKI_API aki_status aki_export(const char *folder, const char *out, const aki_export_options *options, aki_error *error);
 
+/* ---------------------------------------------------------------- checking -------------------------------------- */
+
+enum { AKI_CHECK_PROGRESS = 0,      /* size of total bytes of weights are read */
+       AKI_CHECK_READ     = 1,      /* path was read to its end: size bytes, and message says what it holds */
+       AKI_CHECK_NOTE     = 2,      /* odd, but the model opens and its vectors are right */
+       AKI_CHECK_PROBLEM  = 3 };    /* wrong */
+
+typedef struct {
+    uint32_t    struct_size;
+    int32_t     kind;               /* AKI_CHECK_* */
+    const char *path;               /* of the file, from the folder on; "" where it is none in particular */
+    const char *message;            /* one line, UTF-8 */
+    uint64_t    size;
+    uint64_t    total;
+} aki_check_event;
+
+/* Reads every file that a model folder is opened from to its end, and tells all that is wrong with it, not only the first: configurations,
+ * the tokenizer, each tensor's presence, shape and type, numbers that are NaN or infinite, tensors that nothing reads.
+ * tell: called for each event, from this thread; what events point to lives as long as the call. Not 0 ends the check with CANCELLED.
+ * OK: nothing is wrong. INVALID: something is, and error tells the first. Other errors: NOT_FOUND (no folder), NOMEM, CANCELLED. */
+AKI_API aki_status aki_check(const char *folder, int (*tell)(void *user, const aki_check_event *event), void *user, aki_error *error);
+
 /* ---------------------------------------------------------------- devices --------------------------------------- */
 
 typedef struct {

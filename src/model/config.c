@@ -29,15 +29,20 @@ static const struct { const char *name; enum aki__activation activation; } activ
 aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json *value, const char *key, aki_status status, aki_error *err,
                          const char *what)
 {
+    aki_error own, *to = err ? err : &own;
+
     if (!value)
-        return aki__fail(err, status, "%s: %s: %s", f->name, key, what);
-    if (value->kind == AKI_JSON_STRING)
-        aki__fail(err, status, "%s: %s \"%.*s\": %s (byte %u)", f->name, key, (int)(value->size < 80 ? value->size : 80), value->text, what,
+        aki__fail(to, status, "%s: %s: %s", f->name, key, what);
+    else if (value->kind == AKI_JSON_STRING)
+        aki__fail(to, status, "%s: %s \"%.*s\": %s (byte %u)", f->name, key, (int)(value->size < 80 ? value->size : 80), value->text, what,
                   value->offset);
     else
-        aki__fail(err, status, "%s: %s: %s (byte %u)", f->name, key, what, value->offset);
-    if (err)
-        err->offset = value->offset;
+        aki__fail(to, status, "%s: %s: %s (byte %u)", f->name, key, what, value->offset);
+    to->offset = value ? value->offset : 0;
+    if (f->teller && f->teller->tell) {
+        f->teller->count++;
+        f->teller->tell(f->teller->user, to);
+    }
     return status;
 }
 
@@ -178,12 +183,11 @@ static aki_status read_sizes(struct aki__model *m, const struct aki__json_file *
         { "vocab_size", &m->vocabulary, INT32_MAX },
     };
 
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        aki_status rc = aki__key_int(sizes[i].out, f, f->doc.nodes, sizes[i].key, 1, sizes[i].most, AKI_REQUIRED, err);
-        if (rc)
-            return rc;
-    }
-    return AKI_OK;
+    aki_status rc = AKI_OK;
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        rc = aki__also(rc, aki__key_int(sizes[i].out, f, f->doc.nodes, sizes[i].key, 1, sizes[i].most, AKI_REQUIRED, AKI_ALSO(rc, err)));
+    return rc;
 }
 
 static aki_status read_eps(struct aki__model *m, const struct aki__json_file *f, const char *key, double missing, aki_error *err)
@@ -200,12 +204,12 @@ static aki_status read_eps(struct aki__model *m, const struct aki__json_file *f,
 static aki_status read_encoder(struct aki__model *m, const struct aki__json_file *f, const struct family *family, aki_error *err)
 {
     const struct aki__json *root = f->doc.nodes;
-    aki_status rc;
 
-    if ((rc = aki__key_int(&m->positions, f, root, "max_position_embeddings", 1, INT32_MAX, 512, err)) ||
-        (rc = aki__key_int(&m->types, f, root, "type_vocab_size", 1, AKI_MAX_DIMENSION, 2, err)) ||
-        (rc = aki__key_int(&m->pad_id, f, root, "pad_token_id", 0, m->vocabulary - 1, family->offset ? 1 : 0, err)) ||
-        (rc = read_eps(m, f, "layer_norm_eps", 1e-12, err)))
+    aki_status rc = aki__key_int(&m->positions, f, root, "max_position_embeddings", 1, INT32_MAX, 512, err);
+    rc = aki__also(rc, aki__key_int(&m->types, f, root, "type_vocab_size", 1, AKI_MAX_DIMENSION, 2, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, aki__key_int(&m->pad_id, f, root, "pad_token_id", 0, m->vocabulary - 1, family->offset ? 1 : 0, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, read_eps(m, f, "layer_norm_eps", 1e-12, AKI_ALSO(rc, err)));
+    if (rc)
         return rc;
     if (m->hidden % m->heads)
         return aki__key_fail(f, aki__key(root, "num_attention_heads"), "num_attention_heads", AKI_E_INVALID, err,
@@ -297,17 +301,17 @@ static aki_status read_window(struct aki__model *m, const struct aki__json_file 
 static aki_status read_decoder(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *root = f->doc.nodes;
-    aki_status rc;
 
-    if ((rc = aki__key_int(&m->positions, f, root, "max_position_embeddings", 1, INT32_MAX, 32768, err)) ||
-        (rc = aki__key_int(&m->pad_id, f, root, "pad_token_id", 0, m->vocabulary - 1, 0, err)) ||
-        (rc = aki__key_int(&m->kv_heads, f, root, "num_key_value_heads", 1, m->heads,
-                           aki__json_get(root, "num_key_value_heads") ? m->heads : 32, err)) ||
-        (rc = aki__key_int(&m->head_dim, f, root, "head_dim", 2, AKI_MAX_DIMENSION, 128, err)) ||
-        (rc = aki__key_bool(&m->attention_bias, f, root, "attention_bias", false, err)) ||
-        (rc = aki__key_bool(&m->causal, f, root, "is_causal", true, err)) ||
-        (rc = read_eps(m, f, "rms_norm_eps", 1e-6, err)) ||
-        (rc = read_rope(m, f, err)))
+    aki_status rc = aki__key_int(&m->positions, f, root, "max_position_embeddings", 1, INT32_MAX, 32768, err);
+    rc = aki__also(rc, aki__key_int(&m->pad_id, f, root, "pad_token_id", 0, m->vocabulary - 1, 0, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, aki__key_int(&m->kv_heads, f, root, "num_key_value_heads", 1, m->heads,
+                                    aki__json_get(root, "num_key_value_heads") ? m->heads : 32, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, aki__key_int(&m->head_dim, f, root, "head_dim", 2, AKI_MAX_DIMENSION, 128, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, aki__key_bool(&m->attention_bias, f, root, "attention_bias", false, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, aki__key_bool(&m->causal, f, root, "is_causal", true, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, read_eps(m, f, "rms_norm_eps", 1e-6, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, read_rope(m, f, AKI_ALSO(rc, err)));
+    if (rc)
         return rc;
     if (m->kv_heads > m->heads || m->heads % m->kv_heads)
         return aki__key_fail(f, aki__key(root, "num_key_value_heads"), "num_key_value_heads", AKI_E_INVALID, err,
@@ -350,8 +354,14 @@ aki_status aki__config_read(struct aki__model *m, aki_error *err)
     const struct family *family;
 
     aki_status rc = aki__json_file_open(&f, m, "config.json", AKI_JSON_OBJECT, false, err);
-    if (rc || (rc = find_family(&family, &f, err)) || (rc = refuse_variants(&f, err)) || (rc = read_quantisation(m, &f, err)) || (rc = read_sizes(m, &f, err)) ||
-        (rc = read_activation(m, &f, family->decoder, err)) || (rc = read_matryoshka(m, &f, err)))
+    if (rc || (rc = find_family(&family, &f, err)))
+        goto done;
+    rc = refuse_variants(&f, err);
+    rc = aki__also(rc, read_quantisation(m, &f, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, read_sizes(m, &f, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, read_activation(m, &f, family->decoder, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, read_matryoshka(m, &f, AKI_ALSO(rc, err)));
+    if (rc)
         goto done;
     m->architecture = family->architecture;
     rc = family->decoder ? read_decoder(m, &f, err) : read_encoder(m, &f, family, err);

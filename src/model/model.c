@@ -28,7 +28,7 @@ aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m,
     aki_error why;
     aki_status rc;
 
-    *out = (struct aki__json_file){ .name = name };
+    *out = (struct aki__json_file){ .name = name, .teller = &aki__folder_of(m)->teller };
     char *path = aki__join(m->path, name);
     if (!path)
         return aki__fail(err, AKI_E_NOMEM, "%s", name);
@@ -250,6 +250,44 @@ aki_status aki__model_folder_open(struct aki__model **out, const char *folder, a
 done:
     aki__model_folder_close(m);
     return rc;
+}
+
+/* A fault that aki__key_fail has not told itself. */
+static bool told(struct aki__teller *t, size_t before, aki_status rc, const aki_error *why)
+{
+    if (rc && t->count == before) {
+        t->count++;
+        t->tell(t->user, why);
+    }
+    return rc != AKI_OK;
+}
+
+void aki__model_folder_examine(struct aki__model **out, const char *folder, void (*tell)(void *user, const aki_error *error), void *user)
+{
+    struct aki__folder *f = aki__zalloc(1, sizeof *f);
+    struct aki__model *m = *out = f ? &f->m : NULL;
+    struct aki__teller *t = f ? &f->teller : NULL;
+    aki_error why;
+
+    if (!m)
+        return;
+    *t = (struct aki__teller){ .tell = tell, .user = user };
+    m->path = aki__copy_string(folder, strlen(folder));
+    m->name = m->path ? folder_name(folder) : NULL;
+    if (!m->name) {
+        aki__model_folder_close(m);
+        *out = NULL;
+        return;
+    }
+    told(t, t->count, refuse_adapter(m, &why), &why);
+    size_t before = t->count;
+    if (told(t, before, aki__config_read(m, &why), &why))
+        m->architecture = NULL;
+    else
+        told(t, t->count, aki__sentence_read(m, &why), &why);
+    told(t, t->count, aki__weights_open(&m->weights, folder, &why), &why);
+    if (m->architecture && m->weights)
+        told(t, t->count, find_prefix(m, &why), &why);
 }
 
 void aki__model_folder_close(struct aki__model *m)

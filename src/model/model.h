@@ -70,6 +70,9 @@ struct aki__model {
  * NOT_FOUND, INVALID, UNSUPPORTED, IO, NOMEM. A folder with only pytorch_model.bin is UNSUPPORTED and names the conversion. */
 aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err);
 void       aki__model_folder_close(struct aki__model *m);
+/* For aki_check: opens what can be opened, tells each fault and goes on behind it. *out (NULL: no memory) is to be closed; architecture is
+ * NULL where config.json is no good, weights where these are not, prefix where the one does not belong to the other. */
+void       aki__model_folder_examine(struct aki__model **out, const char *folder, void (*tell)(void *user, const aki_error *error), void *user);
 
 /* The tensor prefix + name, which must exist with this shape (dims: rank arguments of type int behind) and dtype f32, f16 or bf16.
  * Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype, both told). name must be canonical (without prefix). */

@@ -8,11 +8,19 @@
 /* No model is near this; products of two dimensions stay inside 63 bits. */
 #define AKI_MAX_DIMENSION (INT32_C(1) << 24)
 
+/* Where faults are told that aki_check goes on behind. */
+struct aki__teller {
+    void (*tell)(void *user, const aki_error *error);       /* NULL: nobody asks */
+    void  *user;
+    size_t count;                       /* told so far */
+};
+
 /* A JSON file of the folder. Zeroed means closed. */
 struct aki__json_file {
     const char          *name;      /* as messages call it, relative to the folder; borrowed */
     struct aki__map      map;
     struct aki__json_doc doc;
+    struct aki__teller  *teller;        /* of the folder */
 };
 
 /* Opens folder/name, whose root must be of the kind. A missing file is AKI_OK with doc.nodes = NULL where it is optional.
@@ -34,6 +42,11 @@ aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct
 /* The value, or NULL where the key is missing or null. */
 const struct aki__json *aki__key(const struct aki__json *object, const char *key);
 
+/* The first failure of two, and where to write the second one's message: for keys that do not depend on each other, so that all of them
+ * are looked at (and told, where somebody asks). */
+static inline aki_status aki__also(aki_status first, aki_status second) { return first ? first : second; }
+#define AKI_ALSO(rc, err) ((rc) ? NULL : (err))
+
 /* "file: key: what (byte N)"; value NULL where there is none. For a string, the value is told too. Answers status. */
 aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json *value, const char *key, aki_status status, aki_error *err,
                          const char *what);
@@ -52,11 +65,14 @@ struct aki__folder {
     struct aki__weights **dense;        /* [m.dense_count], the file of each Dense module */
     size_t                file_capacity, prompt_capacity, dense_capacity;
     char                 *prefix;       /* m.prefix */
+    struct aki__teller    teller;
 };
 static inline struct aki__folder *aki__folder_of(struct aki__model *m) { return (struct aki__folder *)m; }
 
 /* folder/part + "model.safetensors" or the index of its shards; part is "" or a subfolder with its slash. */
 aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, aki_error *err);
+/* The file that a tensor lies in, its path from the folder on. */
+const char *aki__tensor_file(const struct aki__tensor *t, uint64_t *size);
 /* The i-th file that was read (index included), NULL behind the last. */
 const char *aki__weights_path(const struct aki__weights *w, size_t i, uint64_t *size);
 /* The tensor of this exact name, of these dims and of dtype f32, f16 or bf16. Where there is none: NOT_FOUND, or *out = NULL if maybe. */

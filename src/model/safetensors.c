@@ -327,6 +327,12 @@ static const struct file *file_of(const struct aki__tensor *t)
     return (const struct file *)((const char *)t->map - offsetof(struct file, map));
 }
 
+const char *aki__tensor_file(const struct aki__tensor *t, uint64_t *size)
+{
+    *size = file_of(t)->size;
+    return file_of(t)->name;
+}
+
 /* The slot that holds the name, or the free one where it belongs. */
 static size_t slot_of(const struct aki__weights *w, const char *name, size_t size)
 {

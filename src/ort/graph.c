@@ -45,8 +45,14 @@ static const struct aki__tensor *find(struct aki__graph *g, int64_t d0, int64_t 
         g->rc = aki__fail(g->err, AKI_E_INTERNAL, "a tensor name is too long");
     else
         memcpy(name + n, suffix, strlen(suffix) + 1);
-    if (!g->rc)
-        g->rc = d1 ? aki__model_tensor(g->model, &t, g->err, name, 2, (int)d0, (int)d1) : aki__model_tensor(g->model, &t, g->err, name, 1, (int)d0);
+    if (g->rc)
+        return NULL;
+    aki_error why, *err = g->tell ? &why : g->err;
+    aki_status rc = d1 ? aki__model_tensor(g->model, &t, err, name, 2, (int)d0, (int)d1) : aki__model_tensor(g->model, &t, err, name, 1, (int)d0);
+    if (rc && g->tell)
+        g->tell(g->tell_user, name, &why);
+    else
+        g->rc = rc;
     return t;
 }
 

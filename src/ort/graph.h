@@ -41,6 +41,9 @@ struct aki__graph {
     aki__blk   hidden, vectors; /* the results: pooled hidden rows, and behind the Dense modules */
     aki_status rc;              /* the first error, described in *err */
     aki_error *err;
+    /* Set: tensors that are missing or wrong are told here, and the recording goes on without them. For aki_check. */
+    void     (*tell)(void *user, const char *name, const aki_error *error);
+    void      *tell_user;
 };
 
 void aki__graph_init(struct aki__graph *g, const struct aki__model *m, aki_error *err);

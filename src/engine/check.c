@@ -1,0 +1,427 @@
+/* Unit check: aki_check: all that is wrong with a model folder. It opens what can be opened and goes on behind every fault. */
+#include "engine/engine.h"
+
+#include "arch/arch.h"
+#include "base/json.h"
+#include "model/parts.h"
+#include "ort/cpu.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BLOCK = 1 << 20 };               /* elements between two looks at the caller */
+
+struct check {
+    const char *folder;
+    const struct aki__model *model;     /* while its network is recorded */
+    int       (*tell)(void *user, const aki_check_event *event);
+    void       *user;
+    aki_error  *err;
+    aki_status  rc;                     /* NOMEM, CANCELLED: ends the check */
+    size_t      problems;
+    uint64_t   *told;                   /* [problems] hashes: a fault met twice is told once */
+    size_t      told_capacity;
+    uint64_t    done, total;            /* bytes of weights */
+    const struct aki__tensor **used;    /* [used_count], sorted: what the network reads */
+    size_t      used_count, used_capacity;
+};
+
+/* ---------------------------------------------------------------- telling --------------------------------------- */
+
+static void tell(struct check *c, int kind, const char *path, const char *message, uint64_t size, uint64_t total)
+{
+    const aki_check_event event = { .struct_size = sizeof event, .kind = kind, .path = path, .message = message, .size = size, .total = total };
+
+    if (c->rc)
+        return;
+    if (kind == AKI_CHECK_PROBLEM) {
+        uint64_t hash = aki__hash(message, strlen(message), aki__hash(path, strlen(path), 0));
+        for (size_t i = 0; i < c->problems; i++)
+            if (c->told[i] == hash)
+                return;
+        if (!aki__grow((void **)&c->told, &c->told_capacity, c->problems + 1, sizeof *c->told)) {
+            c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of faults");
+            return;
+        }
+        if (c->problems == 0)
+            aki__fail(c->err, AKI_E_INVALID, "%s%s%s", path, *path ? ": " : "", message);
+        c->told[c->problems++] = hash;
+    }
+    if (c->tell(c->user, &event))
+        c->rc = aki__fail(c->err, AKI_E_CANCELLED, "%s: the check was ended by its caller", c->folder);
+}
+
+static void say(struct check *c, int kind, const char *path, const char *format, ...) AKI_PRINTF(4, 5);
+static void say(struct check *c, int kind, const char *path, const char *format, ...)
+{
+    char message[400];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    tell(c, kind, path, message, 0, 0);
+}
+
+/* A fault of another unit. Its message begins with the file's name, as far as the folder knows it: "config.json: …". */
+static void on_fault(void *user, const aki_error *why)
+{
+    struct check *c = user;
+    const char *message = why->message, *colon;
+    size_t size = strlen(c->folder);
+    char path[240];
+
+    if (why->status == AKI_E_NOMEM) {
+        c->rc = aki__fail(c->err, AKI_E_NOMEM, "%s", why->message);
+        return;
+    }
+    if (strncmp(message, c->folder, size) == 0 && message[size] == '/')
+        message += size + 1;
+    colon = strstr(message, ": ");
+    if (!colon || memchr(message, ' ', (size_t)(colon - message)) || !memchr(message, '.', (size_t)(colon - message))) {
+        tell(c, AKI_CHECK_PROBLEM, "", message, 0, 0);
+        return;
+    }
+    snprintf(path, sizeof path, "%.*s", (int)(colon - message), message);
+    tell(c, AKI_CHECK_PROBLEM, path, colon + 2, 0, 0);
+}
+
+/* ---------------------------------------------------------------- files ----------------------------------------- */
+
+/* Files that opening a model does not read to their end, or not at all: all JSON is. */
+static void check_json(struct check *c, const char *name)
+{
+    struct aki__map map;
+    struct aki__json_doc doc = { 0 };
+    aki_error why;
+    char *path = aki__join(c->folder, name);
+
+    if (!path) {
+        c->rc = aki__fail(c->err, AKI_E_NOMEM, "%s", name);
+        return;
+    }
+    aki_status rc = aki__map_open(&map, path, &why);
+    if (rc && rc != AKI_E_NOT_FOUND) {
+        on_fault(c, &why);
+    } else if (!rc) {
+        rc = aki__json_parse(&doc, map.data, map.size, name, &why);
+        if (!rc)
+            tell(c, AKI_CHECK_READ, name, "JSON", map.size, 0);
+        else
+            on_fault(c, &why);
+        aki__json_free(&doc);
+        aki__map_close(&map);
+    }
+    aki__free(path);
+}
+
+/* Where the weights do not open, each shard is looked at by itself: the first broken one is not the only one. */
+static void check_shards(struct check *c)
+{
+    static const char index[] = "model.safetensors.index.json";
+    struct aki__map map = { 0 }, shard;
+    struct aki__json_doc doc = { 0 };
+    char *path = aki__join(c->folder, index), name[300];
+    aki_error why;
+
+    if (path && aki__map_open(&map, path, NULL) == AKI_OK && aki__json_parse(&doc, map.data, map.size, index, NULL) == AKI_OK) {
+        const struct aki__json *weights = aki__json_get(doc.nodes, "weight_map"), *key = weights ? weights + 1 : NULL;
+        for (uint32_t i = 0; aki__json_is(weights, AKI_JSON_OBJECT) && i < weights->size; i++, key = aki__json_next(key + 1)) {
+            bool same = i && aki__json_is(key + 1, AKI_JSON_STRING) && key[1].size == strlen(name) && memcmp(key[1].text, name, key[1].size) == 0;
+            if (same || !aki__json_is(key + 1, AKI_JSON_STRING) || key[1].size >= sizeof name || !aki__name_is_inside(key[1].text, key[1].size))
+                continue;
+            snprintf(name, sizeof name, "%.*s", (int)key[1].size, key[1].text);
+            char *file = aki__join(c->folder, name);
+            if (file && aki__map_open(&shard, file, NULL) == AKI_OK) {
+                if (aki__safetensors_check(shard.data, shard.size, name, &why))
+                    on_fault(c, &why);
+                aki__map_close(&shard);
+            } else if (file) {
+                say(c, AKI_CHECK_PROBLEM, name, "missing, though %s names it: download it too", index);
+            }
+            aki__free(file);
+        }
+    }
+    aki__json_free(&doc);
+    aki__map_close(&map);
+    aki__free(path);
+}
+
+/* ---------------------------------------------------------------- tensors --------------------------------------- */
+
+static bool use(struct check *c, const struct aki__tensor *t)
+{
+    if (!t)
+        return true;
+    if (!aki__grow((void **)&c->used, &c->used_capacity, c->used_count + 1, sizeof *c->used))
+        return false;
+    c->used[c->used_count++] = t;
+    return true;
+}
+
+static int compare_pointers(const void *a, const void *b)
+{
+    const struct aki__tensor *x = *(const struct aki__tensor *const *)a, *y = *(const struct aki__tensor *const *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* A tensor of the network that is missing, or there but wrong: then it is not left over too. */
+static void on_tensor_fault(void *user, const char *name, const aki_error *why)
+{
+    struct check *c = user;
+    char full[300];
+
+    on_fault(c, why);
+    if (snprintf(full, sizeof full, "%s%s", c->model->prefix, name) < (int)sizeof full && !use(c, aki__weights_find(c->model->weights, full)))
+        c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
+}
+
+/* Records the network with this folder's tensors: each that is missing or wrong is told. */
+static void check_network(struct check *c, const struct aki__model *m)
+{
+    struct aki__graph g;
+    struct aki__onnx o = { 0 };
+    struct aki__keep keep = { 0 };
+    aki_error why;
+    size_t before = c->problems;
+    bool ok = true;
+
+    c->model = m;
+    aki__graph_init(&g, m, &why);
+    g.tell = on_tensor_fault;
+    g.tell_user = c;
+    if (aki__arch_build(&g, m))
+        on_fault(c, &why);
+    for (size_t i = 0; i < g.count && ok; i++) {
+        const struct aki__block *b = &g.blocks[i];
+        ok = use(c, b->words) && use(c, b->positions) && use(c, b->types) && use(c, b->weight) && use(c, b->bias) && use(c, b->attention.q_norm) &&
+             use(c, b->attention.k_norm);
+    }
+    if (!ok)
+        c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
+    /* Products of a quantised folder are put together by the dialect. */
+    if (ok && m->int8_bits && c->problems == before && aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true }, &why))
+        on_fault(c, &why);
+    if (c->used_count)
+        qsort(c->used, c->used_count, sizeof *c->used, compare_pointers);
+    aki__onnx_free(&o);
+    aki__keep_free(&keep);
+    aki__graph_free(&g);
+}
+
+/* The number behind "layers." or "layer." in a tensor's name, or -1. */
+static long layer_of(const char *name)
+{
+    static const char *const words[] = { "layers.", "layer." };
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *s = strstr(name, words[i]);
+        if (s && isdigit((unsigned char)s[strlen(words[i])]))
+            return strtol(s + strlen(words[i]), NULL, 10);
+    }
+    return -1;
+}
+
+/* What checkpoints carry along beside the encoder: other tasks' heads, tables that are computed. */
+static bool is_harmless(const char *name)
+{
+    static const char *const parts[] = { "pooler.", "lm_head.", "cls.", "position_ids", "token_type_ids", "rotary_emb.inv_freq", "masked_bias" };
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strstr(name, parts[i]))
+            return true;
+    return false;
+}
+
+static void check_leftover(struct check *c, const struct aki__model *m, const struct aki__tensor *t)
+{
+    uint64_t size;
+    const char *tail = strrchr(t->name, '.'), *file = aki__tensor_file(t, &size);
+    long layer = layer_of(t->name);
+
+    if (bsearch(&t, c->used, c->used_count, sizeof *c->used, compare_pointers) || (m->int8_bits && tail && strncmp(tail, ".int8", 5) == 0))
+        return;
+    if (layer >= m->layers)
+        say(c, AKI_CHECK_PROBLEM, file, "tensor %.120s is of layer %ld, but config.json has num_hidden_layers %d", t->name, layer, m->layers);
+    else if (is_harmless(t->name))
+        say(c, AKI_CHECK_NOTE, file, "tensor %.120s is not read", t->name);
+    else
+        say(c, AKI_CHECK_PROBLEM, file, "tensor %.120s is left over: nothing in a %s model reads it", t->name, m->architecture);
+}
+
+/* ---------------------------------------------------------------- numbers --------------------------------------- */
+
+/* Whether element i is NaN or infinite: all bits of its exponent are set. */
+static bool is_bad(const struct aki__tensor *t, size_t i)
+{
+    uint16_t half;
+    uint32_t whole;
+
+    if (t->dtype == AKI_F32) {
+        memcpy(&whole, (const char *)t->data + 4 * i, 4);
+        return (whole & 0x7F800000u) == 0x7F800000u;
+    }
+    memcpy(&half, (const char *)t->data + 2 * i, 2);
+    return t->dtype == AKI_F16 ? (half & 0x7C00u) == 0x7C00u : (half & 0x7F80u) == 0x7F80u;
+}
+
+/* Reads all of a tensor. Its pages are given back, so that a file larger than memory can be read. */
+static void check_numbers(struct check *c, const struct aki__tensor *t)
+{
+    bool numbers = t->dtype == AKI_F32 || t->dtype == AKI_F16 || t->dtype == AKI_BF16;
+    size_t element = numbers ? aki__dtype_size(t->dtype) : 1, count = t->size / element, bad = 0, first = 0;
+    volatile char touched = 0;
+    uint64_t size;
+
+    for (size_t begin = 0; begin < count && !c->rc; begin += BLOCK) {
+        size_t end = count - begin < BLOCK ? count : begin + BLOCK;
+        for (size_t i = begin; i < end; i += numbers ? 1 : 4096) {
+            if (!numbers)
+                touched = ((const char *)t->data)[i];      /* integers are never wrong, but the disk may fail to give them */
+            else if (is_bad(t, i) && bad++ == 0)
+                first = i;
+        }
+        aki__map_release(t->map, (const char *)t->data + begin * element, (end - begin) * element);
+        c->done += (end - begin) * element;
+        tell(c, AKI_CHECK_PROGRESS, aki__tensor_file(t, &size), "", c->done, c->total);
+    }
+    (void)touched;
+    if (bad)
+        say(c, AKI_CHECK_PROBLEM, aki__tensor_file(t, &size), "tensor %.120s: %zu of %zu numbers are NaN or infinite, the first is number %zu", t->name, bad, count,
+            first);
+}
+
+static const char *const dtype_names[] = { "f32", "f16", "bf16", "i8", "u8", "i32", "i64", "others" };
+
+/* One event for each file of the weights: how many tensors, and of which types. */
+static void tell_weights(struct check *c, const struct aki__weights *w)
+{
+    char text[200];
+    uint64_t size;
+
+    for (size_t begin = 0, end; begin < aki__weights_count(w); begin = end) {
+        const struct aki__tensor *t = aki__weights_at(w, begin);
+        size_t counts[AKI_DTYPE_OTHER + 1] = { 0 }, at;
+        for (end = begin; end < aki__weights_count(w) && aki__weights_at(w, end)->map == t->map; end++)
+            counts[aki__weights_at(w, end)->dtype]++;
+        at = (size_t)snprintf(text, sizeof text, "%zu tensor%s:", end - begin, end - begin == 1 ? "" : "s");
+        for (size_t i = 0; i <= AKI_DTYPE_OTHER; i++)
+            if (counts[i])
+                at += (size_t)snprintf(text + at, sizeof text - at, " %zu %s", counts[i], dtype_names[i]);
+        const char *file = aki__tensor_file(t, &size);
+        tell(c, AKI_CHECK_READ, file, text, size, 0);
+    }
+}
+
+static uint64_t weights_bytes(const struct aki__weights *w)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; w && i < aki__weights_count(w); i++)
+        sum += aki__weights_at(w, i)->size;
+    return sum;
+}
+
+static void check_weights(struct check *c, const struct aki__weights *w)
+{
+    for (size_t i = 0; w && i < aki__weights_count(w) && !c->rc; i++)
+        check_numbers(c, aki__weights_at(w, i));
+    if (w && !c->rc)
+        tell_weights(c, w);
+}
+
+/* ---------------------------------------------------------------- the tokenizer --------------------------------- */
+
+static void check_tokenizer(struct check *c, const struct aki__model *m)
+{
+    struct aki__tokenizer *t = NULL;
+    aki_error why;
+    char *path = aki__join(c->folder, "tokenizer.json");
+
+    if (!path) {
+        c->rc = aki__fail(c->err, AKI_E_NOMEM, "tokenizer.json");
+        return;
+    }
+    if (!aki__is_file(path)) {
+        tell(c, AKI_CHECK_PROBLEM, "tokenizer.json", "missing", 0, 0);
+    } else if (aki__tokenizer_open(&t, path, &why)) {
+        on_fault(c, &why);
+    } else if (m && m->architecture) {
+        size_t ids = aki__tokenizer_vocabulary(t), special = aki__tokenizer_special_count(t);
+        if (ids > (size_t)m->vocabulary)
+            say(c, AKI_CHECK_PROBLEM, "tokenizer.json", "ids up to %zu, but config.json has vocab_size %d", ids - 1, m->vocabulary);
+        else if (ids < (size_t)m->vocabulary)
+            say(c, AKI_CHECK_NOTE, "tokenizer.json", "%zu ids of %d rows of the embedding table", ids, m->vocabulary);
+        if (m->max_tokens && (size_t)m->max_tokens <= special)
+            say(c, AKI_CHECK_PROBLEM, "", "texts may have %d tokens, but tokenizer.json adds %zu to each", m->max_tokens, special);
+    }
+    aki__tokenizer_free(t);
+    aki__free(path);
+}
+
+/* ---------------------------------------------------------------- the whole ------------------------------------- */
+
+static void check_model(struct check *c, const struct aki__model *m)
+{
+    struct aki__weights **dense = aki__folder_of((struct aki__model *)(uintptr_t)m)->dense;
+
+    if (!m->weights)
+        check_shards(c);
+    if (m->prefix)
+        check_network(c, m);
+    for (size_t i = 0; m->prefix && i < aki__weights_count(m->weights) && !c->rc; i++)
+        check_leftover(c, m, aki__weights_at(m->weights, i));
+    c->total = weights_bytes(m->weights);
+    for (size_t i = 0; i < m->dense_count; i++)
+        c->total += weights_bytes(dense[i]);
+    check_weights(c, m->weights);
+    for (size_t i = 0; i < m->dense_count && !c->rc; i++)
+        check_weights(c, dense[i]);
+}
+
+/* JSON that was not told as read yet: what sentence-transformers or the weights are described by. */
+static void check_all_json(struct check *c, const struct aki__model *m)
+{
+    static const char *const names[] = {
+        "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "modules.json", "config_sentence_transformers.json",
+        "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_camembert_config.json", "sentence_xlm-roberta_config.json",
+        "model.safetensors.index.json",
+    };
+    size_t root = strlen(m->path);
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && !c->rc; i++)
+        check_json(c, names[i]);
+    /* The modules' own. */
+    for (size_t i = 0; i < m->file_count && !c->rc; i++) {
+        const char *name = m->files[i].path + root;
+        name += strspn(name, "/");
+        if (strchr(name, '/') && strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".json") == 0)
+            check_json(c, name);
+    }
+}
+
+aki_status aki_check(const char *folder, int (*tell_user)(void *user, const aki_check_event *event), void *user, aki_error *err)
+{
+    struct check c = { .folder = folder, .tell = tell_user, .user = user, .err = err };
+    struct aki__model *m = NULL;
+
+    if (!folder || !tell_user)
+        return aki__fail(err, AKI_E_INVALID, "%s is NULL", folder ? "tell" : "folder");
+    if (!aki__is_folder(folder))
+        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no such folder", folder);
+    aki__model_folder_examine(&m, folder, on_fault, &c);
+    if (!m)
+        return aki__fail(err, AKI_E_NOMEM, "%s", folder);
+    if (!c.rc) check_tokenizer(&c, m);
+    if (!c.rc) check_model(&c, m);
+    if (!c.rc) check_all_json(&c, m);
+    aki__model_folder_close(m);
+    aki__free(c.used);
+    aki__free(c.told);
+    if (!c.rc && c.problems)
+        c.rc = AKI_E_INVALID;
+    return c.rc;
+}
