@@ -220,6 +220,8 @@ static void test_absent(void **state)
     o.device = "portable";
     o.device_options = (const char *const[]){ "novalue" };
     check_refusal(&o, AKI_E_INVALID, (const char *const[]){ "KEY=VALUE", NULL });
+    o.device_options = (const char *const[]){ "MLComputeUnits=ALL" };
+    check_refusal(&o, AKI_E_INVALID, (const char *const[]){ "MLComputeUnits", "portable", NULL });
     o.device_options = (const char *const[]){ "aki.shapes=round" };
     check_refusal(&o, AKI_E_INVALID, (const char *const[]){ "fixed or free", NULL });
     o.device_options = (const char *const[]){ "aki.shape=free" };

@@ -324,6 +324,8 @@ static aki_status check_settings(const struct aki__device *d, aki_error *err)
         const char *equals = strchr(d->options[i], '=');
         if (!equals || equals == d->options[i])
             return aki__fail(err, AKI_E_INVALID, "device option \"%.60s\" is not KEY=VALUE", d->options[i]);
+        if (same(d->name, "portable") && strncmp(d->options[i], "aki.", 4) != 0)
+            return aki__fail(err, AKI_E_INVALID, "device option \"%.60s\": \"portable\" has no provider to give it to", d->options[i]);
         if (strncmp(d->options[i], "aki.", 4) == 0 && strncmp(d->options[i], "aki.shapes=", 11) != 0)
             return aki__fail(err, AKI_E_INVALID, "device option \"%.60s\" is not known; there is aki.shapes", d->options[i]);
     }

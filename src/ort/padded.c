@@ -38,6 +38,8 @@ struct aki__padded {
     struct bucket       buckets[MOST_BUCKETS];
     size_t              bucket_count;
     uint64_t            clock;
+    int                 elsewhere;          /* nodes that the first session left to the cpu; the self-test has judged that */
+    bool                judged;
 };
 
 /* ---------------------------------------------------------------- sessions -------------------------------------- */
@@ -79,9 +81,18 @@ static aki_status make_bucket(struct aki__padded *p, size_t texts, size_t length
     aki__onnx_free(&onnx);
     if (!rc) rc = aki__device_session(&b.session, &b.nodes, p->rt, &p->device, bytes.data, bytes.size, err);
     aki__buf_free(&bytes);
-    if (!rc)
-        p->buckets[p->bucket_count++] = b;
-    return rc;
+    if (rc)
+        return rc;
+    /* What the device does not take in another shape would be computed by the cpu, silently. */
+    if (p->judged && b.nodes.elsewhere > p->elsewhere) {
+        p->rt->api->ReleaseSession(b.session);
+        return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" leaves %d of %d nodes to the cpu where there are %zu texts of %zu tokens", p->name, b.nodes.elsewhere,
+                         b.nodes.elsewhere + b.nodes.on_device, texts, length);
+    }
+    p->elsewhere = p->judged ? p->elsewhere : b.nodes.elsewhere;
+    p->judged = true;
+    p->buckets[p->bucket_count++] = b;
+    return AKI_OK;
 }
 
 /* The resident session that wastes least on so many texts of that length, if it wastes less than three quarters. */

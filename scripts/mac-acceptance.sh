@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# What a Mac has to show for the device coreml, in one report on standard output: docs/coreml.md says how to prepare it.
+#
+#   scripts/mac-acceptance.sh [MODEL…] > report.txt      folders or names of models; default: the fetched all-MiniLM-L6-v2
+#
+# AKIEMBED names the program (default: build/akiembed), SECONDS_EACH how long each bench takes (default: 20).
+# Every step runs, whatever became of the one before; the last lines count what failed.
+set -u
+cd "$(dirname "$0")/.."
+program=${AKIEMBED:-build/akiembed}
+seconds=${SECONDS_EACH:-20}
+device=${DEVICE:-coreml}
+[ $# -gt 0 ] || set -- third_party/models/all-MiniLM-L6-v2
+failed=0
+
+section() { printf '\n==== %s ====\n' "$*"; }
+# step COMMAND…: runs it with both outputs in the report, its time and its exit status.
+step() {
+    local begin end status=0
+    printf '\n$ %s\n' "$*"
+    begin=$(date +%s)
+    "$@" 2>&1 || status=$?
+    end=$(date +%s)
+    printf '[exit status %d, %d s]\n' "$status" $((end - begin))
+    [ "$status" = 0 ] || failed=$((failed + 1))
+    return 0
+}
+
+section machine
+date -u
+uname -a
+if command -v sw_vers >/dev/null 2>&1; then
+    sw_vers
+    sysctl -n machdep.cpu.brand_string hw.memsize hw.perflevel0.physicalcpu hw.perflevel1.physicalcpu 2>/dev/null
+    system_profiler SPDisplaysDataType 2>/dev/null | sed -n '1,20p'
+fi
+git log -1 --format='commit %H %cd' 2>/dev/null
+
+section devices
+step "$program" --version
+step "$program" devices
+
+for model in "$@"; do
+    section "$model: cpu"
+    step "$program" info -m "$model"
+    step "$program" bench -m "$model" --seconds "$seconds"
+    for precision in f32 f16; do
+        section "$model: $device, $precision: first start compiles, the second takes it out of the cache"
+        step "$program" info -v -m "$model" --device "$device" --precision "$precision"
+        step "$program" info -m "$model" --device "$device" --precision "$precision" --json
+        step "$program" verify -m "$model" --device "$device" --precision "$precision"
+        step "$program" bench -m "$model" --device "$device" --precision "$precision" --seconds "$seconds"
+    done
+    section "$model: option sets"
+    for units in ALL CPUAndNeuralEngine CPUAndGPU CPUOnly; do
+        for static in 0 1; do
+            step "$program" info -m "$model" --device "$device" --precision f16 --device-option MLComputeUnits=$units --device-option RequireStaticInputShapes=$static
+        done
+    done
+    section "$model: auto"
+    step "$program" info -m "$model" --device auto
+done
+
+section "what must be refused"
+if "$program" info -m "$1" --device no-such-device >/dev/null 2>&1; then
+    echo "an unknown device was accepted"
+    failed=$((failed + 1))
+else
+    echo "an unknown device is refused"
+fi
+
+section summary
+echo "$failed steps failed"
+[ "$failed" = 0 ]
