@@ -5,6 +5,7 @@
 #include <akiembed.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The first one asks for an end at the next good place; a second one, or a stuck program, ends as signals do by themselves. */
@@ -57,6 +58,9 @@ int main(int count, char **arguments)
     struct options o;
     const struct verb *verb;
     int rc;
+
+    /* ONNX Runtime 1.32 reports its use to its makers unless told otherwise: no program that works offline should. */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
 
     mind_signals();
     if (count < 2)

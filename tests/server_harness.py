@@ -40,11 +40,12 @@ def embed(texts, *options, model="bert"):
 class Server:
     """A running server; its log lines are in self.log."""
 
-    def __init__(self, *options, models=("bert",), wait=True, preexec=None):
+    def __init__(self, *options, models=("bert",), wait=True, preexec=None, more_environment={}):
         arguments = [PROGRAM, "serve", "--port", "0", *options]
         for model in models:
             arguments += ["--model", model if "=" in model else "%s=%s" % (model, folder(model))]
-        self.process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment(), preexec_fn=preexec)
+        self.process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                        env={**environment(), **more_environment}, preexec_fn=preexec)
         self.log, self.port = [], None
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()

@@ -248,6 +248,41 @@ class Life(unittest.TestCase):
         self.assertEqual(process.wait(60), 0)
         self.assertEqual(os.path.getsize(log), 300)
 
+    def test_nothing_is_written(self):
+        """Neither by the server nor by what it is built on (ONNX Runtime would report to its makers, by way of a database in the cache)."""
+        home = os.path.join(SCRATCH, "home")
+        os.makedirs(home)
+        server = Server(more_environment={"HOME": home, "TMPDIR": home})
+        self.assertEqual(server.post("/embed", {"inputs": TEXTS})[0], 200)
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(os.listdir(home), [])
+
+    def test_many_bodies_at_once(self):
+        """What requests hold together has a limit, 512 bodies of full size: beyond it the next are told to come again, and then all is well."""
+        server = Server("--max-body", "20000", "--quiet")
+        held = []
+        try:
+            head = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 19999\r\n\r\n"
+            refused = b""
+            for _ in range(600):
+                s = server.connect()
+                s.sendall(head + b'{"inputs": "' + b"a" * 19000)
+                held.append(s)
+            for s in held[-20:]:
+                s.sendall(b"a" * (19999 - 19000 - 14) + b'"}')
+                refused += s.recv(65536)
+            self.assertEqual(refused.count(b"HTTP/1.1 429"), 20, refused[:300])
+            self.assertIn(b"Retry-After", refused)
+            for s in held:
+                s.close()
+            until = time.time() + 30
+            while server.post("/embed", {"inputs": "a"})[0] != 200 and time.time() < until:
+                time.sleep(0.02)
+            self.assertEqual(server.post("/embed", {"inputs": TEXTS})[2], embed(TEXTS))
+            self.assertRegex(server.ask("GET", "/metrics")[2].decode(), 'akiembed_rejected_total{reason="memory"} [1-9]')
+        finally:
+            self.assertEqual(server.stop(), 0)
+
     def test_a_folder_removed(self):
         path = os.path.join(SCRATCH, "copy")
         shutil.copytree(folder("bert"), path)

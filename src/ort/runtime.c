@@ -32,6 +32,9 @@ static aki_status make_environment(struct aki__runtime *rt, aki_error *err)
 {
     OrtStatus *st = rt->api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "akiembed", &rt->env);
 
+    /* Nothing is reported to its makers from here on. What 1.32 does before (a device's id in the cache folder) only ORT_DISABLE_TELEMETRY
+     * in the environment prevents, which is the host program's to set; ours does. */
+    if (!st) st = rt->api->DisableTelemetryEvents(rt->env);
     if (!st) st = rt->api->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault, &rt->cpu);
     aki_status rc = aki__ort_status(rt, st, "environment", err);
     return rc ? rc : aki__allocator_register(rt, err);
