@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests of what stands in front of `akiembed serve`: the page at / in headless Chromium, and nginx before two instances with the
 configuration of packaging/server, one of which is killed under load. Each is left out where its Debian package (chromium, nginx-light)
-is not installed; CI installs both. AKIEMBED_SCREENSHOT=FILE keeps the page's picture."""
+is not installed; CI installs both. And what systemd says of the unit, where it is there. AKIEMBED_SCREENSHOT=FILE keeps the page's picture."""
 import base64
 import json
 import os
@@ -16,7 +16,7 @@ import time
 import unittest
 import zlib
 
-from server_harness import SCRATCH, Server, Shared, embed, main
+from server_harness import PROGRAM, SCRATCH, Server, Shared, embed, main
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -259,6 +259,22 @@ class Nginx(unittest.TestCase):
             self.wait_for(done, 300)
         self.run_load(replace)
         self.assertTrue(any(e.get("event") == "request" for e in self.servers[0].log))     # it is back in use
+
+
+class Unit(unittest.TestCase):
+    def test_systemd(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("no systemd-analyze")
+        with open(os.path.join(ROOT, "packaging", "server", "akiembed.service")) as f:
+            ours = f.read()
+        self.assertIn("/usr/local/bin/akiembed", ours)
+        path = os.path.join(SCRATCH, "akiembed.service")
+        with open(path, "w") as f:
+            f.write(ours.replace("/usr/local/bin/akiembed", os.path.abspath(PROGRAM)))
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", path], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", path], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout[-300:])              # exposure at most 2.0
 
 
 if __name__ == "__main__":
