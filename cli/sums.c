@@ -253,8 +253,6 @@ int sums_each(const char *folder, int (*tell)(void *user, const char *name, cons
     }
     if (!rc)
         rc = check_unnamed(folder, &named, tell, user);
-    if (!rc)
-        cli_note("%zu files are looked up in %s", named.count, path);
     names_free(&named);
     bytes_free(&text);
     return rc;
@@ -267,5 +265,9 @@ static int fail_first(void *user, const char *name, const char *problem)
 
 int sums_check(const char *folder)
 {
-    return sums_each(folder, fail_first, (char *)(uintptr_t)folder);
+    int rc = sums_each(folder, fail_first, (char *)(uintptr_t)folder);
+
+    if (!rc)
+        cli_note("the files are as %s/%s says", folder, sums_name);
+    return rc;
 }
