@@ -4,7 +4,7 @@
 
 enum {
     RUNS_AT_ONCE = 16,          /* of each thread: so few wait at the end, and memory stays bounded however many texts there are */
-    ROWS_IN_CACHE = 2 << 20,    /* bytes of its widest rows up to which a run is fast */
+    ROWS_IN_CACHE = 1 << 20,    /* bytes of its widest rows up to which a run is fast */
     WEIGHTS_IN_CACHE = 16 << 20
 };
 
