@@ -53,7 +53,8 @@ int sums_file(const char *path, char out[SUMS_TEXT])
     return hash_file(path, EVP_sha256(), "", 0, out);
 }
 
-int sums_git_file(const char *path, char out[SUMS_TEXT])
+/* As git names a file's content: sha1 of "blob SIZE", a NUL and the file. */
+static int git_file(const char *path, char out[SUMS_TEXT])
 {
     char prefix[32];
     struct stat st;
@@ -77,7 +78,10 @@ int sums_of_name(const char *path, const char *word, bool *same)
     if (sums_is(word, 64))
         rc = sums_file(path, sum);
     else if (sums_is(word, 40))
-        rc = sums_git_file(path, sum);
+        rc = git_file(path, sum);
+    /* Mirrors that are no git give the plain sha1. */
+    if (!rc && sums_is(word, 40) && strcmp(sum, word))
+        rc = hash_file(path, EVP_sha1(), "", 0, sum);
     *same = !rc && (!*sum || !strcmp(sum, word));
     return rc;
 }

@@ -9,10 +9,8 @@ enum { SUMS_TEXT = 65 };                   /* 64 hexadecimal digits and a NUL */
 
 /* All answer an exit code; on failure the message is out. */
 int sums_file(const char *path, char out[SUMS_TEXT]);
-/* As git names a file's content: sha1 of "blob SIZE", a NUL and the file. */
-int sums_git_file(const char *path, char out[SUMS_TEXT]);
-/* Whether a file is what a hub's ETag says: sha256 where word has 64 hexadecimal digits, git's sha1 where it has 40; *same is true for
- * other words, which say nothing. */
+/* Whether a file is what a hub's ETag says: sha256 where word has 64 hexadecimal digits, git's sha1 (or the plain one) where it has 40;
+ * *same is true for other words, which say nothing. */
 int sums_of_name(const char *path, const char *word, bool *same);
 /* So many hexadecimal digits. */
 bool sums_is(const char *word, size_t digits);
