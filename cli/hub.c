@@ -26,7 +26,7 @@ bool hub_path_is_safe(const char *path, size_t size)
     for (size_t begin = 0; begin <= size;) {
         const char *slash = memchr(path + begin, '/', size - begin);
         size_t end = slash ? (size_t)(slash - path) : size, part = end - begin;
-        if (part == 0 || part > PART_LIMIT || (part <= 2 && !memcmp(path + begin, "..", part)))
+        if (part > PART_LIMIT || (part <= 2 && !memcmp(path + begin, "..", part)))     /* "", "." and ".." */
             return false;
         begin = end + 1;
     }
