@@ -304,10 +304,31 @@ static void test_int8_models(void **state)
     torture_models(AKI_PRECISION_INT8);
 }
 
+/* ---------------------------------------------------------------- checking -------------------------------------- */
+
+static int ignore_event(void *user, const aki_check_event *event)
+{
+    (void)user, (void)event;
+    return 0;
+}
+
+static aki_status check_attempt(struct subject *s, void **made, aki_error *error)
+{
+    (void)made;
+    return aki_check(s->with, ignore_event, NULL, error);
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        torture(&(struct subject){ .name = folders[i], .with = (void *)(uintptr_t)folders[i], .attempt = check_attempt });
+}
+
 /* A real limit, which ONNX Runtime's own allocations meet too: the process may have so many pages more than it has now. */
 static void test_address_limit(void **state)
 {
-    enum { WORDS = 60, ROWS = 200, STEP = 1 << 20, MOST = 512 };
+    enum { WORDS = 60, ROWS = 3000, STEP = 1 << 20, MOST = 512 };
     static char words[WORDS * 8 + 1];
     const char *rows[ROWS];
     struct rlimit before, limit;
@@ -364,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_tokenizers),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_int8_models),
+        cmocka_unit_test(test_check),
         cmocka_unit_test(test_address_limit),
     };
 

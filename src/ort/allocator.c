@@ -6,7 +6,6 @@
 enum {
     HEADER = 64,                /* before every block: its struct block, and the alignment of what follows */
     SMALL = 32 * 1024,          /* below this malloc is as good */
-    BIG = 1024 * 1024,
     MOST_KEPT = 256
 };
 
@@ -20,14 +19,6 @@ static struct {
     struct block *kept[MOST_KEPT];      /* given back, oldest first */
     size_t kept_count, kept_size, used_size, most_used;
 } pool;
-
-static _Thread_local struct { void (*packed)(void *user); void *user; } watch;
-
-void aki__allocator_watch(void (*packed)(void *user), void *user)
-{
-    watch.packed = packed;
-    watch.user = user;
-}
 
 static void drop_oldest(void)
 {
@@ -60,8 +51,6 @@ void *aki__allocator_take(size_t size)
 
     if (!size)
         return NULL;
-    if (watch.packed && size >= BIG)
-        watch.packed(watch.user);
     if (size >= SMALL) {
         aki__lock_take(&pool.lock);
         b = take_kept(size);

@@ -8,10 +8,6 @@
 
 #include "ort/runtime.h"
 
-/* While a session packs its weights (on the calling thread), each big allocation is a sign that one more was packed: `packed` is then called.
- * NULL ends it. */
-void aki__allocator_watch(void (*packed)(void *user), void *user);
-
 /* Registers the process's allocator with the environment. */
 aki_status aki__allocator_register(struct aki__runtime *rt, aki_error *err);
 

@@ -10,80 +10,20 @@
 
 #include <stdio.h>
 
-/* The one ONNX Runtime calls when it is done with a constant (after packing, or at the session's end). */
-struct lender {
-    OrtAllocator          base;
-    const struct aki__onnx_constant *constant;
-    const struct aki__runtime *rt;
-};
-
 struct aki__session {
     const struct aki__runtime *rt;
     struct aki__padded *padded;             /* on a device: all that follows is unused */
     OrtSession      *session;
     struct aki__pool *pool;
     struct aki__keep keep;
-    struct aki__onnx onnx;                  /* owns the constants until they are packed */
-    struct lender   *lenders;
+    struct aki__onnx onnx;
     int              threads, nodes;
     uint64_t         weights_size;
 };
 
-/* ---------------------------------------------------------------- constants ------------------------------------- */
-
-static void *lender_alloc(OrtAllocator *self, size_t size)
-{
-    (void)self;
-    (void)size;
-    return NULL;
-}
-
-static void lender_free(OrtAllocator *self, void *data)
-{
-    struct aki__onnx_constant *c = (struct aki__onnx_constant *)(uintptr_t)((struct lender *)self)->constant;
-
-    if (c->owned)
-        aki__free_aligned(data);
-    else if (c->map)
-        aki__map_release(c->map, data, c->size);
-    c->data = NULL;
-    c->owned = false;
-}
-
-static const OrtMemoryInfo *lender_info(const OrtAllocator *self) { return ((const struct lender *)self)->rt->cpu; }
-
 static ONNXTensorElementDataType type_of(enum aki__onnx_type type) { return (ONNXTensorElementDataType)type; }
 
-/* Big constants are lent (held once, given back when packed); ONNX Runtime wants those below 128 bytes in its own memory. */
-static OrtStatus *add_constant(struct aki__session *s, OrtGraph *graph, size_t i)
-{
-    struct aki__onnx_constant *c = &s->onnx.constants[i];
-    struct lender *lender = &s->lenders[i];
-    const OrtApi *api = s->rt->api;
-    OrtValue *value = NULL;
-    OrtStatus *st;
-    char name[16];
-    bool lent = c->size >= 128;
-
-    snprintf(name, sizeof name, "v%d", c->value);
-    if (lent) {
-        *lender = (struct lender){ .base = { .version = AKI_ORT_API, .Alloc = lender_alloc, .Free = lender_free, .Info = lender_info }, .constant = c, .rt = s->rt };
-        st = api->CreateTensorWithDataAndDeleterAsOrtValue(&lender->base, (void *)(uintptr_t)c->data, c->size, c->shape, (size_t)c->rank, type_of(c->type), &value);
-    } else {
-        OrtAllocator *allocator = NULL;
-        void *data = NULL;
-        st = api->GetAllocatorWithDefaultOptions(&allocator);
-        if (!st) st = api->CreateTensorAsOrtValue(allocator, c->shape, (size_t)c->rank, type_of(c->type), &value);
-        if (!st) st = api->GetTensorMutableData(value, &data);
-        if (!st) memcpy(data, c->data, c->size);
-    }
-    if (!st) st = s->rt->editor->AddInitializerToGraph(graph, name, value, lent);
-    if (st && value)
-        api->ReleaseValue(value);
-    return st;
-}
-
-/* ---------------------------------------------------------------- nodes ----------------------------------------- */
+/* ---------------------------------------------------------------- graph ----------------------------------------- */
 
 static OrtStatus *port_info(struct aki__session *s, const struct aki__onnx_port *p, OrtValueInfo **out)
 {
@@ -153,8 +93,6 @@ static OrtStatus *make_graph(struct aki__session *s, OrtGraph *graph)
     for (int i = 0; i < 2; i++)
         if (outputs[i])
             s->rt->api->ReleaseValueInfo(outputs[i]);
-    for (size_t i = 0; i < s->onnx.constant_count && !st; i++)
-        st = add_constant(s, graph, i);
     for (size_t i = 0; i < s->onnx.node_count && !st; i++)
         st = add_node(s, graph, i);
     return st;
@@ -178,20 +116,6 @@ static OrtStatus *make_options(struct aki__session *s, OrtCustomOpDomain *domain
     return st;
 }
 
-/* Weights that lie in a mapped file are read once, to be packed: without this, file pages and packed copies would be resident together. */
-static void release_pages(void *user)
-{
-    const struct aki__session *s = user;
-    const struct aki__map *last = NULL;
-
-    for (size_t i = 0; i < s->onnx.constant_count; i++) {
-        const struct aki__map *m = s->onnx.constants[i].map;
-        if (m && m != last)
-            aki__map_release(m, m->data, m->size);
-        last = m;
-    }
-}
-
 static OrtStatus *make_session(struct aki__session *s, OrtCustomOpDomain *domain)
 {
     const OrtApi *api = s->rt->api;
@@ -212,9 +136,7 @@ static OrtStatus *make_session(struct aki__session *s, OrtCustomOpDomain *domain
     if (!st) st = s->rt->editor->AddGraphToModel(model, graph);
     if (!st) graph = NULL;
     if (!st) st = s->rt->editor->ApplyModelToModelEditorSession(s->session, model);
-    aki__allocator_watch(release_pages, s);
     if (!st) st = s->rt->editor->FinalizeModelEditorSession(s->session, options, NULL);
-    aki__allocator_watch(NULL, NULL);
     if (model)
         api->ReleaseModel(model);
     if (graph)
@@ -251,11 +173,6 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
         goto done;
     s->nodes = (int)s->onnx.node_count;
     s->weights_size = aki__keep_weights_size(&s->keep);
-    s->lenders = aki__zalloc(s->onnx.constant_count, sizeof *s->lenders);
-    if (!s->lenders) {
-        rc = aki__fail(err, AKI_E_NOMEM, "session");
-        goto done;
-    }
     rc = aki__ort_status(s->rt, make_session(s, domain), "session", err);
 done:
     if (rc)
@@ -273,9 +190,8 @@ void aki__session_close(struct aki__session *s)
         return;
     aki__padded_close(s->padded);
     if (s->session)
-        s->rt->api->ReleaseSession(s->session);     /* before the lenders and plans it uses */
+        s->rt->api->ReleaseSession(s->session);     /* before the plans it uses */
     aki__onnx_free(&s->onnx);
-    aki__free(s->lenders);
     aki__keep_free(&s->keep);
     aki__pool_close(s->pool);
     aki__free(s);
