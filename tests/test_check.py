@@ -131,7 +131,15 @@ class Check(Case):
         self.problems("position_embeddings.weight is ")
         self.copy()
         self.change("1_Pooling/config.json", word_embedding_dimension=7)
-        self.problems("1_Pooling/config.json: word_embedding_dimension.*not the hidden_size")
+        self.change("config_sentence_transformers.json", default_prompt_name="nobody")
+        self.change("sentence_bert_config.json", max_seq_length="long")
+        self.problems("1_Pooling/config.json: word_embedding_dimension.*not the hidden_size", "config_sentence_transformers.json: default_prompt_name",
+                      "sentence_bert_config.json: max_seq_length")
+        self.copy("bert-dense")
+        self.change("1_Pooling/config.json", pooling_mode="median")
+        self.change("2_Dense/config.json", activation_function="os.system")
+        os.remove(self.path("model/3_Dense/config.json"))
+        self.problems("1_Pooling/config.json: pooling_mode", "2_Dense/config.json: activation_function", "no 3_Dense/config.json")
 
     def test_json(self):
         self.copy()

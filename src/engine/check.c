@@ -182,6 +182,7 @@ static void on_tensor_fault(void *user, const char *name, const aki_error *why)
 /* Records the network with this folder's tensors: each that is missing or wrong is told. */
 static void check_network(struct check *c, const struct aki__model *m)
 {
+    struct aki__model encoder = *m;     /* alone: tensors of Dense modules were checked when their configurations were read */
     struct aki__graph g;
     struct aki__onnx o = { 0 };
     struct aki__keep keep = { 0 };
@@ -189,11 +190,12 @@ static void check_network(struct check *c, const struct aki__model *m)
     size_t before = c->problems;
     bool ok = true;
 
+    encoder.dense_count = 0;
     c->model = m;
-    aki__graph_init(&g, m, &why);
+    aki__graph_init(&g, &encoder, &why);
     g.tell = on_tensor_fault;
     g.tell_user = c;
-    if (aki__arch_build(&g, m))
+    if (aki__arch_build(&g, &encoder))
         on_fault(c, &why);
     for (size_t i = 0; i < g.count && ok; i++) {
         const struct aki__block *b = &g.blocks[i];

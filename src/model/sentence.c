@@ -292,12 +292,15 @@ static aki_status read_modules(struct aki__model *m, bool *found, aki_error *err
     if (rc || !*found)
         goto done;
     const struct aki__json *e = aki__json_first(f.doc.nodes);
-    for (uint32_t i = 0; !rc && i < f.doc.nodes->size; i++, e = aki__json_next(e)) {
+    for (uint32_t i = 0; (!rc || f.teller->tell) && i < f.doc.nodes->size; i++, e = aki__json_next(e)) {
         const struct aki__json *type = aki__key(e, "type");
+        aki_error *to = AKI_ALSO(rc, err);
+        aki_status one = module_path(&module, &f, aki__key(e, "path"), to);
         if (!aki__json_is(type, AKI_JSON_STRING))
-            rc = aki__key_fail(&f, type ? type : e, "type", AKI_E_INVALID, err, "missing or no string");
-        else if (!(rc = module_path(&module, &f, aki__key(e, "path"), err)))
-            rc = read_module(m, &stage, &f, type, &module, err);
+            one = aki__key_fail(&f, type ? type : e, "type", AKI_E_INVALID, to, "missing or no string");
+        else if (!one)
+            one = read_module(m, &stage, &f, type, &module, to);
+        rc = aki__also(rc, one);
     }
     if (!rc && stage < AT_DENSE)
         rc = aki__fail(err, AKI_E_UNSUPPORTED, "modules.json: without a Transformer and a Pooling, which are needed");
@@ -571,9 +574,8 @@ aki_status aki__sentence_read(struct aki__model *m, aki_error *err)
     m->include_prompt = true;
     aki_status rc = read_modules(m, &modules, err);
     /* Without modules.json sentence-transformers does not look at the prompts either. */
-    if (!rc && modules)
-        rc = read_settings(m, err);
-    if (!rc)
-        rc = set_limit(m, err);
+    if (modules)
+        rc = aki__also(rc, read_settings(m, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, set_limit(m, AKI_ALSO(rc, err)));
     return rc ? rc : guess_matryoshka(m, err);
 }
