@@ -126,7 +126,7 @@ void answer_vectors(struct exchange *x, struct buf *out)
 
 static const char *precision_name(int precision)
 {
-    return precision == AKI_PRECISION_INT8 ? "int8" : "float32";
+    return precision == AKI_PRECISION_INT8 ? "int8" : precision == AKI_PRECISION_F16 ? "float16" : "float32";
 }
 
 void answer_info(struct exchange *x, struct buf *out)
@@ -146,6 +146,11 @@ void answer_info(struct exchange *x, struct buf *out)
     buf_format(out, ",\"dimension\":%d,\"architecture\":\"%s\",\"device\":\"%s\",\"threads\":%d,\"runtime\":", info->dim,
                  info->architecture, info->device, info->threads);
     json_text(out, info->runtime);
+    buf_format(out, ",\"device_fell_back\":%s,\"device_note\":", info->fell_back ? "true" : "false");
+    if (info->device_note)
+        json_text(out, info->device_note);
+    else
+        buf_text(out, "null");
     buf_format(out, ",\"weights_bytes\":%" PRIu64 ",\"resident_bytes\":%" PRIu64 ",\"prompts\":[", info->weights_size, metrics_resident());
     for (int i = 0; i < info->prompt_count; i++) {
         if (i)
@@ -192,7 +197,7 @@ static void details(const aki_model_info *info, struct buf *out)
     buf_text(out, ",\"families\":[");
     json_text(out, info->architecture ? info->architecture : "unknown");
     buf_format(out, "],\"parameter_size\":\"%s\",\"quantization_level\":\"%s\"}", info->architecture ? size : "",
-                 !info->architecture ? "" : info->precision == AKI_PRECISION_INT8 ? "I8" : "F32");
+                 !info->architecture ? "" : info->precision == AKI_PRECISION_INT8 ? "I8" : info->precision == AKI_PRECISION_F16 ? "F16" : "F32");
 }
 
 /* A model that is closed is listed too, with what can be said of it without opening it. */
@@ -278,6 +283,7 @@ void answer_gauges(struct server *s, struct buf *out)
         g.queue_tokens += m->queue_tokens;
         if (!i && m->state == SERVED_OPEN) {
             g.precision = precision_name(m->info.precision);
+            g.fell_back = m->info.fell_back;
             snprintf(device, sizeof device, "%s", m->info.device);         /* the model may close */
         }
         pthread_mutex_unlock(&m->lock);

@@ -141,6 +141,7 @@ void metrics_write(struct buf *out, const struct gauges *g)
     write_gauge(out, "akiembed_connections", (double)g->connections);
     write_gauge(out, "akiembed_requests_in_flight", (double)g->requests);
     write_gauge(out, "akiembed_resident_memory_bytes", (double)metrics_resident());
+    write_gauge(out, "akiembed_device_fallback", g->fell_back);
     buf_format(out, "# TYPE akiembed_build_info gauge\nakiembed_build_info{version=\"%s\",precision=\"%s\",device=\"%s\",model=", aki_version(),
                  g->precision, g->device);
     json_text(out, g->model);

@@ -26,6 +26,7 @@ void metrics_observe(enum histogram histogram, double value);
 struct gauges {
     size_t      queue_size, queue_tokens, connections, requests;
     const char *model, *precision, *device;
+    int         fell_back;                  /* the device that was asked for could not be used */
 };
 void metrics_write(struct buf *out, const struct gauges *gauges);
 

@@ -7,11 +7,15 @@ with the OpenVINO inside onnxruntime-openvino where tests/requirements.txt is in
 import glob
 import json
 import os
+import socket
+import subprocess
 import sys
+import time
 import unittest
+import urllib.request
 
 FAKE = sys.argv.pop(3)
-from test_cli import CHECKPOINTS, Case, environment, floats, joined, run, texts  # noqa: E402: it reads the arguments
+from test_cli import CHECKPOINTS, PROGRAM, Case, environment, floats, joined, texts  # noqa: E402: it reads the arguments
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MINILM = os.path.join(ROOT, "third_party/models/all-MiniLM-L6-v2")
@@ -88,6 +92,29 @@ class Devices(Case):
         self.assertEqual((info["device"], info["fell_back"]), ("cpu", False))
         self.assertRegex(info["device_note"], r"^auto: cpu [0-9.]+ ms a text, fake failed$")
         self.fails(4, "auto", "info", "--device", "auto", "--device-option", "a=b")
+
+    def test_the_service_tells(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        server = subprocess.Popen([PROGRAM, "serve", "-q", "--port", str(port), *FAULTY, "fault=zeros", "--device-fallback"], env=environment(), stderr=subprocess.DEVNULL)
+        try:
+            info = json.loads(self.fetch(server, port, "/info"))
+            self.assertEqual((info["device"], info["device_fell_back"]), ("cpu", True))
+            self.assertIn("18 of zeros", info["device_note"])
+            self.assertIn("\nakiembed_device_fallback 1\n", self.fetch(server, port, "/metrics"))
+        finally:
+            server.terminate()
+            server.wait(60)
+
+    def fetch(self, server, port, path):
+        while True:
+            try:
+                with urllib.request.urlopen("http://127.0.0.1:%d%s" % (port, path)) as answer:
+                    return answer.read().decode()
+            except OSError:
+                self.assertIsNone(server.poll(), "the service has ended")
+                time.sleep(0.05)
 
     @unittest.skipUnless(openvino(), "no onnxruntime-openvino in .venv-tests")
     def test_openvino(self):

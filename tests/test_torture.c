@@ -325,6 +325,47 @@ static void test_check(void **state)
         torture(&(struct subject){ .name = folders[i], .with = (void *)(uintptr_t)folders[i], .attempt = check_attempt });
 }
 
+/* Padded runs, with room for one session only, so that it is made anew all the time. */
+static void test_device(void **state)
+{
+    static const char *const shapes[] = { "aki.shapes=fixed" };
+    aki_embed_options options;
+    aki_model *m = NULL;
+    aki_error error;
+
+    (void)state;
+    aki_model_options_init(&model_options, sizeof model_options);
+    model_options.device = "portable";
+    model_options.device_options = shapes;
+    model_options.device_option_count = 1;
+    model_options.max_buckets = 1;
+    if (aki_model_open(AKI_BINARY_DIR "/checkpoints/bert-dense", &model_options, &m, &error) != AKI_OK)
+        fail_msg("%s", error.message);
+    aki_embed_options_init(&options, sizeof options);
+    torture_embed("on a device", m, &options);
+    aki_model_close(m);
+}
+
+static aki_status export_attempt(struct subject *s, void **made, aki_error *error)
+{
+    static const char out[] = AKI_BINARY_DIR "/torture.onnx";
+    aki_export_options o;
+
+    (void)made;
+    aki_export_options_init(&o, sizeof o);
+    o.pooled = 1;
+    aki_status rc = aki_export(s->with, out, &o, error);
+    assert_int_equal(access(out, F_OK) == 0, rc == AKI_OK);
+    unlink(out);
+    return rc;
+}
+
+static void test_export(void **state)
+{
+    (void)state;
+    torture(&(struct subject){ .name = "export", .with = (void *)(uintptr_t)AKI_BINARY_DIR "/checkpoints/qwen3", .attempt = export_attempt });
+}
+
 /* A real limit, which ONNX Runtime's own allocations meet too: the process may have so many pages more than it has now. */
 static void test_address_limit(void **state)
 {
@@ -386,6 +427,8 @@ int main(void)
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_int8_models),
         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_device),
+        cmocka_unit_test(test_export),
         cmocka_unit_test(test_address_limit),
     };
 
