@@ -151,7 +151,8 @@ static void show_progress(void *user)
     if (!p->total)
         return;
     for (size_t i = 0; i < p->count; i++)
-        bytes += p->files[i].done ? p->files[i].size : p->files[i].fetch.at;
+        if (p->files[i].size != FETCH_UNKNOWN)
+            bytes += p->files[i].done ? p->files[i].size : p->files[i].fetch.at;
     progress_bytes(bytes, p->total);
 }
 
