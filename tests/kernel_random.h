@@ -137,6 +137,25 @@ static inline struct aki__out some_out(size_t rows, size_t columns, bool f32, bo
     return o;
 }
 
+/* Often none. */
+static inline struct aki__outliers some_outliers(size_t columns)
+{
+    int32_t *list = NEW(int32_t, AKI_MOST_OUTLIERS);
+    struct aki__outliers o = { .columns = list };
+
+    for (size_t c = 0, share = chance(50) ? 0 : columns < 16 ? 50 : 3; c < columns && o.count < AKI_MOST_OUTLIERS; c++)
+        if (chance(share))
+            list[o.count++] = (int32_t)c;
+    return o;
+}
+
+/* To an output that has u8. */
+static inline void add_outliers(struct aki__out *o, size_t rows, struct aki__outliers outliers)
+{
+    o->outliers = outliers;
+    o->side = NEW(float, rows * outliers.count);
+}
+
 static inline const int32_t *some_starts(size_t texts, size_t most)
 {
     int32_t *starts = NEW(int32_t, texts + 1);

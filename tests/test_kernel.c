@@ -2,8 +2,8 @@
  * depends on the split into ranges, on its neighbours or on where it lies in memory. */
 #include "kernel_random.h"
 
-/* One row of an output against its values in double: y within tolerance[i]; and u8 within half a step plus what y may be off. */
-static void check_row(const struct aki__out *o, size_t row, const double *y, const double *tolerance, size_t n, const char *what)
+/* One row of an output against its values in double (outliers become 0): y within tolerance[i]; and u8 within half a step plus what y may be off. */
+static void check_row(const struct aki__out *o, size_t row, double *y, const double *tolerance, size_t n, const char *what)
 {
     double *rotated = NEW(double, n), most = 0, slack = 0, square = 0;
 
@@ -11,6 +11,11 @@ static void check_row(const struct aki__out *o, size_t row, const double *y, con
         near_to(o->f32[row * o->stride + i], y[i], tolerance[i], what, i);
     if (!o->u8)
         return;
+    for (size_t c = 0; c < o->outliers.count; c++) {
+        int32_t i = o->outliers.columns[c];
+        near_to(o->side[row * o->outliers.count + c], y[i], tolerance[i], what, (size_t)i);
+        y[i] = 0;
+    }
     reference_rotate(rotated, y, n, o->block);
     for (size_t i = 0; i < n; i++) {
         most = fabs(rotated[i]) > most ? fabs(rotated[i]) : most;
@@ -121,6 +126,8 @@ static struct aki__norm some_norm(size_t rows, size_t n)
     if (chance(50))
         a.beta = normals(n, 1);
     a.out = some_out(rows, n, chance(50) || !u8, u8);
+    if (u8)
+        add_outliers(&a.out, rows, some_outliers(n));
     return a;
 }
 
@@ -173,6 +180,8 @@ static void test_act(void **unused)
 
         if (chance(40))
             a.gate = some_rows(rows, n, 1);
+        if (u8)
+            add_outliers(&a.out, rows, some_outliers(n));
         RANGES(rows, any_set()->act(&a, begin, end, scratch));
         for (size_t t = 0; t < rows; t++) {
             for (size_t i = 0; i < n; i++) {
@@ -298,6 +307,7 @@ static void test_quantise_rows(void **unused)
 
         while (chance(30) && o.block > 1)               /* smaller blocks are allowed */
             o.block /= 2;
+        add_outliers(&o, rows, some_outliers(n));
         RANGES(rows, any_set()->quantise_rows(&x, n, &o, begin, end, scratch));
         for (size_t t = 0; t < rows; t++) {
             for (size_t i = 0; i < n; i++) {
@@ -306,6 +316,36 @@ static void test_quantise_rows(void **unused)
             }
             check_row(&o, t, y, tolerance, n, "quantised row");
         }
+        free_blocks();
+    }
+}
+
+/* Sums of squares of a matrix, whole or of every third row; a part's columns are added to what is there. */
+static void test_squares(void **unused)
+{
+    (void)unused;
+    for (int round = 0; round < 100; round++) {
+        size_t n = between(1, 60), k = between(1, 600), step = chance(50) ? 1 : 3, rows = (n + step - 1) / step;
+        struct aki__table w = some_table(n * k);
+        struct aki__squares a = { .w = w, .k = k, .step = step, .rows = NEW(float, rows) };
+        float *columns = NEW(float, k);
+        double *want = NEW(double, k);
+        const struct aki__kernels *set = any_set();
+
+        memset(columns, 0, k * sizeof *columns);
+        memset(want, 0, k * sizeof *want);
+        RANGES(rows, set->squares(&a, begin, end, columns));
+        for (size_t r = 0; r < rows; r++) {
+            double sum = 0;
+            for (size_t i = 0; i < k; i++) {
+                double v = reference_table(&w, r * step * k + i);
+                sum += v * v;
+                want[i] += v * v;
+            }
+            near_to(a.rows[r], sum, sum * 1e-5, "squares of a row", r);
+        }
+        for (size_t i = 0; i < k; i++)
+            near_to(columns[i], want[i], want[i] * 1e-5, "squares of a column", i);
         free_blocks();
     }
 }
@@ -340,25 +380,28 @@ static void test_quantise_special_rows(void **unused)
 /* ---------------------------------------------------------------- products -------------------------------------- */
 
 /* A packed matrix of which w [n, k] is what it stands for: pieces of it come in turn, as the linears of one product do. */
-static struct aki__packed some_packed(const struct aki__kernels *set, struct aki__table w, size_t n, size_t k, bool s8)
+static struct aki__packed some_packed(const struct aki__kernels *set, struct aki__table w, size_t n, size_t k, bool s8, struct aki__outliers outliers)
 {
     size_t padded = aki__panels(n) * AKI_PANEL, count = aki__packed_count(n, k, !s8), size = s8 ? 1 : sizeof(float), half = below(n + 1);
     char *data = NEW(char, count * size);
     float *scale = NEW(float, padded), *bias = chance(50) ? normals(padded, 1) : NULL, *scratch = NEW(float, k + (k + 3) / 4);
+    float *side = NEW(float, padded * outliers.count);
     int32_t *sum = NEW(int32_t, padded);
 
     memset(data + (count - AKI_PANEL * aki__packed_depth(k, !s8)) * size, 0, AKI_PANEL * aki__packed_depth(k, !s8) * size);
     memset(scale, 0, padded * sizeof *scale);
     memset(sum, 0, padded * sizeof *sum);
+    memset(side, 0, padded * outliers.count * sizeof *side);
     for (size_t from = 0, rows = half; from < n; from += rows, rows = n - from) {
-        struct aki__pack p = { .k = k, .column = from, .block = aki__rotation_block(k), .out = data, .scale = scale, .sum = sum,
+        struct aki__pack p = { .k = k, .column = from, .block = aki__rotation_block(k), .out = data, .scale = scale, .sum = sum, .outliers = outliers, .side = side,
                                .w = { .data = (const char *)w.data + from * k * (w.dtype == AKI_TABLE_F32 ? 4 : 2), .dtype = w.dtype } };
         if (s8)
             RANGES(rows, set->pack_s8(&p, begin, end, scratch));
         else
             RANGES(rows, set->pack_f32(&p, begin, end));
     }
-    return (struct aki__packed){ .data = data, .scale = s8 ? scale : NULL, .sum = s8 ? sum : NULL, .bias = bias, .n = n, .k = k };
+    return (struct aki__packed){ .data = data, .scale = s8 ? scale : NULL, .sum = s8 ? sum : NULL, .bias = bias, .n = n, .k = k,
+                                 .outliers = outliers, .side = side };
 }
 
 /* Where docs/quantised-folder.md and kernel.h say it is. */
@@ -374,7 +417,7 @@ static void test_pack_s8(void **unused)
         const struct aki__kernels *set = any_set();
         size_t n = chance(50) ? between(1, 70) : between(60, 200), k = chance(50) ? 64 * between(1, 12) : between(1, 300);
         struct aki__table from = some_table(n * k);
-        struct aki__packed p = some_packed(set, from, n, k, true);
+        struct aki__packed p = some_packed(set, from, n, k, true, some_outliers(k));
         double *w = NEW(double, k), *rotated = NEW(double, k);
         int limit = set->int8_limit;
 
@@ -383,6 +426,11 @@ static void test_pack_s8(void **unused)
             int32_t sum = 0;
             for (size_t i = 0; i < k; i++)
                 w[i] = reference_table(&from, r * k + i);
+            for (size_t c = 0; c < p.outliers.count; c++) {
+                double *out = &w[p.outliers.columns[c]];
+                near_to(p.side[(r / 32 * p.outliers.count + c) * 32 + r % 32], *out, 0, "side", c);
+                *out = 0;
+            }
             reference_rotate(rotated, w, k, aki__rotation_block(k));
             for (size_t i = 0; i < k; i++)
                 most = fabs(rotated[i]) > most ? fabs(rotated[i]) : most;
@@ -409,7 +457,7 @@ static void test_product_f32(void **unused)
         const struct aki__kernels *set = any_set();
         size_t n = between(1, chance(50) ? 40 : 200), k = chance(5) ? 1024 : between(1, chance(20) ? 700 : 70), rows = between(1, chance(10) ? 600 : 40);
         struct aki__table from = some_table(n * k);
-        struct aki__packed p = some_packed(set, from, n, k, false);
+        struct aki__packed p = some_packed(set, from, n, k, false, (struct aki__outliers){ 0 });
         float *x = normals(rows * k, 1), *out = NEW(float, rows * n);
         struct aki__product a = { .x = x, .w = &p, .out = out, .rows = rows };
 
@@ -447,6 +495,9 @@ static void test_product_s8(void **unused)
         struct aki__packed p = { .data = data, .scale = scale, .sum = sum, .bias = chance(50) ? bias : NULL, .n = n, .k = k };
         struct aki__product a = { .x = x, .x_scale = x_scale, .w = &p, .out = out, .rows = rows };
 
+        p.outliers = some_outliers(k);
+        p.side = normals(padded * p.outliers.count, 1);
+        a.x_side = normals(rows * p.outliers.count, 1);
         for (size_t i = 0; i < count; i++)
             data[i] = (int8_t)(extreme ? set->int8_limit : (int)below(2 * (size_t)set->int8_limit + 1) - set->int8_limit);
         for (size_t i = 0; i < rows * k; i++)
@@ -467,7 +518,13 @@ static void test_product_s8(void **unused)
                 for (size_t i = 0; i < k; i++)
                     exact += ((int32_t)x[t * k + i] - 128) * packed_s8(&p, j, i);
                 double want = (double)exact * x_scale[t] * scale[j] + (p.bias ? p.bias[j] : 0);
-                near_to(out[t * n + j], want, (fabs(want) + fabs(p.bias ? p.bias[j] : 0)) * 4e-7 + 1e-30, "product", t * n + j);
+                double size = fabs(want) + fabs(p.bias ? p.bias[j] : 0);
+                for (size_t c = 0; c < p.outliers.count; c++) {
+                    double v = (double)a.x_side[t * p.outliers.count + c] * p.side[(j / 32 * p.outliers.count + c) * 32 + j % 32];
+                    want += v;
+                    size += fabs(v);
+                }
+                near_to(out[t * n + j], want, size * 4e-7 * (p.outliers.count ? 3 : 1) + 1e-30, "product", t * n + j);
             }
         free_blocks();
     }
@@ -482,15 +539,18 @@ static void test_product_bits(void **unused)
         bool s8 = chance(50);
         size_t n = between(1, 100), k = chance(5) ? 4096 : between(1, 200), rows = between(1, chance(20) ? 600 : 50), from = below(rows), some = between(1, rows - from);
         struct aki__table w = { normals(n * k, 1), AKI_TABLE_F32 };
-        struct aki__packed p = some_packed(set, w, n, k, s8);
+        struct aki__packed p = some_packed(set, w, n, k, s8, s8 ? some_outliers(k) : (struct aki__outliers){ 0 });
         struct aki__out u8 = { .u8 = NEW(uint8_t, rows * k), .row_scale = NEW(float, rows), .stride = k, .block = aki__rotation_block(k) };
         struct aki__rows x = { .f32 = normals(rows * k, 1), .stride = k };
         struct aki__product a = { .x = s8 ? (const void *)u8.u8 : x.f32, .x_scale = u8.row_scale, .w = &p, .out = NEW(float, rows * n), .rows = rows }, b = a;
 
+        add_outliers(&u8, rows, p.outliers);
+        a.x_side = b.x_side = u8.side;
         set->quantise_rows(&x, k, &u8, 0, rows, NEW(float, k));
         RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, aki__product_scratch_size(&a))));
         b.x = (const char *)a.x + from * k * (s8 ? 1 : sizeof(float));
         b.x_scale += from;
+        b.x_side += from * p.outliers.count;
         b.out = NEW(float, some * n);
         b.rows = some;
         set->product(&b, 0, aki__product_count(&b), NEW(char, aki__product_scratch_size(&b)));
@@ -499,32 +559,53 @@ static void test_product_bits(void **unused)
     }
 }
 
-/* What it is all for: the product of rotated and quantised rows and weights is the product. */
-static void test_product(void **unused)
+/* What it is all for: the product of rotated and quantised rows and weights is the product; with outliers too, where their columns are named. */
+static void product_is_near(float row_outlier, float weight_outlier, bool named, double most)
 {
     enum { ROWS = 5, N = 70, K = 384 };
+    static const int32_t columns[] = { 3, 200 };
     const struct aki__kernels *set = any_set();
     float *x = normals(ROWS * K, 1), *w = normals(N * K, 0.05f), *y = NEW(float, ROWS * N);
-    struct aki__packed p = some_packed(set, (struct aki__table){ w, AKI_TABLE_F32 }, N, K, true);
+    for (size_t t = 0; t < ROWS; t++)
+        x[t * K + 3] *= row_outlier;
+    for (size_t r = 0; r < N; r++)
+        w[r * K + 200] *= weight_outlier;
+    struct aki__packed p = some_packed(set, (struct aki__table){ w, AKI_TABLE_F32 }, N, K, true, (struct aki__outliers){ columns, named ? 2 : 0 });
     struct aki__out o = { .u8 = NEW(uint8_t, ROWS * K), .row_scale = NEW(float, ROWS), .stride = K, .block = aki__rotation_block(K) };
     struct aki__rows in = { .f32 = x, .stride = K };
     double error = 0, square = 0;
 
-    (void)unused;
     p.bias = NULL;
+    add_outliers(&o, ROWS, p.outliers);
     set->quantise_rows(&in, K, &o, 0, ROWS, NEW(float, K));
-    struct aki__product a = { .x = o.u8, .x_scale = o.row_scale, .w = &p, .out = y, .rows = ROWS };
+    struct aki__product a = { .x = o.u8, .x_scale = o.row_scale, .x_side = o.side, .w = &p, .out = y, .rows = ROWS };
     set->product(&a, 0, aki__product_count(&a), NULL);
     for (size_t t = 0; t < ROWS; t++)
         for (size_t r = 0; r < N; r++) {
             double want = 0;
             for (size_t i = 0; i < K; i++)
+                if (i != 3 && i != 200)
+                    square += pow((double)x[t * K + i] * w[r * K + i], 2);
+            for (size_t i = 0; i < K; i++)
                 want += (double)x[t * K + i] * w[r * K + i];
             error += pow(y[t * N + r] - want, 2);
-            square += want * want;
         }
-    assert_true(sqrt(error / square) < (set->int8_limit == 127 ? 0.015 : 0.02));
+    /* relative to what the columns give that are no outliers */
+    assert_true((sqrt(error / square) < most) == (named || row_outlier * weight_outlier == 1));
     free_blocks();
+}
+
+static void test_product(void **unused)
+{
+    (void)unused;
+    for (int round = 0; round < 30; round++) {
+        product_is_near(1, 1, false, 0.025);
+        product_is_near(1, 1, true, 0.025);
+        product_is_near(300, 1, true, 0.025);
+        product_is_near(300, 300, true, 0.025);
+        product_is_near(300, 1, false, 0.025);
+        product_is_near(1, 300, false, 0.025);
+    }
 }
 
 /* ---------------------------------------------------------------- NaN and infinity ------------------------------ */
@@ -569,12 +650,26 @@ static void test_bad_values_show(void **unused)
         assert_false(all_finite(pool.out, n));
 
         /* a u8 row whose scale is NaN: what the row before could not be */
-        struct aki__packed packed = some_packed(set, (struct aki__table){ normals(n * n, 1), AKI_TABLE_F32 }, n, n, true);
+        struct aki__packed packed = some_packed(set, (struct aki__table){ normals(n * n, 1), AKI_TABLE_F32 }, n, n, true, (struct aki__outliers){ 0 });
         float *row_scale = normals(rows, 1);
         row_scale[row] = NAN;
         struct aki__product product = { .x = u.u8, .x_scale = row_scale, .w = &packed, .out = NEW(float, rows * n), .rows = rows };
         for (size_t t = 0; t < rows; t++)
             memset(u.u8 + t * n, 128, n);
+        set->product(&product, 0, aki__product_count(&product), NULL);
+        for (size_t t = 0; t < rows; t++)
+            assert_int_equal(all_finite(product.out + t * n, n), t != row);
+
+        /* in an outlier's column it goes its own way */
+        int32_t column = (int32_t)(at % n);
+        packed = some_packed(set, (struct aki__table){ normals(n * n, 1), AKI_TABLE_F32 }, n, n, true, (struct aki__outliers){ &column, 1 });
+        add_outliers(&u, rows, packed.outliers);
+        product.x_scale = u.row_scale;
+        product.x_side = u.side;
+        set->quantise_rows(&(struct aki__rows){ .f32 = x, .stride = n }, n, &(struct aki__out){ .u8 = NEW(uint8_t, rows * n), .row_scale = u.row_scale, .side = u.side,
+                           .stride = n, .block = u.block, .outliers = u.outliers }, 0, rows, scratch);
+        product.w = &packed;
+        product.x = u.u8;
         set->product(&product, 0, aki__product_count(&product), NULL);
         for (size_t t = 0; t < rows; t++)
             assert_int_equal(all_finite(product.out + t * n, n), t != row);
@@ -616,6 +711,9 @@ static void test_row_bits(void **unused)
         struct aki__norm a = { .x = x, .add = add, .gamma = gamma, .beta = beta, .hidden = n, .eps = 1e-6f, .rms = chance(50), .out = o };
         struct aki__act act = { .x = add, .columns = n, .act = (enum aki__kernel_act)below(6), .out = o };
 
+        add_outliers(&o, rows, some_outliers(n));
+        add_outliers(&p, 1, o.outliers);
+        a.out = act.out = o;
         memcpy(alone, x + row * n, n * sizeof *x);
         memcpy(add_alone, add.f32 + row * add.stride, n * sizeof *x);
         for (int i = 0; i < 2; i++) {
@@ -634,6 +732,7 @@ static void test_row_bits(void **unused)
             assert_memory_equal(o.f32 + row * o.stride, p.f32, n * sizeof(float));
             assert_memory_equal(o.u8 + row * o.stride, p.u8, n);
             assert_memory_equal(o.row_scale + row, p.row_scale, sizeof(float));
+            assert_memory_equal(o.side + row * o.outliers.count, p.side, o.outliers.count * sizeof(float));
         }
         free_blocks();
     }
@@ -668,6 +767,7 @@ int main(void)
         cmocka_unit_test(test_rotation_shape),
         cmocka_unit_test(test_quantise_rows),
         cmocka_unit_test(test_quantise_special_rows),
+        cmocka_unit_test(test_squares),
         cmocka_unit_test(test_pack_s8),
         cmocka_unit_test(test_product_f32),
         cmocka_unit_test(test_product_s8),

@@ -137,6 +137,12 @@ static bool collect(struct list *l, const struct aki__graph *g, const struct aki
                                              .data = w->data, .size = aki__packed_count(w->n, w->k, false) }) &&
              push(l, (struct aki__written){ .name = name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { n }, .data = w->scale, .size = w->n * sizeof(float) }) &&
              push(l, (struct aki__written){ .name = name, .suffix = ".int8_sum", .dtype = AKI_I32, .rank = 1, .shape = { n }, .data = w->sum, .size = w->n * sizeof(int32_t) });
+        const int64_t outliers = (int64_t)w->outliers.count;
+        if (ok && outliers)
+            ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8_columns", .dtype = AKI_I32, .rank = 1, .shape = { outliers },
+                                                 .data = w->outliers.columns, .size = w->outliers.count * sizeof(int32_t) }) &&
+                 push(l, (struct aki__written){ .name = name, .suffix = ".int8_side", .dtype = AKI_F32, .rank = 3, .shape = { panels, outliers, (int64_t)AKI_PANEL },
+                                                 .data = w->side, .size = (size_t)panels * AKI_PANEL * w->outliers.count * sizeof(float) });
     }
     return ok;
 }

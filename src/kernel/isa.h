@@ -125,7 +125,7 @@ void ISA(table_row)(float *out, const struct aki__table *t, size_t at, size_t n)
 /* dst = rotated src without the factor 1/sqrt(block); dst may be src. Answers the bits of max|dst|, which order as the values do,
  * with infinity and NaN above every number. */
 uint32_t ISA(rotate)(float *dst, const float *src, size_t n, size_t block);
-/* Row `row` of out->u8 and its scale from y[n]; scratch may be y. */
+/* Row `row` of out->u8, its scale and its side from y[n]; scratch may be y. */
 void ISA(quantise_row)(const struct aki__out *out, size_t row, float *scratch, const float *y, size_t n);
 
 /* s8[n] = rotated row (changed) / scale; answers the scale, and *sum of s8. */
@@ -142,6 +142,7 @@ void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct 
 void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);
 void ISA(pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
 void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
+void ISA(squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);
 void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);
 
 extern const struct aki__kernels ISA(kernels);

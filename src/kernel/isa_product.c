@@ -55,6 +55,26 @@ AKI_INLINE void put(const struct tile *t, vf sum[][TILE_VECTORS], int rows)
     }
 }
 
+/* What the outliers add. */
+AKI_INLINE void add_side(const struct tile *t, vf sum[][TILE_VECTORS], int rows)
+{
+    const struct aki__packed *w = t->a->w;
+    size_t count = w->outliers.count;
+    const float *side = w->side + t->column / AKI_PANEL * AKI_PANEL * count + t->column % AKI_PANEL, *x = t->a->x_side + t->row * count;
+
+    for (size_t c = 0; c < count; c++) {
+        vf b[TILE_VECTORS];
+        AKI_UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++)
+            b[v] = vload(side + c * AKI_PANEL + v * AKI_LANES);
+        AKI_UNROLL
+        for (int r = 0; r < rows; r++)
+            AKI_UNROLL
+            for (int v = 0; v < TILE_VECTORS; v++)
+                sum[r][v] += vset(x[(size_t)r * count + c]) * b[v];
+    }
+}
+
 /* ---------------------------------------------------------------- f32 ------------------------------------------- */
 
 AKI_INLINE void tile_f32(const struct tile *t, int rows)
@@ -170,6 +190,8 @@ AKI_INLINE void tile_s8(const struct tile *t, int rows)
         AKI_UNROLL
         for (int v = 0; v < TILE_VECTORS; v++)
             real[r][v] = __builtin_convertvector(sum[r][v], vf) * (vset(t->a->x_scale[t->row + (size_t)r]) * scale[v]);
+    if (packed->outliers.count)
+        add_side(t, real, rows);
     put(t, real, rows);
 }
 
@@ -253,6 +275,11 @@ void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *sc
         size_t column = a->column + r;
         int8_t *to = (int8_t *)a->out + column / AKI_PANEL * AKI_PANEL * depth + column % AKI_PANEL * 4;
         ISA(table_row)(scratch, &a->w, r * a->k, a->k);
+        for (size_t c = 0, count = a->outliers.count; c < count; c++) {
+            float *w = scratch + a->outliers.columns[c];
+            a->side[(column / AKI_PANEL * count + c) * AKI_PANEL + column % AKI_PANEL] = *w;
+            *w = 0;
+        }
         a->scale[column] = ISA(quantise_weights)(row, scratch, a->k, a->block, AKI_INT8_LIMIT, &a->sum[column]);
         for (size_t i = 0; i < depth; i += 4)
             memcpy(to + i * AKI_PANEL, row + i, 4);

@@ -187,6 +187,16 @@ AKI_INLINE float row_factor(uint32_t most, size_t block, int limit, float *scale
 
 void ISA(quantise_row)(const struct aki__out *out, size_t row, float *scratch, const float *y, size_t n)
 {
+    if (out->outliers.count) {
+        if (scratch != y)
+            memcpy(scratch, y, n * sizeof *y);
+        for (size_t c = 0; c < out->outliers.count; c++) {
+            float *x = scratch + out->outliers.columns[c];
+            out->side[row * out->outliers.count + c] = *x;
+            *x = 0;
+        }
+        y = scratch;
+    }
     uint32_t most = ISA(rotate)(scratch, y, n, out->block);
     float factor = row_factor(most, out->block, 127, &out->row_scale[row]);
     uint8_t *restrict u8 = out->u8 + row * out->stride;
@@ -201,6 +211,26 @@ void ISA(quantise_row)(const struct aki__out *out, size_t row, float *scratch, c
 }
 
 /* ---------------------------------------------------------------- weights --------------------------------------- */
+
+void ISA(squares)(const struct aki__squares *a, size_t begin, size_t end, float *restrict columns)
+{
+    float part[256];
+
+    for (size_t r = begin; r < end; r++) {
+        float sum = 0;
+        for (size_t i = 0; i < a->k; i += 256) {
+            size_t count = a->k - i < 256 ? a->k - i : 256;
+            ISA(table_row)(part, &a->w, r * a->step * a->k + i, count);
+            _Pragma("omp simd reduction(+ : sum)")
+            for (size_t j = 0; j < count; j++) {
+                float square = part[j] * part[j];
+                sum += square;
+                columns[i + j] += square;
+            }
+        }
+        a->rows[r] = sum;
+    }
+}
 
 float ISA(quantise_weights)(int8_t *restrict s8, float *row, size_t n, size_t block, int limit, int32_t *sum)
 {

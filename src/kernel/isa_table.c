@@ -18,5 +18,6 @@ const struct aki__kernels ISA(kernels) = {
     .product = ISA(product),
     .pack_f32 = ISA(pack_f32),
     .pack_s8 = ISA(pack_s8),
+    .squares = ISA(squares),
     .pool = ISA(pool),
 };

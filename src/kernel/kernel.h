@@ -16,16 +16,23 @@ struct aki__rows {
     size_t       stride;                /* elements between rows */
 };
 
+/* Columns of int8 rows, or of a weight, that are far larger than the others: rounded together with them they would leave them no digits.
+ * They are zeros where rows are rotated and rounded, and are multiplied in f32 instead. */
+#define AKI_MOST_OUTLIERS ((size_t)16)
+struct aki__outliers { const int32_t *columns; size_t count; };     /* increasing */
+
 /* Where results go: f32 rows, or rotated and quantised rows for the next int8 product, or both (NULL: not wanted).
  * Quantised: x' = blockwise Walsh-Hadamard of x (orthonormal, blocks of `block` columns, 1: no rotation; see aki__rotation_shape),
  * row_scale = max|x'| / 127, u8 = 128 + round_to_nearest_even(x' / row_scale). A row of zeros (all below 1e-30) has row_scale 0 and
- * u8 128; a row that holds NaN or infinity has row_scale NaN and u8 128. */
+ * u8 128; a row that holds NaN or infinity has row_scale NaN and u8 128, or has it in `side`. */
 struct aki__out {
     float   *f32;                       /* [rows, stride] */
     uint8_t *u8;                        /* [rows, stride] */
     float   *row_scale;                 /* [rows], with u8 */
     size_t   stride;                    /* elements between rows */
     size_t   block;                     /* of the rotation: a power of two that divides the columns */
+    struct aki__outliers outliers;
+    float   *side;                      /* [rows, outliers.count], with u8: these columns' values */
 };
 
 /* ---- embedding rows ---- */
@@ -140,14 +147,17 @@ struct aki__packed {
     const int32_t *sum;                 /* [n] of each column's s8; with scale */
     const float   *bias;                /* [n] or NULL */
     size_t         n, k;
+    struct aki__outliers outliers;      /* inputs that are zeros in s8; s8 only */
+    const float   *side;                /* [panels][outliers.count][32]: their weights */
 };
 
 /* out[t][n] = sum over i of x[t][i] * w[n][i] + bias[n]; of u8 rows: (sum over i of (x[t][i] - 128) * s8[n][i]) * x_scale[t] * scale[n] +
- * bias[n], where the inner sum is an exact integer, for k up to AKI_INT8_MOST_INPUTS. */
+ * bias[n], where the inner sum is an exact integer, for k up to AKI_INT8_MOST_INPUTS; and + the sum over outliers c of x_side[t][c] * side[n][c]. */
 #define AKI_INT8_MOST_INPUTS ((size_t)65536)       /* 65536 * 255 * 127 < 2^31 */
 struct aki__product {
     const void               *x;        /* [rows, k] f32, or u8 where w has scales */
     const float              *x_scale;  /* [rows]; u8 only */
+    const float              *x_side;   /* [rows, outliers of w] */
     const struct aki__packed *w;
     float                    *out;      /* [rows, n] */
     size_t                    rows;
@@ -160,6 +170,15 @@ struct aki__pack {
     void    *out;
     float   *scale;                     /* [n]; s8 only */
     int32_t *sum;                       /* [n]; s8 only */
+    struct aki__outliers outliers;      /* s8 only */
+    float   *side;                      /* as aki__packed's */
+};
+
+/* Sums of squares along the rows of a file's matrix [.., k], every step-th of them, and along its columns. */
+struct aki__squares {
+    struct aki__table w;
+    size_t   k, step;
+    float   *rows;                      /* one a row that is looked at */
 };
 
 static inline size_t aki__panels(size_t n) { return (n + AKI_PANEL - 1) / AKI_PANEL; }
@@ -199,6 +218,7 @@ struct aki__kernels {
     /* Rows of the file's matrix. Split at multiples of AKI_PANEL: so each thread writes cache lines of its own, mostly. */
     void (*pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
     void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch); /* scratch: [k] floats and as many bytes, k rounded up to 4 */
+    void (*squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);   /* columns: [k], added to */
     void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles */
 };
 

@@ -147,17 +147,21 @@ aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki_
     return rc;
 }
 
-/* The tensor prefix + name + suffix of this dtype, rank and shape. */
-static aki_status stored(const struct aki__model *m, const void **data, const char *name, const char *suffix, enum aki__dtype dtype, int rank, const int64_t *shape, aki_error *err)
+/* The tensor prefix + name + suffix of this dtype, rank and shape; where the shape's first is 0 there may be none (*data is NULL then), or it
+ * is a vector whose length is written there. */
+static aki_status stored(const struct aki__model *m, const void **data, const char *name, const char *suffix, enum aki__dtype dtype, int rank, int64_t *shape, aki_error *err)
 {
     char full[NAME_LIMIT];
 
+    *data = NULL;
     if (snprintf(full, sizeof full, "%s%s%s", m->prefix, name, suffix) >= (int)sizeof full)
         return aki__fail(err, AKI_E_INTERNAL, "a tensor name of more than %d bytes", NAME_LIMIT);
     const struct aki__tensor *t = aki__weights_find(m->weights, full);
     if (!t)
-        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor %.100s: quantise the model again", m->path, full);
+        return shape[0] == 0 ? AKI_OK : aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor %.100s: quantise the model again", m->path, full);
     bool same = t->dtype == dtype && t->rank == rank && (uintptr_t)t->data % aki__dtype_size(dtype) == 0;
+    if (same && shape[0] == 0)
+        shape[0] = t->shape[0];
     for (int i = 0; i < rank && same; i++)
         same = t->shape[i] == shape[i];
     if (!same)
@@ -166,21 +170,51 @@ static aki_status stored(const struct aki__model *m, const void **data, const ch
     return AKI_OK;
 }
 
+aki_status aki__model_int8_columns(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k)
+{
+    int64_t count = 0;
+    const void *data;
+
+    *out = (struct aki__model_int8){ 0 };
+    aki_status rc = stored(m, &data, name, ".int8_columns", AKI_I32, 1, &count, err);
+    if (rc || !data)
+        return rc;
+    const int32_t *columns = data;
+    bool good = count >= 1 && count <= 16;
+    for (int64_t i = 0; i < count && good; i++)
+        good = columns[i] > (i ? columns[i - 1] : -1) && (size_t)columns[i] < k;
+    if (!good)
+        return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_columns: not 1 to 16 increasing numbers below %zu: quantise the model again", m->path, m->prefix, name, k);
+    out->columns = columns;
+    out->column_count = (size_t)count;
+    return AKI_OK;
+}
+
 aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n)
 {
-    const int64_t packed[4] = { (int64_t)((n + 31) / 32), (int64_t)((k + 3) / 4), 32, 4 }, columns = (int64_t)n;
-    const void *data, *scale, *sum;
+    const int64_t panels = (int64_t)((n + 31) / 32);
+    int64_t packed[4] = { panels, (int64_t)((k + 3) / 4), 32, 4 }, columns = (int64_t)n;
+    const void *data, *scale, *sum, *side = NULL;
 
-    aki_status rc = stored(m, &data, name, ".int8", AKI_I8, 4, packed, err);
+    aki_status rc = aki__model_int8_columns(m, out, err, name, k);
+    int64_t beside[3] = { panels, (int64_t)out->column_count, 32 };
+    if (!rc) rc = stored(m, &data, name, ".int8", AKI_I8, 4, packed, err);
     if (!rc) rc = stored(m, &scale, name, ".int8_scale", AKI_F32, 1, &columns, err);
     if (!rc) rc = stored(m, &sum, name, ".int8_sum", AKI_I32, 1, &columns, err);
+    if (!rc && out->column_count) rc = stored(m, &side, name, ".int8_side", AKI_F32, 3, beside, err);
     if (rc)
         return rc;
-    *out = (struct aki__model_int8){ .data = data, .scale = scale, .sum = sum };
+    out->data = data;
+    out->scale = scale;
+    out->sum = sum;
+    out->side = side;
     /* NaN could get lost on its way to the vector, where it would be noticed: max(0, NaN) may be 0. */
     for (size_t i = 0; i < n; i++)
         if (!(out->scale[i] >= 0 && isfinite(out->scale[i])))
             return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_scale: scale %zu is no finite number of 0 or more: quantise the model again", m->path, m->prefix, name, i);
+    for (size_t i = 0; i < (size_t)panels * 32 * out->column_count; i++)
+        if (!isfinite(out->side[i]))
+            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_side: value %zu is not finite: quantise the model again", m->path, m->prefix, name, i);
     return AKI_OK;
 }
 

@@ -82,9 +82,18 @@ aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki_
                                    ...);
 
 /* A stored product of a quantised folder, packed and rounded as kernel.h's struct aki__packed; views of the file, aligned to their elements. */
-struct aki__model_int8 { const int8_t *data; const float *scale; const int32_t *sum; };   /* [panels, k / 4, 32, 4], [n], [n] */
+struct aki__model_int8 {
+    const int8_t  *data;                /* [panels, k / 4, 32, 4] */
+    const float   *scale;               /* [n] */
+    const int32_t *sum;                 /* [n] */
+    const int32_t *columns;             /* [column_count], increasing, inputs that are outliers */
+    size_t         column_count;        /* 16 at most */
+    const float   *side;                /* [panels, column_count, 32]; NULL: none */
+};
 /* Linears that are used together (q, k, v; gate, up) are one, under the first one's name. Errors as aki__model_tensor's. */
 aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n);
+/* Its columns and column_count alone; 0 where there is no such product or it has none. */
+aki_status aki__model_int8_columns(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k);
 
 /* ---- safetensors (one file or a sharded index), usable and fuzzed on its own ---- */
 

@@ -6,6 +6,7 @@
 
 #include "kernel/kernel.h"
 #include "ort/ops.h"
+#include "ort/outliers.h"
 
 /* Takes over a block of aki__alloc_aligned; NULL (and it is freed): no memory. */
 static void *keep_block(struct aki__keep *k, void *block)
@@ -49,7 +50,7 @@ size_t aki__keep_widest(const struct aki__keep *k)
 /* Where a block's rows are: value numbers of the ONNX graph, 0 for forms that nobody needs. */
 struct place {
     bool need_f32, need_u8;         /* decided before anything is emitted */
-    int  f32, u8, scale;
+    int  f32, u8, scale, side;
 };
 
 /* A product of one or more linears of the same input: its rows, and where each linear's columns begin. */
@@ -61,6 +62,7 @@ struct lowering {
     struct aki__keep        *keep;
     struct aki__cpu_options  options;
     struct place            *places;
+    struct aki__outliers    *outliers;      /* of each place's u8 */
     int ids, positions, starts, rows, query_starts, pool_starts, weight_from, mode, key_starts, prefixes;
     int rope, attentions;
     aki_status rc;
@@ -118,22 +120,16 @@ static int give(struct lowering *l, struct aki__onnx_node *n, bool wanted)
     return n->outputs[n->output_count++] = wanted ? aki__onnx_value(l->o) : 0;
 }
 
-/* The three outputs f32, u8, scale of a block, as far as they are needed. */
+/* The outputs f32, u8, scale, side of a block, as far as they are needed. */
 static void give_place(struct lowering *l, struct aki__onnx_node *n, struct place *p)
 {
     p->f32 = give(l, n, p->need_f32);
     p->u8 = give(l, n, p->need_u8);
     p->scale = give(l, n, p->need_u8);
+    p->side = give(l, n, p->need_u8 && l->outliers[p - l->places].count);
 }
 
 /* ---------------------------------------------------------------- weights --------------------------------------- */
-
-static struct aki__table table_of(const struct aki__tensor *t)
-{
-    if (!t)
-        return (struct aki__table){ 0 };
-    return (struct aki__table){ .data = t->data, .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
-}
 
 struct pack_args { struct aki__pack pack; size_t rows; float *scratch; size_t scratch_size; };
 
@@ -152,7 +148,7 @@ static void pack_step(void *user, size_t i)
 static void pack(struct lowering *l, struct aki__packed *w, const struct aki__tensor *const *t, size_t count, bool int8)
 {
     size_t panels = aki__panels(w->n), elements = aki__packed_count(w->n, w->k, !int8), size = int8 ? 1 : sizeof(float), steps = 0;
-    struct pack_args a = { .pack = { .k = w->k, .block = aki__rotation_block(w->k) }, .scratch_size = (w->k + (w->k + 3) / 4 + 15) & ~(size_t)15 };
+    struct pack_args a = { .pack = { .k = w->k, .block = aki__rotation_block(w->k), .outliers = w->outliers }, .scratch_size = (w->k + (w->k + 3) / 4 + 15) & ~(size_t)15 };
 
     for (size_t i = 0; i < count; i++)
         steps = aki__panels((size_t)t[i]->shape[0]) > steps ? aki__panels((size_t)t[i]->shape[0]) : steps;
@@ -161,6 +157,8 @@ static void pack(struct lowering *l, struct aki__packed *w, const struct aki__te
         w->scale = a.pack.scale = keep(l, panels * AKI_PANEL, sizeof(float));
         w->sum = a.pack.sum = keep(l, panels * AKI_PANEL, sizeof(int32_t));
         a.scratch = aki__alloc_aligned(steps * a.scratch_size, sizeof *a.scratch);
+        if (w->outliers.count)
+            w->side = a.pack.side = keep(l, panels * AKI_PANEL * w->outliers.count, sizeof(float));
     }
     if (!w->data || l->rc || (int8 && !a.scratch)) {
         if (!l->rc)
@@ -170,7 +168,7 @@ static void pack(struct lowering *l, struct aki__packed *w, const struct aki__te
     }
     memset((char *)a.pack.out + elements / panels * (panels - 1) * size, 0, elements / panels * size);
     for (size_t i = 0; i < count; i++) {
-        a.pack.w = table_of(t[i]);
+        a.pack.w = aki__table_of(t[i]);
         a.rows = (size_t)t[i]->shape[0];
         aki__pool_each(l->options.pool, aki__panels(a.rows), pack_step, &a);
         aki__map_release(t[i]->map, t[i]->data, t[i]->size);
@@ -188,6 +186,8 @@ static void view_stored(struct lowering *l, struct aki__packed *w, const char *n
 
     if (!l->rc)
         l->rc = aki__model_int8(l->g->model, &stored, l->err, name, w->k, w->n);
+    if (!l->rc && (stored.column_count != w->outliers.count || (stored.column_count && memcmp(stored.columns, w->outliers.columns, stored.column_count * sizeof(int32_t)))))
+        l->rc = aki__fail(l->err, AKI_E_INVALID, "%s: tensor %.100s.int8_columns is not that of the other products of these rows: quantise the model again", l->g->model->path, name);
     if (l->rc)
         return;
     memcpy(scale, stored.scale, w->n * sizeof *scale);
@@ -195,6 +195,7 @@ static void view_stored(struct lowering *l, struct aki__packed *w, const char *n
     w->data = stored.data;
     w->scale = scale;
     w->sum = sum;
+    w->side = stored.side;
 }
 
 /* Biases of the linears, side by side. */
@@ -218,7 +219,7 @@ static void pack_biases(struct lowering *l, struct aki__packed *w, const aki__bl
 /* One product of `count` linears that have the same input. */
 static struct product product(struct lowering *l, const aki__blk *linears, size_t count)
 {
-    const struct aki__tensor *weights[3];
+    const struct aki__tensor *weights[3] = { NULL };
     const struct aki__block *first = &l->g->blocks[linears[0]];
     const struct place *x = &l->places[first->in[0]];
     bool int8 = l->options.int8 && linears[0] < l->g->hidden;
@@ -228,6 +229,8 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
     if (!w)
         return p;
     w->k = (size_t)l->g->blocks[first->in[0]].columns;
+    if (int8)
+        w->outliers = l->outliers[first->in[0]];
     for (size_t i = 0; i < count; i++) {
         const struct aki__block *b = &l->g->blocks[linears[i]];
         if (b->op != AKI_G_LINEAR || b->in[0] != first->in[0]) {
@@ -252,6 +255,7 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
     struct aki__onnx_node *n = node(l, "Product", w);
     take(n, int8 ? x->u8 : x->f32);
     take(n, int8 ? x->scale : 0);
+    take(n, w->outliers.count ? x->side : 0);
     p.rows = give(l, n, true);
     return p;
 }
@@ -276,7 +280,7 @@ static void lower_embed(struct lowering *l, const struct aki__block *b, struct p
 
     if (!plan)
         return;
-    *plan = (struct aki__embed_plan){ .words = table_of(b->words), .positions = table_of(b->positions), .types = table_of(b->types), .hidden = (size_t)b->columns };
+    *plan = (struct aki__embed_plan){ .words = aki__table_of(b->words), .positions = aki__table_of(b->positions), .types = aki__table_of(b->types), .hidden = (size_t)b->columns };
     struct aki__onnx_node *n = node(l, "Embed", plan);
     take(n, l->ids);
     take(n, l->positions);
@@ -292,7 +296,7 @@ static void lower_norm(struct lowering *l, const struct aki__block *b, struct pl
     if (!plan)
         return;
     *plan = (struct aki__norm_plan){ .gamma = vector(l, b->weight), .beta = vector(l, b->bias), .eps = (float)l->g->model->norm_eps, .rms = b->rms,
-                                     .hidden = (size_t)b->columns, .block = aki__rotation_block((size_t)b->columns) };
+                                     .hidden = (size_t)b->columns, .block = aki__rotation_block((size_t)b->columns), .outliers = l->outliers[p - l->places] };
     if (in->op != AKI_G_ADD || sum->f32) {
         struct aki__onnx_node *n = node(l, "Norm", plan);
         take(n, sum->f32);
@@ -324,7 +328,7 @@ static void lower_act(struct lowering *l, const struct aki__block *b, struct pla
     if (l->rc)
         return;
     *plan = (struct aki__act_plan){ .gate = x.at[1], .gated = b->op == AKI_G_GATE, .act = act_of(b->act), .columns = (size_t)b->columns,
-                                    .block = aki__rotation_block((size_t)b->columns) };
+                                    .block = aki__rotation_block((size_t)b->columns), .outliers = l->outliers[p - l->places] };
     struct aki__onnx_node *n = node(l, "Act", plan);
     take(n, x.rows);
     give_place(l, n, p);
@@ -366,7 +370,8 @@ static void lower_attention(struct lowering *l, const struct aki__block *b, stru
         return;
     *plan = (struct aki__attention_plan){ .k = kv.at[1], .v = kv.at[2], .heads = (size_t)a->heads, .kv_heads = (size_t)a->kv_heads,
         .head_dim = (size_t)a->head_dim, .window = (size_t)a->window, .block = aki__rotation_block((size_t)b->columns), .causal = a->causal,
-        .q_norm = vector(l, a->q_norm), .k_norm = vector(l, a->k_norm), .norm_eps = (float)l->g->model->norm_eps, .layer = (size_t)l->attentions++ };
+        .q_norm = vector(l, a->q_norm), .k_norm = vector(l, a->k_norm), .norm_eps = (float)l->g->model->norm_eps, .layer = (size_t)l->attentions++,
+        .outliers = l->outliers[p - l->places] };
     struct aki__onnx_node *n = node(l, "Attention", plan);
     take(n, q.rows);
     take(n, kv.rows);
@@ -394,8 +399,10 @@ static void lower_rows(struct lowering *l, const struct aki__block *b, struct pl
         take(n, x->u8);
         take(n, x->scale);
         take(n, l->rows);
+        take(n, x->side);
         p->u8 = give(l, n, true);
         p->scale = give(l, n, true);
+        p->side = give(l, n, x->side != 0);
     }
 }
 
@@ -473,6 +480,10 @@ aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const str
     l.places = aki__zalloc(g->count, sizeof *l.places);
     if (!l.places)
         return aki__fail(err, AKI_E_NOMEM, "graph");
+    l.outliers = keep(&l, g->count, sizeof *l.outliers);
+    int32_t *columns = options->int8 ? keep(&l, g->count * AKI_MOST_OUTLIERS, sizeof *columns) : NULL;
+    if (options->int8 && !l.rc)
+        l.rc = aki__outliers_find(l.outliers, columns, g, options->pool, err);
     l.ids = aki__onnx_input(o, "ids", AKI_ONNX_I32, 1, -1, 0);
     l.positions = aki__onnx_input(o, "positions", AKI_ONNX_I32, 1, -1, 0);
     l.starts = aki__onnx_input(o, "starts", AKI_ONNX_I32, 1, -1, 0);

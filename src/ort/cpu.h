@@ -29,6 +29,13 @@ size_t   aki__keep_widest(const struct aki__keep *k);          /* columns of the
 /* pool: for packing; taken by the caller, or NULL. */
 struct aki__cpu_options { bool int8; struct aki__pool *pool; };
 
+static inline struct aki__table aki__table_of(const struct aki__tensor *t)
+{
+    if (!t)
+        return (struct aki__table){ 0 };
+    return (struct aki__table){ .data = t->data, .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
+}
+
 /* Fills *o and *keep (both zeroed before); freed by the caller, also on failure. */
 aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *keep, const struct aki__graph *g, const struct aki__cpu_options *options, aki_error *err);
 

@@ -76,11 +76,12 @@ static void *output(struct call *c, size_t index, size_t rows, size_t columns)
     return c->st ? NULL : data;
 }
 
-/* f32, u8 and scale outputs from `first` on, all of which may be left out. */
-static struct aki__out outputs(struct call *c, size_t first, size_t rows, size_t columns, size_t block)
+/* f32, u8, scale and side outputs from `first` on, all of which may be left out. */
+static struct aki__out outputs(struct call *c, size_t first, size_t rows, size_t columns, size_t block, struct aki__outliers outliers)
 {
     return (struct aki__out){ .f32 = output(c, first, rows, columns), .u8 = output(c, first + 1, rows, columns),
-                              .row_scale = output(c, first + 2, rows, 0), .stride = columns, .block = block };
+                              .row_scale = output(c, first + 2, rows, 0), .stride = columns, .block = block, .outliers = outliers,
+                              .side = outliers.count ? output(c, first + 3, rows, outliers.count) : NULL };
 }
 
 /* Columns from `at` on. */
@@ -170,8 +171,8 @@ static void product_body(const void *a, const struct aki__kernels *k, size_t beg
 static OrtStatus *product(struct call *c)
 {
     const struct aki__packed *w = c->kernel->plan;
-    struct in x = input(c, 0), scale = input(c, 1);
-    struct aki__product a = { .x = x.data, .x_scale = scale.data, .w = w, .rows = x.rows };
+    struct in x = input(c, 0), scale = input(c, 1), side = input(c, 2);
+    struct aki__product a = { .x = x.data, .x_scale = scale.data, .x_side = side.data, .w = w, .rows = x.rows };
     size_t rows = x.rows < AKI_PRODUCT_ROWS ? x.rows : AKI_PRODUCT_ROWS;
 
     a.out = output(c, 0, x.rows, w->n);
@@ -193,7 +194,7 @@ static OrtStatus *norm(struct call *c)
     struct aki__norm a = { .x = x.data, .add = rows_of(&add, 0), .gamma = p->gamma, .beta = p->beta, .hidden = p->hidden, .eps = p->eps, .rms = p->rms };
 
     a.sum = output(c, 0, rows, p->hidden);
-    a.out = outputs(c, 1, rows, p->hidden, p->block);
+    a.out = outputs(c, 1, rows, p->hidden, p->block, p->outliers);
     spread(c, (struct split){ .body = norm_body, .args = &a, .count = rows }, p->hidden * 2, p->hidden * sizeof(float));
     return c->st;
 }
@@ -211,7 +212,7 @@ static OrtStatus *act(struct call *c)
 
     if (p->gated)
         a.gate = rows_of(&x, p->gate);
-    a.out = outputs(c, 0, x.rows, p->columns, p->block);
+    a.out = outputs(c, 0, x.rows, p->columns, p->block, p->outliers);
     spread(c, (struct split){ .body = act_body, .args = &a, .count = x.rows }, p->columns * 4, p->columns * sizeof(float));
     return c->st;
 }
@@ -296,7 +297,7 @@ static OrtStatus *attention(struct call *c)
         a.key_starts = key_starts.data;
     }
     size_t columns = p->heads * p->head_dim;
-    struct aki__out out = outputs(c, 0, q.rows, columns, p->block);
+    struct aki__out out = outputs(c, 0, q.rows, columns, p->block, p->outliers);
     void *work = borrow(c, aki__attention_work_size(&a) * sizeof(float)), *own = out.f32 ? NULL : borrow(c, q.rows * columns * sizeof(float));
 
     if (!c->st) {
@@ -340,24 +341,15 @@ static OrtStatus *rows_f32(struct call *c)
 
 static OrtStatus *rows_u8(struct call *c)
 {
-    struct in x = input(c, 0), scale = input(c, 1), rows = input(c, 2);
-    void *out = output(c, 0, rows.rows, x.columns), *out_scale = output(c, 1, rows.rows, 0);
+    struct in x = input(c, 0), scale = input(c, 1), rows = input(c, 2), side = input(c, 3);
+    void *out = output(c, 0, rows.rows, x.columns), *out_scale = output(c, 1, rows.rows, 0), *out_side = side.data ? output(c, 2, rows.rows, side.columns) : NULL;
 
     if (!c->st) {
         gather(out, x.data, rows.data, rows.rows, x.columns);
         gather(out_scale, scale.data, rows.data, rows.rows, sizeof(float));
+        if (out_side)
+            gather(out_side, side.data, rows.data, rows.rows, side.columns * sizeof(float));
     }
-    return c->st;
-}
-
-static OrtStatus *quantise(struct call *c)
-{
-    const struct aki__quantise_plan *p = c->kernel->plan;
-    struct in x = input(c, 0);
-    struct quantise_args a = { .x = { .f32 = x.data, .stride = x.columns }, .columns = p->columns };
-
-    a.out = (struct aki__out){ .u8 = output(c, 0, x.rows, p->columns), .row_scale = output(c, 1, x.rows, 0), .stride = p->columns, .block = p->block };
-    spread(c, (struct split){ .body = quantise_body, .args = &a, .count = x.rows }, p->columns * 2, p->columns * sizeof(float));
     return c->st;
 }
 
@@ -466,16 +458,15 @@ static void destroy_kernel(void *kernel)
 }
 
 static struct op ops[] = {
-    { .name = "Embed",     .inputs = "ii",       .outputs = "f",    .compute = embed },
-    { .name = "Product",   .inputs = "?F",       .outputs = "f",    .compute = product },
-    { .name = "Norm",      .inputs = "FF",       .outputs = "FFUF", .compute = norm },
-    { .name = "Act",       .inputs = "f",        .outputs = "FUF",  .compute = act },
-    { .name = "Rope",      .inputs = "i",        .outputs = "f",    .compute = rope },
-    { .name = "Attention", .inputs = "ffiiIFIL", .outputs = "FUF",  .compute = attention },
-    { .name = "Rows",      .inputs = "fi",       .outputs = "f",    .compute = rows_f32 },
-    { .name = "Rows8",     .inputs = "ufi",      .outputs = "uf",   .compute = rows_u8 },
-    { .name = "Quantise",  .inputs = "f",        .outputs = "uf",   .compute = quantise },
-    { .name = "Pool",      .inputs = "fiii",     .outputs = "f",    .compute = pool },
+    { .name = "Embed",     .inputs = "ii",       .outputs = "f",     .compute = embed },
+    { .name = "Product",   .inputs = "?FF",      .outputs = "f",     .compute = product },
+    { .name = "Norm",      .inputs = "FF",       .outputs = "FFUFF", .compute = norm },
+    { .name = "Act",       .inputs = "f",        .outputs = "FUFF",  .compute = act },
+    { .name = "Rope",      .inputs = "i",        .outputs = "f",     .compute = rope },
+    { .name = "Attention", .inputs = "ffiiIFIL", .outputs = "FUFF",  .compute = attention },
+    { .name = "Rows",      .inputs = "fi",       .outputs = "f",     .compute = rows_f32 },
+    { .name = "Rows8",     .inputs = "ufiF",     .outputs = "ufF",   .compute = rows_u8 },
+    { .name = "Pool",      .inputs = "fiii",     .outputs = "f",     .compute = pool },
 };
 
 aki_status aki__ops_domain(const struct aki__runtime *rt, OrtCustomOpDomain **out, aki_error *err)

@@ -11,14 +11,15 @@
 
 /* Embed (ids [T], positions [T]) -> f32 [T, hidden] */
 struct aki__embed_plan { struct aki__table words, positions, types; size_t hidden; };
-/* Product (x [T, k] f32, or u8 with scale [T]) -> f32 [T, n]. Plan: struct aki__packed. */
-/* Norm (x [T, hidden]?, add [T, hidden]?) -> sum?, f32?, u8?, scale? */
-struct aki__norm_plan { const float *gamma, *beta; float eps; bool rms; size_t hidden, block; };
-/* Act (x [T, columns or 2 * columns]) -> f32?, u8?, scale? The gate's columns begin at `gate`. */
-struct aki__act_plan { size_t gate; bool gated; enum aki__kernel_act act; size_t columns, block; };
+/* Rows for int8 products are u8 [T, k], their scales [T] and, where the plan names outliers, their side [T, outliers]. */
+/* Product (x [T, k] f32, or u8 with scale and side) -> f32 [T, n]. Plan: struct aki__packed. */
+/* Norm (x [T, hidden]?, add [T, hidden]?) -> sum?, f32?, u8?, scale?, side? */
+struct aki__norm_plan { const float *gamma, *beta; float eps; bool rms; size_t hidden, block; struct aki__outliers outliers; };
+/* Act (x [T, columns or 2 * columns]) -> f32?, u8?, scale?, side? The gate's columns begin at `gate`. */
+struct aki__act_plan { size_t gate; bool gated; enum aki__kernel_act act; size_t columns, block; struct aki__outliers outliers; };
 /* Rope (positions [T]) -> f32 [T, head_dim] */
 struct aki__rope_plan { const float *inverse; size_t head_dim; };
-/* Attention (q, kv, starts [B + 1], query_starts [B + 1], rows [R]?, rope?, key_starts [B + 1]?, prefixes [1]?) -> f32?, u8?, scale?
+/* Attention (q, kv, starts [B + 1], query_starts [B + 1], rows [R]?, rope?, key_starts [B + 1]?, prefixes [1]?) -> f32?, u8?, scale?, side?
  * q and kv may be the same merged product, whose columns of keys and values begin at k and v. Without rows every token is a query. */
 struct aki__attention_plan {
     size_t k, v;
@@ -26,11 +27,10 @@ struct aki__attention_plan {
     bool   causal;
     const float *q_norm, *k_norm;
     float  norm_eps;
+    struct aki__outliers outliers;
     size_t layer;                       /* number of the attention in the network, for the prefixes */
 };
-/* Rows (x [T, hidden] f32, rows [R]) -> f32 [R, hidden]; Rows8: (u8, scale, rows) -> u8, scale. Plan: none. */
-/* Quantise (x [T, columns] f32) -> u8, scale */
-struct aki__quantise_plan { size_t columns, block; };
+/* Rows (x [T, hidden] f32, rows [R]) -> f32 [R, hidden]; Rows8: (u8, scale, rows, side?) -> u8, scale, side? Plan: none. */
 /* Pool (x [R, hidden], starts [N + 1], weight_from [N], mode [1]) -> f32 [N, hidden] */
 struct aki__pool_plan { size_t hidden; };
 

@@ -1,0 +1,260 @@
+/* Unit outliers: see outliers.h.
+ *
+ * A row of activations is rounded by one scale, and so is a row of weights: one large element takes the digits of all others. The rotation
+ * spreads it over its block, which divides it by 11 (of 128 columns) and is enough up to a point. Beyond it the column is better left out.
+ * No text is needed to find such columns, as far as the weights are their cause. Through the graph goes an estimate of how large each column is,
+ * relative to the others: of the embedding table's columns, of the rows of the weight whose product it is, of a norm's gamma and beta. And
+ * each column of the weights that read it has a size as well. What is far above the median in one of the two is an outlier. */
+#include "ort/outliers.h"
+
+#include "ort/cpu.h"
+
+#include <float.h>
+#include <math.h>
+
+/* Times the median. Measured (bench/outliers.py): below, rotated int8 loses nothing; real models of few outliers (MiniLM) stay below it. */
+#define FAR_ABOVE 16.0f
+
+struct search {
+    const struct aki__graph *g;
+    struct aki__pool *pool;
+    float **size;               /* [g->count]: of each block's columns, in any unit; NULL: not known */
+    float **read;               /* [g->count]: the readers' weights of each column, relative to their median; NULL: no readers */
+    aki_status rc;
+    aki_error *err;
+};
+
+static float *numbers(struct search *s, size_t count)
+{
+    float *x = s->rc ? NULL : aki__zalloc(count, sizeof *x);
+
+    if (!x && !s->rc)
+        s->rc = aki__fail(s->err, AKI_E_NOMEM, "graph");
+    return x;
+}
+
+static size_t columns_of(const struct search *s, aki__blk x) { return (size_t)s->g->blocks[x].columns; }
+
+/* ---------------------------------------------------------------- sizes ----------------------------------------- */
+
+/* Of values of 0 or more, whose bits order as they do: a byte of it at a time. */
+static float median(const float *x, size_t n)
+{
+    uint32_t found = 0, known = 0, bits;
+    size_t rank = n / 2;
+    float value;
+
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        size_t counts[256] = { 0 }, byte = 0;
+        for (size_t i = 0; i < n; i++) {
+            memcpy(&bits, x + i, sizeof bits);
+            counts[bits >> shift & 255] += (bits & known) == found;
+        }
+        while (rank >= counts[byte])
+            rank -= counts[byte++];
+        found |= (uint32_t)byte << shift;
+        known |= 255u << shift;
+    }
+    memcpy(&value, &found, sizeof value);
+    return value;
+}
+
+/* x / its median; where that is no number to divide by, nothing stands out. */
+static void relate(float *x, size_t n)
+{
+    float middle = median(x, n);
+    bool usable = middle > FLT_MIN && middle <= FLT_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        float v = usable ? x[i] / middle : 1.0f;
+        x[i] = v <= 1e6f ? v : v > 1e6f ? 1e6f : 1.0f;      /* the last: NaN */
+    }
+}
+
+enum { PARTS = 16, MOST_ROWS = 4096 };
+
+struct measure { struct aki__squares squares; size_t rows; float *columns; };
+
+static void measure_step(void *user, size_t i)
+{
+    const struct measure *m = user;
+
+    aki__kernels()->squares(&m->squares, m->rows * i / PARTS, m->rows * (i + 1) / PARTS, m->columns + i * m->squares.k);
+}
+
+/* Root mean squares of the columns and of the rows of a matrix; all: of every row, else enough of them for the columns. The parts are fixed
+ * and are added in order: so the sizes, and with them the outliers, do not depend on the number of threads. */
+static void measure(struct search *s, float *columns, float *rows, const struct aki__tensor *t, bool all)
+{
+    size_t n = (size_t)t->shape[0], k = (size_t)t->shape[1], step = all || n < MOST_ROWS ? 1 : n / MOST_ROWS;
+    float *parts = numbers(s, PARTS * k), *own = rows ? NULL : numbers(s, n);
+    struct measure m = { .squares = { .w = aki__table_of(t), .k = k, .step = step, .rows = rows ? rows : own }, .rows = n / step, .columns = parts };
+
+    if (!s->rc) {
+        aki__pool_each(s->pool, PARTS, measure_step, &m);
+        aki__map_release(t->map, t->data, t->size);
+        for (size_t i = 0; i < k; i++) {
+            float sum = 0;
+            for (size_t p = 0; p < PARTS; p++)
+                sum += parts[p * k + i];
+            columns[i] += sum / (float)m.rows;
+        }
+        for (size_t r = 0; r < n && rows; r++)
+            rows[r] = sqrtf(rows[r]);
+    }
+    aki__free(parts);
+    aki__free(own);
+}
+
+/* ---------------------------------------------------------------- through the graph ----------------------------- */
+
+static void size_embed(struct search *s, const struct aki__block *b, float *size, size_t n)
+{
+    const struct aki__tensor *tables[] = { b->words, b->positions, b->types };
+
+    for (size_t i = 0; i < 3; i++)
+        if (tables[i])
+            measure(s, size, NULL, tables[i], false);
+    for (size_t i = 0; i < n; i++)
+        size[i] = sqrtf(size[i]);
+}
+
+/* A linear's rows: what it writes. Its columns: what it makes of what it reads. */
+static void size_linear(struct search *s, const struct aki__block *b, float *size, size_t n)
+{
+    aki__blk from = s->g->blocks[b->in[0]].op == AKI_G_ROWS ? s->g->blocks[b->in[0]].in[0] : b->in[0];
+    size_t k = columns_of(s, from);
+    float *read = numbers(s, k);
+
+    if (!s->read[from])
+        s->read[from] = numbers(s, k);
+    if (!s->rc)
+        measure(s, read, size, b->weight, true);
+    if (!s->rc) {
+        for (size_t i = 0; i < k; i++)
+            read[i] = sqrtf(read[i]);
+        relate(read, k);
+        for (size_t i = 0; i < k; i++)
+            s->read[from][i] = fmaxf(s->read[from][i], read[i]);
+        relate(size, n);
+    }
+    aki__free(read);
+}
+
+static void size_norm(struct search *s, const struct aki__block *b, float *size, size_t n)
+{
+    const float *x = s->size[b->in[0]];
+    float *gamma = numbers(s, n), *beta = numbers(s, n);
+    double sum = 0;
+
+    if (!s->rc) {
+        aki__tensor_read(gamma, b->weight, 0, n);
+        if (b->bias)
+            aki__tensor_read(beta, b->bias, 0, n);
+        for (size_t i = 0; i < n; i++)
+            sum += (double)x[i] * x[i];
+        float unit = sum > 0 ? (float)sqrt((double)n / sum) : 1.0f;
+        for (size_t i = 0; i < n; i++)
+            size[i] = hypotf(x[i] * unit * gamma[i], beta[i]);
+    }
+    aki__free(gamma);
+    aki__free(beta);
+}
+
+static void size_block(struct search *s, const struct aki__block *b, float *size)
+{
+    size_t n = (size_t)b->columns, head = (size_t)b->attention.head_dim;
+    const float *x = b->in_count ? s->size[b->in[b->op == AKI_G_ATTENTION ? 2 : 0]] : NULL, *y = b->in_count > 1 ? s->size[b->in[1]] : NULL;
+
+    switch (b->op) {
+    case AKI_G_EMBED:  size_embed(s, b, size, n); break;
+    case AKI_G_LINEAR: size_linear(s, b, size, n); break;
+    case AKI_G_NORM:   size_norm(s, b, size, n); break;
+    case AKI_G_ATTENTION:               /* of the values; some heads share them */
+        for (size_t i = 0; i < n; i++)
+            size[i] = x[i / head * (size_t)b->attention.kv_heads / (size_t)b->attention.heads * head + i % head];
+        break;
+    default:
+        for (size_t i = 0; i < n; i++)
+            size[i] = b->op == AKI_G_ADD ? fmaxf(x[i], y[i]) : b->op == AKI_G_GATE ? x[i] * y[i] : x[i];
+        break;
+    }
+}
+
+/* The largest of those that are far above, then in the order of columns. */
+static void choose(struct aki__outliers *o, int32_t *columns, float *size, const float *read, size_t n)
+{
+    relate(size, n);
+    for (o->columns = columns; o->count < AKI_MOST_OUTLIERS; o->count++) {
+        float most = FAR_ABOVE;
+        int32_t at = -1;
+        size_t i = o->count;
+        for (size_t c = 0; c < n; c++) {
+            float far = fmaxf(size[c], read[c]);
+            bool taken = false;
+            for (size_t j = 0; j < o->count; j++)
+                taken |= columns[j] == (int32_t)c;
+            if (far > most && !taken) {
+                most = far;
+                at = (int32_t)c;
+            }
+        }
+        if (at < 0)
+            return;
+        for (; i > 0 && columns[i - 1] > at; i--)
+            columns[i] = columns[i - 1];
+        columns[i] = at;
+    }
+}
+
+static void find_all(struct search *s, struct aki__outliers *found, int32_t *columns)
+{
+    const struct aki__graph *g = s->g;
+
+    for (aki__blk i = 0; i < g->hidden && !s->rc; i++) {
+        s->size[i] = numbers(s, columns_of(s, i));
+        if (!s->rc)
+            size_block(s, &g->blocks[i], s->size[i]);
+    }
+    for (aki__blk i = 0; i < g->hidden && !s->rc; i++)
+        if (s->read[i])
+            choose(&found[i], columns + (size_t)i * AKI_MOST_OUTLIERS, s->size[i], s->read[i], columns_of(s, i));
+}
+
+/* Products of one block's rows agree in them, which view_stored of cpu.c checks: so any of them tells. */
+static void find_stored(struct search *s, struct aki__outliers *found)
+{
+    for (aki__blk i = 0; i < s->g->hidden && !s->rc; i++) {
+        const struct aki__block *b = &s->g->blocks[i];
+        struct aki__model_int8 stored;
+        if (b->op != AKI_G_LINEAR)
+            continue;
+        aki__blk from = s->g->blocks[b->in[0]].op == AKI_G_ROWS ? s->g->blocks[b->in[0]].in[0] : b->in[0];
+        s->rc = aki__model_int8_columns(s->g->model, &stored, s->err, b->name, columns_of(s, from));
+        if (!s->rc && stored.column_count)
+            found[from] = (struct aki__outliers){ .columns = stored.columns, .count = stored.column_count };
+    }
+}
+
+aki_status aki__outliers_find(struct aki__outliers *found, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err)
+{
+    struct search s = { .g = g, .pool = pool, .err = err, .size = aki__zalloc(g->count, sizeof *s.size), .read = aki__zalloc(g->count, sizeof *s.read) };
+
+    if (!s.size || !s.read)
+        s.rc = aki__fail(err, AKI_E_NOMEM, "graph");
+    else if (g->model->int8_bits)
+        find_stored(&s, found);
+    else
+        find_all(&s, found, columns);
+    for (size_t i = 0; i < g->count; i++) {
+        if (g->blocks[i].op == AKI_G_ROWS)
+            found[i] = found[g->blocks[i].in[0]];
+        if (s.size)
+            aki__free(s.size[i]);
+        if (s.read)
+            aki__free(s.read[i]);
+    }
+    aki__free(s.size);
+    aki__free(s.read);
+    return s.rc;
+}
