@@ -63,10 +63,18 @@ static int open_inside(const char *root, const char *path, const char **name)
     return fd;
 }
 
+/* A name beside blobs, refs and snapshots, where no reader of the cache looks: what a kill leaves there harms nobody. What is made under it
+ * is renamed into its place, so that readers see the old thing or the new one. */
+static void temporary_name(char out[CACHE_PATH + 64], const struct blob_place *p)
+{
+    snprintf(out, CACHE_PATH + 64, "%s/.akiembed-%ld", p->repository, (long)getpid());
+    unlink(out);
+}
+
 /* snapshots/COMMIT/PATH -> ../../blobs/ETAG. */
 static int link_file(const struct blob *f)
 {
-    char root[CACHE_PATH * 2], now[HUB_ETAG + 64], temporary[64];
+    char root[CACHE_PATH * 2], now[HUB_ETAG + 64], temporary[CACHE_PATH + 64];
     const char *name;
     size_t up = 2, at = 0;
     int rc = CLI_OK;
@@ -86,13 +94,11 @@ static int link_file(const struct blob *f)
         return CLI_IO;
     }
     ssize_t n = readlinkat(fd, name, now, sizeof now);
-    /* Renamed into place, so that a reader sees the old link or the new one. */
-    snprintf(temporary, sizeof temporary, ".akiembed-%ld", (long)getpid());
     if (n < 0 || (size_t)n != strlen(target) || memcmp(now, target, (size_t)n)) {
-        unlinkat(fd, temporary, 0);
-        if (symlinkat(target, fd, temporary) || renameat(fd, temporary, fd, name)) {
+        temporary_name(temporary, f->place);
+        if (symlink(target, temporary) || renameat(AT_FDCWD, temporary, fd, name)) {
             rc = cli_fail(CLI_IO, "cannot link %s/%s: %s", root, f->path, strerror(errno));
-            unlinkat(fd, temporary, 0);
+            unlink(temporary);
         }
     }
     close(fd);
@@ -103,7 +109,7 @@ static int link_file(const struct blob *f)
 /* refs/REVISION holds the commit. */
 int blob_write_ref(const struct blob_place *p, const char *revision)
 {
-    char root[CACHE_PATH + 8], temporary[64];
+    char root[CACHE_PATH + 8], temporary[CACHE_PATH + 64];
     const char *name;
     int rc = CLI_OK;
 
@@ -114,13 +120,13 @@ int blob_write_ref(const struct blob_place *p, const char *revision)
     int fd = rc ? -1 : open_inside(root, revision, &name);
     if (fd < 0)
         return CLI_IO;
-    snprintf(temporary, sizeof temporary, ".akiembed-%ld", (long)getpid());
-    int out = openat(fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    temporary_name(temporary, p);
+    int out = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     bool ok = out >= 0 && write(out, p->commit, strlen(p->commit)) == (ssize_t)strlen(p->commit);
-    ok = out >= 0 && !close(out) && ok && !renameat(fd, temporary, fd, name);
+    ok = out >= 0 && !close(out) && ok && !renameat(AT_FDCWD, temporary, fd, name);
     if (!ok) {
         rc = cli_fail(CLI_IO, "cannot write %s/%s: %s", root, revision, strerror(errno));
-        unlinkat(fd, temporary, 0);
+        unlink(temporary);
     }
     close(fd);
     return rc;
