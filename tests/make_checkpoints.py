@@ -34,6 +34,8 @@ class Numbers:
 
 # ---------------------------------------------------------------- weights
 
+ALL = -1
+
 # dtype: bytes, and the bits of each of the four uniform numbers whose sum is a weight (4 * 2^bits fits the significand).
 DTYPES = {"F32": (4, 16), "F16": (2, 8), "BF16": (2, 5)}
 
@@ -73,9 +75,10 @@ def norm_values(numbers, count):
 class Weights:
     """Tensors in file order: (name, shape, how)."""
 
-    def __init__(self, name, dtype, tile=0):
+    def __init__(self, name, dtype, tile=0, plants=()):
         self.name, self.dtype, self.tile, self.list = name, dtype, tile, []
         self.blocks = {}
+        self.plants = {tensor: plant for tensor, *plant in plants}      # tensor: (row or ALL, columns or ALL, factor, a power of two)
 
     def linear(self, name, out, inner, bias=True):
         self.list.append((name + ".weight", [out, inner], inner ** -0.5))
@@ -90,7 +93,17 @@ class Weights:
         if bias:
             self.list.append((name + ".bias", [width], 0.1))
 
-    def bytes_of(self, name, count, deviation):
+    def planted(self, name, width, values):
+        row, columns, factor = self.plants[name]
+        for i in range(len(values)):
+            if row in (ALL, i // width) and (columns == ALL or i % width in columns):
+                values[i] *= factor
+        return values
+
+    def bytes_of(self, name, count, deviation, width):
+        if name in self.plants:
+            numbers = Numbers(self.name + name)
+            return pack(self.planted(name, width, norm_values(numbers, count) if deviation is None else random_values(numbers, count, self.dtype, deviation)), self.dtype)
         if deviation is None:
             return pack(norm_values(Numbers(self.name + name), count), self.dtype)
         if not self.tile or count < self.tile:
@@ -129,7 +142,7 @@ class Weights:
                     count = 1
                     for d in shape:
                         count *= d
-                    f.write(self.bytes_of(name, count, deviation))
+                    f.write(self.bytes_of(name, count, deviation, shape[-1]))
         if shards > 1:
             write_json(folder, "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
 
@@ -354,7 +367,7 @@ def bert_like(o, model_type, tokens, pad, offset):
               "num_attention_heads": o.get("heads", 4), "intermediate_size": o.get("intermediate", 96), "hidden_act": o.get("act", "gelu"),
               "layer_norm_eps": 1e-12 if model_type == "bert" else 1e-05, "max_position_embeddings": o.get("positions", 96) + offset,
               "type_vocab_size": 2 if model_type == "bert" else 1, "pad_token_id": pad, "vocab_size": o.get("vocabulary", tokens)}
-    w = Weights(o["name"], o.get("dtype", "F32"), o.get("tile", 0))
+    w = Weights(o["name"], o.get("dtype", "F32"), o.get("tile", 0), o.get("plants", ()))
     bert_weights(w, config, config["max_position_embeddings"])
     return config, w
 
@@ -370,7 +383,7 @@ def qwen3_like(o, tokens):
     else:
         config["rope_parameters"] = {"rope_theta": o.get("theta", 1000000.0), "rope_type": "default"}
     config.update(o.get("config", {}))
-    w = Weights(o["name"], o.get("dtype", "BF16"), o.get("tile", 0))
+    w = Weights(o["name"], o.get("dtype", "BF16"), o.get("tile", 0), o.get("plants", ()))
     qwen3_weights(w, config)
     return config, w
 
@@ -427,6 +440,23 @@ CHECKPOINTS = [
     dict(name="qwen3-bidirectional", family="qwen3", layers=2, pooling="mean", max_seq_length=64, config={"is_causal": False}),
 ]
 
+# What int8 has to leave in f32, planted: inputs of products 256 times as large as the others, whose weights undo it, and the reverse; outputs too.
+BIG, SMALL = 256, 2.0**-8
+Q, K, V, O, GATE, UP, DOWN = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+CHECKPOINTS += [
+    dict(name="qwen3-outliers", family="qwen3", pooling="lasttoken", max_seq_length=160,
+         plants=[("layers.%d.%s.weight" % (layer, part), row, columns, factor) for layer, part, row, columns, factor in [
+             (0, "input_layernorm", ALL, (5,), BIG), *((0, part, ALL, (5,), SMALL) for part in (Q, K, V)),
+             (0, UP, 9, ALL, BIG), (0, DOWN, ALL, (9,), SMALL),
+             (1, V, 3, ALL, BIG), (1, O, ALL, (3, 19, 35), SMALL),      # three heads read the row
+             (1, "post_attention_layernorm", ALL, (6, 40), SMALL), *((1, part, ALL, (6, 40), BIG) for part in (GATE, UP)),
+             (2, "input_layernorm", ALL, (5,), BIG), *((2, part, ALL, (5,), SMALL) for part in (Q, K, V))]]),
+    dict(name="bert-outliers", family="bert", pooling="mean", max_seq_length=64,
+         plants=[("encoder.layer.%d.%s" % (layer, part), row, columns, factor) for layer, part, row, columns, factor in [
+             (0, "attention.self.value.weight", 40, ALL, BIG), (0, "attention.self.value.bias", ALL, (40,), BIG), (0, "attention.output.dense.weight", ALL, (40,), SMALL),
+             (0, "output.LayerNorm.weight", ALL, (11,), SMALL), (0, "output.LayerNorm.bias", ALL, (11,), SMALL),
+             *((1, "attention.self.%s.weight" % part, ALL, (11,), BIG) for part in ("query", "key", "value"))]]),
+]
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

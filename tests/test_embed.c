@@ -7,7 +7,8 @@
 enum { MOST_DIM = 256, MOST_CASES = 64 };
 
 static const char *const checkpoints[] = { "bert", "bert-plain", "bert-dense", "bert-relu-mean", "bert-sqrtlen", "bert-tanh-max-f16", "camembert", "roberta",
-                                           "xlmr", "xlmr-no-prompt", "qwen3", "qwen3-bias", "qwen3-bidirectional", "qwen3-weightedmean", "qwen3-window" };
+                                           "xlmr", "xlmr-no-prompt", "qwen3", "qwen3-bias", "qwen3-bidirectional", "qwen3-weightedmean", "qwen3-window",
+                                           "bert-outliers", "qwen3-outliers" };
 enum { CHECKPOINT_COUNT = sizeof checkpoints / sizeof *checkpoints };
 
 static aki_model *open_checkpoint(const char *name, int32_t precision)
@@ -174,8 +175,9 @@ static void test_int8(void **state)
         assert_int_equal(aki_embed(m, b.texts, b.sizes, b.count, &o, back, sizeof back, NULL, NULL, &e), AKI_OK);
         for (size_t i = 0; i < b.count; i++)
             assert_memory_equal(back + (b.count - 1 - i) * g.dim, all + i * g.dim, g.dim * sizeof(float));
-        /* Random weights of width 48 are the hardest case: real models are far closer (bench/). */
-        if (sum / (double)b.count < 0.98)
+        /* Random weights of width 48 are the hardest case: real models are far closer (bench/). Without columns in f32 the two of outliers would
+         * be at 0.82 and 0.991. */
+        if (sum / (double)b.count < (strstr(checkpoints[k], "outliers") ? 0.999 : 0.98))
             fail_msg("%s: mean cosine of int8 to f32 is %.5f", checkpoints[k], sum / (double)b.count);
         golden_close(&g);
         aki_model_close(m);
@@ -483,8 +485,8 @@ static void test_threads(void **state)
     struct worker workers[6];
     (void)state;
 
-    aki_model *m = open_checkpoint("qwen3", AKI_PRECISION_INT8);
-    golden_open(&g, "qwen3");
+    aki_model *m = open_checkpoint("qwen3-outliers", AKI_PRECISION_INT8);
+    golden_open(&g, "qwen3-outliers");
     plain_cases(&g, &b);
     assert_int_equal(aki_embed(m, b.texts, b.sizes, b.count, NULL, expected, sizeof expected, NULL, NULL, NULL), AKI_OK);
     for (int i = 0; i < 6; i++) {
@@ -506,12 +508,12 @@ static void test_prefixes(void **state)
 {
     static const char *const texts[] = { "first question", "second one", "a third, somewhat longer question about nothing", "", "first question again", "x" };
     enum { TEXTS = sizeof texts / sizeof *texts };
-    static const char *const names[] = { "qwen3", "qwen3-bias", "qwen3-window" };
+    static const char *const names[] = { "qwen3", "qwen3-bias", "qwen3-window", "qwen3-outliers" };
     float plain[TEXTS * MOST_DIM], cached[TEXTS * MOST_DIM];
     aki_error e = { 0 };
     (void)state;
 
-    for (size_t k = 0; k < 3; k++)
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
         for (int32_t precision = AKI_PRECISION_F32; precision <= AKI_PRECISION_INT8; precision++) {
             char path[512];
             aki_model_options off;

@@ -84,6 +84,8 @@ def products(config):
 
 
 class Folder(unittest.TestCase):
+    has_outliers = False
+
     def check(self, source):
         with tempfile.TemporaryDirectory(prefix="akiembed-test-") as work:
             out = os.path.join(work, "out")
@@ -127,11 +129,22 @@ class Folder(unittest.TestCase):
         for name in original:                              # all else is as it was
             if name not in held:
                 self.assertEqual(found[name[len(prefix):]][:3], original[name][:3], name)
-        self.assertEqual(len(found), len(original) - len(held) + 3 * len(expected))
+        outliers = [n for n in found if n.endswith((".int8_columns", ".int8_side", ".int8_rows", ".int8_exact"))]
+        self.assertEqual(len(found), len(original) - len(held) + 3 * len(expected) + len(outliers))
+        self.assertEqual(bool(outliers), self.has_outliers)
         for name, parts in expected.items():
-            self.check_product(name, found[name + ".int8"], found[name + ".int8_scale"], found[name + ".int8_sum"], [original[prefix + p + ".weight"] for p in parts])
+            self.check_product(name, found[name + ".int8"], found[name + ".int8_scale"], found[name + ".int8_sum"], [original[prefix + p + ".weight"] for p in parts], found)
 
-    def check_product(self, name, weights, scales, sums, originals):
+    def numbers(self, tensor, most, limit):
+        """A list of columns or rows; none where there is no tensor."""
+        if tensor is None:
+            return []
+        found = array.array("i", tensor[2]).tolist()
+        self.assertEqual(tensor[:2], ("I32", [len(found)]))
+        self.assertTrue(1 <= len(found) <= most and found == sorted(set(found)) and 0 <= found[0] and found[-1] < limit, found)
+        return found
+
+    def check_product(self, name, weights, scales, sums, originals, found):
         (dtype, (panels, fours, side, four), raw), scale, sum_of = weights[:3], floats(scales), array.array("i", sums[2])
         n, k = len(scale), originals[0][1][1]
         self.assertEqual((dtype, side, four, panels, fours), ("I8", 32, 4, (n + 31) // 32, (k + 3) // 4))
@@ -142,6 +155,17 @@ class Folder(unittest.TestCase):
             self.assertEqual(original[1][1], k)
             rows += [values[i * k:i * k + k] for i in range(original[1][0])]
         self.assertEqual(len(rows), n)
+        exact = self.numbers(found.get(name + ".int8_rows"), 48, n)
+        self.assertEqual(found[name + ".int8_exact"][1] if exact else [0, k], [len(exact), k])
+        for i, j in enumerate(exact):
+            self.assertEqual(floats(found[name + ".int8_exact"])[i * k:i * k + k], rows[j], (name, j))
+        columns = self.numbers(found.get(name + ".int8_columns"), 16, k)
+        side_of = floats(found[name + ".int8_side"]) if columns else []
+        self.assertEqual(found[name + ".int8_side"][1] if columns else [panels, 0, 32], [panels, len(columns), 32])
+        for j, row in enumerate(rows):                     # what stays f32 is taken out of the row
+            for c, i in enumerate(columns):
+                self.assertEqual(side_of[(j // 32 * len(columns) + c) * 32 + j % 32], row[i], (name, j, i))
+                row[i] = 0
         s8 = array.array("b", raw)
         for j, row in enumerate(rows):
             column = [s8[((j // 32 * fours + i // 4) * 32 + j % 32) * 4 + i % 4] for i in range(k)]
@@ -165,6 +189,12 @@ class Folder(unittest.TestCase):
     def test_checkpoints(self):
         for name in ["bert", "bert-relu-mean", "bert-tanh-max-f16", "bert-dense", "roberta", "xlmr", "qwen3", "qwen3-bias"]:
             with self.subTest(name):
+                self.check(os.path.join(CHECKPOINTS, name))
+
+    def test_outliers(self):
+        for name in ["bert-outliers", "qwen3-outliers"]:
+            with self.subTest(name):
+                self.has_outliers = True
                 self.check(os.path.join(CHECKPOINTS, name))
 
     def test_wide_rotations(self):

@@ -11,7 +11,8 @@
 enum { MOST_DIM = 256, MOST_CASES = 64 };
 
 static const char *const checkpoints[] = { "bert", "bert-plain", "bert-dense", "bert-relu-mean", "bert-sqrtlen", "bert-tanh-max-f16", "camembert", "roberta",
-                                           "xlmr", "xlmr-no-prompt", "qwen3", "qwen3-bias", "qwen3-bidirectional", "qwen3-weightedmean", "qwen3-window" };
+                                           "xlmr", "xlmr-no-prompt", "qwen3", "qwen3-bias", "qwen3-bidirectional", "qwen3-weightedmean", "qwen3-window",
+                                           "bert-outliers", "qwen3-outliers" };
 enum { CHECKPOINT_COUNT = sizeof checkpoints / sizeof *checkpoints };
 
 static char work[512];          /* a folder of this run */
@@ -296,6 +297,74 @@ static void test_tampered_tensors(void **state)
     }
 }
 
+/* What stays f32: its lists and values are checked; and it is what the product uses. */
+static void test_tampered_outliers(void **state)
+{
+#define PRODUCT "layers.1.mlp.gate_proj.int8"
+#define LAST "layers.2.self_attn.k_proj.int8"
+    static const struct { const char *tensor; size_t at; uint32_t value; const char *what; } rows[] = {
+        { PRODUCT "_columns", 0, 40, PRODUCT "_columns: not 1 to 16 increasing numbers below 48" },
+        { PRODUCT "_columns", 0, 0xFFFFFFFFu, PRODUCT "_columns: not 1 to 16" },
+        { PRODUCT "_columns", 1, 48, PRODUCT "_columns: not 1 to 16" },
+        { PRODUCT "_columns", 1, 0x7FFFFFFF, PRODUCT "_columns: not 1 to 16" },
+        { PRODUCT "_side", 1, 0x7FC00000u, PRODUCT "_side: value 1 is no finite number" },
+        { PRODUCT "_side", 319, 0xFF800000u, PRODUCT "_side: value 319 is no finite number" },
+        { "layers.0.mlp.gate_proj.int8_rows", 0, 160, "layers.0.mlp.gate_proj.int8_rows: not 1 to 48 increasing numbers below 160" },
+        { "layers.0.mlp.gate_proj.int8_rows", 0, 0x80000000u, "not 1 to 48" },
+        { "layers.0.mlp.gate_proj.int8_exact", 47, 0x7F800000u, "layers.0.mlp.gate_proj.int8_exact: value 47 is no finite number" },
+        { LAST "_columns", 0, 6, "_columns is not that of the other products of these rows" },
+    };
+    static const struct { const char *key, *from, *to, *what; } shapes[] = {
+        { "\"" PRODUCT "_columns\"", "[2]", "[1]", "data_offsets" },
+        { "\"" PRODUCT "_columns\"", "\"I32\"", "\"F32\"", "_columns is not of the dtype and shape" },
+        { "\"" PRODUCT "_side\"", "[5,2,32]", "[2,5,32]", "_side is not of the dtype and shape" },
+        { "\"" PRODUCT "_side\"", "_side", "_sid3", "no tensor " PRODUCT "_side" },
+        { "\"layers.0.mlp.gate_proj.int8_exact\"", "[1,48]", "[48,1]", "_exact is not of the dtype and shape" },
+        { "\"" LAST "_columns\"", "_columns", "_column5", LAST "_columns is not that of the other products of these rows" },
+    };
+    static const char *const used[] = { PRODUCT "_side", "layers.0.mlp.gate_proj.int8_exact", "layers.1.self_attn.q_proj.int8_exact", LAST "_side", "layers.1.self_attn.o_proj.int8_side" };
+    char folder[600], good[600];
+    const char *text = "the cat sat";
+    float before[MOST_DIM], after[MOST_DIM];
+    aki_error e = { 0 };
+    struct file f;
+    (void)state;
+
+    path_of(good, sizeof good, "good outliers");
+    path_of(folder, sizeof folder, "tampered");
+    quantize("qwen3-outliers", good);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
+        file_read(&f, folder, "model.safetensors");
+        memcpy(data_of(&f, rows[i].tensor) + 4 * rows[i].at, &rows[i].value, 4);
+        file_write(&f);
+        expect(folder, AKI_E_INVALID, rows[i].what);
+    }
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
+        file_read(&f, folder, "model.safetensors");
+        replace(&f, shapes[i].key, shapes[i].from, shapes[i].to);
+        file_write(&f);
+        expect(folder, strstr(shapes[i].what, "no tensor") ? AKI_E_NOT_FOUND : AKI_E_INVALID, shapes[i].what);
+    }
+    aki_model *m = open_model(good, AKI_PRECISION_DEFAULT);
+    assert_int_equal(aki_embed(m, &text, NULL, 1, NULL, before, sizeof before, NULL, NULL, &e), AKI_OK);
+    aki_model_close(m);
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+        const float other = 100;
+        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
+        file_read(&f, folder, "model.safetensors");
+        for (size_t at = 0; at < 32; at++)
+            memcpy(data_of(&f, used[i]) + 4 * at, &other, 4);
+        file_write(&f);
+        m = open_model(folder, AKI_PRECISION_DEFAULT);
+        assert_int_equal(aki_embed(m, &text, NULL, 1, NULL, after, sizeof after, NULL, NULL, &e), AKI_OK);
+        aki_model_close(m);
+        if (memcmp(before, after, 48 * sizeof *after) == 0)
+            fail_msg("%s is not used", used[i]);
+    }
+}
+
 /* Scales that no quantiser writes are refused; what is then too large for the arithmetic is an error, never a vector with NaN in it. */
 static void test_tampered_scales(void **state)
 {
@@ -372,7 +441,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_what_it_refuses), cmocka_unit_test(test_failures_leave_nothing),
-        cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_scales), cmocka_unit_test(test_tampered_config),
+        cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_outliers), cmocka_unit_test(test_tampered_scales), cmocka_unit_test(test_tampered_config),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -175,7 +175,7 @@ static void torture_tokenizer(const char *path)
     aki_model_close(m);
 }
 
-static const char *const folders[] = { AKI_BINARY_DIR "/checkpoints/bert", AKI_BINARY_DIR "/checkpoints/xlmr", AKI_BINARY_DIR "/checkpoints/qwen3" };
+static const char *const folders[] = { AKI_BINARY_DIR "/checkpoints/bert", AKI_BINARY_DIR "/checkpoints/xlmr", AKI_BINARY_DIR "/checkpoints/qwen3-outliers" };
 
 static void test_tokenizers(void **state)
 {

@@ -116,6 +116,22 @@ static bool push_tensor(struct list *l, const struct aki__tensor *t, const struc
                                                  .shape = { t->shape[0], t->rank > 1 ? t->shape[1] : 0 }, .data = t->data, .size = t->size });
 }
 
+/* What of a product stays f32. */
+static bool push_outliers(struct list *l, const struct aki__keep_product *p)
+{
+    const struct aki__packed *w = p->packed;
+    const int64_t columns = (int64_t)w->outliers.count, rows = (int64_t)p->rows.count, panels = (int64_t)aki__panels(w->n), k = (int64_t)w->k;
+
+    return (!columns || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_columns", .dtype = AKI_I32, .rank = 1, .shape = { columns },
+                                                         .data = w->outliers.columns, .size = w->outliers.count * sizeof(int32_t) }) &&
+                         push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_side", .dtype = AKI_F32, .rank = 3, .shape = { panels, columns, (int64_t)AKI_PANEL },
+                                                         .data = w->side, .size = aki__panels(w->n) * AKI_PANEL * w->outliers.count * sizeof(float) }))) &&
+           (!rows || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_rows", .dtype = AKI_I32, .rank = 1, .shape = { rows },
+                                                      .data = p->rows.columns, .size = p->rows.count * sizeof(int32_t) }) &&
+                      push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_exact", .dtype = AKI_F32, .rank = 2, .shape = { rows, k },
+                                                      .data = p->exact, .size = p->rows.count * w->k * sizeof(float) })));
+}
+
 /* Everything the network reads: products as the dialect made them, all else as it is in the file. Dense modules have files of their own. */
 static bool collect(struct list *l, const struct aki__graph *g, const struct aki__keep *keep)
 {
@@ -137,12 +153,7 @@ static bool collect(struct list *l, const struct aki__graph *g, const struct aki
                                              .data = w->data, .size = aki__packed_count(w->n, w->k, false) }) &&
              push(l, (struct aki__written){ .name = name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { n }, .data = w->scale, .size = w->n * sizeof(float) }) &&
              push(l, (struct aki__written){ .name = name, .suffix = ".int8_sum", .dtype = AKI_I32, .rank = 1, .shape = { n }, .data = w->sum, .size = w->n * sizeof(int32_t) });
-        const int64_t outliers = (int64_t)w->outliers.count;
-        if (ok && outliers)
-            ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8_columns", .dtype = AKI_I32, .rank = 1, .shape = { outliers },
-                                                 .data = w->outliers.columns, .size = w->outliers.count * sizeof(int32_t) }) &&
-                 push(l, (struct aki__written){ .name = name, .suffix = ".int8_side", .dtype = AKI_F32, .rank = 3, .shape = { panels, outliers, (int64_t)AKI_PANEL },
-                                                 .data = w->side, .size = (size_t)panels * AKI_PANEL * w->outliers.count * sizeof(float) });
+        ok = ok && push_outliers(l, &keep->products[i]);
     }
     return ok;
 }

@@ -170,52 +170,63 @@ static aki_status stored(const struct aki__model *m, const void **data, const ch
     return AKI_OK;
 }
 
-aki_status aki__model_int8_columns(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k)
+/* A list of increasing numbers below `limit`, if it is there. */
+static aki_status stored_list(const struct aki__model *m, const int32_t **list, size_t *count, const char *name, const char *suffix, int64_t most, size_t limit, aki_error *err)
 {
-    int64_t count = 0;
+    int64_t found = 0;
     const void *data;
 
-    *out = (struct aki__model_int8){ 0 };
-    aki_status rc = stored(m, &data, name, ".int8_columns", AKI_I32, 1, &count, err);
+    aki_status rc = stored(m, &data, name, suffix, AKI_I32, 1, &found, err);
     if (rc || !data)
         return rc;
-    const int32_t *columns = data;
-    bool good = count >= 1 && count <= 16;
-    for (int64_t i = 0; i < count && good; i++)
-        good = columns[i] > (i ? columns[i - 1] : -1) && (size_t)columns[i] < k;
-    if (!good)
-        return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_columns: not 1 to 16 increasing numbers below %zu: quantise the model again", m->path, m->prefix, name, k);
-    out->columns = columns;
-    out->column_count = (size_t)count;
+    *list = data;
+    *count = (size_t)found;
+    bool good = found >= 1 && found <= most;
+    for (int64_t i = 0; i < found && good; i++)
+        good = (*list)[i] > (i ? (*list)[i - 1] : -1) && (size_t)(*list)[i] < limit;
+    return good ? AKI_OK : aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s%s: not 1 to %d increasing numbers below %zu: quantise the model again", m->path, m->prefix, name, suffix, (int)most, limit);
+}
+
+aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n)
+{
+    *out = (struct aki__model_int8){ 0 };
+    aki_status rc = stored_list(m, &out->columns, &out->column_count, name, ".int8_columns", 16, k, err);
+    return rc ? rc : stored_list(m, &out->rows, &out->row_count, name, ".int8_rows", 48, n, err);
+}
+
+/* NaN could get lost on its way to the vector, where it would be noticed: max(0, NaN) may be 0. */
+static aki_status all_numbers(const struct aki__model *m, const float *x, size_t count, float least, const char *name, const char *what, aki_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(x[i] >= least && isfinite(x[i])))
+            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_%s %zu is no finite number%s: quantise the model again", m->path, m->prefix, name, what, i,
+                             least == 0 ? " of 0 or more" : "");
     return AKI_OK;
 }
 
 aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n)
 {
-    const int64_t panels = (int64_t)((n + 31) / 32);
-    int64_t packed[4] = { panels, (int64_t)((k + 3) / 4), 32, 4 }, columns = (int64_t)n;
-    const void *data, *scale, *sum, *side = NULL;
+    const size_t panels = (n + 31) / 32;
+    int64_t packed[4] = { (int64_t)panels, (int64_t)((k + 3) / 4), 32, 4 }, columns = (int64_t)n;
+    const void *data, *scale, *sum, *side = NULL, *exact = NULL;
 
-    aki_status rc = aki__model_int8_columns(m, out, err, name, k);
-    int64_t beside[3] = { panels, (int64_t)out->column_count, 32 };
+    aki_status rc = aki__model_int8_outliers(m, out, err, name, k, n);
+    int64_t side_shape[3] = { (int64_t)panels, (int64_t)out->column_count, 32 }, exact_shape[2] = { (int64_t)out->row_count, (int64_t)k };
     if (!rc) rc = stored(m, &data, name, ".int8", AKI_I8, 4, packed, err);
     if (!rc) rc = stored(m, &scale, name, ".int8_scale", AKI_F32, 1, &columns, err);
     if (!rc) rc = stored(m, &sum, name, ".int8_sum", AKI_I32, 1, &columns, err);
-    if (!rc && out->column_count) rc = stored(m, &side, name, ".int8_side", AKI_F32, 3, beside, err);
+    if (!rc && out->column_count) rc = stored(m, &side, name, ".int8_side", AKI_F32, 3, side_shape, err);
+    if (!rc && out->row_count) rc = stored(m, &exact, name, ".int8_exact", AKI_F32, 2, exact_shape, err);
     if (rc)
         return rc;
     out->data = data;
     out->scale = scale;
     out->sum = sum;
     out->side = side;
-    /* NaN could get lost on its way to the vector, where it would be noticed: max(0, NaN) may be 0. */
-    for (size_t i = 0; i < n; i++)
-        if (!(out->scale[i] >= 0 && isfinite(out->scale[i])))
-            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_scale: scale %zu is no finite number of 0 or more: quantise the model again", m->path, m->prefix, name, i);
-    for (size_t i = 0; i < (size_t)panels * 32 * out->column_count; i++)
-        if (!isfinite(out->side[i]))
-            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_side: value %zu is not finite: quantise the model again", m->path, m->prefix, name, i);
-    return AKI_OK;
+    out->exact = exact;
+    rc = all_numbers(m, out->scale, n, 0, name, "scale: scale", err);
+    if (!rc) rc = all_numbers(m, out->side, panels * 32 * out->column_count, -INFINITY, name, "side: value", err);
+    return rc ? rc : all_numbers(m, out->exact, out->row_count * k, -INFINITY, name, "exact: value", err);
 }
 
 /* ---------------------------------------------------------------- the folder ------------------------------------ */

@@ -89,11 +89,14 @@ struct aki__model_int8 {
     const int32_t *columns;             /* [column_count], increasing, inputs that are outliers */
     size_t         column_count;        /* 16 at most */
     const float   *side;                /* [panels, column_count, 32]; NULL: none */
+    const int32_t *rows;                /* [row_count], increasing, outputs that are outliers */
+    size_t         row_count;           /* 48 at most: 16 of each of three linears */
+    const float   *exact;               /* [row_count, k]; NULL: none */
 };
 /* Linears that are used together (q, k, v; gate, up) are one, under the first one's name. Errors as aki__model_tensor's. */
 aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n);
-/* Its columns and column_count alone; 0 where there is no such product or it has none. */
-aki_status aki__model_int8_columns(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k);
+/* Its columns and rows alone; none where there is no such product. */
+aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n);
 
 /* ---- safetensors (one file or a sharded index), usable and fuzzed on its own ---- */
 

@@ -62,7 +62,7 @@ struct lowering {
     struct aki__keep        *keep;
     struct aki__cpu_options  options;
     struct place            *places;
-    struct aki__outliers    *outliers;      /* of each place's u8 */
+    struct aki__outliers    *outliers;      /* [g->count], see outliers.h */
     int ids, positions, starts, rows, query_starts, pool_starts, weight_from, mode, key_starts, prefixes;
     int rope, attentions;
     aki_status rc;
@@ -178,7 +178,7 @@ static void pack(struct lowering *l, struct aki__packed *w, const struct aki__te
 }
 
 /* The same out of a folder that was quantised: the weights are a view of the file. */
-static void view_stored(struct lowering *l, struct aki__packed *w, const char *name)
+static void view_stored(struct lowering *l, struct aki__packed *w, struct aki__keep_product *kept, const char *name)
 {
     struct aki__model_int8 stored;
     float *scale = keep(l, aki__panels(w->n) * AKI_PANEL, sizeof *scale);
@@ -196,6 +196,26 @@ static void view_stored(struct lowering *l, struct aki__packed *w, const char *n
     w->scale = scale;
     w->sum = sum;
     w->side = stored.side;
+    kept->rows = (struct aki__outliers){ .columns = stored.rows, .count = stored.row_count };
+    kept->exact = stored.exact;
+}
+
+/* Weights of the outputs that are outliers, as f32. */
+static void gather_exact(struct lowering *l, struct aki__keep_product *kept, const aki__blk *linears, const size_t *at, size_t count, size_t k)
+{
+    for (size_t i = 0; i < count; i++)
+        kept->rows.count += l->outliers[linears[i]].count;
+    int32_t *rows = kept->rows.count ? keep(l, kept->rows.count, sizeof *rows) : NULL;
+    float *exact = rows ? keep(l, kept->rows.count * k, sizeof *exact) : NULL;
+    size_t r = 0;
+    for (size_t i = 0; i < count && exact; i++)
+        for (size_t c = 0; c < l->outliers[linears[i]].count; c++, r++) {
+            size_t row = (size_t)l->outliers[linears[i]].columns[c];
+            rows[r] = (int32_t)(at[i] + row);
+            aki__tensor_read(exact + r * k, l->g->blocks[linears[i]].weight, row * k, k);
+        }
+    kept->rows.columns = rows;
+    kept->exact = exact;
 }
 
 /* Biases of the linears, side by side. */
@@ -216,6 +236,25 @@ static void pack_biases(struct lowering *l, struct aki__packed *w, const aki__bl
 
 /* ---------------------------------------------------------------- products -------------------------------------- */
 
+/* The outputs that are outliers once more, as a product of f32. */
+static int exact_product(struct lowering *l, const struct aki__keep_product *kept, const struct place *x)
+{
+    const struct aki__packed *w = kept->packed;
+    size_t n = kept->rows.count;
+    struct aki__product_plan *plan = keep(l, 1, sizeof *plan);
+    float *data = keep(l, aki__packed_count(n, w->k, true), sizeof *data), *bias = w->bias ? keep(l, aki__panels(n) * AKI_PANEL, sizeof *bias) : NULL;
+
+    if (l->rc)
+        return 0;
+    aki__kernels()->pack_f32(&(struct aki__pack){ .w = { .data = kept->exact, .dtype = AKI_TABLE_F32 }, .k = w->k, .out = data }, 0, n);
+    for (size_t r = 0; r < n && bias; r++)
+        bias[r] = w->bias[kept->rows.columns[r]];
+    plan->w = (struct aki__packed){ .data = data, .bias = bias, .n = n, .k = w->k };
+    struct aki__onnx_node *product = node(l, "Product", plan);
+    take(product, x->f32);
+    return give(l, product, true);
+}
+
 /* One product of `count` linears that have the same input. */
 static struct product product(struct lowering *l, const aki__blk *linears, size_t count)
 {
@@ -223,8 +262,11 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
     const struct aki__block *first = &l->g->blocks[linears[0]];
     const struct place *x = &l->places[first->in[0]];
     bool int8 = l->options.int8 && linears[0] < l->g->hidden;
-    struct aki__packed *w = keep(l, 1, sizeof *w);
+    struct aki__product_plan *plan = keep(l, 1, sizeof *plan);
+    struct aki__packed *w = plan ? &plan->w : NULL;
+    struct aki__keep_product kept = { .name = first->name, .packed = w };
     struct product p = { 0 };
+    int exact = 0;
 
     if (!w)
         return p;
@@ -243,19 +285,26 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
     }
     if (int8 && w->k > AKI_INT8_MOST_INPUTS && !l->rc)
         l->rc = aki__fail(l->err, AKI_E_UNSUPPORTED, "%s: %zu inputs: sums of 32 bits hold %zu; use f32", first->name, w->k, AKI_INT8_MOST_INPUTS);
-    if (weights[0])
+    if (weights[0]) {
+        if (int8)
+            gather_exact(l, &kept, linears, p.at, count, w->k);
         pack(l, w, weights, count, int8);
-    else
-        view_stored(l, w, first->name);
+    } else {
+        view_stored(l, w, &kept, first->name);
+    }
     pack_biases(l, w, linears, p.at, count);
     if (!l->rc && !aki__grow((void **)&l->keep->products, &l->keep->product_capacity, l->keep->product_count + 1, sizeof *l->keep->products))
         l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
     if (!l->rc)
-        l->keep->products[l->keep->product_count++] = (struct aki__keep_product){ .name = first->name, .packed = w };
-    struct aki__onnx_node *n = node(l, "Product", w);
+        l->keep->products[l->keep->product_count++] = kept;
+    if (kept.rows.count)
+        exact = exact_product(l, &kept, x);
+    plan->rows = kept.rows;
+    struct aki__onnx_node *n = node(l, "Product", plan);
     take(n, int8 ? x->u8 : x->f32);
     take(n, int8 ? x->scale : 0);
     take(n, w->outliers.count ? x->side : 0);
+    take(n, exact);
     p.rows = give(l, n, true);
     return p;
 }
@@ -433,10 +482,8 @@ static void decide_needs(struct lowering *l)
             struct place *x = &l->places[b->in[k]];
             switch (b->op) {
             case AKI_G_LINEAR:
-                if (l->options.int8 && b->in[0] < g->hidden)
-                    x->need_u8 = true;
-                else
-                    x->need_f32 = true;
+                x->need_u8 |= l->options.int8 && b->in[0] < g->hidden;
+                x->need_f32 |= !x->need_u8 || l->outliers[i].count;
                 break;
             case AKI_G_ROWS:
                 x->need_f32 |= l->places[i].need_f32;
@@ -494,7 +541,8 @@ aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const str
     l.mode = aki__onnx_input(o, "mode", AKI_ONNX_I32, 1, 1, 0);
     l.key_starts = aki__onnx_input(o, "key_starts", AKI_ONNX_I32, 1, -1, 0);
     l.prefixes = aki__onnx_input(o, "prefixes", AKI_ONNX_I64, 1, 1, 0);
-    decide_needs(&l);
+    if (!l.rc)
+        decide_needs(&l);
     lower(&l);
     if (!l.rc) {
         aki__onnx_output(o, "hidden", l.places[g->hidden].f32, AKI_ONNX_F32, 2, -1, g->blocks[g->hidden].columns);

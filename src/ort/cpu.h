@@ -12,8 +12,8 @@
 #include "ort/graph.h"
 #include "ort/onnx.h"
 
-/* A product of the network, under its first linear's name (borrowed). */
-struct aki__keep_product { const char *name; const struct aki__packed *packed; };
+/* A product of the network, under its first linear's name (borrowed). exact: f32 weights of the outputs `rows` of an int8 product, [rows.count, k]. */
+struct aki__keep_product { const char *name; const struct aki__packed *packed; struct aki__outliers rows; const float *exact; };
 
 /* Memory that must live as long as the session: the operators' plans, weights, biases, scales. */
 struct aki__keep {

@@ -170,14 +170,18 @@ static void product_body(const void *a, const struct aki__kernels *k, size_t beg
 
 static OrtStatus *product(struct call *c)
 {
-    const struct aki__packed *w = c->kernel->plan;
-    struct in x = input(c, 0), scale = input(c, 1), side = input(c, 2);
+    const struct aki__product_plan *p = c->kernel->plan;
+    const struct aki__packed *w = &p->w;
+    struct in x = input(c, 0), scale = input(c, 1), side = input(c, 2), exact = input(c, 3);
     struct aki__product a = { .x = x.data, .x_scale = scale.data, .x_side = side.data, .w = w, .rows = x.rows };
     size_t rows = x.rows < AKI_PRODUCT_ROWS ? x.rows : AKI_PRODUCT_ROWS;
 
     a.out = output(c, 0, x.rows, w->n);
     spread(c, (struct split){ .body = product_body, .args = &a, .count = aki__product_count(&a) }, rows * AKI_PANEL * w->k / (w->scale ? 64 : 16),
            aki__product_scratch_size(&a));
+    for (size_t t = 0; t < x.rows && exact.data && !c->st; t++)
+        for (size_t r = 0; r < p->rows.count; r++)
+            a.out[t * w->n + (size_t)p->rows.columns[r]] = ((const float *)exact.data)[t * p->rows.count + r];
     return c->st;
 }
 
@@ -459,7 +463,7 @@ static void destroy_kernel(void *kernel)
 
 static struct op ops[] = {
     { .name = "Embed",     .inputs = "ii",       .outputs = "f",     .compute = embed },
-    { .name = "Product",   .inputs = "?FF",      .outputs = "f",     .compute = product },
+    { .name = "Product",   .inputs = "?FFF",     .outputs = "f",     .compute = product },
     { .name = "Norm",      .inputs = "FF",       .outputs = "FFUFF", .compute = norm },
     { .name = "Act",       .inputs = "f",        .outputs = "FUFF",  .compute = act },
     { .name = "Rope",      .inputs = "i",        .outputs = "f",     .compute = rope },

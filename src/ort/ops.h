@@ -12,7 +12,8 @@
 /* Embed (ids [T], positions [T]) -> f32 [T, hidden] */
 struct aki__embed_plan { struct aki__table words, positions, types; size_t hidden; };
 /* Rows for int8 products are u8 [T, k], their scales [T] and, where the plan names outliers, their side [T, outliers]. */
-/* Product (x [T, k] f32, or u8 with scale and side) -> f32 [T, n]. Plan: struct aki__packed. */
+/* Product (x [T, k] f32, or u8 with scale and side; exact [T, rows.count]?) -> f32 [T, n], where exact, if there, is put into the columns `rows`. */
+struct aki__product_plan { struct aki__packed w; struct aki__outliers rows; };
 /* Norm (x [T, hidden]?, add [T, hidden]?) -> sum?, f32?, u8?, scale?, side? */
 struct aki__norm_plan { const float *gamma, *beta; float eps; bool rms; size_t hidden, block; struct aki__outliers outliers; };
 /* Act (x [T, columns or 2 * columns]) -> f32?, u8?, scale?, side? The gate's columns begin at `gate`. */

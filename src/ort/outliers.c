@@ -4,7 +4,9 @@
  * spreads it over its block, which divides it by 11 (of 128 columns) and is enough up to a point. Beyond it the column is better left out.
  * No text is needed to find such columns, as far as the weights are their cause. Through the graph goes an estimate of how large each column is,
  * relative to the others: of the embedding table's columns, of the rows of the weight whose product it is, of a norm's gamma and beta. And
- * each column of the weights that read it has a size as well. What is far above the median in one of the two is an outlier. */
+ * each column of the weights that read it has a size as well. What is far above the median in one of the two is an outlier.
+ *
+ * An output that is far larger than the others (a row of the weight) carries its rounding into all that follows: it is computed in f32, too. */
 #include "ort/outliers.h"
 
 #include "ort/cpu.h"
@@ -181,7 +183,7 @@ static void size_block(struct search *s, const struct aki__block *b, float *size
     }
 }
 
-/* The largest of those that are far above, then in the order of columns. */
+/* read NULL: size alone. The largest of those that are far above, then in the order of columns. */
 static void choose(struct aki__outliers *o, int32_t *columns, float *size, const float *read, size_t n)
 {
     relate(size, n);
@@ -190,7 +192,7 @@ static void choose(struct aki__outliers *o, int32_t *columns, float *size, const
         int32_t at = -1;
         size_t i = o->count;
         for (size_t c = 0; c < n; c++) {
-            float far = fmaxf(size[c], read[c]);
+            float far = read ? fmaxf(size[c], read[c]) : size[c];
             bool taken = false;
             for (size_t j = 0; j < o->count; j++)
                 taken |= columns[j] == (int32_t)c;
@@ -217,7 +219,7 @@ static void find_all(struct search *s, struct aki__outliers *found, int32_t *col
             size_block(s, &g->blocks[i], s->size[i]);
     }
     for (aki__blk i = 0; i < g->hidden && !s->rc; i++)
-        if (s->read[i])
+        if (s->read[i] || g->blocks[i].op == AKI_G_LINEAR)
             choose(&found[i], columns + (size_t)i * AKI_MOST_OUTLIERS, s->size[i], s->read[i], columns_of(s, i));
 }
 
@@ -230,9 +232,11 @@ static void find_stored(struct search *s, struct aki__outliers *found)
         if (b->op != AKI_G_LINEAR)
             continue;
         aki__blk from = s->g->blocks[b->in[0]].op == AKI_G_ROWS ? s->g->blocks[b->in[0]].in[0] : b->in[0];
-        s->rc = aki__model_int8_columns(s->g->model, &stored, s->err, b->name, columns_of(s, from));
+        s->rc = aki__model_int8_outliers(s->g->model, &stored, s->err, b->name, columns_of(s, from), INT32_MAX);
         if (!s->rc && stored.column_count)
             found[from] = (struct aki__outliers){ .columns = stored.columns, .count = stored.column_count };
+        if (!s->rc)
+            found[i] = (struct aki__outliers){ .columns = stored.rows, .count = stored.row_count };
     }
 }
 

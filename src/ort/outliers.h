@@ -1,4 +1,4 @@
-/* Unit outliers: which columns of the rows that int8 products read are so large that they stay f32. Judged from the weights alone. */
+/* Unit outliers: which inputs and outputs of int8 products are so large that they stay f32. Judged from the weights alone. */
 #ifndef AKI_OUTLIERS_H
 #define AKI_OUTLIERS_H
 
@@ -6,7 +6,8 @@
 #include "kernel/kernel.h"
 #include "ort/graph.h"
 
-/* found: [g->count], zeroed; filled for the blocks whose rows linears read (a ROWS block has those of the block it picks from).
+/* found: [g->count], zeroed. Of blocks whose rows linears read: their columns that are outliers (a ROWS block has those of the block it picks
+ * from); of linears: the outputs that are.
  * columns: [g->count, AKI_MOST_OUTLIERS], what found points into. pool: taken by the caller, or NULL.
  * Of a quantised folder they are those of its products. Errors: NOMEM, INVALID. */
 aki_status aki__outliers_find(struct aki__outliers *found, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err);
