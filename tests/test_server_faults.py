@@ -66,7 +66,7 @@ class Load(unittest.TestCase):
             self.assertEqual(server.stop(), 0)
 
     def test_terminated_under_load(self):
-        server = self.start()
+        server = self.start("--drain", "600")
         sockets = [self.send(server) for _ in range(8)]
         until = time.time() + 30
         while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
