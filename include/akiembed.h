@@ -91,7 +91,7 @@ enum { AKI_POOLING_DEFAULT = 0,     /* the model's own */
 typedef struct {
     uint32_t    struct_size;        /* set by aki_model_options_init */
     int32_t     precision;          /* AKI_PRECISION_* */
-    const char *device;             /* "cpu" (default), "auto", "coreml", "cuda", "dml", "webgpu" or a plugin's name */
+    const char *device;             /* "cpu" (default), "auto", or a name of aki_devices: "coreml", "cuda", "dml", "webgpu", "openvino", a plugin's … */
     int32_t     threads;            /* of a model's pool, the same for all of a process: fixed by the first open; 0: the physical cores allowed */
     int32_t     max_batch_tokens;   /* tokens computed at once, bounds memory; 0: 1024 */
     int32_t     max_tokens;         /* lowers the model's limit for one text, special tokens included; 0: the model's */
@@ -146,7 +146,7 @@ typedef struct {
     int32_t           normalize;           /* 1: vectors have length 1 by default */
     int32_t           precision;           /* AKI_PRECISION_*, in use */
     int32_t           mrl;                 /* 1: the model is known to allow shorter vectors (dim) */
-    const char       *device;              /* in use: "cpu" */
+    const char       *device;              /* in use: "cpu" or the name that was asked for; the one that "auto" chose */
     const char       *runtime;             /* "ONNX Runtime 1.32.0" */
     int32_t           threads;             /* of the model's pool; they sleep while nothing is computed */
     int32_t           end_appended;        /* 1: tokenizer.json lacked the token that ends every text, and it is added */
