@@ -268,8 +268,8 @@ static void drain(struct server *s)
     atomic_store(&s->draining, true);
     log_event("stopping", "%zu requests to answer", atomic_load(&s->in_flight));
     MHD_quiesce_daemon(s->daemon);
-    close(s->listener);
-    s->listener = -1;
+    /* Closed when libmicrohttpd's threads have ended: they may still look at it. */
+    shutdown(s->listener, SHUT_RDWR);
     fill_signals(&set);
     /* A moment of calm, so that a request which is on its way on an open connection is answered too. */
     while (seconds_now() < end && calm < 0.1) {
