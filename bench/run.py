@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The comparison: every engine in a process of its own, one after the other, in one run on one machine. See bench/README.md.
 
-    run.py --python PEERS_PYTHON [--build build] [--out bench/results] [--quick | --long] [--only WORD] [--threads 2]
+    run.py --python PEERS_PYTHON [--build build] [--out bench/results] [--quick | --long] [--only WORD] [--skip WORD,WORD] [--seconds 5] [--threads 2]
 
 Writes run.json (machine, versions, date) and CSV files to OUT as it goes: rows.csv (calls), process.csv (start to exit), products.csv (matrix
 products alone), values.csv (tokenising, fidelity, retrieval, memory …), memory.csv (resident memory over requests). Standard Python only: a
@@ -53,7 +53,7 @@ class Run:
 
     def call(self, name, command, seconds=1200):
         """The JSON line that the command prints last, with wall_s; None where it failed, which is said and ends nothing."""
-        if self.args.only and self.args.only not in name:
+        if self.args.only and self.args.only not in name or any(word in name for word in self.args.skip):
             return None
         self.say(name)
         begin = time.monotonic()
@@ -84,7 +84,7 @@ class Engine:
         suffix = "-quick" if args.quick else ""
         start = [os.path.join(ROOT, args.build, "tests", "bench_embed")] if self.program == "ours" else [args.python, os.path.join(HERE, "peers", self.program)]
         return start + ["--model", self.model, "--workload", made(f"workloads/{self.workload}{suffix}.txt"), "--threads", str(args.threads),
-                        "--seconds", "1.5" if args.quick else "5", *self.more, *more]
+                        "--seconds", str(args.seconds), *self.more, *more]
 
 
 def engines():
@@ -223,8 +223,12 @@ def main():
     p.add_argument("--quick", action="store_true")
     p.add_argument("--long", action="store_true", help="20,000 texts through ours too")
     p.add_argument("--only", default="", help="steps whose name holds this")
+    p.add_argument("--skip", default="", help="but not those whose name holds one of these words")
+    p.add_argument("--seconds", type=float, help="timed calls of a row end then (5; quick: 1.5)")
     p.add_argument("--threads", type=int, default=2)
     args = p.parse_args()
+    args.skip = args.skip.split(",") if args.skip else []
+    args.seconds = args.seconds or (1.5 if args.quick else 5)
     args.python = os.path.abspath(args.python)
     args.out = os.path.abspath(args.out or os.path.join(HERE, "results", *(["tmp"] if args.quick or args.only else [])))
     run = Run(args)
