@@ -82,6 +82,7 @@ static int open_on(struct model *m, const struct options *o)
     options.device_option_count = o->device_option_count;
     options.device_plugin = o->device_plugin;
     options.max_buckets = o->max_buckets;
+    options.file = o->onnx;
     if (aki_model_open(m->path, &options, &m->handle, &error))
         return error.status == AKI_E_UNSUPPORTED && o->device && strcmp(o->device, "cpu") && !strncmp(error.message, "device", 6) ?
                    cli_fail(CLI_DEVICE, "%s", error.message) : model_failed(&error, NULL);
@@ -123,6 +124,7 @@ int model_open_reference(struct model *m, const struct options *o, const char *n
     options.precision = AKI_PRECISION_F32;
     options.threads = o->threads;
     options.max_batch_tokens = o->max_batch_tokens;
+    options.file = o->against ? NULL : o->onnx;
     int rc = model_find(name, &m->path);
     if (!rc)
         rc = check_files(m, o);

@@ -143,7 +143,10 @@ const struct verb verbs[VERB_COUNT] = {
 
 /* name, letter, kind, verbs, group, value, field, least, most, rivals, help */
 const struct option option_table[] = {
-    { "file", 'f', OPTION_TEXT, E | T | S | V, "Input", "FILE", AT(file), 0, 0, 0, "texts, one a line; - is standard input" },
+    { "file", 'f', OPTION_TEXT, E | T | S | V, "Input", "FILE", AT(file), 0, 0, 0,
+      "texts, one a line; - is standard input. (NAME.onnx: the model's file, see --file of info)" },
+    { "file", 0, OPTION_TEXT, I | B | H, "Model", "NAME.onnx", AT(onnx), 0, 0, 0,
+      "this .onnx file of the model's folder, as onnx/model_int8.onnx (default: safetensors, else onnx/model.onnx, model.onnx)" },
 #ifdef CLI_PULL
     { "file", 0, OPTION_TEXT, P, "Model", "NAME", AT(file), 0, 0, 0,
       "the weights to fetch, as onnx/model_int8.onnx (default: model.safetensors or its shards)" },
@@ -467,11 +470,23 @@ static int add_model(struct options *o, const char *where, const char *value)
     return CLI_OK;
 }
 
+/* Verbs that read texts have one --file for both: no file of texts is called so. */
+static bool is_onnx(const struct option *option, const char *value)
+{
+    size_t size = strlen(value);
+
+    return option->field == AT(file) && option->letter && size > 5 && !strcmp(value + size - 5, ".onnx");
+}
+
 /* where: what to call the option in an error, "--dim" or "AKIEMBED_DIM". */
 static int set(struct options *o, const struct option *option, const char *where, const char *value, unsigned char source)
 {
     void *field = field_of(o, option);
 
+    if (option->kind == OPTION_TEXT && is_onnx(option, value)) {
+        o->onnx = value;
+        return CLI_OK;
+    }
     o->source[option - option_table] = source;
     switch (option->kind) {
     case OPTION_FLAG:   return set_flag(field, where, value);
@@ -567,10 +582,16 @@ static int read_environment(struct options *o)
         char name[64];
         int rc = CLI_OK;
 
-        if (!(option->verbs & verb_bit(o->verb)) || o->source[i] || option->field == AT(help))
+        if (!(option->verbs & verb_bit(o->verb)) || option->field == AT(help))
             continue;
         option_variable(name, option);
         char *value = getenv(name);
+        if (value && is_onnx(option, value)) {
+            o->onnx = o->onnx ? o->onnx : value;
+            continue;
+        }
+        if (o->source[i])
+            continue;
         if (!value || !*value || (rival && o->source[rival - option_table] == SOURCE_TYPED))
             continue;
         if (has_texts && (option->field == AT(file) || option->field == AT(jsonl) || option->field == AT(null)))

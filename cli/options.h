@@ -48,7 +48,7 @@ struct options {
     const struct verb *verb;
     const char *const *words;              /* arguments that are no options: borrowed from main */
     size_t             word_count;
-    const char *model, *device, *device_plugin, *file, *output, *prompt, *prompt_name, *instruction, *ranges, *calibrate,
+    const char *model, *device, *device_plugin, *file, *onnx, *output, *prompt, *prompt_name, *instruction, *ranges, *calibrate,
         *against, *texts, *host, *unix_path, *unix_mode, *api_keys, *cors, *tls_cert, *tls_key;
     const char *device_options[DEVICE_OPTION_LIMIT];
     int device_option_count;

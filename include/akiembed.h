@@ -1,7 +1,7 @@
 /* akiembed.h: text in, embedding vectors out. The whole public interface of libakiembed.
  *
- * A model is a Hugging Face folder (config.json, tokenizer.json, *.safetensors, and the
- * sentence-transformers files beside them). Open it once, share it between threads, close it last.
+ * A model is a Hugging Face folder (config.json, tokenizer.json, *.safetensors or an .onnx file,
+ * and the sentence-transformers files beside them). Open it once, share it between threads, close it last.
  *
  *     aki_model *model;
  *     aki_error  error;
@@ -101,11 +101,16 @@ typedef struct {
     int32_t     device_option_count;
     int32_t     max_buckets;        /* a device that wants fixed shapes: sessions that are resident at most; 0: 2 */
     const char *device_plugin;      /* as aki_load_device_plugin's, loaded before the device is looked for; or NULL */
+    const char *file;               /* the network is this .onnx file, named from the folder on: "onnx/model_int8.onnx"; NULL: see aki_model_open */
 } aki_model_options;
 
 AKI_API void aki_model_options_init(void *options, size_t size);
 
 /* Opens a model folder. *out is NULL on failure. Checks every tensor against the configuration.
+ * A folder without model.safetensors is opened through its .onnx file: onnx/model.onnx, model.onnx, or the only one there is; so is any
+ * folder where options->file names one, and folder may be the path of such a file. Its inputs may be input_ids, attention_mask,
+ * token_type_ids, position_ids and past_key_values.*; its output is sentence_embedding (pooled by the graph), last_hidden_state,
+ * token_embeddings or the first of a row a token. It runs on the cpu, in the precision that it was exported in.
  * On another device than the cpu it also computes some built-in texts on both: a device whose vectors differ, or that leaves much of the
  * graph to the cpu, is refused with the figures. "auto" is the fastest of those that pass, the cpu among them.
  * Errors: NOT_FOUND (no folder, a file or tensor missing), INVALID (contradictory or broken files),
@@ -134,8 +139,8 @@ typedef struct {
     uint32_t          struct_size;
     int32_t           dim;                 /* elements of a vector */
     const char       *name;                /* last part of the folder's path */
-    const char       *architecture;        /* "bert", "roberta", "xlm-roberta", "qwen3" */
-    int64_t           parameters;          /* weights in the graph and the embedding tables */
+    const char       *architecture;        /* "bert", "roberta", "xlm-roberta", "qwen3"; of an .onnx file any model_type, or "onnx" */
+    int64_t           parameters;          /* weights in the graph and the embedding tables; 0: not known (an .onnx file), as sizes below may be */
     int32_t           hidden;
     int32_t           layers;
     int32_t           heads;

@@ -26,6 +26,8 @@ char *aki__real_path(const char *path);
 /* Makes a folder; one that is there already is fine. IO. */
 aki_status aki__make_folder(const char *path, aki_error *err);
 bool       aki__folder_is_empty(const char *path);
+/* Tells each name in a folder, in no order; none where it cannot be read. */
+void       aki__folder_each(const char *path, void (*tell)(void *user, const char *name), void *user);
 
 /* Physical cores this process may use: affinity mask and cgroup quota respected; at least 1. */
 int aki__cores(void);

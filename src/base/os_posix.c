@@ -121,6 +121,17 @@ bool aki__folder_is_empty(const char *path)
     return empty;
 }
 
+void aki__folder_each(const char *path, void (*tell)(void *user, const char *name), void *user)
+{
+    DIR *d = opendir(path);
+    const struct dirent *e;
+
+    while (d && (e = readdir(d)))
+        tell(user, e->d_name);
+    if (d)
+        closedir(d);
+}
+
 /* ---------------------------------------------------------------- processors ------------------------------------ */
 
 #if defined(__linux__)

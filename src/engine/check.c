@@ -353,7 +353,9 @@ static void check_tokenizer(struct check *c, const struct aki__model *m)
         on_fault(c, &why);
     } else if (m && m->architecture) {
         size_t ids = aki__tokenizer_vocabulary(t), special = aki__tokenizer_special_count(t);
-        if (ids > (size_t)m->vocabulary)
+        if (m->onnx && !m->vocabulary)
+            say(c, AKI_CHECK_NOTE, "tokenizer.json", "%zu ids; no config.json says how many rows the embedding table has", ids);
+        else if (ids > (size_t)m->vocabulary)
             say(c, AKI_CHECK_PROBLEM, "tokenizer.json", "ids up to %zu, but config.json has vocab_size %d", ids - 1, m->vocabulary);
         else if (ids < (size_t)m->vocabulary)
             say(c, AKI_CHECK_NOTE, "tokenizer.json", "%zu ids of %d rows of the embedding table", ids, m->vocabulary);
@@ -361,6 +363,48 @@ static void check_tokenizer(struct check *c, const struct aki__model *m)
             say(c, AKI_CHECK_PROBLEM, "", "texts may have %d tokens, but tokenizer.json adds %zu to each", m->max_tokens, special);
     }
     aki__tokenizer_free(t);
+    aki__free(path);
+}
+
+/* ---------------------------------------------------------------- .onnx files ----------------------------------- */
+
+/* The first one that opens stands for the network where there are no safetensors; where none does, the first. */
+struct onnx_check { struct check *c; char *file; bool opened; struct aki__onnx_facts facts; };
+
+static void tell_onnx(struct check *c, const char *path, const char *file, const struct aki__onnx_file_info *info)
+{
+    struct aki__map map;
+    char text[260];
+
+    if (aki__map_open(&map, path, NULL) != AKI_OK)
+        return;
+    snprintf(text, sizeof text, "%.199s, %s", info->ports, info->precision == AKI_PRECISION_INT8 ? "quantised" : info->precision == AKI_PRECISION_F16 ? "f16" : "f32");
+    tell(c, AKI_CHECK_READ, file, text, map.size, 0);
+    aki__map_close(&map);
+}
+
+static void check_onnx(void *user, const char *file)
+{
+    struct onnx_check *o = user;
+    struct aki__onnx_file *f = NULL;
+    char *path = aki__join(o->c->folder, file), *copy = aki__copy_string(file, strlen(file));
+    aki_error why = { 0 };
+
+    aki_status rc = path && copy ? aki__onnx_file_open(&f, path, file, -1, &why) : aki__fail(&why, AKI_E_NOMEM, "%s", file);
+    if (rc)
+        on_fault(o->c, &why);
+    else
+        tell_onnx(o->c, path, file, aki__onnx_file_info(f));
+    if (!o->file || (f && !o->opened)) {
+        aki__free(o->file);
+        o->file = copy;
+        copy = NULL;
+        o->opened = f != NULL;
+        if (f)
+            o->facts = aki__facts_of(aki__onnx_file_info(f));
+    }
+    aki__onnx_file_close(f);
+    aki__free(copy);
     aki__free(path);
 }
 
@@ -414,7 +458,10 @@ aki_status aki_check(const char *folder, int (*tell_user)(void *user, const aki_
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", folder ? "tell" : "folder");
     if (!aki__is_folder(folder))
         return aki__fail(err, AKI_E_NOT_FOUND, "%s: no such folder", folder);
-    aki__model_folder_examine(&m, folder, on_fault, &c);
+    struct onnx_check onnx = { .c = &c };
+    if (aki__onnx_list(folder, check_onnx, &onnx))
+        aki__model_folder_examine(&m, folder, aki__has_safetensors(folder) ? NULL : onnx.file, &onnx.facts, on_fault, &c);
+    aki__free(onnx.file);
     if (!m)
         return aki__fail(err, AKI_E_NOMEM, "%s", folder);
     if (!c.rc) check_tokenizer(&c, m);

@@ -24,15 +24,17 @@ struct figures { double cosine, seconds; int bad, zero, nodes, elsewhere, partit
 /* ---------------------------------------------------------------- sessions -------------------------------------- */
 
 /* device NULL: the cpu. */
-static aki_status make_session(struct aki__session **out, const aki_model *m, const aki_model_options *o, const struct aki__device *device, int32_t precision, aki_error *err)
+static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o, const struct aki__device *device, int32_t precision, aki_error *err)
 {
     const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16, .threads = o->threads, .device = device,
-        .max_buckets = o->max_buckets ? o->max_buckets : DEFAULT_BUCKETS, .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
+        .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : DEFAULT_BUCKETS, .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
     struct aki__graph g;
 
     aki__graph_init(&g, m->folder, err);
-    aki_status rc = aki__arch_build(&g, m->folder);
+    aki_status rc = m->file ? AKI_OK : aki__arch_build(&g, m->folder);
     if (!rc) rc = aki__session_open(out, &g, &options, err);
+    if (!rc)
+        m->file = NULL;
     aki__graph_free(&g);
     return rc;
 }
@@ -165,7 +167,7 @@ static aki_status self_test(aki_model *m, const char *name, const struct aki__re
 
 static aki_status open_cpu(aki_model *m, const aki_model_options *o, aki_error *err)
 {
-    if (m->precision == AKI_PRECISION_F16)
+    if (m->precision == AKI_PRECISION_F16 && !m->file)
         return aki__fail(err, AKI_E_UNSUPPORTED, "precision f16 is for other devices than the cpu");
     snprintf(m->device, sizeof m->device, "cpu");
     return make_session(&m->session, m, o, NULL, m->precision, err);
@@ -271,12 +273,14 @@ aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error
 
     if (!rc && cpu && o->device_option_count)
         rc = aki__fail(&own, AKI_E_UNAVAILABLE, "device \"cpu\" takes no options (\"%.60s\")", o->device_options[0]);
+    if (!rc && !cpu && m->file)
+        rc = aki__fail(&own, AKI_E_UNSUPPORTED, "device \"%.40s\": an .onnx file is computed on the cpu; devices are for safetensors", o->device);
     if (!rc)
         rc = cpu ? open_cpu(m, o, &own) : open_tested(m, o, &own);
     if (rc && !cpu && o->device_fallback && (rc == AKI_E_UNAVAILABLE || rc == AKI_E_UNSUPPORTED)) {
         snprintf(m->note, sizeof m->note, "%s", own.message);
         m->fell_back = true;
-        if (m->precision == AKI_PRECISION_F16)
+        if (m->precision == AKI_PRECISION_F16 && !m->file)
             m->precision = AKI_PRECISION_F32;
         rc = open_cpu(m, o, &own);
     }
@@ -286,7 +290,7 @@ aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error
         return rc;
     }
     /* A device has no prefixes: it would have to be given the keys and values of every layer. */
-    size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal || strcmp(m->device, "cpu") != 0 ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : DEFAULT_PREFIX_MIB;
+    size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal || m->folder->onnx || strcmp(m->device, "cpu") != 0 ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : DEFAULT_PREFIX_MIB;
     aki__prefix_init(&m->prefixes, (size_t)m->folder->layers, (size_t)m->folder->kv_heads * (size_t)m->folder->head_dim, mib << 20);
     aki__session_info(m->session, &m->run);
     return AKI_OK;

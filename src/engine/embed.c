@@ -180,6 +180,9 @@ static aki_status embed_rows(aki_model *m, const int32_t *ids, const int64_t *st
     if (!rc && (o.skip_tokens < 0 || (o.skip_tokens && every_token)))
         rc = aki__fail(err, AKI_E_INVALID, "skip_tokens: %d", (int)o.skip_tokens);
     j.r.skip = (size_t)o.skip_tokens;
+    if (!rc) rc = aki__request_check_graph(&j.r, m->folder, err);
+    if (!rc && every_token && m->folder->onnx && !m->folder->hidden_rows)
+        rc = aki__fail(err, AKI_E_UNSUPPORTED, "%.100s gives a vector a text only, none a token", m->folder->onnx);
     if (every_token) {
         j.r.normalize = o.normalize == AKI_NORMALIZE_ON;
         if (!rc && (o.dtype != AKI_DTYPE_F32 || o.dim))

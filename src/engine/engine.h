@@ -13,6 +13,7 @@ struct aki_model {
     struct aki__tokenizer *tokenizer;
     struct aki__model     *folder;          /* NULL: only the tokenizer was opened */
     struct aki__session   *session;         /* NULL likewise */
+    struct aki__onnx_file *file;            /* until the session takes it over */
     struct aki__session_info run;
     bool     end_appended;                  /* see aki_model_info */
     bool     fell_back;
@@ -26,6 +27,11 @@ struct aki_model {
     struct aki__prefix_cache prefixes;
     _Atomic uint64_t texts, texts_reused, tokens, tokens_reused;
 };
+
+static inline struct aki__onnx_facts aki__facts_of(const struct aki__onnx_file_info *i)
+{
+    return (struct aki__onnx_facts){ .hidden = i->hidden, .pooled = i->pooled, .length = i->length, .causal = i->causal };
+}
 
 /* Opens m->session as the options say: on a device that passes its self-test, or on the cpu. */
 aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error *err);
@@ -50,6 +56,10 @@ struct aki__request {
 };
 aki_status aki__request_open(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err);
 void       aki__request_close(struct aki__request *r);
+/* Vectors come pooled out of the network (an .onnx file's). */
+bool       aki__request_is_pooled(const struct aki__request *r, const struct aki__model *f);
+/* UNSUPPORTED where such a network can neither give them so nor the rows to pool. */
+aki_status aki__request_check_graph(const struct aki__request *r, const struct aki__model *f, aki_error *err);
 /* The caller's options, of whatever version, as this version's. */
 aki_status aki__options_read(void *out, size_t size, const void *options, const char *what, aki_error *err);
 

@@ -30,10 +30,40 @@ static aki_status check_options(const aki_model_options *o, aki_error *err)
     return AKI_OK;
 }
 
+/* The folder, and of an .onnx file what it says itself. */
+static aki_status open_folder(aki_model *m, const char *path, const aki_model_options *o, aki_error *err)
+{
+    char *folder = NULL, *file = NULL, *full = NULL;
+
+    aki_status rc = aki__onnx_choose(&folder, &file, path, o->file, err);
+    if (!rc && !file) rc = aki__model_folder_open(&m->folder, folder, err);
+    if (rc || !file)
+        goto done;
+    full = aki__join(folder, file);
+    rc = full ? aki__onnx_file_open(&m->file, full, file, o->threads, err) : aki__fail(err, AKI_E_NOMEM, "%s", path);
+    if (rc)
+        goto done;
+    const struct aki__onnx_facts facts = aki__facts_of(aki__onnx_file_info(m->file));
+    rc = aki__onnx_folder_open(&m->folder, folder, file, &facts, err);
+done:
+    aki__free(folder);
+    aki__free(file);
+    aki__free(full);
+    return rc;
+}
+
 /* What the folder holds decides, where nothing is asked; a quantised folder has no f32 weights to go back to. */
 static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_error *err)
 {
     const struct aki__model *f = m->folder;
+
+    if (f->onnx) {
+        m->precision = aki__onnx_file_info(m->file)->precision;
+        if (o->precision && o->precision != m->precision)
+            return aki__fail(err, AKI_E_UNSUPPORTED, "%.100s: %s, as it was exported: it computes in no other precision", f->onnx,
+                             m->precision == AKI_PRECISION_INT8 ? "quantised" : m->precision == AKI_PRECISION_F16 ? "quantised to f16" : "f32");
+        return AKI_OK;
+    }
 
     m->precision = f->int8_bits ? AKI_PRECISION_INT8 : o->precision ? o->precision : AKI_PRECISION_F32;
     if ((o->precision == AKI_PRECISION_F32 || o->precision == AKI_PRECISION_F16) && f->int8_bits)
@@ -57,9 +87,23 @@ static aki_status check_tokenizer(const aki_model *m, aki_error *err)
 {
     size_t ids = aki__tokenizer_vocabulary(m->tokenizer);
 
+    if (!m->folder->vocabulary)             /* an .onnx file without config.json: its table is not seen from here */
+        m->folder->vocabulary = (int32_t)ids;
     if (ids > (size_t)m->folder->vocabulary)
         return aki__fail(err, AKI_E_INVALID, "%s/tokenizer.json: ids up to %zu, but the embedding table has %d rows", m->folder->path, ids - 1, m->folder->vocabulary);
     return AKI_OK;
+}
+
+/* What rows are filled up with in an .onnx file's runs. The mask hides it, but it has to be an id; RoBERTa's graphs count positions by it. */
+static aki_status set_pad(aki_model *m, aki_error *err)
+{
+    struct aki__model *f = m->folder;
+
+    if (f->pad_id < 0 && f->pad_token)
+        f->pad_id = aki__tokenizer_id(m->tokenizer, f->pad_token, strlen(f->pad_token));
+    if (f->pad_id < 0)                      /* no file names one: hidden, any will do */
+        f->pad_id = 0;
+    return f->pad_id < f->vocabulary ? AKI_OK : aki__fail(err, AKI_E_INVALID, "config.json: pad_token_id %d is outside the vocabulary of %d", f->pad_id, f->vocabulary);
 }
 
 /* Older Qwen3 files lost their post-processor. The models are pooled at an end token all the same, and without it every vector is wrong. */
@@ -100,15 +144,16 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     aki_model *m = aki__zalloc(1, sizeof *m);
     if (!m)
         return aki__fail(err, AKI_E_NOMEM, "%s", folder);
-    rc = aki__model_folder_open(&m->folder, folder, err);
+    rc = open_folder(m, folder, &o, err);
     if (!rc) rc = set_precision(m, &o, err);
-    if (!rc) rc = open_tokenizer(m, folder, err);
+    if (!rc) rc = open_tokenizer(m, m->folder->path, err);
     if (!rc) rc = check_tokenizer(m, err);
+    if (!rc && m->folder->onnx) rc = set_pad(m, err);
     if (!rc) append_end(m);
     if (!rc) rc = set_limits(m, &o, err);
     if (!rc) rc = aki__open_session(m, &o, err);
     if (!rc) {
-        m->parameters = count_parameters(m->folder);
+        m->parameters = m->folder->onnx ? 0 : count_parameters(m->folder);
         *out = m;
         m = NULL;
     }
@@ -124,11 +169,19 @@ aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
     aki_model *m = aki__zalloc(1, sizeof *m);
     if (!m)
         return aki__fail(err, AKI_E_NOMEM, "%s", path);
-    aki_status rc = aki__is_folder(path) ? open_tokenizer(m, path, err) : aki__tokenizer_open(&m->tokenizer, path, err);
+    char *folder = NULL, *file = NULL;
+    size_t size = strlen(path);
+    aki_status rc = AKI_OK;
+    if (size > 5 && strcmp(path + size - 5, ".onnx") == 0)
+        rc = aki__onnx_choose(&folder, &file, path, NULL, err);
+    const char *place = folder ? folder : path;
+    if (!rc) rc = aki__is_folder(place) ? open_tokenizer(m, place, err) : aki__tokenizer_open(&m->tokenizer, place, err);
     if (!rc) {
         *out = m;
         m = NULL;
     }
+    aki__free(folder);
+    aki__free(file);
     aki_model_close(m);
     return rc;
 }
@@ -138,10 +191,21 @@ void aki_model_close(aki_model *m)
     if (!m)
         return;
     aki__session_close(m->session);
+    aki__onnx_file_close(m->file);
     aki__prefix_free(&m->prefixes);
     aki__tokenizer_free(m->tokenizer);
     aki__model_folder_close(m->folder);
     aki__free(m);
+}
+
+/* Of an .onnx file: its size, and that of the external data beside it. */
+static uint64_t file_weights(const struct aki__model *f)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < f->file_count; i++)
+        sum += strstr(f->files[i].path, f->onnx) ? f->files[i].size : 0;
+    return sum;
 }
 
 aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_error *err)
@@ -160,7 +224,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .pooling = f->pooling, .normalize = f->normalize, .precision = m->precision, .mrl = f->mrl, .device = m->device, .runtime = m->run.runtime,
         .threads = m->run.threads, .end_appended = m->end_appended, .max_batch_tokens = m->max_batch_tokens, .nodes = run.nodes, .nodes_elsewhere = run.nodes_elsewhere,
         .prompt_count = (int32_t)f->prompt_count, .prompts = f->prompts, .default_prompt_name = f->default_prompt_name,
-        .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = run.weights_size, .texts = m->texts,
+        .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = f->onnx ? file_weights(f) : run.weights_size, .texts = m->texts,
         .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused,
         .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions };
     memset(info, 0, full.struct_size);

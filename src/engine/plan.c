@@ -133,7 +133,7 @@ aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__re
         return aki__fail(err, AKI_E_NOMEM, "%zu vectors", p->vectors);
     const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,
         .pool_starts = p->pool_starts, .weight_from = p->weight_from, .mode = every_token ? AKI_POOL_MEAN : mode_of(r->pooling),
-        .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors, .dense = !every_token };
+        .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors, .pooled = !every_token && aki__request_is_pooled(r, m->folder), .dense = !every_token };
     aki_status rc = aki__session_run(m->session, &b, p->out, columns, err);
     if (!rc) {
         atomic_fetch_add_explicit(&m->tokens, p->tokens, memory_order_relaxed);

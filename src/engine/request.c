@@ -142,6 +142,18 @@ static aki_status check_numbers(const aki_model *m, const aki_embed_options *o, 
     return rc;
 }
 
+bool aki__request_is_pooled(const struct aki__request *r, const struct aki__model *f) { return f->pooled && r->pooling == f->pooling && !r->skip; }
+
+/* Of a graph that pools: what it does not do itself is done with its rows, if it gives them and they are the same before the pooling. */
+aki_status aki__request_check_graph(const struct aki__request *r, const struct aki__model *f, aki_error *err)
+{
+    if (!f->pooled || aki__request_is_pooled(r, f))
+        return AKI_OK;
+    if (!f->hidden_rows || f->dense_inside || f->hidden != f->pooled)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%.100s pools its vectors itself: another pooling, or one without the prompt, is not possible", f->onnx);
+    return AKI_OK;
+}
+
 aki_status aki__request_open(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err)
 {
     aki_embed_options o;
@@ -169,6 +181,7 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     rc = resolve_prompt(out, m, &o, err);
     if (!rc && out->prompt.size && !m->folder->include_prompt)
         rc = count_prompt(out, m, err);
+    if (!rc) rc = aki__request_check_graph(out, m->folder, err);
     if (rc)
         aki__request_close(out);
     return rc;

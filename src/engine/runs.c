@@ -2,6 +2,8 @@
  * instead, which costs waiting at every operator: a third of the time in int8. */
 #include "engine/engine.h"
 
+#include <stdlib.h>
+
 enum {
     RUNS_AT_ONCE = 16,          /* of each thread: so few wait at the end, and memory stays bounded however many texts there are */
     ROWS_IN_CACHE = 1 << 20,    /* bytes of its widest rows up to which a run is fast */
@@ -110,6 +112,13 @@ static size_t cut(const struct aki__runs *w, struct part *parts, size_t count)
     return n;
 }
 
+static int longer_first(const void *a, const void *b)
+{
+    const struct aki__text *x = a, *y = b;
+
+    return x->count != y->count ? (x->count < y->count ? 1 : -1) : (x->item > y->item) - (x->item < y->item);
+}
+
 aki_status aki__runs_finish(struct aki__runs *w, aki_error *err)
 {
     struct work work = { .w = w, .caller = this_thread() };
@@ -119,6 +128,9 @@ aki_status aki__runs_finish(struct aki__runs *w, aki_error *err)
         return AKI_OK;
     if (cancelled(w->r))
         return fail_cancelled(err);
+    /* Padded runs: texts of like lengths together. (A row a token: these are laid out as they came.) */
+    if (!w->m->run.widest && !w->every_token)
+        qsort(w->texts, w->count, sizeof *w->texts, longer_first);
     work.parts = aki__alloc(w->count, sizeof *work.parts);
     if (!work.parts)
         return aki__fail(err, AKI_E_NOMEM, "runs of %zu texts", w->count);

@@ -348,6 +348,68 @@ static aki_status read_matryoshka(struct aki__model *m, const struct aki__json_f
     return rc;
 }
 
+/* A size under the first of these names that is given; 0 where none is. */
+static aki_status read_size(int32_t *out, const struct aki__json_file *f, const char *const *names, aki_error *err)
+{
+    aki_status rc = AKI_OK;
+
+    *out = 0;
+    for (size_t i = 0; i < 4 && names[i] && !rc && !*out; i++)
+        rc = aki__key_int(out, f, f->doc.nodes, names[i], 1, INT32_MAX, 0, err);
+    return rc;
+}
+
+static aki_status read_family(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *type = aki__key(f->doc.nodes, "model_type");
+
+    if (!aki__json_is(type, AKI_JSON_STRING))
+        return AKI_OK;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (aki__json_equals(type, families[i].model_type)) {
+            m->architecture = families[i].architecture;
+            m->position_offset = families[i].offset && m->pad_id >= 0 ? m->pad_id + 1 : 0;
+            m->causal |= families[i].decoder;
+            return AKI_OK;
+        }
+    if (memchr(type->text, '\0', type->size))
+        return aki__key_fail(f, type, "model_type", AKI_E_INVALID, err, "holds a NUL");
+    m->architecture = aki__folder_of(m)->architecture = aki__copy_string(type->text, type->size);
+    return m->architecture ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "%s", f->name);
+}
+
+aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err)
+{
+    struct aki__json_file f;
+    int32_t hidden = 0;
+    const struct { int32_t *out; const char *names[4]; } sizes[] = {
+        { &hidden, { "hidden_size", "dim", "d_model", "n_embd" } },     { &m->layers, { "num_hidden_layers", "n_layers", "num_layers", "n_layer" } },
+        { &m->heads, { "num_attention_heads", "n_heads", "n_head" } },  { &m->kv_heads, { "num_key_value_heads" } },
+        { &m->vocabulary, { "vocab_size" } },                           { &m->positions, { "max_position_embeddings", "n_positions" } },
+    };
+
+    m->architecture = "onnx";
+    m->pad_id = -1;
+    aki_status rc = aki__json_file_open(&f, m, "config.json", AKI_JSON_OBJECT, true, err);
+    if (rc || !f.doc.nodes)
+        goto done;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        rc = aki__also(rc, read_size(sizes[i].out, &f, sizes[i].names, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, aki__key_int(&m->pad_id, &f, f.doc.nodes, "pad_token_id", -1, INT32_MAX - 1, -1, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, read_matryoshka(m, &f, AKI_ALSO(rc, err)));
+    if (!rc) rc = read_family(m, &f, err);
+    if (!rc && m->hidden && hidden && m->hidden != hidden)
+        rc = aki__fail(err, AKI_E_INVALID, "config.json: hidden_size %d, but the graph of %.100s gives %d columns", hidden, m->onnx, m->hidden);
+    if (rc)
+        goto done;
+    m->hidden = m->hidden ? m->hidden : hidden;
+    m->kv_heads = m->kv_heads ? m->kv_heads : m->heads;
+    read_default_pooling(m, &f);
+done:
+    aki__json_file_close(&f);
+    return rc;
+}
+
 aki_status aki__config_read(struct aki__model *m, aki_error *err)
 {
     struct aki__json_file f;

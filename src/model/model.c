@@ -271,12 +271,24 @@ static aki_status note_tokenizer(struct aki__model *m, aki_error *err)
     return rc;
 }
 
-aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err)
+static aki_status describe(struct aki__model *m, aki_error *err)
+{
+    const char *path;
+    uint64_t size;
+    aki_status rc;
+
+    if ((rc = aki__config_read(m, err)) || (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
+        return rc;
+    for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
+        rc = aki__note_file(m, path, size, err);
+    return rc;
+}
+
+/* file NULL: safetensors. */
+static aki_status open_folder(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, aki_error *err)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = f ? &f->m : NULL;
-    const char *path;
-    uint64_t size;
     aki_status rc;
 
     *out = NULL;
@@ -288,19 +300,20 @@ aki_status aki__model_folder_open(struct aki__model **out, const char *folder, a
         rc = aki__fail(err, AKI_E_NOT_FOUND, "%s: no such folder", folder);
         goto done;
     }
-    if ((rc = refuse_adapter(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__sentence_read(m, err)) ||
-        (rc = aki__weights_open(&m->weights, folder, err)) || (rc = find_prefix(m, err)))
-        goto done;
-    rc = note_tokenizer(m, err);
-    for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
-        rc = aki__note_file(m, path, size, err);
-    if (rc)
+    if ((rc = refuse_adapter(m, err)) || (rc = file ? aki__onnx_describe(m, file, facts, err) : describe(m, err)) || (rc = note_tokenizer(m, err)))
         goto done;
     *out = m;
     m = NULL;
 done:
     aki__model_folder_close(m);
     return rc;
+}
+
+aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err) { return open_folder(out, folder, NULL, NULL, err); }
+
+aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, aki_error *err)
+{
+    return open_folder(out, folder, file, facts, err);
 }
 
 /* A fault that aki__key_fail has not told itself. */
@@ -313,7 +326,7 @@ static bool told(struct aki__teller *t, size_t before, aki_status rc, const aki_
     return rc != AKI_OK;
 }
 
-void aki__model_folder_examine(struct aki__model **out, const char *folder, void (*tell)(void *user, const aki_error *error), void *user)
+void aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, void (*tell)(void *user, const aki_error *error), void *user)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = *out = f ? &f->m : NULL;
@@ -332,6 +345,11 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, void
     }
     told(t, t->count, refuse_adapter(m, &why), &why);
     size_t before = t->count;
+    if (onnx) {
+        if (told(t, before, aki__onnx_describe(m, onnx, facts, &why), &why))
+            m->architecture = NULL;
+        return;
+    }
     if (told(t, before, aki__config_read(m, &why), &why))
         m->architecture = NULL;
     else
@@ -360,6 +378,9 @@ void aki__model_folder_close(struct aki__model *m)
     aki__free(m->prompts);
     aki__free(m->files);
     aki__free(f->prefix);
+    aki__free(f->architecture);
+    aki__free(m->onnx);
+    aki__free(m->pad_token);
     aki__free(m->name);
     aki__free(m->path);
     aki__free(f);

@@ -59,6 +59,13 @@ struct aki__model {
     size_t  prompt_count;
     const char *default_prompt_name;    /* NULL: none */
 
+    /* of a folder whose network is an .onnx file (see aki__onnx_folder_open); weights is NULL there */
+    char   *onnx;                       /* its name from the folder on; NULL: safetensors */
+    int32_t pooled;                     /* columns of the vectors that the graph pools itself; 0: it does not */
+    bool    hidden_rows;                /* the graph gives a row a token */
+    bool    dense_inside;               /* the Dense modules are part of what it pools */
+    char   *pad_token;                  /* where config.json names no pad_token_id (pad_id is -1): tokenizer_config.json's; or NULL */
+
     aki_file *files;                    /* the files that were read, for info */
     size_t  file_count;
     struct aki__weights *weights;       /* tensors by name; see aki__model_tensor */
@@ -70,9 +77,30 @@ struct aki__model {
  * NOT_FOUND, INVALID, UNSUPPORTED, IO, NOMEM. A folder with only pytorch_model.bin is UNSUPPORTED and names the conversion. */
 aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err);
 void       aki__model_folder_close(struct aki__model *m);
+/* ---- folders whose network is an .onnx file ---- */
+
+/* Which file of which folder is meant. path: a model's folder, its onnx/ subfolder, or the .onnx file itself; name: a file of the folder, or
+ * NULL. *file: from the folder on; NULL: the safetensors. Both are to be freed. NOT_FOUND: no such file; INVALID: several, and none is
+ * called model.onnx: they are listed. */
+aki_status aki__onnx_choose(char **folder, char **file, const char *path, const char *name, aki_error *err);
+bool       aki__has_safetensors(const char *folder);
+/* The .onnx files of a folder and of its onnx/, sorted, from the folder on; told one by one. false: no memory. */
+bool       aki__onnx_list(const char *folder, void (*tell)(void *user, const char *file), void *user);
+
+/* What is known from the graph itself. */
+struct aki__onnx_facts {
+    int32_t hidden;                     /* columns of its row a token; 0: it gives none */
+    int32_t pooled;                     /* columns of its vector a text; 0: it gives none */
+    int32_t length;                     /* the only length that it takes; 0: any */
+    bool    causal;                     /* it has a cache of keys and values */
+};
+/* As aki__model_folder_open, but any model_type will do, config.json may be missing, and the weights are those of `file`. */
+aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, aki_error *err);
+
 /* For aki_check: opens what can be opened, tells each fault and goes on behind it. *out (NULL: no memory) is to be closed; architecture is
- * NULL where config.json is no good, weights where these are not, prefix where the one does not belong to the other. */
-void       aki__model_folder_examine(struct aki__model **out, const char *folder, void (*tell)(void *user, const aki_error *error), void *user);
+ * NULL where config.json is no good, weights where these are not, prefix where the one does not belong to the other. onnx: as *file and
+ * *facts of aki__onnx_folder_open; NULL: a folder of safetensors. */
+void       aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, void (*tell)(void *user, const aki_error *error), void *user);
 
 /* The tensor prefix + name, which must exist with this shape (dims: rank arguments of type int behind) and dtype f32, f16 or bf16.
  * Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype, both told). name must be canonical (without prefix). */

@@ -53,6 +53,10 @@ aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json 
 
 /* config.json. */
 aki_status aki__config_read(struct aki__model *m, aki_error *err);
+/* The same for a network of its own: sizes, under any family's names for them, where there are any; m->hidden, where known, must agree. */
+aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err);
+/* All of a folder whose network is an .onnx file. */
+aki_status aki__onnx_describe(struct aki__model *m, const char *file, const struct aki__onnx_facts *facts, aki_error *err);
 /* modules.json and what it names, the prompts, and the limit of tokens. After aki__config_read. */
 aki_status aki__sentence_read(struct aki__model *m, aki_error *err);
 
@@ -65,6 +69,7 @@ struct aki__folder {
     struct aki__weights **dense;        /* [m.dense_count], the file of each Dense module */
     size_t                file_capacity, prompt_capacity, dense_capacity;
     char                 *prefix;       /* m.prefix */
+    char                 *architecture; /* m.architecture, where it is no static one */
     struct aki__teller    teller;
 };
 static inline struct aki__folder *aki__folder_of(struct aki__model *m) { return (struct aki__folder *)m; }

@@ -204,6 +204,11 @@ static aki_status read_dense(struct aki__model *m, const struct module *module, 
                            "not the size of the vector before it");
         goto done;
     }
+    if (m->pooled) {                    /* the graph's vectors have been through it */
+        m->dense_inside = true;
+        m->dim = out;
+        goto done;
+    }
     /* The two arrays grow together: one capacity serves both. */
     if (!aki__grow((void **)&m->dense, &capacity, m->dense_count + 1, sizeof *m->dense) ||
         !aki__grow((void **)&folder->dense, &folder->dense_capacity, m->dense_count + 1, sizeof *folder->dense)) {

@@ -22,6 +22,7 @@ struct dense { float *weight, *bias; size_t in, out; enum aki__kernel_act act; }
 struct aki__padded {
     const struct aki__runtime *rt;
     const struct aki__model   *model;
+    struct aki__onnx_file     *file;        /* what is run instead of all that follows up to the sizes; NULL: the graph */
     struct aki__graph   graph;              /* a copy: sessions are made when they are needed */
     struct aki__device  device;
     char              **settings;           /* copies of the device's options */
@@ -301,11 +302,24 @@ static size_t group_size(const struct aki__padded *p, const struct sized *sorted
     size_t least = p->fixed ? (length > LEAST_LENGTH ? length / 2 + 1 : 1) : length - length / 4, n = 1;
     size_t most = p->fixed ? texts_of_bucket(p, count, length) : p->max_batch_tokens / length;
 
+    if (p->file && aki__onnx_file_info(p->file)->rows)
+        most = (size_t)aki__onnx_file_info(p->file)->rows;
+
     if (p->fixed && length == p->max_tokens)
         least = length_of_bucket(p, length / 2) < length ? length_of_bucket(p, length / 2) + 1 : 1;
     while (n < count && n < most && sorted[n].tokens >= least)
         n++;
     return n;
+}
+
+static aki_status run_file(struct aki__padded *p, const struct aki__batch *b, const struct sized *sorted, size_t *texts, size_t count, float *rows_out, size_t *done, aki_error *err)
+{
+    size_t n = group_size(p, sorted, count, sorted->tokens);
+
+    for (size_t i = 0; i < n; i++)
+        texts[i] = sorted[i].text;
+    *done = n;
+    return aki__onnx_file_run(p->file, b, texts, n, p->model->pad_id, rows_out, err);
 }
 
 static aki_status run_next(struct aki__padded *p, const struct aki__batch *b, const struct sized *sorted, size_t *texts, size_t count, float *rows_out, size_t *done, aki_error *err)
@@ -328,7 +342,7 @@ static aki_status run_next(struct aki__padded *p, const struct aki__batch *b, co
     return run_group(p, bucket, &g, err);
 }
 
-/* rows_out: [row_count, hidden]: the last hidden states that the pooling reads. */
+/* rows_out: [row_count, hidden]: the last hidden states that the pooling reads; of a file that pools itself [vectors, columns]. */
 static aki_status run_all(struct aki__padded *p, const struct aki__batch *b, float *rows_out, aki_error *err)
 {
     struct sized *sorted = aki__alloc(b->texts, sizeof *sorted);
@@ -341,7 +355,7 @@ static aki_status run_all(struct aki__padded *p, const struct aki__batch *b, flo
         qsort(sorted, b->texts, sizeof *sorted, longer_first);
     aki__lock_take(&p->lock);
     for (size_t i = 0; i < b->texts && !rc; i += done)
-        rc = run_next(p, b, sorted + i, texts, b->texts - i, rows_out, &done, err);
+        rc = (p->file ? run_file : run_next)(p, b, sorted + i, texts, b->texts - i, rows_out, &done, err);
     aki__lock_drop(&p->lock);
     aki__free(sorted);
     aki__free(texts);
@@ -405,6 +419,8 @@ static aki_status pool(const struct aki__padded *p, const struct aki__batch *b, 
 
 aki_status aki__padded_run(struct aki__padded *p, const struct aki__batch *b, float *out, size_t columns, aki_error *err)
 {
+    if (b->pooled)
+        return run_all(p, b, out, err);
     float *rows = aki__alloc_aligned(b->row_count, p->hidden * sizeof *rows);
     aki_status rc = rows ? run_all(p, b, rows, err) : aki__fail(err, AKI_E_NOMEM, "a run of %zu rows", b->row_count);
 
@@ -450,6 +466,8 @@ static bool read_dense(struct aki__padded *p)
 
 static bool copy_settings(struct aki__padded *p, const struct aki__device *d)
 {
+    if (!d)
+        return true;
     bool ok = (p->name = aki__copy_string(d->name, strlen(d->name))) != NULL;
 
     p->settings = aki__zalloc((size_t)d->option_count, sizeof *p->settings);
@@ -485,17 +503,19 @@ aki_status aki__padded_open(struct aki__padded **out, const struct aki__runtime 
     p->rt = rt;
     p->model = g->model;
     p->f16 = options->f16;
-    p->fixed = aki__device_is_fixed(options->device);
+    p->fixed = !options->file && aki__device_is_fixed(options->device);
     p->hidden = (size_t)g->model->hidden;
     p->max_tokens = options->max_tokens;
     p->max_batch_tokens = options->max_batch_tokens;
     p->max_buckets = !p->fixed ? 1 : options->max_buckets < MOST_BUCKETS ? (size_t)options->max_buckets : MOST_BUCKETS;
-    aki__portable_needs(g, &p->causal, &p->window, &p->head_dim);
+    if (!options->file)
+        aki__portable_needs(g, &p->causal, &p->window, &p->head_dim);
     if (!copy_settings(p, options->device) || !copy_graph(p, g))
         rc = aki__fail(err, AKI_E_NOMEM, "session");
-    if (!rc)                                /* of fixed ones a first, to see that the device takes any at all */
+    if (!rc && !options->file)              /* of fixed ones a first, to see that the device takes any at all */
         rc = p->fixed ? make_bucket(p, 1, length_of_bucket(p, 1), err) : make_bucket(p, 0, 0, err);
     if (!rc) {
+        p->file = options->file;
         *out = p;
         p = NULL;
     }
@@ -509,6 +529,7 @@ void aki__padded_close(struct aki__padded *p)
         return;
     while (p->bucket_count)
         drop(p, 0);
+    aki__onnx_file_close(p->file);
     for (size_t i = 0; i < p->dense_count; i++) {
         aki__free_aligned(p->dense[i].weight);
         aki__free_aligned(p->dense[i].bias);
@@ -525,6 +546,10 @@ void aki__padded_close(struct aki__padded *p)
 
 void aki__padded_info(struct aki__padded *p, struct aki__session_info *out)
 {
+    if (p->file) {
+        out->nodes = aki__onnx_file_info(p->file)->nodes;
+        return;
+    }
     aki__lock_take(&p->lock);
     out->weights_size = p->weights_size * p->bucket_count;
     out->sessions = (int)p->bucket_count;

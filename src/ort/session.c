@@ -160,7 +160,7 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
     if (rc)
         goto done;
     s->threads = s->rt->threads;
-    if (options->device) {
+    if (options->device || options->file) {
         rc = aki__padded_open(&s->padded, s->rt, g, options, err);
         goto done;
     }

@@ -4,6 +4,7 @@
 
 #include "ort/device.h"
 #include "ort/graph.h"
+#include "ort/onnx_file.h"
 
 struct aki__session;            /* immutable; any number of threads may run it at once */
 
@@ -11,6 +12,7 @@ struct aki__session_options {
     bool int8;
     int  threads;
     const struct aki__device *device;       /* another one than the cpu, with padded runs (padded.h), or NULL */
+    struct aki__onnx_file *file;            /* instead of the graph, or NULL; the session's, once it has opened */
     bool f16;                               /* on a device only */
     int  max_buckets;
     size_t max_tokens, max_batch_tokens;    /* of a text, of a run: for choosing shapes */
@@ -57,6 +59,7 @@ struct aki__batch {
     const int32_t *weight_from;             /* [vectors] */
     int32_t        mode;                    /* enum aki__pool_mode */
     size_t         tokens, texts, row_count, vectors;
+    bool           pooled;                  /* by the network itself (an .onnx file): vectors are the texts' */
     bool           dense;                   /* through the Dense modules (false: hidden rows as pooled) */
 };
 /* out: [vectors, columns]. */

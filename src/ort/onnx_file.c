@@ -1,0 +1,532 @@
+/* Unit onnx_file: exported .onnx files in ONNX Runtime. See onnx_file.h. No protobuf is parsed here: what is known of a file, ONNX Runtime says. */
+#include "ort/onnx_file.h"
+
+#include "base/os.h"
+#include "ort/runtime.h"
+#include "ort/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MOST_PORTS = 1024, MOST_RANK = 8, MOST_SIZE = 1 << 24, NODES_WITHIN = 16 << 20, OP_TYPE_TAG = 4 << 3 | 2 };
+
+enum feed { FEED_IDS, FEED_MASK, FEED_TYPES, FEED_POSITIONS, FEED_PAST };
+
+struct port {
+    char     *name;
+    enum feed feed;
+    ONNXTensorElementDataType type;
+    size_t    rank;
+    int64_t   shape[MOST_RANK];             /* -1: any */
+};
+
+struct aki__onnx_file {
+    const struct aki__runtime *rt;
+    OrtSession  *session;
+    char        *file;                      /* what messages call it */
+    struct port *inputs, *outputs;          /* [input_count], [output_count] */
+    size_t       input_count, output_count;
+    const struct port *hidden, *pooled;     /* of the outputs; NULL: none */
+    struct aki__onnx_file_info info;
+};
+
+/* ---------------------------------------------------------------- ports ----------------------------------------- */
+
+static const char *type_name(ONNXTensorElementDataType type)
+{
+    static const char *const names[] = { "undefined", "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64" };
+
+    return (unsigned)type < sizeof names / sizeof *names ? names[type] : "another type";
+}
+
+static bool is_float(ONNXTensorElementDataType type) { return type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16; }
+static bool is_integer(ONNXTensorElementDataType type) { return type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 || type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32; }
+
+/* Type and shape of what is no tensor, or of more dimensions, stay undefined and empty. */
+static OrtStatus *read_port(struct aki__onnx_file *f, struct port *p, size_t i, bool input)
+{
+    const OrtApi *api = f->rt->api;
+    const OrtTensorTypeAndShapeInfo *shape = NULL;
+    OrtTypeInfo *info = NULL;
+    OrtAllocator *allocator = NULL;
+    char *name = NULL;
+
+    OrtStatus *st = api->GetAllocatorWithDefaultOptions(&allocator);
+    if (!st) st = input ? api->SessionGetInputName(f->session, i, allocator, &name) : api->SessionGetOutputName(f->session, i, allocator, &name);
+    if (!st) p->name = aki__copy_string(name, strlen(name));
+    if (!st) st = input ? api->SessionGetInputTypeInfo(f->session, i, &info) : api->SessionGetOutputTypeInfo(f->session, i, &info);
+    if (!st) st = api->CastTypeInfoToTensorInfo(info, &shape);
+    if (!st && shape) st = api->GetTensorElementType(shape, &p->type);
+    if (!st && shape) st = api->GetDimensionsCount(shape, &p->rank);
+    if (!st && p->rank > MOST_RANK)
+        p->rank = 0;
+    if (!st && shape) st = api->GetDimensions(shape, p->shape, p->rank);
+    if (info)
+        api->ReleaseTypeInfo(info);
+    if (name)
+        api->ReleaseStatus(api->AllocatorFree(allocator, name));
+    return st;
+}
+
+/* One of the sizes that a graph may fix: *size takes what the first port says, and all others must say the same. */
+static bool agree(int32_t *size, int64_t dim)
+{
+    if (dim <= 0)
+        return true;
+    bool ok = dim <= MOST_SIZE && (!*size || *size == dim);
+    *size = ok ? (int32_t)dim : *size;
+    return ok;
+}
+
+static aki_status judge_input(struct aki__onnx_file *f, struct port *p, aki_error *err)
+{
+    static const char *const names[] = { "input_ids", "attention_mask", "token_type_ids", "position_ids" };
+    static const char past[] = "past_key_values";
+
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(p->name, names[i]) != 0)
+            continue;
+        p->feed = (enum feed)i;
+        if (!is_integer(p->type) || p->rank != 2)
+            return aki__fail(err, AKI_E_UNSUPPORTED, "%s: input %s is of %zu dimensions and %s; 2 of int64 or int32 are fed", f->file, p->name, p->rank, type_name(p->type));
+        if (!agree(&f->info.rows, p->shape[0]) || !agree(&f->info.length, p->shape[1]))
+            return aki__fail(err, AKI_E_UNSUPPORTED, "%s: input %s is of %lld x %lld, which is not the other inputs' shape, or too large", f->file, p->name, (long long)p->shape[0], (long long)p->shape[1]);
+        return AKI_OK;
+    }
+    if (strncmp(p->name, past, sizeof past - 1) != 0)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: input %.80s is not known; input_ids, attention_mask, token_type_ids, position_ids and past_key_values.* are fed", f->file, p->name);
+    p->feed = FEED_PAST;
+    f->info.causal = true;
+    if (!is_float(p->type) || p->rank != 4 || p->shape[1] < 1 || p->shape[1] > MOST_SIZE || p->shape[3] < 1 || p->shape[3] > MOST_SIZE || p->shape[2] > 0)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: input %.80s is not [batch, heads, past, size] of float32 or float16 with heads and size given and any past", f->file, p->name);
+    return agree(&f->info.rows, p->shape[0]) ? AKI_OK : aki__fail(err, AKI_E_UNSUPPORTED, "%s: input %.80s is of another batch than the other inputs", f->file, p->name);
+}
+
+/* All inputs, or all outputs. */
+static aki_status read_ports(struct aki__onnx_file *f, bool input, aki_error *err)
+{
+    const OrtApi *api = f->rt->api;
+    struct port **ports = input ? &f->inputs : &f->outputs;
+    size_t count = 0, *done = input ? &f->input_count : &f->output_count;
+
+    aki_status rc = aki__ort_status(f->rt, input ? api->SessionGetInputCount(f->session, &count) : api->SessionGetOutputCount(f->session, &count), f->file, err);
+    if (!rc && count > MOST_PORTS)
+        rc = aki__fail(err, AKI_E_UNSUPPORTED, "%s: %zu %s", f->file, count, input ? "inputs" : "outputs");
+    if (!rc && !(*ports = aki__zalloc(count, sizeof **ports)))
+        rc = aki__fail(err, AKI_E_NOMEM, "%s", f->file);
+    for (size_t i = 0; i < count && !rc; i++) {
+        rc = aki__ort_status(f->rt, read_port(f, &(*ports)[i], i, input), f->file, err);
+        *done = i + 1;
+        if (!rc && !(*ports)[i].name)
+            rc = aki__fail(err, AKI_E_NOMEM, "%s", f->file);
+    }
+    return rc;
+}
+
+static aki_status judge_inputs(struct aki__onnx_file *f, aki_error *err)
+{
+    aki_status rc = AKI_OK;
+    bool ids = false;
+
+    for (size_t i = 0; i < f->input_count && !rc; i++) {
+        rc = judge_input(f, &f->inputs[i], err);
+        ids |= f->inputs[i].feed == FEED_IDS;
+    }
+    return rc || ids ? rc : aki__fail(err, AKI_E_UNSUPPORTED, "%s: no input is called input_ids", f->file);
+}
+
+/* The output of this name; name NULL: the first of this rank. */
+static const struct port *find_output(const struct aki__onnx_file *f, const char *name, size_t rank)
+{
+    for (size_t i = 0; i < f->output_count; i++) {
+        const struct port *p = &f->outputs[i];
+        if (is_float(p->type) && (name ? strcmp(p->name, name) == 0 && (p->rank == rank || p->rank == 0) : p->rank == rank))
+            return p;
+    }
+    return NULL;
+}
+
+/* -1: a run will tell. */
+static aki_status read_columns(const struct aki__onnx_file *f, const struct port *p, int32_t *columns, aki_error *err)
+{
+    int64_t last = p && p->rank ? p->shape[p->rank - 1] : -1;
+
+    if (!p)
+        return AKI_OK;
+    if (last == 0 || last > MOST_SIZE)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: output %.80s has %lld columns", f->file, p->name, (long long)last);
+    *columns = last > 0 ? (int32_t)last : -1;
+    return AKI_OK;
+}
+
+/* A pooled vector counts where it is called one, or where there is nothing else: BERT's pooler_output is another thing. */
+static aki_status judge_outputs(struct aki__onnx_file *f, aki_error *err)
+{
+    static const char *const names[] = { "last_hidden_state", "token_embeddings", NULL };
+
+    for (int i = 0; i < 3 && !f->hidden; i++)
+        f->hidden = find_output(f, names[i], 3);
+    f->pooled = find_output(f, "sentence_embedding", 2);
+    if (!f->hidden && !f->pooled)
+        f->pooled = find_output(f, NULL, 2);
+    if (!f->hidden && !f->pooled)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: no output is sentence_embedding, last_hidden_state, token_embeddings, or [batch, tokens, columns] of float32 or float16", f->file);
+    aki_status rc = read_columns(f, f->hidden, &f->info.hidden, err);
+    return rc ? rc : read_columns(f, f->pooled, &f->info.pooled, err);
+}
+
+static void list_ports(struct aki__onnx_file *f)
+{
+    const struct port *out[] = { f->pooled, f->hidden };
+    char *s = f->info.ports;
+    const size_t most = sizeof f->info.ports;
+    size_t at = 0, past = 0;
+
+    for (size_t i = 0; i < f->input_count && at < most; i++) {
+        if (f->inputs[i].feed == FEED_PAST)
+            past++;
+        else
+            at += (size_t)snprintf(s + at, most - at, "%s%s", at ? ", " : "", f->inputs[i].name);
+    }
+    if (past && at < most)
+        at += (size_t)snprintf(s + at, most - at, ", %zu of past_key_values", past);
+    for (int i = 0, n = 0; i < 2 && at < most; i++)
+        if (out[i])
+            at += (size_t)snprintf(s + at, most - at, "%s%.60s", n++ ? ", " : " -> ", out[i]->name);
+}
+
+/* ---------------------------------------------------------------- precision ------------------------------------- */
+
+/* Operators that multiply, or read, weights of 8 bits or fewer, as a node names them: the field's tag and length stand before the name. */
+static bool is_quantised(const char *at, size_t size)
+{
+    static const char *const ops[] = { "DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QLinearMatMul", "MatMulNBits",
+                                       "MatMulBnb4", "GatherBlockQuantized", "QAttention", "QGemm", "QEmbedLayerNormalization" };
+
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        size_t length = strlen(ops[i]);
+        if (size >= length + 2 && (size_t)at[1] == length && memcmp(at + 2, ops[i], length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ONNX Runtime folds such operators away where their inputs are constant, and does not tell. Nodes are the first thing in a file. */
+static aki_status look_at_bytes(bool *quantised, const char *path, aki_error *err)
+{
+    struct aki__map map;
+
+    *quantised = false;
+    aki_status rc = aki__map_open(&map, path, err);
+    if (rc)
+        return rc;
+    const char *end = map.data + (map.size < NODES_WITHIN ? map.size : NODES_WITHIN), *at = map.data;
+    while (!*quantised && (at = memchr(at, OP_TYPE_TAG, (size_t)(end - at)))) {
+        *quantised = is_quantised(at, (size_t)(end - at));
+        at++;
+    }
+    aki__map_close(&map);
+    return AKI_OK;
+}
+
+static OrtStatus *count_nodes(struct aki__onnx_file *f)
+{
+    const OrtEpAssignedSubgraph *const *pieces = NULL;
+    size_t count = 0;
+
+    OrtStatus *st = f->rt->newer->Session_GetEpGraphAssignmentInfo(f->session, &pieces, &count);
+    for (size_t i = 0; i < count && !st; i++) {
+        const OrtEpAssignedNode *const *nodes;
+        size_t n = 0;
+        st = f->rt->newer->EpAssignedSubgraph_GetNodes(pieces[i], &nodes, &n);
+        f->info.nodes += (int)n;
+    }
+    return st;
+}
+
+static aki_status find_precision(struct aki__onnx_file *f, const char *path, aki_error *err)
+{
+    const struct port *out = f->hidden ? f->hidden : f->pooled;
+    bool half = out->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 || strstr(f->file, "fp16"), quantised;   /* files that keep f32 at both ends say so by name */
+
+    for (size_t i = 0; i < f->input_count; i++)
+        half |= f->inputs[i].type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+    aki_status rc = look_at_bytes(&quantised, path, err);
+    if (!rc && f->rt->newer) rc = aki__ort_status(f->rt, count_nodes(f), f->file, err);
+    f->info.precision = quantised ? AKI_PRECISION_INT8 : half ? AKI_PRECISION_F16 : AKI_PRECISION_F32;
+    return rc;
+}
+
+/* ---------------------------------------------------------------- runs ------------------------------------------ */
+
+struct tensors { const char **names; OrtValue **values; void **data; size_t count; };
+
+struct run { const struct aki__batch *b; const size_t *texts; size_t count, rows, length; int32_t pad_id; };
+
+static size_t tokens_of(const struct run *r, size_t i) { return i < r->count ? (size_t)(r->b->starts[r->texts[i] + 1] - r->b->starts[r->texts[i]]) : 0; }
+
+static int64_t number(const struct run *r, enum feed feed, size_t row, size_t i)
+{
+    size_t tokens = tokens_of(r, row), at = tokens ? (size_t)r->b->starts[r->texts[row]] + i : 0;
+    bool there = i < tokens;
+
+    switch (feed) {
+    case FEED_IDS:       return there ? r->b->ids[at] : r->pad_id;
+    case FEED_POSITIONS: return there ? r->b->positions[at] : 0;
+    case FEED_MASK:      return there || (!tokens && i == 0);      /* a row without a text sees one key: none may be without any */
+    default:             return 0;
+    }
+}
+
+/* Its data, of r's shape; *bytes: how many. NULL: no memory, or sizes that overflow. */
+static void *fill(const struct port *p, const struct run *r, int64_t shape[4], size_t *bytes)
+{
+    const size_t size = p->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 ? 8 : 4;
+    size_t count;
+
+    shape[0] = (int64_t)r->rows;
+    shape[1] = p->feed == FEED_PAST ? p->shape[1] : (int64_t)r->length;
+    shape[2] = 0;
+    shape[3] = p->feed == FEED_PAST ? p->shape[3] : 0;
+    *bytes = 0;
+    if (p->feed == FEED_PAST)
+        return aki__alloc_aligned(1, 64);   /* of no element, but an address is asked for */
+    if (!aki__mul(r->rows, r->length, &count) || !aki__mul(count, size, bytes))
+        return NULL;
+    void *data = aki__alloc_aligned(*bytes, 1);
+    for (size_t row = 0, n = 0; row < r->rows && data; row++)
+        for (size_t i = 0; i < r->length; i++, n++) {
+            int64_t x = number(r, p->feed, row, i);
+            if (size == 8)
+                ((int64_t *)data)[n] = x;
+            else
+                ((int32_t *)data)[n] = (int32_t)x;
+        }
+    return data;
+}
+
+static aki_status feed(struct aki__onnx_file *f, const struct run *r, struct tensors *t, aki_error *err)
+{
+    aki_status rc = AKI_OK;
+
+    t->names = aki__zalloc(f->input_count, sizeof *t->names);
+    t->values = aki__zalloc(f->input_count, sizeof *t->values);
+    t->data = aki__zalloc(f->input_count, sizeof *t->data);
+    if (!t->names || !t->values || !t->data)
+        return aki__fail(err, AKI_E_NOMEM, "a run of %zu x %zu tokens", r->rows, r->length);
+    for (size_t i = 0; i < f->input_count && !rc; i++) {
+        const struct port *p = &f->inputs[i];
+        int64_t shape[4];
+        size_t bytes;
+        t->names[i] = p->name;
+        t->data[i] = fill(p, r, shape, &bytes);
+        t->count = i + 1;
+        rc = t->data[i] ? aki__ort_status(f->rt, f->rt->api->CreateTensorWithDataAsOrtValue(f->rt->cpu, t->data[i], bytes, shape, p->rank, p->type, &t->values[i]), p->name, err)
+                        : aki__fail(err, AKI_E_NOMEM, "a run of %zu x %zu tokens", r->rows, r->length);
+    }
+    return rc;
+}
+
+static void free_tensors(const struct aki__runtime *rt, struct tensors *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->values[i])
+            rt->api->ReleaseValue(t->values[i]);
+        aki__free_aligned(t->data[i]);
+    }
+    aki__free(t->names);
+    aki__free(t->values);
+    aki__free(t->data);
+}
+
+/* What came back must be what its columns are known as (columns -1: not yet); *columns: what it is. */
+static aki_status check_result(const struct aki__onnx_file *f, const struct port *p, OrtValue *value, const struct run *r, int32_t known, int32_t *columns, aki_error *err)
+{
+    const OrtApi *api = f->rt->api;
+    OrtTensorTypeAndShapeInfo *info = NULL;
+    ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    int64_t shape[3] = { 0 };
+    size_t rank = 0, wanted = p == f->pooled ? 2 : 3;
+
+    OrtStatus *st = api->GetTensorTypeAndShape(value, &info);
+    if (!st) st = api->GetTensorElementType(info, &type);
+    if (!st) st = api->GetDimensionsCount(info, &rank);
+    if (!st && rank == wanted) st = api->GetDimensions(info, shape, rank);
+    if (info)
+        api->ReleaseTensorTypeAndShapeInfo(info);
+    if (st)
+        return aki__ort_status(f->rt, st, p->name, err);
+    int64_t last = rank == wanted ? shape[rank - 1] : 0;
+    if (type != p->type || rank != wanted || shape[0] != (int64_t)r->rows || (wanted == 3 && shape[1] != (int64_t)r->length) || last < 1 || last > MOST_SIZE || (known > 0 && last != known))
+        return aki__fail(err, AKI_E_INVALID, "%s: output %.60s is not %s of %zu texts x %zu tokens: %zu dimensions, %lld x %lld x %lld", f->file, p->name,
+                         wanted == 2 ? "a vector a text" : "a row a token", r->rows, r->length, rank, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
+    *columns = (int32_t)last;
+    return AKI_OK;
+}
+
+static void copy_row(float *out, const struct port *p, const void *data, size_t row, size_t columns)
+{
+    if (p->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
+        memcpy(out, (const float *)data + row * columns, columns * sizeof *out);
+    else
+        for (size_t k = 0; k < columns; k++)
+            out[k] = aki__f16_to_f32(((const uint16_t *)data)[row * columns + k]);
+}
+
+static void take_rows(const struct run *r, const struct port *p, const void *data, bool pooled, size_t columns, float *out)
+{
+    const struct aki__batch *b = r->b;
+
+    for (size_t i = 0; i < r->count; i++) {
+        size_t text = r->texts[i];
+        if (pooled)
+            copy_row(out + text * columns, p, data, i, columns);
+        for (int32_t k = b->query_starts[text]; k < b->query_starts[text + 1] && !pooled; k++)
+            copy_row(out + (size_t)k * columns, p, data, i * r->length + (size_t)(b->rows[k] - b->starts[text]), columns);
+    }
+}
+
+/* out NULL: only to see what columns there are. */
+static aki_status run(struct aki__onnx_file *f, const struct run *r, const struct port *p, int32_t *columns, float *out, aki_error *err)
+{
+    const char *const name = p->name;
+    struct tensors t = { 0 };
+    OrtValue *result = NULL;
+    void *data = NULL;
+    int32_t found = 0;
+
+    aki_status rc = feed(f, r, &t, err);
+    if (!rc) rc = aki__ort_status(f->rt, f->rt->api->Run(f->session, NULL, t.names, (const OrtValue *const *)t.values, t.count, &name, 1, &result), f->file, err);
+    if (!rc) rc = check_result(f, p, result, r, *columns, &found, err);
+    if (!rc) rc = aki__ort_status(f->rt, f->rt->api->GetTensorMutableData(result, &data), f->file, err);
+    if (!rc && out)
+        take_rows(r, p, data, p == f->pooled, (size_t)*columns, out);
+    else if (!rc)
+        *columns = found;
+    if (result)
+        f->rt->api->ReleaseValue(result);
+    free_tensors(f->rt, &t);
+    return rc;
+}
+
+static aki_status run_texts(struct aki__onnx_file *f, struct run *r, const struct port *p, int32_t *columns, float *out, aki_error *err)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < r->count; i++)
+        longest = tokens_of(r, i) > longest ? tokens_of(r, i) : longest;
+    r->rows = f->info.rows ? (size_t)f->info.rows : r->count;
+    r->length = f->info.length ? (size_t)f->info.length : longest;
+    if (r->count > r->rows || longest > r->length)
+        return aki__fail(err, AKI_E_INVALID, "%s takes %zu texts of %zu tokens at most, not %zu of %zu", f->file, r->rows, r->length, r->count, longest);
+    return run(f, r, p, columns, out, err);
+}
+
+aki_status aki__onnx_file_run(struct aki__onnx_file *f, const struct aki__batch *b, const size_t *texts, size_t count, int32_t pad_id, float *out, aki_error *err)
+{
+    struct run r = { .b = b, .texts = texts, .count = count, .pad_id = pad_id };
+    const struct port *p = b->pooled ? f->pooled : f->hidden;
+
+    if (!p)
+        return aki__fail(err, AKI_E_INTERNAL, "%s: no such output", f->file);
+    return run_texts(f, &r, p, b->pooled ? &f->info.pooled : &f->info.hidden, out, err);
+}
+
+/* What the graph does not say of its columns, a first run does: one token, of the id 0. */
+static aki_status find_columns(struct aki__onnx_file *f, aki_error *err)
+{
+    static const int32_t id, position, starts[2] = { 0, 1 };
+    static const size_t text;
+    const struct aki__batch b = { .ids = &id, .positions = &position, .starts = starts };
+    struct run r = { .b = &b, .texts = &text, .count = 1 };
+    aki_status rc = AKI_OK;
+
+    if (f->info.hidden < 0) rc = run_texts(f, &r, f->hidden, &f->info.hidden, NULL, err);
+    if (f->info.pooled < 0 && !rc) rc = run_texts(f, &r, f->pooled, &f->info.pooled, NULL, err);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- life ------------------------------------------ */
+
+static OrtStatus *make_session(struct aki__onnx_file *f, const char *path)
+{
+    const OrtApi *api = f->rt->api;
+    OrtSessionOptions *options = NULL;
+
+    OrtStatus *st = api->CreateSessionOptions(&options);
+    if (!st) st = api->SetSessionExecutionMode(options, ORT_SEQUENTIAL);
+    if (!st) st = api->DisableMemPattern(options);      /* it would keep a plan for every shape there ever was */
+    if (!st) st = api->SetIntraOpNumThreads(options, f->rt->threads);
+    if (!st) st = api->SetInterOpNumThreads(options, 1);
+    if (!st) st = api->SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_FATAL);       /* errors are told by us, and not printed */
+    if (!st) st = api->AddSessionConfigEntry(options, "session.use_env_allocators", "1");
+    if (!st) st = api->AddSessionConfigEntry(options, "session.force_spinning_stop", "1");
+    if (!st && f->rt->newer)
+        st = api->AddSessionConfigEntry(options, "session.record_ep_graph_assignment_info", "1");
+    if (!st) st = api->CreateSession(f->rt->env, path, options, &f->session);
+    if (options)
+        api->ReleaseSessionOptions(options);
+    return st;
+}
+
+/* What ONNX Runtime does not open is a file that is broken, unless memory ended: its codes do not tell reliably. */
+static aki_status open_session(struct aki__onnx_file *f, const char *path, aki_error *err)
+{
+    aki_status rc = aki__ort_status(f->rt, make_session(f, path), f->file, err);
+
+    if (rc == AKI_E_INTERNAL || rc == AKI_E_NOT_FOUND) {
+        rc = AKI_E_INVALID;
+        if (err)
+            err->status = rc;
+    }
+    return rc;
+}
+
+aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, const char *name, int threads, aki_error *err)
+{
+    struct aki__onnx_file *f = aki__zalloc(1, sizeof *f);
+    aki_status rc;
+
+    *out = NULL;
+    if (!f || !(f->file = aki__copy_string(name, strlen(name)))) {
+        rc = aki__fail(err, AKI_E_NOMEM, "%s", name);
+        goto done;
+    }
+    rc = aki__runtime_get(&f->rt, threads, err);
+    if (!rc) rc = open_session(f, path, err);
+    if (!rc) rc = read_ports(f, true, err);
+    if (!rc) rc = read_ports(f, false, err);
+    if (!rc) rc = judge_inputs(f, err);
+    if (!rc) rc = judge_outputs(f, err);
+    if (!rc) rc = find_columns(f, err);
+    if (!rc) rc = find_precision(f, path, err);
+    if (rc)
+        goto done;
+    list_ports(f);
+    *out = f;
+    f = NULL;
+done:
+    aki__onnx_file_close(f);
+    return rc;
+}
+
+static void free_ports(struct port *ports, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        aki__free(ports[i].name);
+    aki__free(ports);
+}
+
+void aki__onnx_file_close(struct aki__onnx_file *f)
+{
+    if (!f)
+        return;
+    if (f->session)
+        f->rt->api->ReleaseSession(f->session);
+    free_ports(f->inputs, f->input_count);
+    free_ports(f->outputs, f->output_count);
+    aki__free(f->file);
+    aki__free(f);
+}
+
+const struct aki__onnx_file_info *aki__onnx_file_info(const struct aki__onnx_file *f) { return &f->info; }

@@ -1,0 +1,31 @@
+/* Unit onnx_file: an .onnx file that somebody exported, as ONNX Runtime reads it: its inputs and outputs judged, padded runs of it on the cpu. */
+#ifndef AKI_ONNX_FILE_H
+#define AKI_ONNX_FILE_H
+
+#include "base/base.h"
+
+struct aki__onnx_file;          /* computes for one at a time */
+struct aki__batch;
+
+struct aki__onnx_file_info {
+    int32_t hidden;             /* columns of its row a token; 0: it gives none */
+    int32_t pooled;             /* columns of its vector a text; 0: it gives none */
+    int32_t rows, length;       /* the only shape that it takes; 0: any */
+    bool    causal;             /* it has a cache of keys and values, which is fed empty */
+    int32_t precision;          /* AKI_PRECISION_*: int8 by its operators, f16 by its types or its name */
+    int     nodes;              /* 0: not known */
+    char    ports[200];         /* "input_ids, attention_mask -> last_hidden_state" */
+};
+
+/* name: what messages call it. Errors: INVALID (broken, or external data is missing), UNSUPPORTED (an input or output that is not an
+ * embedding model's, by name), NOT_FOUND, NOMEM. */
+aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, const char *name, int threads, aki_error *err);
+void       aki__onnx_file_close(struct aki__onnx_file *f);
+const struct aki__onnx_file_info *aki__onnx_file_info(const struct aki__onnx_file *f);
+
+/* Runs texts[count] (numbers in the batch; count is at most info.rows, the longest at most info.length, where these are set) padded with pad_id.
+ * b->pooled: out is [b->vectors, pooled], and those of these texts are written; else out is [b->row_count, hidden], and the rows that the pooling
+ * reads of these texts are. */
+aki_status aki__onnx_file_run(struct aki__onnx_file *f, const struct aki__batch *b, const size_t *texts, size_t count, int32_t pad_id, float *out, aki_error *err);
+
+#endif
