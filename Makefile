@@ -14,7 +14,7 @@ BENCH        ?=
 build = log=$$(cmake --preset $(1) $(CONFIGURE) 2>&1) || { printf '%s\n' "$$log"; exit 1; }; \
         cmake --build --preset $(1) $(if $(JOBS),-j $(JOBS)) $(2)
 
-.PHONY: build demo test install asan tsan fuzz bench bench-quick bench-kernels bench-tokenize format clean help tools libraries everything
+.PHONY: build demo test install asan tsan fuzz bench bench-quick bench-kernels bench-tokenize dist format clean help tools libraries everything
 
 build: libraries ## build the library and the program (build/akiembed); the default
 	@$(call build,release)
@@ -30,6 +30,9 @@ test: everything ## set up, build, and run every test
 
 install: build ## install under $(DESTDIR)$(PREFIX): program, library, header, pkg-config, CMake package, man page
 	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)
+
+dist: ## make what is released, under dist/: an archive, a Debian package, their checksums
+	@JOBS=$(JOBS) scripts/dist
 
 asan: everything ## build with AddressSanitizer and UBSan (build-asan/) and run the unit tests under it
 	@$(call build,asan)
@@ -68,7 +71,7 @@ format: ## lay out the C sources as .clang-format says
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 clean: ## remove what was built; what was fetched (third_party/) stays
-	@rm -rf build build-dev build-asan build-tsan build-fuzz
+	@rm -rf build build-dev build-asan build-tsan build-fuzz build-dist dist
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { sub(/\$$\(DESTDIR\)\$$\(PREFIX\)/, "DESTDIR+PREFIX", $$2); printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

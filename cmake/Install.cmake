@@ -2,7 +2,7 @@
 #   bin/akiembed                          RPATH: ../lib
 #   lib/libakiembed.so.0                  RPATH: lib/akiembed, where ONNX Runtime lies when it was fetched
 #   lib/akiembed/libonnxruntime.so.1      only the fetched one; a system's ONNX Runtime stays where it is
-#   lib/pkgconfig/akiembed.pc, lib/cmake/akiembed/, include/akiembed.h, share/man/man1/akiembed.1, completions
+#   lib/pkgconfig/akiembed.pc, lib/cmake/akiembed/, include/akiembed.h, share/man/man1/akiembed.1, completions, share/doc/akiembed
 include(CMakePackageConfigHelpers)
 
 set(private_libdir ${CMAKE_INSTALL_LIBDIR}/akiembed)
@@ -49,6 +49,8 @@ configure_file(packaging/akiembed.pc.in ${PROJECT_BINARY_DIR}/akiembed.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/akiembed.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY packaging/server DESTINATION ${CMAKE_INSTALL_DOCDIR}/packaging)
 
 if(TARGET akiembed_cli)
   set_target_properties(akiembed_cli PROPERTIES INSTALL_RPATH "${origin}/${bin_to_lib}")
