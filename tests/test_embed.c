@@ -2,6 +2,8 @@
  * (tests/data/golden): ids and vectors, whatever the batch; int8's bit-identity; options; errors; concurrency. */
 #include "golden.h"
 
+#define CHANGED AKI_BINARY_DIR "/changed/"      /* copies of checkpoints that a test damages: others read the originals meanwhile */
+
 #include <pthread.h>
 
 enum { MOST_DIM = 256, MOST_CASES = 64 };
@@ -196,9 +198,9 @@ static double distance_after(const char *name, const char *file, const char *edi
     aki_error e = { 0 };
     double most = 0;
 
-    snprintf(folder, sizeof folder, CHECKPOINTS "changed-%s", name);
+    snprintf(folder, sizeof folder, CHANGED "%s", name);
     snprintf(path, sizeof path, "%s/%s", folder, file);
-    snprintf(command, sizeof command, "rm -rf '%s' && cp -r '" CHECKPOINTS "%s' '%s' && LC_ALL=C sed -i '%s' '%s'", folder, name, folder, edit, path);
+    snprintf(command, sizeof command, "mkdir -p '" CHANGED "' && rm -rf '%s' && cp -r '" CHECKPOINTS "%s' '%s' && LC_ALL=C sed -i '%s' '%s'", folder, name, folder, edit, path);
     assert_int_equal(system(command), 0);
     golden_open(&g, name);
     plain_cases(&g, &b);
@@ -229,7 +231,7 @@ static void test_end_appended(void **state)
     (void)state;
 
     assert_true(distance_after("qwen3", "tokenizer.json", "s/\"post_processor\"/\"post_processor\": null, \"padding_of_old\"/") < 2e-5);
-    aki_model *m = open_model(CHECKPOINTS "changed-qwen3", AKI_PRECISION_F32);
+    aki_model *m = open_model(CHANGED "qwen3", AKI_PRECISION_F32);
     aki_model_info_init(&info, sizeof info);
     assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
     assert_int_equal(info.end_appended, 1);
@@ -448,10 +450,10 @@ static void test_not_a_number(void **state)
     (void)state;
 
     /* The last bytes of the file are a tensor's last values. */
-    assert_int_equal(system("rm -rf '" CHECKPOINTS "nan' && cp -r '" CHECKPOINTS "qwen3' '" CHECKPOINTS "nan' && cd '" CHECKPOINTS "nan' && "
+    assert_int_equal(system("mkdir -p '" CHANGED "' && rm -rf '" CHANGED "nan' && cp -r '" CHECKPOINTS "qwen3' '" CHANGED "nan' && cd '" CHANGED "nan' && "
                             "truncate -s -2 model.safetensors && printf '\\377\\377' >> model.safetensors"), 0);
     for (int32_t precision = AKI_PRECISION_F32; precision <= AKI_PRECISION_INT8; precision++) {
-        aki_model *m = open_model(CHECKPOINTS "nan", precision);
+        aki_model *m = open_model(CHANGED "nan", precision);
         assert_int_equal(aki_embed(m, texts, NULL, 2, NULL, v, sizeof v, NULL, NULL, &e), AKI_E_INVALID);
         assert_int_equal(e.item, 0);
         assert_non_null(strstr(e.message, "NaN"));
