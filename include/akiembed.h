@@ -140,7 +140,7 @@ typedef struct {
     int32_t           dim;                 /* elements of a vector */
     const char       *name;                /* last part of the folder's path */
     const char       *architecture;        /* "bert", "roberta", "xlm-roberta", "qwen3"; of an .onnx file any model_type, or "onnx" */
-    int64_t           parameters;          /* weights in the graph and the embedding tables; 0: not known (an .onnx file), as sizes below may be */
+    int64_t           parameters;          /* weights in the graph and the embedding tables; of an .onnx file the sizes below may be 0: not known */
     int32_t           hidden;
     int32_t           layers;
     int32_t           heads;

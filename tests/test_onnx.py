@@ -129,6 +129,21 @@ class Onnx(Case):
             self.near(self.vectors(folder), np.stack([r.mean(0) for r in rows]))
         self.assertEqual(json.loads(self.ok("info", "--json", "-m", folder).stdout)["max_tokens"], 512)
 
+    def test_weights(self):
+        """Precision and parameters by the types of most weights, whatever the file is called."""
+        folder = self.without_weights(sentence=False)
+        path = os.path.join(folder, "model.onnx")
+        for kind, precision in (onnx.TensorProto.INT8, "int8"), (onnx.TensorProto.UINT8, "int8"), (onnx.TensorProto.FLOAT16, "f16"), (onnx.TensorProto.FLOAT, "f32"):
+            make_onnx.encoder(path, **sizes(folder))
+            model = onnx.load(path)
+            before = sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT)
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((200, 1000), onnx.helper.tensor_dtype_to_np_dtype(kind)), "more"))
+            model.graph.node.append(onnx.helper.make_node("Cast", ["more"], ["unused"], to=onnx.TensorProto.FLOAT))
+            onnx.save(model, path)
+            info = json.loads(self.ok("info", "--json", "-m", folder).stdout)
+            self.assertEqual((info["precision"], info["parameters"]), (precision, before + 200000))
+            self.ok("embed", "-m", folder, "--precision", precision, "a")
+
     def test_fixed_shapes(self):
         folder = self.without_weights(sentence=False)
         path = os.path.join(folder, "model.onnx")

@@ -151,9 +151,10 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     if (!rc && m->folder->onnx) rc = set_pad(m, err);
     if (!rc) append_end(m);
     if (!rc) rc = set_limits(m, &o, err);
+    const int64_t parameters = rc || !m->file ? 0 : aki__onnx_file_info(m->file)->parameters;
     if (!rc) rc = aki__open_session(m, &o, err);
     if (!rc) {
-        m->parameters = m->folder->onnx ? 0 : count_parameters(m->folder);
+        m->parameters = m->folder->onnx ? parameters : count_parameters(m->folder);
         *out = m;
         m = NULL;
     }

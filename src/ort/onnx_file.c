@@ -1,14 +1,15 @@
-/* Unit onnx_file: exported .onnx files in ONNX Runtime. See onnx_file.h. No protobuf is parsed here: what is known of a file, ONNX Runtime says. */
+/* Unit onnx_file: exported .onnx files in ONNX Runtime. See onnx_file.h. What is known of a file, ONNX Runtime says, but for onnx_read.h. */
 #include "ort/onnx_file.h"
 
 #include "base/os.h"
+#include "ort/onnx_read.h"
 #include "ort/runtime.h"
 #include "ort/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST_PORTS = 1024, MOST_RANK = 8, MOST_SIZE = 1 << 24, NODES_WITHIN = 16 << 20, OP_TYPE_TAG = 4 << 3 | 2 };
+enum { MOST_PORTS = 1024, MOST_RANK = 8, MOST_SIZE = 1 << 24 };
 
 enum feed { FEED_IDS, FEED_MASK, FEED_TYPES, FEED_POSITIONS, FEED_PAST };
 
@@ -195,39 +196,7 @@ static void list_ports(struct aki__onnx_file *f)
             at += (size_t)snprintf(s + at, most - at, "%s%.60s", n++ ? ", " : " -> ", out[i]->name);
 }
 
-/* ---------------------------------------------------------------- precision ------------------------------------- */
-
-/* Operators that multiply, or read, weights of 8 bits or fewer, as a node names them: the field's tag and length stand before the name. */
-static bool is_quantised(const char *at, size_t size)
-{
-    static const char *const ops[] = { "DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QLinearMatMul", "MatMulNBits",
-                                       "MatMulBnb4", "GatherBlockQuantized", "QAttention", "QGemm", "QEmbedLayerNormalization" };
-
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        size_t length = strlen(ops[i]);
-        if (size >= length + 2 && (size_t)at[1] == length && memcmp(at + 2, ops[i], length) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* ONNX Runtime folds such operators away where their inputs are constant, and does not tell. Nodes are the first thing in a file. */
-static aki_status look_at_bytes(bool *quantised, const char *path, aki_error *err)
-{
-    struct aki__map map;
-
-    *quantised = false;
-    aki_status rc = aki__map_open(&map, path, err);
-    if (rc)
-        return rc;
-    const char *end = map.data + (map.size < NODES_WITHIN ? map.size : NODES_WITHIN), *at = map.data;
-    while (!*quantised && (at = memchr(at, OP_TYPE_TAG, (size_t)(end - at)))) {
-        *quantised = is_quantised(at, (size_t)(end - at));
-        at++;
-    }
-    aki__map_close(&map);
-    return AKI_OK;
-}
+/* ---------------------------------------------------------------- weights --------------------------------------- */
 
 static OrtStatus *count_nodes(struct aki__onnx_file *f)
 {
@@ -244,17 +213,20 @@ static OrtStatus *count_nodes(struct aki__onnx_file *f)
     return st;
 }
 
-static aki_status find_precision(struct aki__onnx_file *f, const char *path, aki_error *err)
+/* The precision is that of most weights, whatever is made of them: ONNX Runtime folds what is constant, and does not tell. */
+static aki_status look_at_weights(struct aki__onnx_file *f, const char *path, aki_error *err)
 {
-    const struct port *out = f->hidden ? f->hidden : f->pooled;
-    bool half = out->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 || strstr(f->file, "fp16"), quantised;   /* files that keep f32 at both ends say so by name */
+    struct aki__onnx_weights w;
+    struct aki__map map;
 
-    for (size_t i = 0; i < f->input_count; i++)
-        half |= f->inputs[i].type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
-    aki_status rc = look_at_bytes(&quantised, path, err);
-    if (!rc && f->rt->newer) rc = aki__ort_status(f->rt, count_nodes(f), f->file, err);
-    f->info.precision = quantised ? AKI_PRECISION_INT8 : half ? AKI_PRECISION_F16 : AKI_PRECISION_F32;
-    return rc;
+    aki_status rc = aki__map_open(&map, path, err);
+    if (rc)
+        return rc;
+    aki__onnx_count_weights(&w, map.data, map.size);
+    aki__map_close(&map);
+    f->info.parameters = w.f32 / 2 + w.f16 / 2 + w.quantised / 2 < INT64_MAX / 2 ? (int64_t)(w.f32 + w.f16 + w.quantised) : 0;
+    f->info.precision = w.quantised > w.f32 && w.quantised > w.f16 ? AKI_PRECISION_INT8 : w.f16 > w.f32 ? AKI_PRECISION_F16 : AKI_PRECISION_F32;
+    return f->rt->newer ? aki__ort_status(f->rt, count_nodes(f), f->file, err) : AKI_OK;
 }
 
 /* ---------------------------------------------------------------- runs ------------------------------------------ */
@@ -499,7 +471,7 @@ aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, co
     if (!rc) rc = judge_inputs(f, err);
     if (!rc) rc = judge_outputs(f, err);
     if (!rc) rc = find_columns(f, err);
-    if (!rc) rc = find_precision(f, path, err);
+    if (!rc) rc = look_at_weights(f, path, err);
     if (rc)
         goto done;
     list_ports(f);

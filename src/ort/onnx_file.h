@@ -12,7 +12,8 @@ struct aki__onnx_file_info {
     int32_t pooled;             /* columns of its vector a text; 0: it gives none */
     int32_t rows, length;       /* the only shape that it takes; 0: any */
     bool    causal;             /* it has a cache of keys and values, which is fed empty */
-    int32_t precision;          /* AKI_PRECISION_*: int8 by its operators, f16 by its types or its name */
+    int32_t precision;          /* AKI_PRECISION_*: that of most of its weights */
+    int64_t parameters;         /* its weights; a packed byte is one */
     int     nodes;              /* 0: not known */
     char    ports[200];         /* "input_ids, attention_mask -> last_hidden_state" */
 };
