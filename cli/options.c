@@ -77,6 +77,7 @@ const struct verb verbs[VERB_COUNT] = {
       "[OPTIONS]",
       "akiembed devices\nakiembed devices --json",
       "", devices_run },
+#ifdef CLI_SERVE
     { "serve", "embeddings over HTTP, for clients of OpenAI, TEI, Ollama",
       "[OPTIONS]",
       "akiembed serve -m all-MiniLM-L6-v2\n"
@@ -85,6 +86,7 @@ const struct verb verbs[VERB_COUNT] = {
       "The first model is opened at once and is the default, others when they are asked for. SIGTERM ends it when all is answered, SIGHUP "
       "reads the keys again. A line of JSON for each request goes to standard error, without the texts. docs/http.md describes the routes.",
       serve_run },
+#endif
 #ifdef CLI_PULL
     { "pull", "a model from a hub into the Hugging Face cache",
       "[OPTIONS] [NAME[@REVISION]]",
@@ -129,7 +131,11 @@ const struct verb verbs[VERB_COUNT] = {
 #define V (1u << VERB_VERIFY)
 #define B (1u << VERB_BENCH)
 #define D (1u << VERB_DEVICES)
-#define H (1u << VERB_SERVE)
+#ifdef CLI_SERVE
+#  define H (1u << VERB_SERVE)
+#else
+#  define H 0u
+#endif
 #ifdef CLI_PULL
 #  define P (1u << VERB_PULL)
 #else

@@ -5,7 +5,10 @@
 
 #include "cli.h"
 
-enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_EXPORT, VERB_VERIFY, VERB_BENCH, VERB_DEVICES, VERB_SERVE,
+enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_EXPORT, VERB_VERIFY, VERB_BENCH, VERB_DEVICES,
+#ifdef CLI_SERVE                           /* built for Linux */
+               VERB_SERVE,
+#endif
 #ifdef CLI_PULL                            /* built with libcurl */
                VERB_PULL,
 #endif

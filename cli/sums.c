@@ -1,9 +1,8 @@
 /* Unit sums: sha256 of files and folders. See sums.h. */
 #include "sums.h"
 
+#include "digest.h"
 #include "sink.h"
-
-#include <openssl/evp.h>
 
 #include <ctype.h>
 #include <errno.h>
@@ -17,12 +16,11 @@ static const char sums_name[] = "SHA256SUMS";
 enum { PATH_LIMIT = 8192, BLOCK = 1 << 20, SUMS_CEILING = 16 << 20 };
 
 /* prefix: hashed before the file's bytes. */
-static int hash_file(const char *path, const EVP_MD *how, const char *prefix, size_t prefix_size, char out[SUMS_TEXT])
+static int hash_file(const char *path, enum digest_kind kind, const char *prefix, size_t prefix_size, char out[SUMS_TEXT])
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
+    unsigned char sum[DIGEST_LIMIT];
     FILE *f = fopen(path, "rb");
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    struct digest *d = digest_begin(kind);
     char *block = malloc(BLOCK);
     size_t n;
     int rc = CLI_OK;
@@ -30,19 +28,19 @@ static int hash_file(const char *path, const EVP_MD *how, const char *prefix, si
     out[0] = '\0';
     if (!f)
         rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
-    else if (!context || !block || !EVP_DigestInit_ex(context, how, NULL) || !EVP_DigestUpdate(context, prefix, prefix_size))
+    else if (!d || !block || !digest_add(d, prefix, prefix_size))
         rc = cli_fail(CLI_INTERNAL, "cannot compute a hash");
     while (!rc && (n = fread(block, 1, BLOCK, f)))
-        if (!EVP_DigestUpdate(context, block, n) || cli_signal)
+        if (!digest_add(d, block, n) || cli_signal)
             rc = cli_signal ? CLI_STOPPED + cli_signal : cli_fail(CLI_INTERNAL, "cannot compute a hash");
     if (!rc && ferror(f))
         rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
-    if (!rc && !EVP_DigestFinal_ex(context, digest, &size))
+    size_t size = digest_end(d, rc ? NULL : sum);
+    if (!rc && !size)
         rc = cli_fail(CLI_INTERNAL, "cannot compute a hash");
-    for (unsigned int i = 0; i < size && i < 32 && !rc; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    for (size_t i = 0; i < size; i++)
+        snprintf(out + 2 * i, 3, "%02x", sum[i]);
     free(block);
-    EVP_MD_CTX_free(context);
     if (f)
         fclose(f);
     return rc;
@@ -50,7 +48,7 @@ static int hash_file(const char *path, const EVP_MD *how, const char *prefix, si
 
 int sums_file(const char *path, char out[SUMS_TEXT])
 {
-    return hash_file(path, EVP_sha256(), "", 0, out);
+    return hash_file(path, DIGEST_SHA256, "", 0, out);
 }
 
 /* As git names a file's content: sha1 of "blob SIZE", a NUL and the file. */
@@ -62,7 +60,7 @@ static int git_file(const char *path, char out[SUMS_TEXT])
     if (stat(path, &st))
         return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
     int size = snprintf(prefix, sizeof prefix, "blob %lld", (long long)st.st_size);
-    return hash_file(path, EVP_sha1(), prefix, (size_t)size + 1, out);        /* with its NUL */
+    return hash_file(path, DIGEST_SHA1, prefix, (size_t)size + 1, out);        /* with its NUL */
 }
 
 bool sums_is(const char *word, size_t digits)
@@ -81,7 +79,7 @@ int sums_of_name(const char *path, const char *word, bool *same)
         rc = git_file(path, sum);
     /* Mirrors that are no git give the plain sha1. */
     if (!rc && sums_is(word, 40) && strcmp(sum, word))
-        rc = hash_file(path, EVP_sha1(), "", 0, sum);
+        rc = hash_file(path, DIGEST_SHA1, "", 0, sum);
     *same = !rc && (!*sum || !strcmp(sum, word));
     return rc;
 }

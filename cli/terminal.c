@@ -4,6 +4,9 @@
 #include "cli.h"
 
 #include <locale.h>
+#if defined(__APPLE__)
+#  include <xlocale.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -19,7 +19,7 @@ endif()
 if(runtime_was_fetched EQUAL 0)
   # Under its soname alone: that is what the loader asks for.
   if(APPLE)
-    get_filename_component(runtime_name ${runtime_file} NAME)
+    set(runtime_name libonnxruntime.1.dylib)
   else()
     set(runtime_name libonnxruntime.so.1)
   endif()
