@@ -92,9 +92,10 @@ int npy_read_ranges(const char *path, size_t dim, float **values)
         rc = cli_fail(CLI_INPUT, "%s: not a .npy file", path);
         goto done;
     }
-    if (strncmp(entry(header, "'descr'"), "'<f4'", 5) || strncmp(entry(header, "'fortran_order'"), "False", 5) ||
+    bool wide = strncmp(entry(header, "'descr'"), "'<f8'", 5) == 0;
+    if ((!wide && strncmp(entry(header, "'descr'"), "'<f4'", 5)) || strncmp(entry(header, "'fortran_order'"), "False", 5) ||
         !shape_fits(entry(header, "'shape'"), dim)) {
-        rc = cli_fail(CLI_INPUT, "%s: ranges are float32 (<f4) of shape (2, %zu), rows in C order", path, dim);
+        rc = cli_fail(CLI_INPUT, "%s: ranges are float32 or float64 (<f4, <f8) of shape (2, %zu), rows in C order", path, dim);
         goto done;
     }
     data = cli_grow(NULL, dim, 2 * sizeof *data);
@@ -102,9 +103,14 @@ int npy_read_ranges(const char *path, size_t dim, float **values)
         rc = cli_no_memory();
         goto done;
     }
-    if (fread(data, sizeof *data, 2 * dim, f) != 2 * dim) {
-        rc = cli_fail(ferror(f) ? CLI_IO : CLI_INPUT, "%s: shorter than its header says", path);
-        goto done;
+    for (size_t i = 0; i < 2 * dim; i++) {
+        double value;
+        if (fread(wide ? (void *)&value : (void *)&data[i], wide ? sizeof value : sizeof *data, 1, f) != 1) {
+            rc = cli_fail(ferror(f) ? CLI_IO : CLI_INPUT, "%s: shorter than its header says", path);
+            goto done;
+        }
+        if (wide)
+            data[i] = (float)value;
     }
     for (size_t i = 0; i < dim; i++) {
         if (!isfinite(data[i]) || !isfinite(data[dim + i]) || data[i] > data[dim + i]) {

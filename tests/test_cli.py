@@ -395,7 +395,9 @@ class Formats(Case):
         signed = self.embed("--format", "raw", "--dtype", "int8", "--ranges", file("ranges.npy"))
         self.assertEqual(bytes((v + 128) & 255 for v in signed), calibrated)
         self.assertEqual([v for r in rows(self.embed("--dtype", "uint8", "--ranges", file("ranges.npy"))) for v in r["embedding"]], list(calibrated))
-        for name, path in [("type", file("a", header.replace(b"<f4", b"<f8"))), ("shape", file("b", header.replace(b"48", b"47"))),
+        wide = file("wide.npy", header.replace(b"<f4", b"<f8"), struct.pack("<96d", *struct.unpack("<96f", data)))
+        self.assertEqual(self.embed("--format", "raw", "--dtype", "uint8", "--ranges", wide), calibrated)
+        for name, path in [("type", file("a", header.replace(b"<f4", b"<i4"))), ("shape", file("b", header.replace(b"48", b"47"))),
                            ("order", file("c", header.replace(b"False", b"True"))), ("short", file("d", body=data[:-1])), ("empty", self.path("e", b"")),
                            ("text", self.path("f", b"hello world, this is no array")), ("nan", file("g", body=struct.pack("<f", math.nan) + data[4:])),
                            ("turned", file("h", body=data[192:] + data[:192]))]:

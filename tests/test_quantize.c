@@ -75,8 +75,11 @@ static void test_same_bits(void **state)
         quantize(checkpoints[k], out);
         aki_model *a = open_model(source, AKI_PRECISION_INT8), *b = open_model(out, AKI_PRECISION_DEFAULT);
         aki_model_info_init(&info, sizeof info);
+        assert_int_equal(aki_model_get_info(a, &info, &e), AKI_OK);
+        int64_t parameters = info.parameters;
         assert_int_equal(aki_model_get_info(b, &info, &e), AKI_OK);
         assert_int_equal(info.precision, AKI_PRECISION_INT8);
+        assert_int_equal(info.parameters, parameters);
         golden_open(&g, checkpoints[k]);
         assert_true(g.count <= MOST_CASES && g.dim <= MOST_DIM);
         size_t count = embed_cases(a, &g, theirs);

@@ -33,6 +33,8 @@ static aki_status make_session(struct aki__session **out, aki_model *m, const ak
     aki__graph_init(&g, m->folder, err);
     aki_status rc = m->file ? AKI_OK : aki__arch_build(&g, m->folder);
     if (!rc) rc = aki__session_open(out, &g, &options, err);
+    if (!rc && !m->file)
+        m->parameters = aki__graph_parameters(&g);
     if (!rc)
         m->file = NULL;
     aki__graph_free(&g);

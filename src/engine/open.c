@@ -3,18 +3,6 @@
 
 #include <stdio.h>
 
-static int64_t count_parameters(const struct aki__model *f)
-{
-    int64_t sum = 0;
-
-    for (size_t i = 0; i < aki__weights_count(f->weights); i++) {
-        const struct aki__tensor *t = aki__weights_at(f->weights, i);
-        size_t size = aki__dtype_size(t->dtype);
-        sum += size ? (int64_t)(t->size / size) : 0;
-    }
-    return sum;
-}
-
 static aki_status check_options(const aki_model_options *o, aki_error *err)
 {
     if (o->precision < AKI_PRECISION_DEFAULT || o->precision > AKI_PRECISION_F16)
@@ -151,10 +139,9 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     if (!rc && m->folder->onnx) rc = set_pad(m, err);
     if (!rc) append_end(m);
     if (!rc) rc = set_limits(m, &o, err);
-    const int64_t parameters = rc || !m->file ? 0 : aki__onnx_file_info(m->file)->parameters;
+    if (!rc && m->file) m->parameters = aki__onnx_file_info(m->file)->parameters;
     if (!rc) rc = aki__open_session(m, &o, err);
     if (!rc) {
-        m->parameters = m->folder->onnx ? parameters : count_parameters(m->folder);
         *out = m;
         m = NULL;
     }

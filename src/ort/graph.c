@@ -169,3 +169,18 @@ void aki__g_finish(struct aki__graph *g, aki__blk x)
         g->vectors = aki__g_act(g, y, d->activation);
     }
 }
+
+int64_t aki__graph_parameters(const struct aki__graph *g)
+{
+    int64_t sum = 0;
+
+    for (size_t i = 0; i < g->count; i++) {
+        const struct aki__block *b = &g->blocks[i];
+        const struct aki__tensor *all[] = { b->words, b->positions, b->types, b->weight, b->bias, b->attention.q_norm, b->attention.k_norm };
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+            sum += all[k] ? (int64_t)(all[k]->size / aki__dtype_size(all[k]->dtype)) : 0;
+        if (b->op == AKI_G_LINEAR && !b->weight)        /* a quantised folder's */
+            sum += b->columns * g->blocks[b->in[0]].columns;
+    }
+    return sum;
+}

@@ -69,6 +69,9 @@ aki__blk aki__g_rows(struct aki__graph *g, aki__blk x);
 /* Frequencies of rotary positions, [head_dim / 2]: in f32 step by step, as transformers does, so that angles of late positions agree. */
 void     aki__rope_frequencies(float *inverse, int head_dim, double theta);
 
+/* Weights, biases and rows of tables that the network reads. */
+int64_t  aki__graph_parameters(const struct aki__graph *g);
+
 /* Ends the graph: pools x, then the model's Dense modules. */
 void     aki__g_finish(struct aki__graph *g, aki__blk x);
 
