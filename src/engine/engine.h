@@ -36,7 +36,7 @@ static inline struct aki__onnx_facts aki__facts_of(const struct aki__onnx_file_i
 /* Opens m->session as the options say: on a device that passes its self-test, or on the cpu. */
 aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error *err);
 
-/* Tokens of a run where aki_model_options says nothing: enough for the products to reach their peak, little enough for the caches. */
+/* The most tokens of a run where aki_model_options says nothing. Runs that go side by side are smaller where that is faster: see runs.c. */
 enum { AKI_DEFAULT_BATCH_TOKENS = 1024 };
 
 /* aki_embed_options, checked and completed from the model. */

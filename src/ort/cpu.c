@@ -311,18 +311,6 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
 
 /* ---------------------------------------------------------------- blocks ---------------------------------------- */
 
-static enum aki__kernel_act act_of(enum aki__activation act)
-{
-    switch (act) {
-    case AKI_ACT_GELU:      return AKI_KACT_GELU;
-    case AKI_ACT_GELU_TANH: return AKI_KACT_GELU_TANH;
-    case AKI_ACT_RELU:      return AKI_KACT_RELU;
-    case AKI_ACT_SILU:      return AKI_KACT_SILU;
-    case AKI_ACT_TANH:      return AKI_KACT_TANH;
-    default:                return AKI_KACT_NONE;
-    }
-}
-
 static void lower_embed(struct lowering *l, const struct aki__block *b, struct place *p)
 {
     struct aki__embed_plan *plan = keep(l, 1, sizeof *plan);
@@ -376,7 +364,7 @@ static void lower_act(struct lowering *l, const struct aki__block *b, struct pla
 
     if (l->rc)
         return;
-    *plan = (struct aki__act_plan){ .gate = x.at[1], .gated = b->op == AKI_G_GATE, .act = act_of(b->act), .columns = (size_t)b->columns,
+    *plan = (struct aki__act_plan){ .gate = x.at[1], .gated = b->op == AKI_G_GATE, .act = aki__act_of(b->act), .columns = (size_t)b->columns,
                                     .block = aki__rotation_block((size_t)b->columns), .outliers = l->outliers[p - l->places] };
     struct aki__onnx_node *n = node(l, "Act", plan);
     take(n, x.rows);

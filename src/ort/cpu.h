@@ -29,11 +29,24 @@ size_t   aki__keep_widest(const struct aki__keep *k);          /* columns of the
 /* pool: for packing; taken by the caller, or NULL. */
 struct aki__cpu_options { bool int8; struct aki__pool *pool; };
 
+/* A tensor and an activation as the kernels know them. */
 static inline struct aki__table aki__table_of(const struct aki__tensor *t)
 {
     if (!t)
         return (struct aki__table){ 0 };
     return (struct aki__table){ .data = t->data, .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
+}
+
+static inline enum aki__kernel_act aki__act_of(enum aki__activation act)
+{
+    switch (act) {
+    case AKI_ACT_GELU:      return AKI_KACT_GELU;
+    case AKI_ACT_GELU_TANH: return AKI_KACT_GELU_TANH;
+    case AKI_ACT_RELU:      return AKI_KACT_RELU;
+    case AKI_ACT_SILU:      return AKI_KACT_SILU;
+    case AKI_ACT_TANH:      return AKI_KACT_TANH;
+    default:                return AKI_KACT_NONE;
+    }
 }
 
 /* Fills *o and *keep (both zeroed before); freed by the caller, also on failure. */

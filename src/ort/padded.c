@@ -2,6 +2,7 @@
 #include "ort/padded.h"
 
 #include "kernel/kernel.h"
+#include "ort/cpu.h"
 #include "ort/portable.h"
 #include "ort/runtime.h"
 
@@ -136,17 +137,10 @@ struct group {
     float *rows_out;                        /* [row_count, hidden] of the batch */
 };
 
-static struct aki__table table_of(const struct aki__tensor *t)
-{
-    if (!t)
-        return (struct aki__table){ 0 };
-    return (struct aki__table){ .data = t->data, .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
-}
-
 static void fill_embeds(const struct aki__padded *p, const struct group *g, float *out)
 {
     const struct aki__block *e = &p->graph.blocks[0];
-    struct aki__embed a = { .words = table_of(e->words), .positions = table_of(e->positions), .types = table_of(e->types), .hidden = p->hidden };
+    struct aki__embed a = { .words = aki__table_of(e->words), .positions = aki__table_of(e->positions), .types = aki__table_of(e->types), .hidden = p->hidden };
 
     memset(out, 0, g->rows * g->length * p->hidden * sizeof *out);
     for (size_t i = 0; i < g->count; i++) {
@@ -441,20 +435,12 @@ static float *read_tensor(const struct aki__tensor *t)
     return out;
 }
 
-static enum aki__kernel_act act_of(enum aki__activation act)
-{
-    static const enum aki__kernel_act acts[] = { [AKI_ACT_NONE] = AKI_KACT_NONE, [AKI_ACT_GELU] = AKI_KACT_GELU, [AKI_ACT_GELU_TANH] = AKI_KACT_GELU_TANH,
-                                                 [AKI_ACT_RELU] = AKI_KACT_RELU, [AKI_ACT_SILU] = AKI_KACT_SILU, [AKI_ACT_TANH] = AKI_KACT_TANH };
-
-    return acts[act];
-}
-
 static bool read_dense(struct aki__padded *p)
 {
     for (size_t i = 0; i < p->model->dense_count; i++) {
         const struct aki__dense *from = &p->model->dense[i];
         struct dense *d = &p->dense[p->dense_count++];
-        *d = (struct dense){ .in = (size_t)from->weight->shape[1], .out = (size_t)from->weight->shape[0], .act = act_of(from->activation) };
+        *d = (struct dense){ .in = (size_t)from->weight->shape[1], .out = (size_t)from->weight->shape[0], .act = aki__act_of(from->activation) };
         d->weight = read_tensor(from->weight);
         if (from->bias)
             d->bias = read_tensor(from->bias);

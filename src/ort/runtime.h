@@ -1,4 +1,4 @@
-/* Unit runtime: ONNX Runtime in this process: its version, its one environment and thread pool, its errors.
+/* Unit runtime: ONNX Runtime in this process: its version, its one environment, its errors.
  * Only files of ort/ include this header; it is where ONNX Runtime's types end. */
 #ifndef AKI_RUNTIME_H
 #define AKI_RUNTIME_H
