@@ -95,7 +95,7 @@ static void run_product(void *p) { struct job *j = p; set->product(&j->product, 
 static void run_prepare(void *p)
 {
     struct job *j = p;
-    set->attention_prepare(&j->attention, 0, aki__attention_prepare_count(&j->attention));
+    set->attention_prepare(&j->attention, 0, aki__attention_prepare_count(&j->attention), j->scratch);
 }
 static void run_attention(void *p)
 {
@@ -184,7 +184,7 @@ static void bench_product(size_t rows, size_t n, size_t k)
 }
 
 /* texts of `length` tokens; one_query: only the last token of each is asked for. */
-static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv_heads, size_t head_dim, bool qwen, bool i8)
+static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv_heads, size_t head_dim, bool qwen, bool bf16)
 {
     struct job j = {0};
     struct aki__attention *a = &j.attention;
@@ -192,8 +192,9 @@ static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv
     char name[80], prepare[80];
     double pairs = (double)length * (double)length;
 
-    snprintf(name, sizeof name, "attention %zu x %zu tokens %zu/%zu x %zu", texts, length, heads, kv_heads, head_dim);
-    snprintf(prepare, sizeof prepare, "prepare %zu x %zu tokens %zu/%zu x %zu %s", texts, length, heads, kv_heads, head_dim, i8 ? "i32" : "f32");
+    const char *type = bf16 ? "bf16" : "f32";
+    snprintf(name, sizeof name, "attention %zu x %zu tokens %zu/%zu x %zu %s", texts, length, heads, kv_heads, head_dim, type);
+    snprintf(prepare, sizeof prepare, "prepare %zu x %zu tokens %zu/%zu x %zu %s", texts, length, heads, kv_heads, head_dim, type);
     if (!strstr(name, filter) && !strstr(prepare, filter))
         return;
     starts = need(texts + 1, 4);
@@ -201,7 +202,7 @@ static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv
         starts[i] = (int32_t)(i * length);
     *a = (struct aki__attention){ .starts = starts, .query_starts = starts, .texts = texts, .tokens = texts * length, .queries = texts * length,
                                   .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim, .causal = qwen, .norm_eps = 1e-6f,
-                                  .scale = 1 / sqrtf((float)head_dim) };
+                                  .scale = 1 / sqrtf((float)head_dim), .bf16 = bf16 };
     a->q = some_rows(a->tokens, heads * head_dim);
     a->k = some_rows(a->tokens, kv_heads * head_dim);
     a->v = some_rows(a->tokens, kv_heads * head_dim);
@@ -217,7 +218,7 @@ static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv
     if (strstr(prepare, filter))
         line(prepare, run_prepare, &j, (double)(a->tokens * (heads + 2 * kv_heads) * head_dim), 0);
     run_prepare(&j);
-    if (!i8 && strstr(name, filter))
+    if (strstr(name, filter))
         line(name, run_attention, &j, 0, pairs * (double)texts * (double)heads * (double)head_dim * 4);
 }
 
@@ -245,20 +246,20 @@ static void bench_all(void)
         bench_product(rows, 6144, 1024);
         bench_product(rows, 1024, 3072);
     }
-    for (int i8 = 0; i8 < 2; i8++) {
-        bench_attention(1, 8, 12, 12, 32, false, i8);
-        bench_attention(4, 80, 12, 12, 32, false, i8);
-        bench_attention(1, 512, 12, 12, 64, false, i8);
-        bench_attention(1, 8, 16, 8, 128, true, i8);
-        bench_attention(32, 8, 16, 8, 128, true, i8);
-        bench_attention(1, 512, 16, 8, 128, true, i8);
-        bench_attention(1, 2048, 16, 8, 128, true, i8);
+    for (int bf16 = 0; bf16 < 1 + set->bf16; bf16++) {
+        bench_attention(1, 8, 12, 12, 32, false, bf16);
+        bench_attention(4, 80, 12, 12, 32, false, bf16);
+        bench_attention(1, 512, 12, 12, 64, false, bf16);
+        bench_attention(1, 8, 16, 8, 128, true, bf16);
+        bench_attention(32, 8, 16, 8, 128, true, bf16);
+        bench_attention(1, 512, 16, 8, 128, true, bf16);
+        bench_attention(1, 2048, 16, 8, 128, true, bf16);
     }
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = { "baseline", "dotprod", "avx2", "avxvnni", "avx512" };
+    static const char *const names[] = { "baseline", "dotprod", "avx2", "avxvnni", "avx512", "avx512bf16" };
 
     if (argc > 2)
         filter = argv[2];

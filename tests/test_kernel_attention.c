@@ -9,7 +9,7 @@ static float *run_attention(struct aki__attention *a, const struct aki__kernels 
     a->out = (struct aki__out){ .f32 = NEW(float, a->queries * a->heads * a->head_dim), .stride = a->heads * a->head_dim };
     a->work = NEW(float, aki__attention_work_size(a));
     scratch = NEW(float, aki__attention_scratch_size(a));
-    RANGES(aki__attention_prepare_count(a), set->attention_prepare(a, begin, end));
+    RANGES(aki__attention_prepare_count(a), set->attention_prepare(a, begin, end, scratch));
     RANGES(aki__attention_task_count(a), set->attention_run(a, begin, end, scratch));
     return a->out.f32;
 }
@@ -49,13 +49,33 @@ static void check_attention(const struct aki__attention *a, const float *got)
         near_to(got[i], want[i], 1e-5, "attention", i);
 }
 
+/* With factors of bf16, 8 bits, single values are off by up to a few of their steps, and all together by a fraction of one. */
+static void check_bf16(const struct aki__attention *a, const float *got)
+{
+    size_t n = a->queries * a->heads * a->head_dim;
+    double *want = NEW(double, n), error = 0, size = 0;
+
+    reference_attention(want, a);
+    for (size_t i = 0; i < n; i++) {
+        near_to(got[i], want[i], 0.04, "attention in bf16", i);
+        error += (got[i] - want[i]) * (got[i] - want[i]);
+        size += want[i] * want[i];
+    }
+    assert_true(sqrt(error) <= (a->head_dim < 16 ? 0.06 : 0.015) * sqrt(size));
+}
+
 static void test_attention(void **unused)
 {
     (void)unused;
     for (int round = 0; round < 120; round++) {
         struct aki__attention a = some_attention(chance(10) ? 300 : 40);
-        for (size_t s = 0; s < n_sets; s++)
+        for (size_t s = 0; s < n_sets; s++) {
+            a.bf16 = false;
             check_attention(&a, run_attention(&a, sets[s]));
+            a.bf16 = true;
+            if (sets[s]->bf16)
+                check_bf16(&a, run_attention(&a, sets[s]));
+        }
         free_blocks();
     }
 }
@@ -85,6 +105,7 @@ static void test_attention_bits(void **unused)
         struct aki__attention a = some_attention(chance(20) ? 300 : 100);
         const struct aki__kernels *set = any_set();
         size_t width = a.heads * a.head_dim;
+        a.bf16 = set->bf16 && chance(50);
         float *whole = run_attention(&a, set), *again = run_attention(&a, set);
 
         assert_memory_equal(whole, again, a.tokens * width * sizeof *whole);
@@ -132,8 +153,10 @@ static void test_attention_kept(void **unused)
 {
     (void)unused;
     for (int round = 0; round < 150; round++) {
-        struct aki__attention a = some_attention(chance(20) ? 200 : 60), b = a;
+        struct aki__attention a = some_attention(chance(20) ? 200 : 60);
         const struct aki__kernels *set = any_set();
+        a.bf16 = set->bf16 && chance(50);
+        struct aki__attention b = a;
         size_t width = a.heads * a.head_dim, kv_width = a.kv_heads * a.head_dim, *from = NEW(size_t, a.tokens);
         float *whole = run_attention(&a, set);
         int32_t *starts = NEW(int32_t, a.texts + 1);
@@ -238,7 +261,9 @@ static void test_bad_values_show_in_attention(void **unused)
         size_t token = below(60);
         int which = (int)below(3);
         x[which][token * 64 + below(64)] = bad[below(3)];
-        float *out = run_attention(&a, any_set());
+        const struct aki__kernels *set = any_set();
+        a.bf16 = set->bf16 && chance(50);
+        float *out = run_attention(&a, set);
         for (size_t text = 0; text < 2; text++) {
             bool here = token >= (size_t)starts[text] && token < (size_t)starts[text + 1];
             for (size_t t = (size_t)starts[text]; t < (size_t)starts[text + 1]; t++)

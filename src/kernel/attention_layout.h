@@ -3,7 +3,9 @@
  * Q: [kv_heads][queries][group][depth]     a kv head's queries are rows that lie end to end: token-major, then the heads that share it
  * K: [kv_heads][panels][head_dim][16]      16 keys side by side, so that a vector is one dimension of 16 keys
  * V: [kv_heads][panels][16][depth]
- * depth is head_dim rounded up to 16. A text begins a panel of its own: the panels of text b start at key_starts[b] / 16 + b, which leaves
+ * depth is head_dim rounded up to 16. In bf16 a float's place holds two numbers: neighbours of a row of Q and of K (so that Q's rows are half as
+ * long, and K has half as many), rows 2j and 2j + 1 of V (which has half as many).
+ * A text begins a panel of its own: the panels of text b start at key_starts[b] / 16 + b, which leaves
  * at most one panel unused per text and needs no table. Blocks of queries are numbered in the same way. */
 #ifndef AKI_KERNEL_ATTENTION_LAYOUT_H
 #define AKI_KERNEL_ATTENTION_LAYOUT_H
@@ -16,6 +18,9 @@
 #define STRIP ((size_t)8)                   /* rows whose scores are held at a time */
 
 static inline size_t att_depth(const struct aki__attention *a) { return (a->head_dim + 15) / 16 * 16; }
+/* Floats that a head of a row takes in Q and in V, and in K: in bf16 two numbers a float. */
+static inline size_t att_row(const struct aki__attention *a) { return a->bf16 ? att_depth(a) / 2 : att_depth(a); }
+static inline size_t att_key(const struct aki__attention *a) { return a->bf16 ? (a->head_dim + 1) / 2 : a->head_dim; }
 static inline size_t att_group(const struct aki__attention *a) { return a->heads / a->kv_heads; }
 static inline const int32_t *att_starts(const struct aki__attention *a) { return a->key_starts ? a->key_starts : a->starts; }
 static inline size_t att_keys(const struct aki__attention *a, size_t text)
@@ -35,15 +40,15 @@ static inline size_t att_panels(const struct aki__attention *a)
 
 static inline float *att_q(const struct aki__attention *a, size_t kv_head, size_t query)
 {
-    return a->work + (kv_head * a->queries + query) * att_group(a) * att_depth(a);
+    return a->work + (kv_head * a->queries + query) * att_group(a) * att_row(a);
 }
 static inline float *att_k(const struct aki__attention *a, size_t kv_head, size_t panel)
 {
-    return a->work + a->queries * a->heads * att_depth(a) + (kv_head * att_panels(a) + panel) * PANEL * a->head_dim;
+    return a->work + a->queries * a->heads * att_row(a) + (kv_head * att_panels(a) + panel) * PANEL * att_key(a);
 }
 static inline float *att_v(const struct aki__attention *a, size_t kv_head, size_t panel)
 {
-    return att_k(a, a->kv_heads, 0) + (kv_head * att_panels(a) + panel) * PANEL * att_depth(a);
+    return att_k(a, a->kv_heads, 0) + (kv_head * att_panels(a) + panel) * PANEL * att_row(a);
 }
 
 /* Queries of a task. */

@@ -135,7 +135,7 @@ void ISA(embed)(const struct aki__embed *a, size_t begin, size_t end);
 void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch);
 void ISA(act)(const struct aki__act *a, size_t begin, size_t end, float *scratch);
 void ISA(rope)(const struct aki__rope *a, size_t begin, size_t end);
-void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t end);
+void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
 void ISA(attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
 void ISA(attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
 void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);

@@ -1,10 +1,65 @@
-/* Unit kernel: attention over texts laid end to end: blocks of keys, online softmax, everything in f32. See attention_layout.h. */
+/* Unit kernel: attention over texts laid end to end: blocks of keys, online softmax, sums in f32. See attention_layout.h.
+ * With a->bf16 the factors of both products are rounded to bf16, two to a float's place, and an instruction multiplies pairs of them. */
 #include "kernel/attention_layout.h"
 #include "kernel/isa.h"
 #include "kernel/isa_math.h"
 
 #include <float.h>
 #include <math.h>
+
+#if defined(__AVX512BF16__)
+#  define HAS_BF16 true
+#else
+#  define HAS_BF16 false
+#endif
+
+/* sum + a * b, of floats or of pairs of bf16: then both of a pair's products are added. */
+AKI_INLINE vf multiply_add(vf sum, vf a, vf b, bool bf16)
+{
+#if defined(__AVX512BF16__)
+    if (bf16)
+        return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#endif
+    (void)bf16;
+    return sum + a * b;
+}
+
+/* What is in a float's place, in every lane. */
+AKI_INLINE vf any_set_from(const float *p)
+{
+    int32_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return (vf)(bits - (vi){0});
+}
+
+#if defined(__AVX512BF16__)
+typedef uint16_t vh __attribute__((vector_size(2 * AKI_LANES)));
+AKI_INLINE vi rounded(const float *x) { return __builtin_convertvector((vh)_mm512_cvtneps_pbh((__m512)vload(x)), vi); }
+#endif
+
+/* pairs[n / 2] of x[n], n a multiple of 16; pairs may be x. */
+AKI_INLINE void pair_row(float *pairs, const float *x, size_t n)
+{
+#if defined(__AVX512BF16__)
+    for (size_t i = 0; i < n; i += AKI_LANES) {
+        vh h = (vh)_mm512_cvtneps_pbh((__m512)vload(x + i));
+        memcpy(pairs + i / 2, &h, sizeof h);
+    }
+#else
+    (void)pairs, (void)x, (void)n;
+#endif
+}
+
+/* pairs[n] of two rows, n a multiple of 16. */
+AKI_INLINE void pair_rows(float *pairs, const float *x, const float *y, size_t n)
+{
+#if defined(__AVX512BF16__)
+    for (size_t i = 0; i < n; i += AKI_LANES)
+        vstore(pairs + i, (vf)(rounded(x + i) | rounded(y + i) << 16));
+#else
+    (void)pairs, (void)x, (void)y, (void)n;
+#endif
+}
 
 /* ---------------------------------------------------------------- prepare --------------------------------------- */
 
@@ -93,33 +148,65 @@ static void turn_panel(float *restrict k, const float *restrict x, size_t n, siz
         }
 }
 
-static void prepare_keys(const struct aki__attention *a, size_t unit)
+/* The keys of a panel, or their values: of an earlier call first, then the text's own. */
+struct keys {
+    struct heads heads;
+    const float *kept;                      /* of the panel's first key; or NULL */
+    const float *rope;                      /* of the first row, or NULL */
+    size_t stride;                          /* floats between kept keys */
+    size_t row;                             /* of the panel's first key, were it the text's own */
+    size_t old, count;
+};
+
+/* x[depth]: a head of key t of the panel. Zeros where there is none: what is masked later is a number until then. */
+static void key_load(float *x, struct keys *k, size_t head, size_t t)
 {
-    size_t text = att_find(att_starts(a), a->texts, PANEL, unit), depth = att_depth(a), n = a->head_dim;
+    size_t n = k->heads.n;
+
+    if (t >= k->old && t < k->count) {
+        k->heads.rope = k->rope ? k->rope + (k->row + t) * n : NULL;
+        head_load(x, &k->heads, k->row + t, head);
+        return;
+    }
+    memset(x, 0, k->heads.depth * sizeof *x);
+    if (t < k->old)
+        memcpy(x, k->kept + t * k->stride + head * n, n * sizeof *x);
+}
+
+static void prepare_keys(const struct aki__attention *a, size_t unit, float *scratch)
+{
+    size_t text = att_find(att_starts(a), a->texts, PANEL, unit), depth = att_depth(a), n = a->head_dim, stride = a->kv_heads * n;
     size_t first = (unit - att_panel_of(a, text)) * PANEL, keys = att_keys(a, text), kept = att_kept(a, text);
     size_t count = first >= keys ? 0 : keys - first < PANEL ? keys - first : PANEL;
     size_t old = first >= kept ? 0 : kept - first < count ? kept - first : count;
-    size_t row = (size_t)a->starts[text] + first - kept;        /* of the panel's first key, were it the text's own */
-    struct heads k = { .rows = &a->k, .gamma = a->k_norm, .eps = a->norm_eps, .scale = 1, .n = n, .depth = depth };
-    struct heads v = { .rows = &a->v, .scale = 1, .n = n, .depth = depth };
+    struct keys k = { .heads = { .rows = &a->k, .gamma = a->k_norm, .eps = a->norm_eps, .scale = 1, .n = n, .depth = depth }, .rope = a->rope,
+                      .kept = old ? a->kept[text].k + first * stride : NULL, .stride = stride, .row = (size_t)a->starts[text] + first - kept, .old = old, .count = count };
+    struct keys v = k;
 
+    v.heads = (struct heads){ .rows = &a->v, .scale = 1, .n = n, .depth = depth };
+    v.rope = NULL;
+    v.kept = old ? a->kept[text].v + first * stride : NULL;
     for (size_t h = 0; count && h < a->kv_heads; h++) {
         float *to = att_v(a, h, unit);              /* V's place holds the keys until they are turned */
-        memset(to, 0, old * depth * sizeof *to);
-        memset(to + count * depth, 0, (PANEL - count) * depth * sizeof *to);    /* what is masked later is a number until then */
-        for (size_t t = 0; t < old; t++)
-            memcpy(to + t * depth, a->kept[text].k + ((first + t) * a->kv_heads + h) * n, n * sizeof *to);
-        for (size_t t = old; t < count; t++) {
-            k.rope = a->rope ? a->rope + (row + t) * n : NULL;
-            head_load(to + t * depth, &k, row + t, h);
+        for (size_t t = 0; t < PANEL; t++) {
+            float *x = a->bf16 ? scratch : to + t * depth;
+            key_load(x, &k, h, t);
+            if (a->bf16)
+                pair_row(to + t * depth / 2, x, depth);
         }
-        turn_panel(att_k(a, h, unit), to, n, depth);
-        for (size_t t = 0; t < old; t++)
-            memcpy(to + t * depth, a->kept[text].v + ((first + t) * a->kv_heads + h) * n, n * sizeof *to);
-        for (size_t t = old; t < count; t++)
-            head_load(to + t * depth, &v, row + t, h);
+        turn_panel(att_k(a, h, unit), to, att_key(a), att_row(a));
+        for (size_t t = 0; t < PANEL && !a->bf16; t++)
+            key_load(to + t * depth, &v, h, t);
+        for (size_t t = 0; t < PANEL && a->bf16; t += 2) {
+            key_load(scratch, &v, h, t);
+            key_load(scratch + depth, &v, h, t + 1);
+            pair_rows(to + t / 2 * depth, scratch, scratch + depth, depth);
+        }
     }
 }
+
+/* The high or the low one of two bf16 in a float's place. */
+AKI_INLINE float half_of(const float *pair, size_t high) { return bits_float(high ? float_bits(*pair) & 0xffff0000u : float_bits(*pair) << 16); }
 
 void ISA(attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v)
 {
@@ -128,14 +215,16 @@ void ISA(attention_keep)(const struct aki__attention *a, size_t text, size_t fir
     for (size_t t = 0; t < count; t++)
         for (size_t h = 0; h < a->kv_heads; h++) {
             size_t panel = att_panel_of(a, text) + (first + t) / PANEL, lane = (first + t) % PANEL;
-            const float *from = att_k(a, h, panel) + lane;
-            for (size_t i = 0; i < n; i++)
-                k[t * width + h * n + i] = from[i * PANEL];
-            memcpy(v + t * width + h * n, att_v(a, h, panel) + lane * att_depth(a), n * sizeof *v);
+            const float *key = att_k(a, h, panel) + lane, *value = att_v(a, h, panel) + (a->bf16 ? lane / 2 : lane) * att_depth(a);
+            float *to_k = k + t * width + h * n, *to_v = v + t * width + h * n;
+            for (size_t i = 0; i < n; i++) {
+                to_k[i] = a->bf16 ? half_of(key + i / 2 * PANEL, i % 2) : key[i * PANEL];
+                to_v[i] = a->bf16 ? half_of(value + i, lane % 2) : value[i];
+            }
         }
 }
 
-static void prepare_queries(const struct aki__attention *a, size_t unit)
+static void prepare_queries(const struct aki__attention *a, size_t unit, float *scratch)
 {
     size_t end = (unit + 1) * PANEL < a->queries ? (unit + 1) * PANEL : a->queries, group = att_group(a);
     /* scores are exponents of 2 */
@@ -145,21 +234,24 @@ static void prepare_queries(const struct aki__attention *a, size_t unit)
     for (size_t r = unit * PANEL; r < end; r++) {
         size_t token = a->query_rows ? (size_t)a->query_rows[r] : r;
         queries.rope = a->rope ? a->rope + token * a->head_dim : NULL;
-        for (size_t kv = 0; kv < a->kv_heads; kv++)
-            for (size_t g = 0; g < group; g++)
-                head_load(att_q(a, kv, r) + g * queries.depth, &queries, r, kv * group + g);
+        for (size_t h = 0; h < a->heads; h++) {
+            float *to = att_q(a, h / group, r) + h % group * att_row(a), *x = a->bf16 ? scratch : to;
+            head_load(x, &queries, r, h);
+            if (a->bf16)
+                pair_row(to, x, queries.depth);
+        }
     }
 }
 
-void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t end)
+void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t end, float *scratch)
 {
     size_t panels = att_panels(a);
 
     for (size_t unit = begin; unit < end; unit++)
         if (unit < panels)
-            prepare_keys(a, unit);
+            prepare_keys(a, unit, scratch);
         else
-            prepare_queries(a, unit - panels);
+            prepare_queries(a, unit - panels, scratch);
 }
 
 /* ---------------------------------------------------------------- products -------------------------------------- */
@@ -180,7 +272,7 @@ void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t
 /* c[r][g * 16 + j] = (keep ? c * keep[r] : 0) + sum over d < depth of a[r][d] * b[g * b_group + d * b_stride + j]. The sum runs over d in
  * order for every element, whatever the tile: so a row's result does not depend on the rows beside it. */
 AKI_INLINE void tile(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b, size_t b_group,
-                     size_t b_stride, size_t depth, int rows, int groups)
+                     size_t b_stride, size_t depth, int rows, int groups, bool bf16)
 {
     vf sum[TILE_ROWS][TILE_GROUPS * GROUP_VECTORS];
 
@@ -196,10 +288,10 @@ AKI_INLINE void tile(float *c, size_t c_stride, const float *keep, const float *
             column[v] = vload(b + v / GROUP_VECTORS * b_group + d * b_stride + v % GROUP_VECTORS * AKI_LANES);
         AKI_UNROLL
         for (int r = 0; r < rows; r++) {
-            vf x = vset(a[r * a_stride + d]);
+            vf x = any_set_from(a + r * a_stride + d);
             AKI_UNROLL
             for (int v = 0; v < groups * GROUP_VECTORS; v++)
-                sum[r][v] = sum[r][v] + x * column[v];
+                sum[r][v] = multiply_add(sum[r][v], x, column[v], bf16);
         }
     }
     AKI_UNROLL
@@ -211,9 +303,9 @@ AKI_INLINE void tile(float *c, size_t c_stride, const float *keep, const float *
         }
 }
 
-/* The same for any number of rows and groups; keep is a constant NULL or not at each call. */
+/* The same for any number of rows and groups; bf16, and whether keep is NULL, are constants at each call. */
 AKI_INLINE void product(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b, size_t b_group,
-                        size_t b_stride, size_t depth, size_t rows, size_t groups)
+                        size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
     for (size_t g = 0; g < groups;) {
         int wide = groups - g >= TILE_GROUPS ? TILE_GROUPS : 1;
@@ -224,9 +316,9 @@ AKI_INLINE void product(float *c, size_t c_stride, const float *keep, const floa
 #define TILE_CASE(n)                                                                                \
             if (left >= n && n <= TILE_ROWS) {                                                      \
                 if (wide == TILE_GROUPS)                                                            \
-                    tile(to, c_stride, k, from, a_stride, p, b_group, b_stride, depth, n < TILE_ROWS ? n : TILE_ROWS, TILE_GROUPS); \
+                    tile(to, c_stride, k, from, a_stride, p, b_group, b_stride, depth, n < TILE_ROWS ? n : TILE_ROWS, TILE_GROUPS, bf16); \
                 else                                                                                \
-                    tile(to, c_stride, k, from, a_stride, p, b_group, b_stride, depth, n < TILE_ROWS ? n : TILE_ROWS, 1);           \
+                    tile(to, c_stride, k, from, a_stride, p, b_group, b_stride, depth, n < TILE_ROWS ? n : TILE_ROWS, 1, bf16);           \
                 r += n;                                                                             \
                 continue;                                                                           \
             }
@@ -240,15 +332,21 @@ AKI_INLINE void product(float *c, size_t c_stride, const float *keep, const floa
 }
 
 static __attribute__((noinline)) void product_new(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_group,
-                                                  size_t b_stride, size_t depth, size_t rows, size_t groups)
+                                                  size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
-    product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups);
+    if (HAS_BF16 && bf16)
+        product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups, true);
+    else
+        product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups, false);
 }
 
-static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride,
-                                                   const float *b, size_t b_group, size_t b_stride, size_t depth, size_t rows, size_t groups)
+static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b,
+                                                   size_t b_group, size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
-    product(c, c_stride, keep, a, a_stride, b, b_group, b_stride, depth, rows, groups);
+    if (HAS_BF16 && bf16)
+        product(c, c_stride, keep, a, a_stride, b, b_group, b_stride, depth, rows, groups, true);
+    else
+        product(c, c_stride, keep, a, a_stride, b, b_group, b_stride, depth, rows, groups, false);
 }
 
 /* ---------------------------------------------------------------- softmax --------------------------------------- */
@@ -327,8 +425,8 @@ static void run_strip(const struct aki__attention *a, const struct task *t, size
         return;
     n = high - block < KEY_BLOCK ? high - block : KEY_BLOCK;
     panel = att_panel_of(a, t->text) + block / PANEL;
-    product_new(t->scores, KEY_BLOCK, att_q(a, t->head, t->first) + at * depth, depth, att_k(a, t->head, panel), PANEL * a->head_dim, PANEL,
-                a->head_dim, rows, (n + PANEL - 1) / PANEL);
+    product_new(t->scores, KEY_BLOCK, att_q(a, t->head, t->first) + at * att_row(a), att_row(a), att_k(a, t->head, panel), PANEL * att_key(a), PANEL,
+                att_key(a), rows, (n + PANEL - 1) / PANEL, a->bf16);
     for (size_t r = 0; r < rows; r++) {
         float *s = t->scores + r * KEY_BLOCK;
         size_t end = (n + PANEL - 1) / PANEL * PANEL;
@@ -337,8 +435,11 @@ static void run_strip(const struct aki__attention *a, const struct task *t, size
         for (size_t j = span[r].high < block ? 0 : span[r].high - block; j < end; j++)
             s[j] = -INFINITY;
         keep[r] = softmax_step(s, end, &t->max[at + r], &t->weight[at + r]);
+        if (a->bf16)
+            pair_row(s, s, end);
     }
-    product_keep(t->sum + at * depth, depth, keep, t->scores, KEY_BLOCK, att_v(a, t->head, panel), 16, depth, n, rows, depth / 16);
+    product_keep(t->sum + at * depth, depth, keep, t->scores, KEY_BLOCK, att_v(a, t->head, panel), 16, depth,
+                 a->bf16 ? (n + 1) / 2 : n, rows, depth / 16, a->bf16);
 }
 
 static void run_task(const struct aki__attention *a, const struct task *t)

@@ -7,6 +7,9 @@
 const struct aki__kernels ISA(kernels) = {
     .isa = ISA_NAME(AKI_ISA),
     .int8_limit = AKI_INT8_LIMIT,
+#if defined(__AVX512BF16__)
+    .bf16 = true,
+#endif
     .embed = ISA(embed),
     .norm = ISA(norm),
     .act = ISA(act),

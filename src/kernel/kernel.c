@@ -14,7 +14,7 @@
 
 extern const struct aki__kernels aki__kernels_baseline;
 #if defined(AKI_X86_KERNELS)
-extern const struct aki__kernels aki__kernels_avx2, aki__kernels_avxvnni, aki__kernels_avx512;
+extern const struct aki__kernels aki__kernels_avx2, aki__kernels_avxvnni, aki__kernels_avx512, aki__kernels_avx512bf16;
 
 /* __builtin_cpu_supports knows what the processor has and the system saves. */
 static bool runs_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
@@ -31,6 +31,8 @@ static bool runs_avx512(void)
     return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
 }
+
+static bool runs_avx512bf16(void) { return runs_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #elif defined(AKI_DOTPROD_KERNELS)
 extern const struct aki__kernels aki__kernels_dotprod;
 
@@ -49,7 +51,7 @@ static bool always(void) { return true; }
 /* Best first. */
 static const struct { const struct aki__kernels *set; bool (*runs)(void); } sets[] = {
 #if defined(AKI_X86_KERNELS)
-    { &aki__kernels_avx512, runs_avx512 }, { &aki__kernels_avxvnni, runs_avxvnni }, { &aki__kernels_avx2, runs_avx2 },
+    { &aki__kernels_avx512bf16, runs_avx512bf16 }, { &aki__kernels_avx512, runs_avx512 }, { &aki__kernels_avxvnni, runs_avxvnni }, { &aki__kernels_avx2, runs_avx2 },
 #elif defined(AKI_DOTPROD_KERNELS)
     { &aki__kernels_dotprod, runs_dotprod },
 #endif
@@ -78,7 +80,7 @@ const struct aki__kernels *aki__kernels(void)
 
 size_t aki__attention_work_size(const struct aki__attention *a)
 {
-    return a->queries * a->heads * att_depth(a) + a->kv_heads * att_panels(a) * PANEL * (a->head_dim + att_depth(a));
+    return a->queries * a->heads * att_row(a) + a->kv_heads * att_panels(a) * PANEL * (att_key(a) + att_row(a));
 }
 
 size_t aki__attention_scratch_size(const struct aki__attention *a)

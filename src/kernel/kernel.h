@@ -116,6 +116,7 @@ struct aki__attention {
     float         *work;                /* aki__attention_work_size() floats, 64-byte aligned; shared by prepare and run */
     const int32_t *key_starts;          /* [texts + 1], or NULL: starts, nothing is kept */
     const struct aki__kept *kept;       /* [texts]; read where a text has more keys than tokens */
+    bool           bf16;                /* q, k, v and the weights of v are rounded to bf16, sums are f32: only where aki__kernels.bf16 says so */
 };
 
 /* ---- pooling ---- */
@@ -201,14 +202,15 @@ static inline size_t aki__product_count(const struct aki__product *a)
 }
 
 struct aki__kernels {
-    const char *isa;                    /* "avx512", "avxvnni", "avx2", "dotprod", "baseline" */
+    const char *isa;                    /* "avx512bf16", "avx512", "avxvnni", "avx2", "dotprod", "baseline" */
     int int8_limit;                     /* magnitude of 8-bit weights up to which its u8 * s8 products are exact: 127, or 63 */
+    bool bf16;                          /* it has products of bf16 for attention */
     void (*embed)(const struct aki__embed *a, size_t begin, size_t end);
     /* scratch: [hidden] floats, 64-byte aligned, one per thread */
     void (*norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch);
     void (*act)(const struct aki__act *a, size_t begin, size_t end, float *scratch);      /* scratch: [columns] */
     void (*rope)(const struct aki__rope *a, size_t begin, size_t end);
-    void (*attention_prepare)(const struct aki__attention *a, size_t begin, size_t end);  /* units: see aki__attention_prepare_count */
+    void (*attention_prepare)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);   /* units; scratch as for run */
     void (*attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);   /* tasks; scratch: aki__attention_scratch_size() floats */
     /* Copies keys first … first+count-1 of a text (counted from its first key) and their values out of the work that prepare filled:
      * k, v: [count, kv_heads*head_dim], for a later call's `kept`. */

@@ -29,13 +29,13 @@ static void drop_oldest(void)
     aki__free_aligned(b);
 }
 
-/* The smallest kept block that fits, unless it wastes more than a quarter. */
+/* The smallest kept block that fits, unless it wastes more than half. */
 static struct block *take_kept(size_t size)
 {
     size_t best = MOST_KEPT;
 
     for (size_t i = 0; i < pool.kept_count; i++)
-        if (pool.kept[i]->size >= size && pool.kept[i]->size - pool.kept[i]->size / 4 <= size && (best == MOST_KEPT || pool.kept[i]->size < pool.kept[best]->size))
+        if (pool.kept[i]->size >= size && pool.kept[i]->size / 2 <= size && (best == MOST_KEPT || pool.kept[i]->size < pool.kept[best]->size))
             best = i;
     if (best == MOST_KEPT)
         return NULL;

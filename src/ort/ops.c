@@ -249,8 +249,7 @@ static void quantise_body(const void *args, const struct aki__kernels *k, size_t
 
 static void prepare_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
 {
-    (void)scratch;
-    k->attention_prepare(a, begin, end);
+    k->attention_prepare(a, begin, end, scratch);
 }
 
 static void attend_body(const void *a, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
@@ -294,7 +293,7 @@ static OrtStatus *attention(struct call *c)
         .starts = starts.data, .query_starts = rows.data ? query_starts.data : starts.data, .query_rows = rows.data, .texts = starts.rows - 1,
         .tokens = kv.rows, .queries = q.rows, .heads = p->heads, .kv_heads = p->kv_heads, .head_dim = p->head_dim, .causal = p->causal,
         .window = p->window, .scale = (float)(1.0 / __builtin_sqrt((double)p->head_dim)), .q_norm = p->q_norm, .k_norm = p->k_norm,
-        .norm_eps = p->norm_eps, .rope = cos_sin.data };
+        .norm_eps = p->norm_eps, .rope = cos_sin.data, .bf16 = p->bf16 && c->kernel->k->bf16 };
     struct aki__kept *kept = uses ? kept_of(c, uses, a.texts, p->layer) : NULL;
     if (kept) {
         a.kept = kept;
@@ -309,7 +308,8 @@ static OrtStatus *attention(struct call *c)
         a.out = (struct aki__out){ .f32 = own ? (float *)line_up(own) : out.f32, .stride = columns };
         size_t units = aki__attention_prepare_count(&a), tasks = aki__attention_task_count(&a);
         if (units)
-            spread(c, (struct split){ .body = prepare_body, .args = &a, .count = units }, (kv.rows * p->kv_heads * 2 + q.rows * p->heads) * p->head_dim / units, 0);
+            spread(c, (struct split){ .body = prepare_body, .args = &a, .count = units }, (kv.rows * p->kv_heads * 2 + q.rows * p->heads) * p->head_dim / units,
+                   aki__attention_scratch_size(&a) * sizeof(float));
         if (uses && !c->st)
             keep_prefixes(c, &a, uses, p->layer);
         if (tasks)
