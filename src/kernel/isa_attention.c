@@ -364,31 +364,61 @@ AKI_INLINE vf vexp2(vf t)
     return p * (vf)(((vi)k + 127) << 23);
 }
 
-/* s[n] (n a multiple of 16) becomes 2^(s - max); answers the factor for what was summed before. */
-AKI_INLINE float softmax_step(float *s, size_t n, float *max, float *weight)
-{
-    vf most = vload(s), part = {0};
-    float before = *max, top, factor;
+struct span { size_t low, high; };          /* keys that a query sees */
 
-    for (size_t i = AKI_LANES; i < n; i += AKI_LANES)
-        most = vmax(vload(s + i), most);
-    top = lanes_max(most);
-    top = top > before ? top : before;
-    for (size_t i = 0; i < n; i += AKI_LANES) {
-        vf p = vexp2(vload(s + i) - vset(top));
-        vstore(s + i, p);
-        part = part + p;
+/* Scores of the keys `first` …, -infinity where they are not seen. */
+AKI_INLINE vf mask(vf score, size_t first, struct span seen)
+{
+    static const int32_t lanes[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    vi key, in;
+
+    memcpy(&key, lanes, sizeof key);
+    key = key + (int32_t)first;
+    in = (key >= (int32_t)seen.low) & (key < (int32_t)seen.high);
+    return (vf)(((vi)score & in) | ((vi)vset(-INFINITY) & ~in));
+}
+
+/* Rows of scores of n keys (a multiple of 16) become 2^(s - max), as pairs of bf16 if so wanted; keep: the factors for what was summed before.
+ * In three loops over the rows, since a row's maximum and its sum are waited for long. */
+AKI_INLINE void softmax_step(float *scores, size_t n, size_t rows, const struct span *seen, float *max, float *weight, float *keep, bool bf16)
+{
+    float before[STRIP];
+
+    for (size_t r = 0; r < rows; r++) {
+        float *s = scores + r * KEY_BLOCK;
+        vf most = vset(-INFINITY);
+        for (size_t i = 0; i < n; i += AKI_LANES) {
+            vf v = vload(s + i);
+            if (i < seen[r].low || i + AKI_LANES > seen[r].high) {
+                v = mask(v, i, seen[r]);
+                vstore(s + i, v);
+            }
+            most = vmax(v, most);
+        }
+        float top = lanes_max(most);
+        before[r] = max[r];
+        max[r] = top > before[r] ? top : before[r];
     }
-    factor = exp2_fast(before - top);
-    *max = top;
-    *weight = *weight * factor + lanes_sum(part);
-    return factor;
+    AKI_SIMD
+    for (size_t r = 0; r < rows; r++)
+        keep[r] = exp2_fast(before[r] - max[r]);
+    for (size_t r = 0; r < rows; r++) {
+        float *s = scores + r * KEY_BLOCK;
+        vf top = vset(max[r]), part = {0};
+        for (size_t i = 0; i < n; i += AKI_LANES) {
+            vf p = vexp2(vload(s + i) - top);
+            vstore(s + i, p);
+            part = part + p;
+        }
+        weight[r] = weight[r] * keep[r] + lanes_sum(part);
+        if (bf16)
+            pair_row(s, s, n);
+    }
 }
 
 /* ---------------------------------------------------------------- run ------------------------------------------- */
 
-struct span { size_t low, high; };          /* keys of the text that a query sees */
-
+/* Of the text's keys. */
 AKI_INLINE struct span visible(const struct aki__attention *a, size_t text, size_t query)
 {
     size_t keys = att_keys(a, text), i = (a->query_rows ? (size_t)a->query_rows[query] : query) - (size_t)a->starts[text] + att_kept(a, text);
@@ -427,17 +457,9 @@ static void run_strip(const struct aki__attention *a, const struct task *t, size
     panel = att_panel_of(a, t->text) + block / PANEL;
     product_new(t->scores, KEY_BLOCK, att_q(a, t->head, t->first) + at * att_row(a), att_row(a), att_k(a, t->head, panel), PANEL * att_key(a), PANEL,
                 att_key(a), rows, (n + PANEL - 1) / PANEL, a->bf16);
-    for (size_t r = 0; r < rows; r++) {
-        float *s = t->scores + r * KEY_BLOCK;
-        size_t end = (n + PANEL - 1) / PANEL * PANEL;
-        for (size_t j = block; j < span[r].low && j < block + n; j++)
-            s[j - block] = -INFINITY;
-        for (size_t j = span[r].high < block ? 0 : span[r].high - block; j < end; j++)
-            s[j] = -INFINITY;
-        keep[r] = softmax_step(s, end, &t->max[at + r], &t->weight[at + r]);
-        if (a->bf16)
-            pair_row(s, s, end);
-    }
+    for (size_t r = 0; r < rows; r++)
+        span[r] = (struct span){ span[r].low < block ? 0 : span[r].low - block, span[r].high < block ? 0 : span[r].high - block };
+    softmax_step(t->scores, (n + PANEL - 1) / PANEL * PANEL, rows, span, t->max + at, t->weight + at, keep, a->bf16);
     product_keep(t->sum + at * depth, depth, keep, t->scores, KEY_BLOCK, att_v(a, t->head, panel), 16, depth,
                  a->bf16 ? (n + 1) / 2 : n, rows, depth / 16, a->bf16);
 }
