@@ -64,7 +64,10 @@ static int write_text(const struct model *m, struct sink *out)
     }
     if (!info->prompt_count)
         field(out, "prompts", "none");
-    field(out, "precision", "%s", model_precision_name(info->precision));
+    if (info->precision == AKI_PRECISION_INT8 && info->products_f32)
+        field(out, "precision", "int8, but f32 in %d of %d products", info->products_f32, info->products);
+    else
+        field(out, "precision", "%s", model_precision_name(info->precision));
     field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
@@ -150,6 +153,8 @@ static int write_json(const struct model *m, struct sink *out)
     sink_printf(out, ": %d, \"elsewhere\": %d}", info->nodes, info->nodes_elsewhere);
     number(out, "partitions", info->partitions);
     number(out, "sessions", info->sessions);
+    number(out, "products", info->products);
+    number(out, "products_f32", info->products_f32);
     member(out, "device_note", info->device_note);
     flag(out, "fell_back", info->fell_back);
     number(out, "weights_size", (int64_t)info->weights_size);

@@ -173,6 +173,8 @@ typedef struct {
     int32_t           fell_back;           /* 1: device_fallback was needed */
     int32_t           partitions;          /* connected parts of the graph that the device took; 0: not known */
     int32_t           sessions;            /* resident: one for each shape where the device wants fixed ones */
+    int32_t           products;            /* matrix products of the graph; 0: not known */
+    int32_t           products_f32;        /* of these, in f32. Of int8: Dense modules', and those that a model's extreme weights need exactly */
 } aki_model_info;
 
 /* info: set struct_size to sizeof *info first (aki_model_info_init does). */

@@ -31,17 +31,21 @@ class Quantize(Case):
 
     def test_vectors_are_those_of_int8(self):
         stdin = joined(texts(30))
-        for model in ["bert", "bert-dense", "qwen3-bias", "xlmr"]:
+        for model, f32 in [("bert", 0), ("bert-dense", 2), ("qwen3-bias", 0), ("xlmr", 0), ("qwen3-extreme", 8)]:
             source = os.path.join(CHECKPOINTS, model)
             out = self.quantize(source, model)
             self.assertEqual(self.ok("embed", "-m", out, "--format", "raw", stdin=stdin).stdout,
                              self.ok("embed", "-m", source, "--precision", "int8", "--format", "raw", stdin=stdin).stdout, model)
-            self.assertEqual(json.loads(self.ok("info", "--json", "-m", out).stdout)["precision"], "int8")
+            for words in (["-m", out], ["-m", source, "--precision", "int8"]):
+                info = json.loads(self.ok("info", "--json", *words).stdout)
+                self.assertEqual((info["precision"], info["products_f32"]), ("int8", f32))
+                said = self.ok("info", *words).stdout.decode()
+                self.assertIn("int8, but f32 in %d of %d products\n" % (f32, info["products"]) if f32 else "precision     int8\n", said)
             self.fails(4, "quantised to int8", "embed", "-m", out, "--precision", "f32", "a")
 
     def test_threads_do_not_change_a_bit(self):
         stdin = joined(texts(60))
-        for model in ["bert", "qwen3"]:
+        for model in ["bert", "qwen3", "qwen3-extreme"]:
             for folder in [os.path.join(CHECKPOINTS, model), self.quantize(os.path.join(CHECKPOINTS, model), model)]:
                 got = {self.ok("embed", "-m", folder, "--precision", "int8", "--format", "raw", "--threads", n, stdin=stdin).stdout for n in "124"}
                 self.assertEqual(len(got), 1, folder)

@@ -85,6 +85,7 @@ def products(config):
 
 class Folder(unittest.TestCase):
     has_outliers = False
+    f32 = []        # products that stayed f32
 
     def check(self, source):
         with tempfile.TemporaryDirectory(prefix="akiembed-test-") as work:
@@ -108,7 +109,7 @@ class Folder(unittest.TestCase):
                     ours, theirs = self.config, json.loads(theirs)
                 self.assertEqual(ours, theirs, inside)
         bits = self.quantization.pop("bits")
-        self.assertEqual(self.quantization, {"quant_method": "akiembed", "format": "rotated-w8a8-2"})
+        self.assertEqual(self.quantization, {"quant_method": "akiembed", "format": "rotated-w8a8-3"})
         self.assertIn(bits, (7, 8))
         self.limit = {8: 127, 7: 63}[bits]
 
@@ -117,11 +118,14 @@ class Folder(unittest.TestCase):
         original, _ = tensors(source)
         prefix = next(k for k in original if k.endswith(("word_embeddings.weight", "embed_tokens.weight")))
         prefix = prefix[:prefix.index("embed")]
-        self.assertEqual([m for m, _ in metadata], [{"format": "rotated-w8a8-2"}])
+        self.assertEqual([m for m, _ in metadata], [{"format": "rotated-w8a8-3"}])
         self.assertEqual(metadata[0][1] % 64, 0)
         for name, (dtype, _, _, at) in found.items():
             self.assertEqual(at % {"F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I8": 64}[dtype], 0, name)
         expected = products(self.config)
+        for name in self.f32:                              # all weights of such a product are there under their own names
+            for part in expected.pop(name):
+                self.assertIn(part + ".weight", found)
         self.assertEqual(sorted(n[:-5] for n in found if n.endswith(".int8")), sorted(expected))
         self.assertEqual(sorted(n[:-11] for n in found if n.endswith(".int8_scale")), sorted(expected))
         self.assertEqual(sorted(n[:-9] for n in found if n.endswith(".int8_sum")), sorted(expected))
@@ -196,6 +200,10 @@ class Folder(unittest.TestCase):
             with self.subTest(name):
                 self.has_outliers = True
                 self.check(os.path.join(CHECKPOINTS, name))
+
+    def test_products_in_f32(self):
+        self.f32 = ["layers.%d.%s" % (i, part) for i in (0, 1) for part in ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")]
+        self.check(os.path.join(CHECKPOINTS, "qwen3-extreme"))
 
     def test_wide_rotations(self):
         make = os.path.join(os.path.dirname(os.path.abspath(__file__)), "make_checkpoints.py")

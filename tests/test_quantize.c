@@ -12,7 +12,7 @@ enum { MOST_DIM = 256, MOST_CASES = 64 };
 
 static const char *const checkpoints[] = { "bert", "bert-plain", "bert-dense", "bert-relu-mean", "bert-sqrtlen", "bert-tanh-max-f16", "camembert", "roberta",
                                            "xlmr", "xlmr-no-prompt", "qwen3", "qwen3-bias", "qwen3-bidirectional", "qwen3-weightedmean", "qwen3-window",
-                                           "bert-outliers", "qwen3-outliers" };
+                                           "bert-outliers", "qwen3-outliers", "qwen3-extreme" };
 enum { CHECKPOINT_COUNT = sizeof checkpoints / sizeof *checkpoints };
 
 static char work[512];          /* a folder of this run */
@@ -39,6 +39,61 @@ static void quantize(const char *name, const char *out)
     snprintf(source, sizeof source, CHECKPOINTS "%s", name);
     if (aki_quantize(source, out, &e))
         fail_msg("%s: %s", name, e.message);
+}
+
+/* A file in memory; the header's JSON of model.safetensors is text from byte 8 on. */
+struct file { char path[700], *data; size_t size; };
+
+static void file_read(struct file *f, const char *folder, const char *name)
+{
+    snprintf(f->path, sizeof f->path, "%s/%s", folder, name);
+    FILE *in = fopen(f->path, "rb");
+    assert_non_null(in);
+    fseek(in, 0, SEEK_END);
+    f->size = (size_t)ftell(in);
+    rewind(in);
+    f->data = malloc(f->size + 1);
+    assert_non_null(f->data);
+    assert_int_equal(fread(f->data, 1, f->size, in), f->size);
+    f->data[f->size] = '\0';
+    fclose(in);
+}
+
+static void file_write(struct file *f)
+{
+    FILE *out = fopen(f->path, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(f->data, 1, f->size, out), f->size);
+    assert_int_equal(fclose(out), 0);
+    free(f->data);
+}
+
+/* Text behind `key` in the file becomes one of the same length. */
+static void replace(const struct file *f, const char *key, const char *from, const char *to)
+{
+    char *k = memmem(f->data, f->size, key, strlen(key));
+    char *at = k ? memmem(k, f->size - (size_t)(k - f->data), from, strlen(from)) : NULL;
+
+    assert_int_equal(strlen(from), strlen(to));
+    if (!at)
+        fail_msg("%s: no %s behind %s", f->path, from, key);
+    memcpy(at, to, strlen(to));
+}
+
+/* Where the data of the tensor with that name begins. */
+static char *data_of(const struct file *f, const char *name)
+{
+    uint64_t header = 0;
+    unsigned long long begin = 0;
+    char *at = memmem(f->data, f->size, name, strlen(name));
+
+    for (int i = 0; i < 8; i++)
+        header |= (uint64_t)(unsigned char)f->data[i] << (8 * i);
+    at = at ? strstr(at, "\"data_offsets\":[") : NULL;
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "\"data_offsets\":[%llu", &begin), 1);
+    assert_true(8 + header + begin + 4 <= f->size);
+    return f->data + 8 + header + begin;
 }
 
 /* ---------------------------------------------------------------- the same bits --------------------------------- */
@@ -91,6 +146,73 @@ static void test_same_bits(void **state)
         golden_close(&g);
         aki_model_close(a);
         aki_model_close(b);
+    }
+}
+
+/* ---------------------------------------------------------------- what stays f32 -------------------------------- */
+
+/* Times 2^power in a bf16 tensor: one row (column -1) or one column (row -1). */
+static void plant(const struct file *f, const char *tensor, size_t rows, size_t width, int row, int column, int power)
+{
+    char *data = data_of(f, tensor);
+
+    for (size_t i = 0; i < rows * width; i++) {
+        uint16_t bits;
+        if ((row >= 0 && i / width != (size_t)row) || (column >= 0 && i % width != (size_t)column))
+            continue;
+        memcpy(&bits, data + 2 * i, 2);
+        if (bits & 0x7F80)
+            bits = (uint16_t)(bits + (power << 7));
+        memcpy(data + 2 * i, &bits, 2);
+    }
+}
+
+/* Of the 13 products of three layers, the last with queries of their own, those stay f32 that stand before an extreme row or column, or have it. */
+static void test_extremes(void **state)
+{
+#define L(layer, part) "\"layers." #layer "." part ".weight\""
+    static const struct { const char *tensor; size_t rows, width; int row, column, power; const char *undo; size_t undo_rows, undo_width; int f32; } rows[] = {
+        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 10, NULL, 0, 0, 8 },
+        { L(1, "mlp.down_proj"), 48, 80, -1, 7, 10, NULL, 0, 0, 8 },
+        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 7, NULL, 0, 0, 8 },             /* 128 times */
+        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 5, NULL, 0, 0, 0 },             /* 32 times: an outlier, no more */
+        { L(1, "mlp.down_proj"), 48, 80, -1, 7, 5, NULL, 0, 0, 0 },
+        { L(1, "self_attn.o_proj"), 48, 96, 7, -1, 10, NULL, 0, 0, 6 },
+        { L(1, "self_attn.v_proj"), 32, 48, 7, -1, 10, NULL, 0, 0, 6 },
+        { L(0, "mlp.up_proj"), 80, 48, 7, -1, 10, NULL, 0, 0, 4 },
+        { L(0, "mlp.gate_proj"), 80, 48, -1, 7, 10, NULL, 0, 0, 3 },
+        { L(0, "self_attn.q_proj"), 96, 48, -1, 7, 10, NULL, 0, 0, 1 },
+        { L(2, "self_attn.k_proj"), 32, 48, -1, 7, 10, NULL, 0, 0, 10 },
+        { L(2, "mlp.down_proj"), 48, 80, 7, -1, 10, NULL, 0, 0, 13 },
+        /* the other side undoes it */
+        { L(0, "mlp.up_proj"), 80, 48, 7, -1, 10, L(0, "mlp.down_proj"), 48, 80, 0 },
+        { L(0, "input_layernorm"), 1, 48, -1, 7, 10, NULL, 0, 0, 0 },
+        { "\"embed_tokens.weight\"", 479, 48, -1, 7, 10, NULL, 0, 0, 0 },
+    };
+    char folder[600], out[600];
+    (void)state;
+
+    path_of(folder, sizeof folder, "planted");
+    path_of(out, sizeof out, "planted quantised");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aki_model_info info;
+        aki_error e = { 0 };
+        struct file f;
+        run("rm -rf '%s' '%s' && cp -r '" CHECKPOINTS "qwen3-window' '%s'", folder, out, folder);
+        file_read(&f, folder, "model.safetensors");
+        plant(&f, rows[i].tensor, rows[i].rows, rows[i].width, rows[i].row, rows[i].column, rows[i].power);
+        if (rows[i].undo)
+            plant(&f, rows[i].undo, rows[i].undo_rows, rows[i].undo_width, -1, rows[i].row, -rows[i].power);
+        file_write(&f);
+        assert_int_equal(aki_quantize(folder, out, &e), AKI_OK);
+        for (int stored = 0; stored < 2; stored++) {
+            aki_model *m = open_model(stored ? out : folder, AKI_PRECISION_INT8);
+            aki_model_info_init(&info, sizeof info);
+            assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
+            if (info.products != 13 || info.products_f32 != rows[i].f32)
+                fail_msg("row %zu, %s: %d of %d products are f32, not %d of 13", i, rows[i].tensor, info.products_f32, info.products, rows[i].f32);
+            aki_model_close(m);
+        }
     }
 }
 
@@ -185,61 +307,6 @@ static void test_failures_leave_nothing(void **state)
 }
 
 /* ---------------------------------------------------------------- folders that were tampered with --------------- */
-
-/* A file in memory; the header's JSON of model.safetensors is text from byte 8 on. */
-struct file { char path[700], *data; size_t size; };
-
-static void file_read(struct file *f, const char *folder, const char *name)
-{
-    snprintf(f->path, sizeof f->path, "%s/%s", folder, name);
-    FILE *in = fopen(f->path, "rb");
-    assert_non_null(in);
-    fseek(in, 0, SEEK_END);
-    f->size = (size_t)ftell(in);
-    rewind(in);
-    f->data = malloc(f->size + 1);
-    assert_non_null(f->data);
-    assert_int_equal(fread(f->data, 1, f->size, in), f->size);
-    f->data[f->size] = '\0';
-    fclose(in);
-}
-
-static void file_write(struct file *f)
-{
-    FILE *out = fopen(f->path, "wb");
-    assert_non_null(out);
-    assert_int_equal(fwrite(f->data, 1, f->size, out), f->size);
-    assert_int_equal(fclose(out), 0);
-    free(f->data);
-}
-
-/* Text behind `key` in the file becomes one of the same length. */
-static void replace(const struct file *f, const char *key, const char *from, const char *to)
-{
-    char *k = memmem(f->data, f->size, key, strlen(key));
-    char *at = k ? memmem(k, f->size - (size_t)(k - f->data), from, strlen(from)) : NULL;
-
-    assert_int_equal(strlen(from), strlen(to));
-    if (!at)
-        fail_msg("%s: no %s behind %s", f->path, from, key);
-    memcpy(at, to, strlen(to));
-}
-
-/* Where the data of the tensor with that name begins. */
-static char *data_of(const struct file *f, const char *name)
-{
-    uint64_t header = 0;
-    unsigned long long begin = 0;
-    char *at = memmem(f->data, f->size, name, strlen(name));
-
-    for (int i = 0; i < 8; i++)
-        header |= (uint64_t)(unsigned char)f->data[i] << (8 * i);
-    at = at ? strstr(at, "\"data_offsets\":[") : NULL;
-    assert_non_null(at);
-    assert_int_equal(sscanf(at, "\"data_offsets\":[%llu", &begin), 1);
-    assert_true(8 + header + begin + 4 <= f->size);
-    return f->data + 8 + header + begin;
-}
 
 /* Opens the folder, or embeds with it: one of the two must fail with that status and a message that holds `what`. */
 static void expect(const char *folder, aki_status status, const char *what)
@@ -368,6 +435,47 @@ static void test_tampered_outliers(void **state)
     }
 }
 
+/* Weights that stayed f32: both of a product have to be there, and they are what it uses. */
+static void test_tampered_f32(void **state)
+{
+#define GATE "\"layers.0.mlp.gate_proj.weight\""
+    static const struct { const char *key, *from, *to; aki_status status; const char *what; } rows[] = {
+        { GATE, "weight", "weighX", AKI_E_INVALID, "of layers.0.mlp.gate_proj and layers.0.mlp.up_proj only one has a tensor .weight" },
+        { "\"layers.0.mlp.up_proj.weight\"", "weight", "weighX", AKI_E_INVALID, "only one has a tensor .weight" },
+        { "\"layers.0.self_attn.o_proj.weight\"", "weight", "weighX", AKI_E_NOT_FOUND, "layers.0.self_attn.o_proj.int8: quantise the model again" },
+        { GATE, "[80,48]", "[48,80]", AKI_E_INVALID, "gate_proj.weight is [48, 80], the configuration asks for [80, 48]" },
+        { GATE, "\"BF16\"", "\"I16\" ", AKI_E_INVALID, "gate_proj.weight is another dtype" },
+    };
+    char folder[600], good[600];
+    const char *text = "the cat sat";
+    float before[MOST_DIM], after[MOST_DIM];
+    aki_error e = { 0 };
+    struct file f;
+    (void)state;
+
+    path_of(good, sizeof good, "good extreme");
+    path_of(folder, sizeof folder, "tampered");
+    quantize("qwen3-extreme", good);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
+        file_read(&f, folder, "model.safetensors");
+        replace(&f, rows[i].key, rows[i].from, rows[i].to);
+        file_write(&f);
+        expect(folder, rows[i].status, rows[i].what);
+    }
+    for (int changed = 0; changed < 2; changed++) {
+        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
+        file_read(&f, folder, "model.safetensors");
+        if (changed)
+            plant(&f, GATE, 80, 48, 3, -1, 1);
+        file_write(&f);
+        aki_model *m = open_model(folder, AKI_PRECISION_DEFAULT);
+        assert_int_equal(aki_embed(m, &text, NULL, 1, NULL, changed ? after : before, sizeof before, NULL, NULL, &e), AKI_OK);
+        aki_model_close(m);
+    }
+    assert_memory_not_equal(before, after, 48 * sizeof *after);
+}
+
 /* Scales that no quantiser writes are refused; what is then too large for the arithmetic is an error, never a vector with NaN in it. */
 static void test_tampered_scales(void **state)
 {
@@ -407,7 +515,7 @@ static void test_tampered_config(void **state)
         { "s/\"bits\": [78]/\"bits\": 6/", AKI_E_INVALID, "bits" },
         { "s/\"bits\": [78]/\"bits\": \"8\"/", AKI_E_INVALID, "bits" },
         { "s/, \"bits\": [78]//", AKI_E_INVALID, "bits" },
-        { "s/rotated-w8a8-2/rotated-w8a8-1/", AKI_E_UNSUPPORTED, "only rotated-w8a8-2 is read" },
+        { "s/rotated-w8a8-3/rotated-w8a8-2/", AKI_E_UNSUPPORTED, "only rotated-w8a8-3 is read" },
         { "s/\"quant_method\": \"akiembed\"/\"quant_method\": \"gptq\"/", AKI_E_UNSUPPORTED, "quantised by others" },
         { "s/\"quantization_config\"/\"other\"/", AKI_E_NOT_FOUND, "query.weight" },
         { "s/\"hidden_size\": 48/\"hidden_size\": 64/", AKI_E_INVALID, "" },
@@ -443,8 +551,8 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_what_it_refuses), cmocka_unit_test(test_failures_leave_nothing),
-        cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_outliers), cmocka_unit_test(test_tampered_scales), cmocka_unit_test(test_tampered_config),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_extremes), cmocka_unit_test(test_what_it_refuses), cmocka_unit_test(test_failures_leave_nothing),
+        cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_outliers), cmocka_unit_test(test_tampered_f32), cmocka_unit_test(test_tampered_scales), cmocka_unit_test(test_tampered_config),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -68,7 +68,7 @@ static aki_status copy_file(struct copy *c, const char *path, const char *name, 
     size_t count = 1;
     const char *brace = memchr(m.data, '{', m.size);
     if (strcmp(name, "config.json") == 0 && brace) {
-        int n = snprintf(note, sizeof note, "\n  \"quantization_config\": {\"quant_method\": \"akiembed\", \"format\": \"rotated-w8a8-2\", \"bits\": %d},", bits);
+        int n = snprintf(note, sizeof note, "\n  \"quantization_config\": {\"quant_method\": \"akiembed\", \"format\": \"rotated-w8a8-3\", \"bits\": %d},", bits);
         parts[0].size = (size_t)(brace + 1 - m.data);
         parts[1] = (struct aki__buf){ .data = note, .size = (size_t)n };
         parts[2] = (struct aki__buf){ .data = parts[0].data + parts[0].size, .size = m.size - parts[0].size };
@@ -140,14 +140,14 @@ static bool collect(struct list *l, const struct aki__graph *g, const struct aki
     for (size_t i = 0; i < g->count && (int)i < g->hidden && ok; i++) {
         const struct aki__block *b = &g->blocks[i];
         ok = push_tensor(l, b->words, g->model) && push_tensor(l, b->positions, g->model) && push_tensor(l, b->types, g->model) &&
-             push_tensor(l, b->op == AKI_G_LINEAR ? NULL : b->weight, g->model) && push_tensor(l, b->bias, g->model) &&
+             push_tensor(l, b->op == AKI_G_LINEAR && !keep->f32[i] ? NULL : b->weight, g->model) && push_tensor(l, b->bias, g->model) &&
              push_tensor(l, b->attention.q_norm, g->model) && push_tensor(l, b->attention.k_norm, g->model);
     }
     for (size_t i = 0; i < keep->product_count && ok; i++) {
         const char *name = keep->products[i].name;
         const struct aki__packed *w = keep->products[i].packed;
         if (!w->scale)
-            continue;                       /* a Dense module's */
+            continue;                       /* a Dense module's, or above */
         const int64_t n = (int64_t)w->n, panels = (int64_t)aki__panels(w->n), depth = (int64_t)aki__packed_depth(w->k, false);
         ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8", .dtype = AKI_I8, .rank = 4, .shape = { panels, depth / 4, (int64_t)AKI_PANEL, 4 },
                                              .data = w->data, .size = aki__packed_count(w->n, w->k, false) }) &&
@@ -179,7 +179,7 @@ static aki_status write_weights(struct copy *c, const struct aki__graph *g, cons
     const char *path = rc ? NULL : place(c, "model.safetensors", &rc);
 
     if (!rc)
-        rc = aki__safetensors_write(path, sorted.data, sorted.count, "{\"format\":\"rotated-w8a8-2\"}", c->err);
+        rc = aki__safetensors_write(path, sorted.data, sorted.count, "{\"format\":\"rotated-w8a8-3\"}", c->err);
     aki__free(l.data);
     aki__free(sorted.data);
     return rc;

@@ -155,8 +155,8 @@ static aki_status read_quantisation(struct aki__model *m, const struct aki__json
     if (!aki__json_equals(aki__key(value, "quant_method"), "akiembed"))
         return aki__key_fail(f, value, "quantization_config", AKI_E_UNSUPPORTED, err,
                              "weights quantised by others are not read; take the unquantised model");
-    if (!aki__json_equals(aki__key(value, "format"), "rotated-w8a8-2"))
-        return aki__key_fail(f, value, "quantization_config.format", AKI_E_UNSUPPORTED, err, "only rotated-w8a8-2 is read; quantise the model again");
+    if (!aki__json_equals(aki__key(value, "format"), "rotated-w8a8-3"))
+        return aki__key_fail(f, value, "quantization_config.format", AKI_E_UNSUPPORTED, err, "only rotated-w8a8-3 is read; quantise the model again");
     return aki__key_int(&m->int8_bits, f, value, "bits", 7, 8, AKI_REQUIRED, err);
 }
 

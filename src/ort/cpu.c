@@ -38,6 +38,15 @@ uint64_t aki__keep_weights_size(const struct aki__keep *k)
     return sum;
 }
 
+size_t aki__keep_f32_products(const struct aki__keep *k)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < k->product_count; i++)
+        count += !k->products[i].packed->scale;
+    return count;
+}
+
 size_t aki__keep_widest(const struct aki__keep *k)
 {
     size_t most = 0;
@@ -80,6 +89,8 @@ static void *keep(struct lowering *l, size_t count, size_t size)
         l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
     return block;
 }
+
+static bool is_int8(const struct lowering *l, aki__blk linear) { return l->options.int8 && linear < l->g->hidden && !l->keep->f32[linear]; }
 
 static void defect(struct lowering *l, const char *what)
 {
@@ -261,7 +272,7 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
     const struct aki__tensor *weights[3] = { NULL };
     const struct aki__block *first = &l->g->blocks[linears[0]];
     const struct place *x = &l->places[first->in[0]];
-    bool int8 = l->options.int8 && linears[0] < l->g->hidden;
+    bool int8 = is_int8(l, linears[0]);
     struct aki__product_plan *plan = keep(l, 1, sizeof *plan);
     struct aki__packed *w = plan ? &plan->w : NULL;
     struct aki__keep_product kept = { .name = first->name, .packed = w };
@@ -277,6 +288,11 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
         const struct aki__block *b = &l->g->blocks[linears[i]];
         if (b->op != AKI_G_LINEAR || b->in[0] != first->in[0]) {
             defect(l, "a product of other things than linears of one input");
+            return p;
+        }
+        if (is_int8(l, linears[i]) != int8) {       /* tensors of a quantised folder */
+            if (!l->rc)
+                l->rc = aki__fail(l->err, AKI_E_INVALID, "%s: of %s and %s only one has a tensor .weight: quantise the model again", l->g->model->path, first->name, b->name);
             return p;
         }
         weights[i] = b->weight;
@@ -470,8 +486,8 @@ static void decide_needs(struct lowering *l)
             struct place *x = &l->places[b->in[k]];
             switch (b->op) {
             case AKI_G_LINEAR:
-                x->need_u8 |= l->options.int8 && b->in[0] < g->hidden;
-                x->need_f32 |= !x->need_u8 || l->outliers[i].count;
+                x->need_u8 |= is_int8(l, (aki__blk)i);
+                x->need_f32 |= !is_int8(l, (aki__blk)i) || l->outliers[i].count;
                 break;
             case AKI_G_ROWS:
                 x->need_f32 |= l->places[i].need_f32;
@@ -516,9 +532,10 @@ aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const str
     if (!l.places)
         return aki__fail(err, AKI_E_NOMEM, "graph");
     l.outliers = keep(&l, g->count, sizeof *l.outliers);
+    kept->f32 = keep(&l, g->count, sizeof *kept->f32);
     int32_t *columns = options->int8 ? keep(&l, g->count * AKI_MOST_OUTLIERS, sizeof *columns) : NULL;
     if (options->int8 && !l.rc)
-        l.rc = aki__outliers_find(l.outliers, columns, g, options->pool, err);
+        l.rc = aki__outliers_find(l.outliers, kept->f32, columns, g, options->pool, err);
     l.ids = aki__onnx_input(o, "ids", AKI_ONNX_I32, 1, -1, 0);
     l.positions = aki__onnx_input(o, "positions", AKI_ONNX_I32, 1, -1, 0);
     l.starts = aki__onnx_input(o, "starts", AKI_ONNX_I32, 1, -1, 0);

@@ -21,9 +21,11 @@ struct aki__keep {
     size_t count, capacity;
     struct aki__keep_product *products;
     size_t product_count, product_capacity;
+    bool  *f32;                     /* [g->count]: linears that int8 leaves in f32 */
 };
 void     aki__keep_free(struct aki__keep *k);
 uint64_t aki__keep_weights_size(const struct aki__keep *k);    /* bytes of all products' weights */
+size_t   aki__keep_f32_products(const struct aki__keep *k);
 size_t   aki__keep_widest(const struct aki__keep *k);          /* columns of the widest product */
 
 /* pool: for packing; taken by the caller, or NULL. */

@@ -32,8 +32,8 @@ static int64_t columns_of(const struct aki__graph *g, aki__blk x)
     return g->rc || (size_t)x >= g->count ? 0 : g->blocks[x].columns;
 }
 
-/* NAME + suffix with the shape [d0] or [d0, d1]. */
-static const struct aki__tensor *find(struct aki__graph *g, int64_t d0, int64_t d1, const char *suffix, const char *format, va_list args)
+/* NAME + suffix with the shape [d0] or [d0, d1]; maybe: NULL is no error. */
+static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t d0, int64_t d1, const char *suffix, const char *format, va_list args)
 {
     char name[160];
     const struct aki__tensor *t = NULL;
@@ -48,7 +48,7 @@ static const struct aki__tensor *find(struct aki__graph *g, int64_t d0, int64_t 
     if (g->rc)
         return NULL;
     aki_error why, *err = g->tell ? &why : g->err;
-    aki_status rc = d1 ? aki__model_tensor(g->model, &t, err, name, 2, (int)d0, (int)d1) : aki__model_tensor(g->model, &t, err, name, 1, (int)d0);
+    aki_status rc = (maybe ? aki__model_tensor_maybe : aki__model_tensor)(g->model, &t, err, name, d1 ? 2 : 1, (int)d0, (int)d1);
     if (rc && g->tell)
         g->tell(g->tell_user, name, &why);
     else
@@ -61,7 +61,7 @@ const struct aki__tensor *aki__g_tensor(struct aki__graph *g, int64_t d0, int64_
     va_list args;
 
     va_start(args, format);
-    const struct aki__tensor *t = find(g, d0, d1, "", format, args);
+    const struct aki__tensor *t = find(g, false, d0, d1, "", format, args);
     va_end(args);
     return t;
 }
@@ -77,9 +77,9 @@ static aki__blk norm(struct aki__graph *g, aki__blk x, bool rms, const char *for
     struct aki__block b = { .op = AKI_G_NORM, .in = { x }, .in_count = 1, .columns = columns_of(g, x), .rms = rms };
 
     va_copy(again, args);
-    b.weight = find(g, b.columns, 0, ".weight", format, args);
+    b.weight = find(g, false, b.columns, 0, ".weight", format, args);
     if (!rms)
-        b.bias = find(g, b.columns, 0, ".bias", format, again);
+        b.bias = find(g, false, b.columns, 0, ".bias", format, again);
     va_end(again);
     return add(g, b);
 }
@@ -111,18 +111,19 @@ aki__blk aki__g_add(struct aki__graph *g, aki__blk a, aki__blk b)
 
 aki__blk aki__g_linear(struct aki__graph *g, aki__blk x, int64_t columns, bool bias, const char *format, ...)
 {
-    va_list args, again;
+    va_list args, again, once_more;
     struct aki__block b = { .op = AKI_G_LINEAR, .in = { x }, .in_count = 1, .columns = columns };
 
     va_start(args, format);
     va_copy(again, args);
+    va_copy(once_more, args);
     if (vsnprintf(b.name, sizeof b.name, format, args) >= (int)sizeof b.name && !g->rc)
         g->rc = aki__fail(g->err, AKI_E_INTERNAL, "a tensor name is too long");
-    if (!g->model->int8_bits)
-        b.weight = aki__g_tensor(g, columns, columns_of(g, x), "%s.weight", b.name);
+    b.weight = find(g, g->model->int8_bits != 0, columns, columns_of(g, x), ".weight", format, again);
     if (bias)
-        b.bias = find(g, columns, 0, ".bias", format, again);
+        b.bias = find(g, false, columns, 0, ".bias", format, once_more);
     va_end(again);
+    va_end(once_more);
     va_end(args);
     return add(g, b);
 }

@@ -26,7 +26,7 @@ struct aki__block {
     int                in_count;
     int64_t            columns; /* of the result */
     const struct aki__tensor *weight, *bias;            /* linear: [columns, in], [columns] or NULL; norm: gamma, beta or NULL.
-                                                         * A linear of a quantised folder: weight is NULL, see name */
+                                                         * A linear of a quantised folder, unless it stayed f32: weight is NULL, see name */
     char                 name[112];                     /* linear: canonical, without ".weight" */
     const struct aki__tensor *words, *positions, *types;/* embed: tables; positions, types or NULL */
     bool                 rms;   /* norm */

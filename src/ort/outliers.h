@@ -1,4 +1,5 @@
-/* Unit outliers: which inputs and outputs of int8 products are so large that they stay f32. Judged from the weights alone. */
+/* Unit outliers: which inputs and outputs of int8 products are so large that they stay f32, and which products do as a whole. Judged from the
+ * weights alone. */
 #ifndef AKI_OUTLIERS_H
 #define AKI_OUTLIERS_H
 
@@ -8,8 +9,9 @@
 
 /* found: [g->count], zeroed. Of blocks whose rows linears read: their columns that are outliers (a ROWS block has those of the block it picks
  * from); of linears: the outputs that are.
+ * f32: [g->count], zeroed. Linears that are no int8 products but f32; they have no outliers. Linears that read the same rows agree in it.
  * columns: [g->count, AKI_MOST_OUTLIERS], what found points into. pool: taken by the caller, or NULL.
  * Of a quantised folder they are those of its products. Errors: NOMEM, INVALID. */
-aki_status aki__outliers_find(struct aki__outliers *found, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err);
+aki_status aki__outliers_find(struct aki__outliers *found, bool *f32, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err);
 
 #endif

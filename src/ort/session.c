@@ -199,7 +199,8 @@ void aki__session_close(struct aki__session *s)
 
 void aki__session_info(const struct aki__session *s, struct aki__session_info *out)
 {
-    *out = (struct aki__session_info){ .threads = s->threads, .nodes = s->nodes, .sessions = 1, .weights_size = s->weights_size, .widest = aki__keep_widest(&s->keep) };
+    *out = (struct aki__session_info){ .threads = s->threads, .nodes = s->nodes, .sessions = 1, .weights_size = s->weights_size, .widest = aki__keep_widest(&s->keep),
+                                        .products = (int)s->keep.product_count, .products_f32 = (int)aki__keep_f32_products(&s->keep) };
     if (s->padded)
         aki__padded_info(s->padded, out);
     snprintf(out->runtime, sizeof out->runtime, "ONNX Runtime %s", s->rt->version);

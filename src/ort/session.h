@@ -25,6 +25,7 @@ struct aki__session_info {
     int      nodes, nodes_elsewhere;        /* on the device, and on the cpu instead */
     int      partitions;        /* on the device; 0: not known */
     int      sessions;          /* resident: one a shape where the device wants fixed ones */
+    int      products, products_f32;        /* 0: not known */
     uint64_t weights_size;      /* bytes of the constants of all of these */
 };
 
