@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Massive activations: a random Qwen3-shaped model with outliers planted, int8 against f32 in three ways.
 
-    outliers.py BENCH_EMBED [--folder OUT] [--texts 96]        one JSON line; OUT keeps the models (default: a temporary folder)
+    outliers.py BENCH_EMBED [--seeds 7,13] [--factors 100,1000] [--folder OUT] [--texts 96]
+                                                               one JSON line; OUT keeps the models (default: a temporary folder)
+    outliers.py BENCH_EMBED --seeds 7,11,12,13,14,21,22,23 --factors 30,100,300,1000 --table       the table of docs/performance.md
 
-8 layers, hidden 256, weights of deviation 0.02, fixed seed. Plants in layer 2, channels 7 and 100, times 100 and times 1000:
+8 layers, hidden 256, weights of deviation 0.02, a model for each seed. Plants in layer 2, channels 7 and 100, times each factor:
   down_proj rows     the layer writes these channels of the residual that much larger
   down_proj columns  the MLP's inner channels 7 and 100 weigh that much
   residual           the token table's own channels: the residual carries them from the first layer to the last"""
@@ -23,7 +25,7 @@ import quality
 import numpy as np
 from checkpoint import Checkpoint
 
-HIDDEN, LAYERS, HEADS, KV, WIDTH, INNER, TOKENS, SEED = 256, 8, 4, 2, 64, 768, 1000, 7
+HIDDEN, LAYERS, HEADS, KV, WIDTH, INNER, TOKENS = 256, 8, 4, 2, 64, 768, 1000
 CHANNELS, LAYER = [7, 100], 2
 CONFIG = {"architectures": ["Qwen3Model"], "model_type": "qwen3", "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
           "num_key_value_heads": KV, "head_dim": WIDTH, "intermediate_size": INNER, "hidden_act": "silu", "rms_norm_eps": 1e-6,
@@ -31,8 +33,12 @@ CONFIG = {"architectures": ["Qwen3Model"], "model_type": "qwen3", "hidden_size":
           "sliding_window": None, "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}, "dtype": "float32"}
 
 
-def tensors(plant, factor):
-    random = np.random.default_rng(SEED)
+OURS = "rotated int8 (ours)"
+EMULATED = {"W8A8 without rotation (numpy)": "w8a8", "weight-only int8 (numpy)": "weight"}
+
+
+def tensors(seed, plant, factor):
+    random = np.random.default_rng(seed)
     normal = lambda *shape: (random.standard_normal(shape) * 0.02).astype(np.float32)
     out = {"embed_tokens.weight": normal(TOKENS, HIDDEN), "norm.weight": np.ones(HIDDEN, np.float32)}
     for i in range(LAYERS):
@@ -53,9 +59,9 @@ def tensors(plant, factor):
     return out
 
 
-def write(folder, plant, factor):
+def write(folder, seed, plant, factor):
     os.makedirs(os.path.join(folder, "1_Pooling"), exist_ok=True)
-    every, header, at = tensors(plant, factor), {}, 0
+    every, header, at = tensors(seed, plant, factor), {}, 0
     for name, values in every.items():
         header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [at, at + values.nbytes]}
         at += values.nbytes
@@ -78,33 +84,55 @@ def write(folder, plant, factor):
         json.dump(tokenizer, f)
 
 
+def table(values, seeds):
+    """Of each plant over all seeds: the least of the least and the mean of the means, plain and centred."""
+    found = {(what, subject): value for what, subject, value in values}
+    print("| plant | " + " | ".join((OURS, *EMULATED)) + " |\n|" + "---|" * (len(EMULATED) + 2))
+    for plant in dict.fromkeys(subject.split(", ")[0] for _, subject, _ in values):
+        cells = []
+        for how in (OURS, *EMULATED):
+            of = lambda kind: [found[f"outliers: {how}: {kind} cosine", f"{plant}, seed {seed}"] for seed in seeds]
+            cells.append(f"{min(of('least')):.4f}, {np.mean(of('mean')):.4f}; {min(of('least centred')):.4f}, {np.mean(of('mean centred')):.4f}")
+        print(f"| {plant} | " + " | ".join(cells) + " |")
+
+
 def main():
+    numbers = lambda text: [int(n) for n in text.split(",")]
     p = argparse.ArgumentParser()
     p.add_argument("program")
+    p.add_argument("--seeds", type=numbers, default=[7, 13])
+    p.add_argument("--factors", type=numbers, default=[100, 1000])
     p.add_argument("--folder")
     p.add_argument("--texts", type=int, default=96)
+    p.add_argument("--table", action="store_true")
     a = p.parse_args()
     out, values = a.folder or tempfile.mkdtemp(), []
     random = np.random.default_rng(3)
     rows = [(random.integers(1, TOKENS, random.integers(4, 65)).tolist(), "") for _ in range(a.texts)]
-    variants = [("none", 1)] + [(plant, factor) for plant in ("down_proj rows", "down_proj columns", "residual") for factor in (100, 1000)]
+    variants = [("none", 1)] + [(plant, factor) for plant in ("down_proj rows", "down_proj columns", "residual") for factor in a.factors]
     try:
-        for plant, factor in variants:
-            name = plant if factor == 1 else f"{plant} x {factor}"
-            folder = os.path.join(out, name.replace(" ", "-"))
-            write(folder, plant, factor)
-            checkpoint = Checkpoint(folder)
-            reference = quality.Qwen3(checkpoint, "f32")
-            f32 = np.stack([reference(ids) for ids, _ in rows])
-            values += quality.report("outliers: f32 (ours)", name, f32, quality.vectors(a.program, folder, rows, "f32", HIDDEN, text=False))
-            values += quality.report("outliers: rotated int8 (ours)", name, f32, quality.vectors(a.program, folder, rows, "int8", HIDDEN, text=False))
-            for subject, kind in (("W8A8 without rotation (numpy)", "w8a8"), ("weight-only int8 (numpy)", "weight")):
-                model = quality.Qwen3(checkpoint, kind)
-                values += quality.report("outliers: " + subject, name, f32, np.stack([model(ids) for ids, _ in rows]))
+        for seed in a.seeds:
+            for plant, factor in variants:
+                name = f"{plant if factor == 1 else f'{plant} x {factor}'}, seed {seed}"
+                folder = os.path.join(out, name.replace(",", "").replace(" ", "-"))
+                write(folder, seed, plant, factor)
+                checkpoint = Checkpoint(folder)
+                reference = quality.Qwen3(checkpoint, "f32")
+                f32 = np.stack([reference(ids) for ids, _ in rows])
+                values += quality.report("outliers: f32 (ours)", name, f32, quality.vectors(a.program, folder, rows, "f32", HIDDEN, text=False))
+                values += quality.report("outliers: " + OURS, name, f32, quality.vectors(a.program, folder, rows, "int8", HIDDEN, text=False))
+                for subject, kind in EMULATED.items():
+                    model = quality.Qwen3(checkpoint, kind)
+                    values += quality.report("outliers: " + subject, name, f32, np.stack([model(ids) for ids, _ in rows]))
+                if not a.folder:
+                    shutil.rmtree(folder)
     finally:
         if not a.folder:
             shutil.rmtree(out)
-    print(json.dumps({"values": values}))
+    if a.table:
+        table(values, a.seeds)
+    else:
+        print(json.dumps({"values": values}))
 
 
 main()
