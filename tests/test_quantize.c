@@ -162,7 +162,7 @@ static void plant(const struct file *f, const char *tensor, size_t rows, size_t 
             continue;
         memcpy(&bits, data + 2 * i, 2);
         if (bits & 0x7F80)
-            bits = (uint16_t)(bits + (power << 7));
+            bits = (uint16_t)(bits + power * 128);
         memcpy(data + 2 * i, &bits, 2);
     }
 }

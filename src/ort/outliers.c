@@ -19,7 +19,7 @@
 
 /* Times the median. Measured with outliers planted (docs/performance.md): at 15 times rotated int8 still loses nothing. MiniLM's largest is 9.5. */
 #define FAR_ABOVE 16.0f
-/* Measured likewise: up to here each of 96 texts in eight models has a cosine over 0.996 to f32's, 0.0003 below W8A8 without rotation at most. At 64
+/* Measured likewise: up to here each of 96 texts in eight models has a cosine over 0.996 to f32's, 0.0005 below W8A8 without rotation at most. At 64
  * times it would be 0.0012, at 100 times 0.0029. */
 #define EXTREME 48.0f
 
