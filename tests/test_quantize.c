@@ -59,6 +59,13 @@ static void file_read(struct file *f, const char *folder, const char *name)
     fclose(in);
 }
 
+/* The weights of `folder`, which becomes a copy of `good`. */
+static void file_of_copy(struct file *f, const char *folder, const char *good)
+{
+    run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
+    file_read(f, folder, "model.safetensors");
+}
+
 static void file_write(struct file *f)
 {
     FILE *out = fopen(f->path, "wb");
@@ -349,8 +356,7 @@ static void test_tampered_tensors(void **state)
     path_of(folder, sizeof folder, "tampered");
     quantize("bert", good);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
-        file_read(&f, folder, "model.safetensors");
+        file_of_copy(&f, folder, good);
         if (strlen(rows[i].to) < strlen(rows[i].from)) {
             char padded[64];
             snprintf(padded, sizeof padded, "%-*s", (int)strlen(rows[i].from), rows[i].to);
@@ -404,15 +410,13 @@ static void test_tampered_outliers(void **state)
     path_of(folder, sizeof folder, "tampered");
     quantize("qwen3-outliers", good);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
-        file_read(&f, folder, "model.safetensors");
+        file_of_copy(&f, folder, good);
         memcpy(data_of(&f, rows[i].tensor) + 4 * rows[i].at, &rows[i].value, 4);
         file_write(&f);
         expect(folder, AKI_E_INVALID, rows[i].what);
     }
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
-        file_read(&f, folder, "model.safetensors");
+        file_of_copy(&f, folder, good);
         replace(&f, shapes[i].key, shapes[i].from, shapes[i].to);
         file_write(&f);
         expect(folder, strstr(shapes[i].what, "no tensor") ? AKI_E_NOT_FOUND : AKI_E_INVALID, shapes[i].what);
@@ -422,8 +426,7 @@ static void test_tampered_outliers(void **state)
     aki_model_close(m);
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
         const float other = 100;
-        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
-        file_read(&f, folder, "model.safetensors");
+        file_of_copy(&f, folder, good);
         for (size_t at = 0; at < 32; at++)
             memcpy(data_of(&f, used[i]) + 4 * at, &other, 4);
         file_write(&f);
@@ -457,15 +460,13 @@ static void test_tampered_f32(void **state)
     path_of(folder, sizeof folder, "tampered");
     quantize("qwen3-extreme", good);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
-        file_read(&f, folder, "model.safetensors");
+        file_of_copy(&f, folder, good);
         replace(&f, rows[i].key, rows[i].from, rows[i].to);
         file_write(&f);
         expect(folder, rows[i].status, rows[i].what);
     }
     for (int changed = 0; changed < 2; changed++) {
-        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
-        file_read(&f, folder, "model.safetensors");
+        file_of_copy(&f, folder, good);
         if (changed)
             plant(&f, GATE, 80, 48, 3, -1, 1);
         file_write(&f);
@@ -488,8 +489,7 @@ static void test_tampered_scales(void **state)
     path_of(good, sizeof good, "good");
     path_of(folder, sizeof folder, "tampered");
     for (size_t i = 0; i < 8; i++) {
-        run("rm -rf '%s' && cp -r '%s' '%s'", folder, good, folder);
-        file_read(&f, folder, "model.safetensors");
+        file_of_copy(&f, folder, good);
         memcpy(data_of(&f, "encoder.layer.1.output.dense.int8_scale"), i < 5 ? &bad[i] : &odd[i - 5], 4);
         file_write(&f);
         if (i < 5) {
