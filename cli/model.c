@@ -82,11 +82,16 @@ static int open_on(struct model *m, const struct options *o)
     options.device_option_count = o->device_option_count;
     options.device_plugin = o->device_plugin;
     options.max_buckets = o->max_buckets;
+    options.test_cache = o->test_cache ? o->test_cache - 1 : AKI_TEST_CACHE_DEFAULT;
     options.file = o->onnx;
-    if (aki_model_open(m->path, &options, &m->handle, &error))
-        return error.status == AKI_E_UNSUPPORTED && o->device && strcmp(o->device, "cpu") && !strncmp(error.message, "device", 6) ?
-                   cli_fail(CLI_DEVICE, "%s", error.message) : model_failed(&error, NULL);
-    return CLI_OK;
+    if (aki_model_open(m->path, &options, &m->handle, &error) == AKI_OK)
+        return CLI_OK;
+    /* Well-formed each, but not together: f16 on the cpu is a wrong use, int8 on a device is what the device cannot do. */
+    if (error.status == AKI_E_UNSUPPORTED && !strncmp(error.message, "precision", 9))
+        return cli_fail(CLI_USAGE, "%s", error.message);
+    if (error.status == AKI_E_UNSUPPORTED && o->device && strcmp(o->device, "cpu") && !strncmp(error.message, "device", 6))
+        return cli_fail(CLI_DEVICE, "%s", error.message);
+    return model_failed(&error, NULL);
 }
 
 /* A file is none of the folders that have a SHA256SUMS. */

@@ -178,6 +178,8 @@ const struct option option_table[] = {
     { "device-plugin", 0, OPTION_TEXT, OPENS | D, "Model", "PATH", AT(device_plugin), 0, 0, 0, "a library that adds devices (NAME=PATH: under that name)" },
     { "device-fallback", 0, OPTION_FLAG, OPENS, "Model", NULL, AT(device_fallback), 0, 0, 0,
       "compute on the cpu where the device cannot be used" },
+    { "test-cache", 0, OPTION_CHOICE, OPENS, "Model", "on|renew|off", AT(test_cache), 0, 0, 0,
+      "a device's self-test: remembered from an earlier open (default), done and remembered anew, or done and not remembered" },
     { "max-buckets", 0, OPTION_NUMBER, OPENS, "Model", "N", AT(max_buckets), 1, 64, 0,
       "sessions that a device with fixed shapes may have at a time (default: 2)" },
     { "threads", 0, OPTION_NUMBER, OPENS, "Model", "N", AT(threads), 1, 4096, 0, "threads to compute with (default: the physical cores)" },

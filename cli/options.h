@@ -61,7 +61,7 @@ struct options {
         header_timeout, body_timeout, write_timeout, idle_close, drain;                               /* of serve */
     int max_buckets, threads, max_batch_tokens, max_tokens, chunk, overlap, dim, top, seconds;                     /* 0: not given */
     int prefix_cache;                                                                                 /* 0 is a value: see OPTIONS_GIVEN */
-    int precision, kind, truncate, chunk_pool, pooling, dtype, format;                                /* choices */
+    int precision, test_cache, kind, truncate, chunk_pool, pooling, dtype, format;                                /* choices */
     int batch, length, form;                                                                          /* of export; form: a choice */
     int f16, pooled;
     int device_fallback, quiet, verbose, help, jsonl, null, no_parse_special, no_normalize, tokens, resume, json,

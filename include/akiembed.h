@@ -84,6 +84,10 @@ enum { AKI_PRECISION_DEFAULT = 0,   /* f32, or int8 for a folder that was quanti
        AKI_PRECISION_INT8    = 2,   /* on the cpu only */
        AKI_PRECISION_F16     = 3 }; /* on other devices only */
 
+enum { AKI_TEST_CACHE_DEFAULT = 0,  /* a device that was tested before is not tested again */
+       AKI_TEST_CACHE_RENEW   = 1,  /* it is, and that is remembered instead */
+       AKI_TEST_CACHE_OFF     = 2 };    /* it is; nothing is read or written */
+
 enum { AKI_POOLING_DEFAULT = 0,     /* the model's own */
        AKI_POOLING_CLS = 1, AKI_POOLING_MEAN = 2, AKI_POOLING_MAX = 3,
        AKI_POOLING_MEAN_SQRT_LEN = 4, AKI_POOLING_WEIGHTEDMEAN = 5, AKI_POOLING_LAST = 6 };
@@ -102,6 +106,7 @@ typedef struct {
     int32_t     max_buckets;        /* a device that wants fixed shapes: sessions that are resident at most; 0: 2 */
     const char *device_plugin;      /* as aki_load_device_plugin's, loaded before the device is looked for; or NULL */
     const char *file;               /* the network is this .onnx file, named from the folder on: "onnx/model_int8.onnx"; NULL: see aki_model_open */
+    int32_t     test_cache;         /* AKI_TEST_CACHE_*: what becomes of a device's self-test, see aki_model_open; no matter on the cpu */
 } aki_model_options;
 
 AKI_API void aki_model_options_init(void *options, size_t size);
@@ -112,7 +117,9 @@ AKI_API void aki_model_options_init(void *options, size_t size);
  * token_type_ids, position_ids and past_key_values.*; its output is sentence_embedding (pooled by the graph), last_hidden_state,
  * token_embeddings or the first of a row a token. It runs on the cpu, in the precision that it was exported in.
  * On another device than the cpu it also computes some built-in texts on both: a device whose vectors differ, or that leaves much of the
- * graph to the cpu, is refused with the figures. "auto" is the fastest of those that pass, the cpu among them.
+ * graph to the cpu, is refused with the figures. "auto" is the fastest of those that pass, the cpu among them. The figures are kept in the
+ * cache folder (akiembed/self-tests in $XDG_CACHE_HOME, ~/Library/Caches or ~/.cache) and stand for a new test where the contents of the model's
+ * files, the device, its options, plugin, driver and version, ONNX Runtime, this library and the options that shape runs are the same.
  * Errors: NOT_FOUND (no folder, a file or tensor missing), INVALID (contradictory or broken files),
  * UNSUPPORTED (architecture or tokenizer part not implemented: names it), UNAVAILABLE (device, runtime), IO, NOMEM. */
 AKI_API aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *error);

@@ -71,7 +71,8 @@ class Devices(Case):
                 done = self.ok("verify", "-m", folder, "--device", "portable", "--precision", precision, "--json")
                 self.assertTrue(json.loads(done.stdout)["pass"])
         self.fails(5, "int8 is for the cpu", "embed", "a", "--device", "portable", "--precision", "int8")
-        self.fails(4, "f16 is for other devices", "embed", "a", "--precision", "f16")
+        for more in [[], ["--device", "cpu"]]:
+            self.fails(2, "f16 is for other devices", "embed", "a", "--precision", "f16", *more)
 
     def test_wrong_devices_are_refused(self):
         for fault, says in [("nan", "18 vectors with NaN"), ("zeros", "18 of zeros"), ("noise", "least cosine"), ("error", "broken on purpose"), ("few", "106 on the cpu")]:

@@ -29,6 +29,16 @@ bool       aki__folder_is_empty(const char *path);
 /* Tells each name in a folder, in no order; none where it cannot be read. */
 void       aki__folder_each(const char *path, void (*tell)(void *user, const char *name), void *user);
 
+/* A folder of this library's among the user's caches: what `rest` names below akiembed/ in $XDG_CACHE_HOME, else ~/Library/Caches on macOS and
+ * ~/.cache elsewhere; made where it is missing. To be freed with aki__free; NULL: no home, it cannot be made, or no memory. */
+char *aki__cache_folder(const char *rest);
+/* The file holds these bytes, or what it held before: written beside it, then renamed. false: it could not be. */
+bool  aki__file_replace(const char *path, const void *bytes, size_t size);
+/* Its size, and when it was changed last; false: no such file. */
+bool  aki__file_stamp(const char *path, uint64_t *size, int64_t *seconds);
+/* The operating system, its version, and the kind of machine, in words. */
+void  aki__system_name(char *out, size_t size);
+
 /* Physical cores this process may use: affinity mask and cgroup quota respected; at least 1. */
 int aki__cores(void);
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 /* ---------------------------------------------------------------- files ----------------------------------------- */
@@ -130,6 +131,73 @@ void aki__folder_each(const char *path, void (*tell)(void *user, const char *nam
         tell(user, e->d_name);
     if (d)
         closedir(d);
+}
+
+#if defined(__APPLE__)
+static const char caches[] = "/Library/Caches";
+#else
+static const char caches[] = "/.cache";
+#endif
+
+char *aki__cache_folder(const char *rest)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const bool own = xdg && xdg[0] == '/';  /* others are to be ignored, says its specification */
+    char *out = NULL;
+
+    if (own || (home && home[0] == '/')) {
+        const char *root = own ? xdg : home, *below = own ? "" : caches;
+        size_t size = strlen(root) + strlen(below) + strlen("/akiembed/") + strlen(rest) + 1;
+        out = aki__alloc(size, 1);
+        if (out)
+            snprintf(out, size, "%s%s/akiembed/%s", root, below, rest);
+    }
+    bool made = out != NULL;
+    for (char *slash = out ? strchr(out + 1, '/') : NULL; slash && made; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        made = aki__make_folder(out, NULL) == AKI_OK;
+        *slash = '/';
+    }
+    if (made && aki__make_folder(out, NULL) == AKI_OK)
+        return out;
+    aki__free(out);
+    return NULL;
+}
+
+bool aki__file_replace(const char *path, const void *bytes, size_t size)
+{
+    char *temporary = aki__alloc(strlen(path) + 8, 1);
+
+    if (!temporary)
+        return false;
+    snprintf(temporary, strlen(path) + 8, "%s.XXXXXX", path);
+    int fd = mkstemp(temporary);
+    bool ok = fd >= 0 && write(fd, bytes, size) == (ssize_t)size;
+    ok = (fd < 0 || close(fd) == 0) && ok && rename(temporary, path) == 0;
+    if (fd >= 0 && !ok)
+        unlink(temporary);
+    aki__free(temporary);
+    return ok;
+}
+
+bool aki__file_stamp(const char *path, uint64_t *size, int64_t *seconds)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return false;
+    *size = (uint64_t)st.st_size;
+    *seconds = (int64_t)st.st_mtime;
+    return true;
+}
+
+void aki__system_name(char *out, size_t size)
+{
+    struct utsname u;
+
+    out[0] = '\0';
+    if (uname(&u) == 0)
+        snprintf(out, size, "%s %s %s %s", u.sysname, u.release, u.version, u.machine);
 }
 
 /* ---------------------------------------------------------------- processors ------------------------------------ */

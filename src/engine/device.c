@@ -1,6 +1,6 @@
 /* Unit device: opens the session on the device that was asked for, and only where its vectors are right: a self-test of built-in texts
- * against f32 on the cpu. Nothing falls back silently. */
-#include "engine/engine.h"
+ * against f32 on the cpu, or one that was done before (remember.h). Nothing falls back silently. */
+#include "engine/remember.h"
 
 #include "arch/arch.h"
 
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { DEFAULT_PREFIX_MIB = 64, DEFAULT_BUCKETS = 2, MOST_PARTITIONS = 8, FIGURES = 300 };
+enum { DEFAULT_PREFIX_MIB = 64, DEFAULT_BUCKETS = 2, MOST_PARTITIONS = 8, FIGURES = 200, TRIED = 200 };
 
 /* Short and long, several scripts, one of a single letter: what a graph that goes wrong goes wrong on. */
 static const char *const test_texts[] = {
@@ -19,7 +19,18 @@ static const char *const test_texts[] = {
 };
 enum { TEST_TEXTS = sizeof test_texts / sizeof *test_texts };
 
-struct figures { double cosine, seconds; int bad, zero, nodes, elsewhere, partitions; };
+static const char again[] = " (remembered; test_cache renew tests again)";
+
+/* What the self-tests of an open share. */
+struct tester {
+    aki_model               *m;
+    const aki_model_options *o;
+    struct aki__request      r;
+    double                   bound;         /* of cosines */
+    float                   *wanted, *got;  /* [2 * TEST_TEXTS, r.columns]: by the cpu in f32, by the device */
+    bool                     ready;         /* wanted is: the cpu is asked when the first test needs it */
+    uint64_t                 content;       /* as aki__remember_model's; 0: not known yet */
+};
 
 /* ---------------------------------------------------------------- sessions -------------------------------------- */
 
@@ -81,7 +92,7 @@ static aki_status run_test(aki_model *m, const struct aki__request *r, float *ou
     return rc;
 }
 
-static void compare(struct figures *f, const float *got, const float *wanted, size_t columns)
+static void compare(struct aki__figures *f, const float *got, const float *wanted, size_t columns)
 {
     f->cosine = 2;
     for (size_t i = 0; i < 2 * TEST_TEXTS; i++, got += columns, wanted += columns) {
@@ -101,67 +112,89 @@ static void compare(struct figures *f, const float *got, const float *wanted, si
         f->cosine = 0;                      /* there was nothing to compare */
 }
 
-/* Vectors by the cpu in f32: [2 * TEST_TEXTS, columns]. */
-static aki_status reference(aki_model *m, const aki_model_options *o, const struct aki__request *r, float *out, aki_error *err)
+/* t->wanted, by the cpu in f32. */
+static aki_status reference(struct tester *t, aki_error *err)
 {
+    aki_model *m = t->m;
     struct aki__session *own = m->session;
 
+    if (t->ready)
+        return AKI_OK;
     m->session = NULL;
-    aki_status rc = make_session(&m->session, m, o, NULL, AKI_PRECISION_F32, err);
-    if (!rc) rc = run_test(m, r, out, err);
+    aki_status rc = make_session(&m->session, m, t->o, NULL, AKI_PRECISION_F32, err);
+    if (!rc) rc = run_test(m, &t->r, t->wanted, err);
     aki__session_close(m->session);
     m->session = own;
+    t->ready = rc == AKI_OK;
     return rc;
 }
 
-/* What m->session computes, and how long a text takes it once it is warm. */
-static aki_status measure(aki_model *m, const struct aki__request *r, float *out, struct figures *f, aki_error *err)
+/* t->got: what m->session computes; and how long a text takes it once it is warm. */
+static aki_status measure(struct tester *t, struct aki__figures *f, aki_error *err)
 {
-    aki_status rc = run_test(m, r, out, err);
+    aki_status rc = run_test(t->m, &t->r, t->got, err);
     double start = seconds();
 
     for (size_t i = 0; i < TEST_TEXTS && !rc; i++)
-        rc = run_texts(m, r, i, i + 1, out + (TEST_TEXTS + i) * r->columns, err);
+        rc = run_texts(t->m, &t->r, i, i + 1, t->got + (TEST_TEXTS + i) * t->r.columns, err);
     f->seconds = (seconds() - start) / TEST_TEXTS;
     return rc;
 }
 
-static void say(char *out, size_t size, const struct figures *f, double bound)
+static void count_nodes(const aki_model *m, struct aki__figures *f)
 {
-    int n = snprintf(out, size, "%d texts alone and together, least cosine %.7f (bound %g), %d vectors with NaN, %d of zeros; %d nodes on the device", TEST_TEXTS,
-                     f->cosine, bound, f->bad, f->zero, f->nodes);
-
-    if (f->partitions && n > 0 && (size_t)n < size)
-        n += snprintf(out + n, size - (size_t)n, " in %d partition%s", f->partitions, f->partitions > 1 ? "s" : "");
-    if (n > 0 && (size_t)n < size)
-        snprintf(out + n, size - (size_t)n, ", %d on the cpu", f->elsewhere);
-}
-
-/* UNAVAILABLE with the figures where the session's vectors are not the cpu's. wanted: as reference's; figures' text goes to m->note. */
-static aki_status self_test(aki_model *m, const char *name, const struct aki__request *r, const float *wanted, struct figures *f, aki_error *err)
-{
-    const double bound = m->precision == AKI_PRECISION_F16 ? 0.9999 : 0.99999;
-    float *got = aki__alloc(2 * TEST_TEXTS, r->columns * sizeof *got);
     struct aki__session_info info;
-    char figures[FIGURES];
 
-    aki_error own = { 0 };
-
-    memset(f, 0, sizeof *f);
-    aki_status rc = got ? measure(m, r, got, f, &own) : aki__fail(&own, AKI_E_NOMEM, "self-test");
-    if (!rc)
-        compare(f, got, wanted, r->columns);
-    aki__free(got);
-    if (rc)
-        return aki__fail(err, rc == AKI_E_NOMEM ? rc : AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %.180s", name, own.message);
     aki__session_info(m->session, &info);
     f->nodes = info.nodes;
     f->elsewhere = info.nodes_elsewhere;
     f->partitions = info.partitions;
-    say(figures, sizeof figures, f, bound);
-    if (f->bad || f->zero || f->cosine < bound || f->nodes <= f->elsewhere || f->partitions > MOST_PARTITIONS)
-        return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s", name, figures);
-    snprintf(m->note, sizeof m->note, "self-test: %s", figures);
+}
+
+static bool passes(const struct tester *t, const struct aki__figures *f)
+{
+    return !f->bad && !f->zero && f->cosine >= t->bound && f->nodes > f->elsewhere && f->partitions <= MOST_PARTITIONS;
+}
+
+static void say(char out[FIGURES], const struct tester *t, const struct aki__figures *f)
+{
+    char partitions[40] = "";
+
+    if (f->partitions)
+        snprintf(partitions, sizeof partitions, " in %d partition%s", f->partitions, f->partitions > 1 ? "s" : "");
+    snprintf(out, FIGURES, "%d texts, least cosine %.7f (bound %g), %d vectors with NaN, %d of zeros; %d nodes on the device%s, %d on the cpu", TEST_TEXTS,
+             f->cosine, t->bound, f->bad, f->zero, f->nodes, partitions, f->elsewhere);
+}
+
+/* The one figure that it failed by. */
+static void say_fault(char *out, size_t size, const struct tester *t, const struct aki__figures *f)
+{
+    if (f->bad)
+        snprintf(out, size, "%d vectors with NaN", f->bad);
+    else if (f->zero)
+        snprintf(out, size, "%d of zeros", f->zero);
+    else if (f->cosine < t->bound)
+        snprintf(out, size, "least cosine %.7f", f->cosine);
+    else if (f->nodes <= f->elsewhere)
+        snprintf(out, size, "%d of %d nodes on the cpu", f->elsewhere, f->nodes + f->elsewhere);
+    else
+        snprintf(out, size, "%d partitions", f->partitions);
+}
+
+/* UNAVAILABLE where m->session cannot compute the texts at all; else *f, which are to be judged. */
+static aki_status self_test(struct tester *t, const char *name, struct aki__figures *f, aki_error *err)
+{
+    aki_error own = { 0 };
+
+    memset(f, 0, sizeof *f);
+    aki_status rc = reference(t, err);
+    if (rc)
+        return rc;
+    rc = measure(t, f, &own);
+    if (rc)
+        return aki__fail(err, rc == AKI_E_NOMEM ? rc : AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %.180s", name, own.message);
+    compare(f, t->got, t->wanted, t->r.columns);
+    count_nodes(t->m, f);
     return AKI_OK;
 }
 
@@ -175,17 +208,92 @@ static aki_status open_cpu(aki_model *m, const aki_model_options *o, aki_error *
     return make_session(&m->session, m, o, NULL, m->precision, err);
 }
 
-static aki_status open_device(aki_model *m, const aki_model_options *o, const struct aki__device *d, const struct aki__request *r, const float *wanted, struct figures *f, aki_error *err)
+static aki_status refuse(const struct tester *t, const struct aki__device *d, const struct aki__figures *f, bool remembered, aki_error *err)
 {
-    aki_status rc = make_session(&m->session, m, o, d, m->precision, err);
+    char figures[FIGURES];
 
-    if (!rc) rc = self_test(m, d->name, r, wanted, f, err);
+    say(figures, t, f);
+    return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures, remembered ? again : "");
+}
+
+/* Opens m->session with one option set. Figures that were found before stand for a test: bad ones need no session, and good ones hold as long
+ * as the nodes fall as they did then. *f: zeroed where there was nothing to judge; *remembered: they are old. */
+static aki_status open_set(struct tester *t, const struct aki__device *d, struct aki__figures *f, bool *remembered, aki_error *err)
+{
+    aki_model *m = t->m;
+    struct aki__figures now = { 0 };
+    char *place = NULL;
+
+    if (t->o->test_cache != AKI_TEST_CACHE_OFF) {
+        t->content = t->content ? t->content : aki__remember_model(m);
+        place = aki__remember_place(m, t->content, d);
+    }
+    memset(f, 0, sizeof *f);
+    *remembered = t->o->test_cache == AKI_TEST_CACHE_DEFAULT && aki__remember_read(place, 2 * TEST_TEXTS, f);
+    aki_status rc = *remembered && !passes(t, f) ? refuse(t, d, f, true, err) : make_session(&m->session, m, t->o, d, m->precision, err);
+    if (rc && m->session == NULL && passes(t, f))
+        memset(f, 0, sizeof *f);            /* good once, but this time it did not even open */
+    if (rc)
+        goto done;
+    count_nodes(m, &now);
+    *remembered = *remembered && now.nodes == f->nodes && now.elsewhere == f->elsewhere && now.partitions == f->partitions;
+    if (!*remembered) {
+        rc = self_test(t, d->name, f, err);
+        if (!rc) aki__remember_write(place, f);
+        if (!rc && !passes(t, f)) rc = refuse(t, d, f, false, err);
+    }
     if (rc) {
         aki__session_close(m->session);
         m->session = NULL;
+    }
+done:
+    aki__free(place);
+    return rc;
+}
+
+/* One refused set more: what it was, and why. */
+static void add_tried(char tried[TRIED], const struct tester *t, const char *set, const struct aki__figures *f, const char *message)
+{
+    const char *reason = strstr(message, "ONNX Runtime: ");
+    char fault[48];
+    size_t at = strlen(tried);
+
+    if (f->nodes + f->elsewhere)
+        say_fault(fault, sizeof fault, t, f);
+    else
+        snprintf(fault, sizeof fault, "%.40s", reason ? reason + strlen("ONNX Runtime: ") : message);
+    snprintf(tried + at, TRIED - at, "%s%s: %s", at ? "; " : "", set, fault);
+}
+
+static aki_status open_device(struct tester *t, const struct aki__device *device, struct aki__figures *f, aki_error *err)
+{
+    aki_model *m = t->m;
+    const int sets = aki__device_sets(device);
+    char tried[TRIED] = "", figures[FIGURES], set[80] = "";
+    aki_error own = { 0 };
+    aki_status rc = AKI_E_UNAVAILABLE;
+    bool remembered = false, any = false;
+
+    for (int i = 0; i < sets && rc == AKI_E_UNAVAILABLE; i++) {
+        struct aki__device d = *device;
+        d.set = i;
+        rc = open_set(t, &d, f, &remembered, &own);
+        if (sets > 1)
+            aki__device_set_name(&d, set, sizeof set);
+        if (rc == AKI_E_UNAVAILABLE)
+            add_tried(tried, t, set, f, own.message);
+        any |= remembered;
+    }
+    if (rc == AKI_E_UNAVAILABLE && sets > 1)
+        return aki__fail(err, rc, "device \"%.40s\" failed its self-test (bound %g): %s%s", device->name, t->bound, tried, any ? again : "");
+    if (rc) {
+        if (err)
+            *err = own;
         return rc;
     }
-    snprintf(m->device, sizeof m->device, "%.63s", d->name);
+    say(figures, t, f);
+    snprintf(m->device, sizeof m->device, "%.63s", device->name);
+    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%s", figures, remembered ? again : "", set[0] ? "; options: " : "", set, tried[0] ? "; refused: " : "", tried);
     return AKI_OK;
 }
 
@@ -207,20 +315,21 @@ static void keep_faster(aki_model *m, struct best *b, double time)
     m->note[0] = '\0';
 }
 
-/* The fastest of the devices that pass; the cpu is one of them, where it has the precision. room: as wanted. */
-static aki_status open_fastest(aki_model *m, const aki_model_options *o, const struct aki__request *r, const float *wanted, float *room, aki_error *err)
+/* The fastest of the devices that pass; the cpu is one of them, where it has the precision. */
+static aki_status open_fastest(struct tester *t, aki_error *err)
 {
+    aki_model *m = t->m;
     const aki_device *devices;
     size_t count = 0;
-    struct figures f = { 0 };
+    struct aki__figures f = { 0 };
     struct best b = { 0 };
     char why[300] = "auto:";
     size_t at = strlen(why);
 
     aki_status rc = aki__devices(&devices, &count, err);
     if (!rc && m->precision == AKI_PRECISION_F32) {
-        rc = open_cpu(m, o, err);
-        if (!rc) rc = measure(m, r, room, &f, err);
+        rc = open_cpu(m, t->o, err);
+        if (!rc) rc = measure(t, &f, err);
         if (!rc) {
             at += (size_t)snprintf(why + at, sizeof why - at, " cpu %.2f ms a text", f.seconds * 1e3);
             keep_faster(m, &b, f.seconds);
@@ -230,7 +339,12 @@ static aki_status open_fastest(aki_model *m, const aki_model_options *o, const s
         const struct aki__device d = { .name = devices[i].name };
         if (devices[i].reason || strcmp(d.name, "cpu") == 0 || strcmp(d.name, "portable") == 0)
             continue;
-        bool passed = open_device(m, o, &d, r, wanted, &f, NULL) == AKI_OK;
+        bool passed = open_device(t, &d, &f, NULL) == AKI_OK;
+        if (passed && f.seconds == 0 && measure(t, &f, NULL)) {     /* remembered, but now it does not compute */
+            aki__session_close(m->session);
+            m->session = NULL;
+            passed = false;
+        }
         if (at < sizeof why)
             at += (size_t)(passed ? snprintf(why + at, sizeof why - at, ", %s %.2f ms", d.name, f.seconds * 1e3) : snprintf(why + at, sizeof why - at, ", %s failed", d.name));
         if (passed)
@@ -249,20 +363,22 @@ static aki_status open_tested(aki_model *m, const aki_model_options *o, aki_erro
 {
     const struct aki__device d = { .name = o->device, .options = o->device_options, .option_count = o->device_option_count };
     const bool fastest = strcmp(o->device, "auto") == 0;
-    const struct aki__request r = { .pooling = m->folder->pooling, .columns = (size_t)m->folder->dim,
-                                    .encode = { .special = true, .parse_special = true, .max_tokens = (size_t)m->max_tokens } };
-    float *wanted = aki__alloc(2 * 2 * TEST_TEXTS, r.columns * sizeof *wanted);
-    struct figures f;
+    struct tester t = { .m = m, .o = o, .bound = m->precision == AKI_PRECISION_F16 ? 0.9999 : 0.99999,
+                        .r = { .pooling = m->folder->pooling, .columns = (size_t)m->folder->dim,
+                               .encode = { .special = true, .parse_special = true, .max_tokens = (size_t)m->max_tokens } } };
+    struct aki__figures f;
 
-    aki_status rc = wanted ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "self-test");
+    t.wanted = aki__alloc(2 * 2 * TEST_TEXTS, t.r.columns * sizeof *t.wanted);
+    aki_status rc = t.wanted ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "self-test");
+    if (!rc)
+        t.got = t.wanted + 2 * TEST_TEXTS * t.r.columns;
     if (!rc && fastest && d.option_count)
         rc = aki__fail(err, AKI_E_INVALID, "device options are for a device by name, not for \"auto\"");
     if (!rc && !fastest) rc = aki__device_check(&d, err);
     if (!rc && m->precision == AKI_PRECISION_INT8)
         rc = aki__fail(err, AKI_E_UNSUPPORTED, "device \"%.40s\" computes in f32 or f16; int8 is for the cpu", o->device);
-    if (!rc) rc = reference(m, o, &r, wanted, err);
-    if (!rc) rc = fastest ? open_fastest(m, o, &r, wanted, wanted + 2 * TEST_TEXTS * r.columns, err) : open_device(m, o, &d, &r, wanted, &f, err);
-    aki__free(wanted);
+    if (!rc) rc = fastest ? open_fastest(&t, err) : open_device(&t, &d, &f, err);
+    aki__free(t.wanted);
     m->tokens = m->tokens_reused = 0;
     return rc;
 }

@@ -11,6 +11,8 @@ static aki_status check_options(const aki_model_options *o, aki_error *err)
         return aki__fail(err, AKI_E_INVALID, "device_options: %d of them", o->device_option_count);
     if (o->max_buckets < 0 || o->max_buckets > 64)
         return aki__fail(err, AKI_E_INVALID, "max_buckets: %d is not in 0 … 64", o->max_buckets);
+    if (o->test_cache < AKI_TEST_CACHE_DEFAULT || o->test_cache > AKI_TEST_CACHE_OFF)
+        return aki__fail(err, AKI_E_INVALID, "test_cache: %d is not one of AKI_TEST_CACHE_*", o->test_cache);
     if (o->threads < 0 || o->threads > 1024)
         return aki__fail(err, AKI_E_INVALID, "threads: %d is not in 0 … 1024", o->threads);
     if (o->max_batch_tokens < 0 || o->max_tokens < 0)

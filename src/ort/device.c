@@ -20,18 +20,21 @@ static const struct rule {
     bool        plain_memory;               /* no memory pattern */
     GraphOptimizationLevel level;           /* beyond BASIC, ONNX Runtime makes operators that only its own kernels have */
     const char *settings[6][2];
+    const char *sets[4][3];                 /* "KEY=VALUE" that are taken together, tried in turn until the self-test is passed */
 } rules[] = {
-    { "portable", NULL, NULL, "the graph that devices get, on this machine's processors: for comparing", false, false, ORT_ENABLE_ALL, { { 0 } } },
+    { "portable", NULL, NULL, "the graph that devices get, on this machine's processors: for comparing", false, false, ORT_ENABLE_ALL, { { 0 } }, { { 0 } } },
     { "coreml", "CoreMLExecutionProvider", "CoreML", "GPU and Neural Engine of Apple, through CoreML", true, false, ORT_ENABLE_BASIC,
-      { { "ModelFormat", "MLProgram" }, { "MLComputeUnits", "ALL" }, { "RequireStaticInputShapes", "0" }, { "EnableOnSubgraphs", "0" } } },
-    { "cuda", "CUDAExecutionProvider", NULL, "GPUs of NVIDIA, through CUDA", false, false, ORT_ENABLE_ALL, { { "arena_extend_strategy", "kSameAsRequested" } } },
-    { "dml", "DmlExecutionProvider", "DML", "GPUs of Windows, through DirectML", true, true, ORT_ENABLE_BASIC, { { 0 } } },
-    { "webgpu", "WebGpuExecutionProvider", "WebGPU", "GPUs, through WebGPU", true, false, ORT_ENABLE_BASIC, { { 0 } } },
+      { { "ModelFormat", "MLProgram" }, { "RequireStaticInputShapes", "0" }, { "EnableOnSubgraphs", "0" } },
+      /* Not CPUOnly: whoever asks for CoreML does not mean the processors, which "cpu" uses better. */
+      { { "MLComputeUnits=ALL" }, { "MLComputeUnits=CPUAndGPU" }, { "MLComputeUnits=CPUAndNeuralEngine" } } },
+    { "cuda", "CUDAExecutionProvider", NULL, "GPUs of NVIDIA, through CUDA", false, false, ORT_ENABLE_ALL, { { "arena_extend_strategy", "kSameAsRequested" } }, { { 0 } } },
+    { "dml", "DmlExecutionProvider", "DML", "GPUs of Windows, through DirectML", true, true, ORT_ENABLE_BASIC, { { 0 } }, { { 0 } } },
+    { "webgpu", "WebGpuExecutionProvider", "WebGPU", "GPUs, through WebGPU", true, false, ORT_ENABLE_BASIC, { { 0 } }, { { 0 } } },
     /* Left to itself it computes in bf16 where the processor has it. */
     { "openvino", "OpenVINOExecutionProvider", "OpenVINO", "processors and GPUs of Intel, through OpenVINO", false, false, ORT_ENABLE_BASIC,
-      { { "device_type", "CPU" }, { "precision", "ACCURACY" } } },
+      { { "device_type", "CPU" }, { "precision", "ACCURACY" } }, { { 0 } } },
 };
-enum { RULES = sizeof rules / sizeof *rules };
+enum { RULES = sizeof rules / sizeof *rules, MOST_SETS = sizeof rules->sets / sizeof *rules->sets };
 static const struct rule stranger = { .fixed = true, .level = ORT_ENABLE_BASIC };
 
 static bool same(const char *a, const char *b)
@@ -66,7 +69,9 @@ static bool is_called(const char *provider, const char *name)
 
 /* ---------------------------------------------------------------- finding --------------------------------------- */
 
-static int plugins_loaded;                  /* guarded by the list's lock */
+/* Libraries that were loaded; guarded by the list's lock. */
+static struct { char name[NAME_LIMIT]; char *path; } plugins[16];
+static int plugins_loaded;
 
 /* A device of a provider that is not this library's own kernels; NULL: none. */
 static const OrtEpDevice *find_ep_device(const struct aki__runtime *rt, const char *name)
@@ -257,24 +262,23 @@ static void plugin_name(char out[NAME_LIMIT], const char *what, const char **pat
 
 static aki_status load_plugin(const struct aki__runtime *rt, const char *name, const char *path, aki_error *err)
 {
-    static char loaded[16][NAME_LIMIT];
-
     for (int i = 0; i < plugins_loaded; i++)
-        if (strcmp(loaded[i], name) == 0)
+        if (strcmp(plugins[i].name, name) == 0)
             return AKI_OK;
-    if (plugins_loaded == sizeof loaded / sizeof *loaded)
+    if (plugins_loaded == sizeof plugins / sizeof *plugins)
         return aki__fail(err, AKI_E_UNAVAILABLE, "device plugin %.100s: %d are loaded already", path, plugins_loaded);
     char *real = aki__real_path(path);
     if (!real)
         return aki__fail(err, AKI_E_UNAVAILABLE, "device plugin %.150s: no such file", path);
     aki_status rc = aki__ort_status(rt, rt->api->RegisterExecutionProviderLibrary(rt->env, name, real), "device plugin", err);
-    aki__free(real);
     if (rc) {
+        aki__free(real);
         if (err)
             err->status = AKI_E_UNAVAILABLE;
         return AKI_E_UNAVAILABLE;
     }
-    snprintf(loaded[plugins_loaded++], NAME_LIMIT, "%s", name);
+    snprintf(plugins[plugins_loaded].name, NAME_LIMIT, "%s", name);
+    plugins[plugins_loaded++].path = real;
     return AKI_OK;
 }
 
@@ -376,46 +380,57 @@ static void set(struct settings *s, const char *key, const char *value)
     s->values[i] = value;
 }
 
+static void set_option(struct settings *s, const char *option)
+{
+    const char *equals = strchr(option, '=');
+    char key[NAME_LIMIT];
+
+    snprintf(key, sizeof key, "%.*s", (int)(equals - option < NAME_LIMIT ? equals - option : NAME_LIMIT - 1), option);
+    if (strncmp(key, "aki.", 4) != 0)
+        set(s, key, equals + 1);
+}
+
 static void collect(struct settings *s, const struct rule *rule, const struct aki__device *d)
 {
     s->count = 0;
     for (size_t i = 0; i < sizeof rule->settings / sizeof *rule->settings && rule->settings[i][0]; i++)
         set(s, rule->settings[i][0], rule->settings[i][1]);
-    for (int i = 0; i < d->option_count; i++) {
-        const char *equals = strchr(d->options[i], '=');
-        char key[NAME_LIMIT];
-        snprintf(key, sizeof key, "%.*s", (int)(equals - d->options[i] < NAME_LIMIT ? equals - d->options[i] : NAME_LIMIT - 1), d->options[i]);
-        if (strncmp(key, "aki.", 4) != 0)
-            set(s, key, equals + 1);
-    }
+    for (const char *const *option = rule->sets[d->set]; *option; option++)
+        set_option(s, *option);
+    for (int i = 0; i < d->option_count; i++)
+        set_option(s, d->options[i]);
+}
+
+int aki__device_sets(const struct aki__device *d)
+{
+    const struct rule *rule = rule_of(d->name);
+    int count = 0;
+
+    for (; count < MOST_SETS && rule->sets[count][0]; count++)
+        for (const char *const *option = rule->sets[count]; *option; option++)
+            for (int i = 0; i < d->option_count; i++)
+                if (strncmp(d->options[i], *option, strcspn(*option, "=") + 1) == 0)
+                    return 1;               /* who chooses it himself gets what he chose */
+    return count ? count : 1;
+}
+
+void aki__device_set_name(const struct aki__device *d, char *out, size_t size)
+{
+    size_t at = 0;
+
+    out[0] = '\0';
+    for (const char *const *option = rule_of(d->name)->sets[d->set]; *option && at < size; option++)
+        at += (size_t)snprintf(out + at, size - at, "%s%s", at ? " " : "", *option);
 }
 
 /* CoreML compiles a model at every start unless it may keep what it made; the place is named by the content, so that another model can never
- * be taken for it. false: there is no home, and it does without. */
-static bool cache_folder(char *out, size_t size, const struct aki__runtime *rt, const void *bytes, size_t count)
+ * be taken for it. NULL: there is no place, and it does without. */
+static char *cache_folder(const struct aki__runtime *rt, const void *bytes, size_t count)
 {
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n = -1;
+    char rest[96];
 
-    if (xdg && *xdg)
-        n = snprintf(out, size, "%s/akiembed/coreml/", xdg);
-    else if (home && *home)
-#if defined(__APPLE__)
-        n = snprintf(out, size, "%s/Library/Caches/akiembed/coreml/", home);
-#else
-        n = snprintf(out, size, "%s/.cache/akiembed/coreml/", home);
-#endif
-    if (n < 0 || (size_t)n + 80 > size)
-        return false;
-    snprintf(out + n, size - (size_t)n, "%016llx%016llx-%s/", (unsigned long long)aki__hash(bytes, count, 1), (unsigned long long)aki__hash(bytes, count, 2), rt->version);
-    for (char *slash = strchr(out + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        bool made = aki__make_folder(out, NULL) == AKI_OK;
-        *slash = '/';
-        if (!made)
-            return false;
-    }
-    return true;
+    snprintf(rest, sizeof rest, "coreml/%016llx%016llx-%s", (unsigned long long)aki__hash(bytes, count, 1), (unsigned long long)aki__hash(bytes, count, 2), rt->version);
+    return aki__cache_folder(rest);
 }
 
 static OrtStatus *append_cuda(const struct aki__runtime *rt, OrtSessionOptions *options, const struct settings *s)
@@ -493,7 +508,7 @@ aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes
     OrtSessionOptions *options = NULL;
     struct settings settings;
     struct found f;
-    char cache[1024];
+    char *cache = NULL;
 
     *out = NULL;
     aki__lock_take(&list_lock);
@@ -503,7 +518,9 @@ aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes
         return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\": %s", d->name, f.reason);
     bool other = f.device || f.provider[0];
     collect(&settings, rule, d);
-    if (strcmp(f.provider, "CoreMLExecutionProvider") == 0 && !own_setting(d, "ModelCacheDirectory") && cache_folder(cache, sizeof cache, rt, bytes, size))
+    if (strcmp(f.provider, "CoreMLExecutionProvider") == 0 && !own_setting(d, "ModelCacheDirectory"))
+        cache = cache_folder(rt, bytes, size);
+    if (cache)
         set(&settings, "ModelCacheDirectory", cache);
     OrtStatus *st = make_options(rt, rule, other, &options);
     if (!st) st = append(rt, options, rule, &f, &settings);
@@ -513,6 +530,7 @@ aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes
         st = count_nodes(rt, *out, nodes);
     if (options)
         rt->api->ReleaseSessionOptions(options);
+    aki__free(cache);
     if (!st)
         return AKI_OK;
     char what[NAME_LIMIT + 16];
@@ -523,4 +541,98 @@ aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes
     if (err)
         err->status = rc;
     return rc;
+}
+
+/* ---------------------------------------------------------------- identity -------------------------------------- */
+
+enum { MOST_IDENTITY = 1 << 20, MOST_HARDWARE = 64 };
+
+/* With its NUL, so that no two lists of strings look the same. */
+static bool put_string(struct aki__buf *out, const char *text)
+{
+    return aki__buf_append(out, text ? text : "", text ? strlen(text) + 1 : 1, MOST_IDENTITY);
+}
+
+static bool put_number(struct aki__buf *out, long long number)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%lld", number);
+    return put_string(out, text);
+}
+
+static bool put_pairs(struct aki__buf *out, const struct aki__runtime *rt, const OrtKeyValuePairs *pairs)
+{
+    const char *const *keys = NULL, *const *values = NULL;
+    size_t count = 0;
+    bool ok = true;
+
+    if (pairs)
+        rt->api->GetKeyValuePairs(pairs, &keys, &values, &count);
+    for (size_t i = 0; i < count && ok; i++)
+        ok = put_string(out, keys[i]) && put_string(out, values[i]);
+    return ok;
+}
+
+static bool put_hardware(struct aki__buf *out, const struct aki__runtime *rt, const OrtHardwareDevice *h)
+{
+    return put_number(out, rt->api->HardwareDevice_Type(h)) && put_number(out, rt->api->HardwareDevice_VendorId(h)) && put_number(out, rt->api->HardwareDevice_DeviceId(h)) &&
+           put_string(out, rt->api->HardwareDevice_Vendor(h)) && put_pairs(out, rt, rt->api->HardwareDevice_Metadata(h));
+}
+
+/* All devices that this process's ONNX Runtime sees, with the versions and drivers that their providers tell. */
+static bool put_machine(struct aki__buf *out, const struct aki__runtime *rt)
+{
+    const OrtEpDevice *const *devices = NULL;
+    const OrtHardwareDevice *hardware[MOST_HARDWARE];
+    size_t count = 0, pieces = 0;
+    bool ok = true;
+
+    OrtStatus *st = rt->api->GetEpDevices(rt->env, &devices, &count);
+    for (size_t i = 0; i < count && !st && ok; i++)
+        ok = put_string(out, rt->api->EpDevice_EpName(devices[i])) && put_string(out, rt->api->EpDevice_EpVendor(devices[i])) &&
+             put_pairs(out, rt, rt->api->EpDevice_EpMetadata(devices[i])) && put_hardware(out, rt, rt->api->EpDevice_Device(devices[i]));
+    /* Also those that no provider has taken for its own: built-in ones find theirs by themselves. */
+    if (!st && rt->newer)
+        st = rt->newer->GetNumHardwareDevices(rt->env, &pieces);
+    if (!st && rt->newer && pieces <= MOST_HARDWARE)
+        st = rt->newer->GetHardwareDevices(rt->env, hardware, pieces);
+    for (size_t i = 0; i < pieces && !st && ok && pieces <= MOST_HARDWARE; i++)
+        ok = put_hardware(out, rt, hardware[i]);
+    if (st)
+        rt->api->ReleaseStatus(st);
+    return ok;
+}
+
+static bool put_plugins(struct aki__buf *out)
+{
+    bool ok = true;
+
+    for (int i = 0; i < plugins_loaded && ok; i++) {
+        uint64_t size = 0;
+        int64_t changed = 0;
+        aki__file_stamp(plugins[i].path, &size, &changed);
+        ok = put_string(out, plugins[i].name) && put_string(out, plugins[i].path) && put_number(out, (long long)size) && put_number(out, changed);
+    }
+    return ok;
+}
+
+bool aki__device_identity(struct aki__buf *out, const struct aki__device *d)
+{
+    const struct aki__runtime *rt;
+    struct settings settings;
+    char system[512];
+
+    if (aki__runtime_get(&rt, -1, NULL))
+        return false;
+    aki__system_name(system, sizeof system);
+    collect(&settings, rule_of(d->name), d);
+    bool ok = put_string(out, rt->version) && put_string(out, rt->api->GetBuildInfoString()) && put_string(out, system) && put_string(out, d->name) &&
+              put_number(out, aki__device_is_fixed(d));
+    for (size_t i = 0; i < settings.count && ok; i++)
+        ok = put_string(out, settings.keys[i]) && put_string(out, settings.values[i]);
+    aki__lock_take(&list_lock);
+    ok = ok && put_machine(out, rt) && put_plugins(out);
+    aki__lock_drop(&list_lock);
+    return ok;
 }

@@ -9,6 +9,7 @@ struct aki__device {
     const char         *name;               /* "coreml", "openvino" …, or "portable": the padded graph on the cpu, to compare devices with */
     const char *const  *options;            /* [option_count] "KEY=VALUE" */
     int                 option_count;
+    int                 set;                /* which of the option sets that are tried in turn: below aki__device_sets */
 };
 
 /* Everything there is a name for. Entries stay where they are once listed; loading a plugin adds some at the end.
@@ -26,6 +27,15 @@ struct aki__device_nodes { int on_device, elsewhere, partitions; };     /* elsew
 
 /* Whether it wants a session for each shape. */
 bool aki__device_is_fixed(const struct aki__device *d);
+
+/* Some devices have option sets that are tried in turn until one passes the self-test, unless the caller set one of their keys. At least 1. */
+int  aki__device_sets(const struct aki__device *d);
+/* d->set as "KEY=VALUE KEY=VALUE"; "" where the device has none. */
+void aki__device_set_name(const struct aki__device *d, char *out, size_t size);
+
+/* Appends all that what the device computes depends on besides the model, as far as it can be told: ONNX Runtime's build, the system, the
+ * device's settings, the hardware, versions and drivers that ONNX Runtime tells of, plugin libraries. false: no memory. */
+bool aki__device_identity(struct aki__buf *out, const struct aki__device *d);
 
 /* A session for a ModelProto on the device, by the device's rules. UNAVAILABLE: the device, or a setting of it. */
 aki_status aki__device_session(struct OrtSession **out, struct aki__device_nodes *nodes, const struct aki__runtime *rt, const struct aki__device *d,

@@ -460,7 +460,7 @@ static bool copy_settings(struct aki__padded *p, const struct aki__device *d)
     ok = ok && p->settings;
     for (int i = 0; i < d->option_count && ok; i++)
         ok = (p->settings[i] = aki__copy_string(d->options[i], strlen(d->options[i]))) != NULL;
-    p->device = (struct aki__device){ .name = p->name, .options = (const char *const *)p->settings, .option_count = p->settings ? d->option_count : 0 };
+    p->device = (struct aki__device){ .name = p->name, .options = (const char *const *)p->settings, .option_count = p->settings ? d->option_count : 0, .set = d->set };
     return ok;
 }
 
