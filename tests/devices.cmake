@@ -6,6 +6,10 @@ target_link_libraries(fake_provider PRIVATE m)
 
 aki_test(devices all)
 target_compile_definitions(test_devices PRIVATE AKI_FAKE_PROVIDER="$<TARGET_FILE:fake_provider>")
+if(NOT APPLE)       # its linker cannot count the sessions that are opened
+  target_link_options(test_devices PRIVATE -Wl,--wrap=aki__session_open)
+  target_compile_definitions(test_devices PRIVATE AKI_COUNTS)
+endif()
 add_dependencies(test_devices fake_provider)
 set_tests_properties(devices PROPERTIES FIXTURES_REQUIRED checkpoints TIMEOUT 900)
 

@@ -4,6 +4,7 @@
     test_cli.py PROGRAM CHECKPOINTS [unittest arguments]     CHECKPOINTS: the folder that make_checkpoints.py wrote
 """
 import array
+import atexit
 import hashlib
 import json
 import math
@@ -30,9 +31,14 @@ if subprocess.run([PROGRAM, "pull", "--help"], capture_output=True).returncode:
 WORDS = "the cat sat on a warm mat and saw two dogs run far over old hills by night while rain fell".split()
 
 
+# What is cached is this run's alone.
+CACHE = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, CACHE, True)
+
+
 def environment(**more):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AKIEMBED_", "HF_", "XDG_"))}
-    env.update(AKIEMBED_MODEL=MODEL, AKIEMBED_THREADS="1", LC_ALL="C.UTF-8", COLUMNS="100")
+    env.update(XDG_CACHE_HOME=CACHE, AKIEMBED_MODEL=MODEL, AKIEMBED_THREADS="1", LC_ALL="C.UTF-8", COLUMNS="100")
     env.update(more)
     return {k: v for k, v in env.items() if v is not None}
 
@@ -220,7 +226,7 @@ class Words(Case):
                 "COMP_WORDS=(akiembed similarity --t); COMP_CWORD=2; _akiembed; echo ${COMPREPLY[@]}"
         script = self.path("script", self.ok("completion", "bash").stdout)
         done = subprocess.run(["bash", "-c", asked % script], capture_output=True, check=True)
-        self.assertEqual(done.stdout, b"weightedmean\ntokenize\n--threads --truncate --top\n")
+        self.assertEqual(done.stdout, b"weightedmean\ntokenize\n--test-cache --threads --truncate --top\n")
 
 
 class Input(Case):
@@ -688,7 +694,7 @@ class Ends(Case):
             os.symlink(MODEL, repository + "/snapshots/0123abc")
             with open(repository + "/refs/main", "w") as f:
                 f.write("0123abc")
-            env = environment(**variables)
+            env = environment(**{"XDG_CACHE_HOME": None, **variables})
             wanted = self.ok("embed", "a cat").stdout
             for name in ["org/name", "name", "org/name@0123abc", "org/name@main"]:
                 self.assertEqual(self.ok("embed", "-m", name, "a cat", env=env).stdout, wanted)

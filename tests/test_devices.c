@@ -1,8 +1,16 @@
 /* Tests of devices: the portable dialect in padded runs against what sentence-transformers answers (tests/data/golden), in free and in fixed
- * shapes, f32 and f16; devices that are refused: absent ones, and a provider library that computes wrongly on purpose (fake_provider.c). */
+ * shapes, f32 and f16; devices that are refused: absent ones, and a provider library that computes wrongly on purpose (fake_provider.c); what is
+ * remembered of self-tests, and option sets that are tried in turn. */
 #include "golden.h"
 
+#include "base/os.h"
+#include "ort/session.h"
+
+#include <fcntl.h>
+#include <ftw.h>
 #include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { MOST_DIM = 256, MOST_CASES = 64 };
 
@@ -309,12 +317,340 @@ static void test_wrong_vectors(void **state)
     aki_model_close(m);
 }
 
+/* ---------------------------------------------------------------- remembered tests ------------------------------ */
+
+static char scratch[64];                    /* a folder of this run alone; its cache/ is the cache folder */
+static char self_tests[128];                /* where figures are kept in it */
+
+static int opened_on_cpu;                   /* sessions of the cpu since count_references: the reference that a remembered test saves */
+
+#if defined(AKI_COUNTS)
+aki_status __real_aki__session_open(struct aki__session **out, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err);
+aki_status __wrap_aki__session_open(struct aki__session **out, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err);
+
+aki_status __wrap_aki__session_open(struct aki__session **out, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err)
+{
+    opened_on_cpu += !options->device;
+    return __real_aki__session_open(out, g, options, err);
+}
+#endif
+
+/* Opens it as the options say, expecting success or a refusal; answers how often the reference was opened. */
+static int count_references(const char *folder, const aki_model_options *o, aki_status status, char note[400])
+{
+    aki_model *m = NULL;
+    aki_model_info info;
+    aki_error e = { 0 };
+
+    opened_on_cpu = 0;
+    aki_status rc = aki_model_open(folder, o, &m, &e);
+    if (rc != status)
+        fail_msg("%d, not %d: %s", rc, status, e.message);
+    snprintf(note, 400, "%s", e.message);
+    aki_model_info_init(&info, sizeof info);
+    if (!rc) {
+        assert_int_equal(aki_model_get_info(m, &info, NULL), AKI_OK);
+        snprintf(note, 400, "%s", info.device_note);
+    }
+    aki_model_close(m);
+    return opened_on_cpu;
+}
+
+/* Tested (or not) is also what the note says. */
+static void expect(const char *folder, const aki_model_options *o, aki_status status, bool tested, const char *what)
+{
+    char note[400];
+    int references = count_references(folder, o, status, note);
+
+    if (!strstr(note, "remembered: test_cache renew tests again") != tested)
+        fail_msg("%s: \"%s\"", what, note);
+#if defined(AKI_COUNTS)
+    if (references != tested)
+        fail_msg("%s: the reference was opened %d times", what, references);
+#else
+    (void)references;
+#endif
+}
+
+static void tell_name(void *user, const char *name)
+{
+    if (name[0] != '.')
+        snprintf(user, 256, "%s/%s", self_tests, name);
+}
+
+static void count_name(void *user, const char *name) { *(int *)user += name[0] != '.'; }
+
+static int files_kept(void)
+{
+    int count = 0;
+
+    aki__folder_each(self_tests, count_name, &count);
+    return count;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+static void forget(void) { nftw(self_tests, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
+
+/* A copy of the checkpoint "bert" that can be changed. */
+static void copy_model(char folder[128])
+{
+    static const char *const names[] = { "config.json", "model.safetensors", "tokenizer.json" };
+
+    snprintf(folder, 128, "%s/model", scratch);
+    assert_int_equal(aki__make_folder(folder, NULL), AKI_OK);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char from[512], to[256];
+        struct aki__map map;
+        snprintf(from, sizeof from, CHECKPOINTS "bert/%s", names[i]);
+        snprintf(to, sizeof to, "%s/%s", folder, names[i]);
+        assert_int_equal(aki__map_open(&map, from, NULL), AKI_OK);
+        assert_true(aki__file_replace(to, map.data, map.size));
+        aki__map_close(&map);
+    }
+}
+
+static void test_remembered(void **state)
+{
+    char folder[128], path[256];
+    aki_model_options o;
+    (void)state;
+    copy_model(folder);
+    forget();
+    aki_model_options_init(&o, sizeof o);
+    o.device = "portable";
+    o.test_cache = AKI_TEST_CACHE_OFF;
+    expect(folder, &o, AKI_OK, true, "off");
+    assert_int_equal(files_kept(), 0);
+    o.test_cache = AKI_TEST_CACHE_DEFAULT;
+    expect(folder, &o, AKI_OK, true, "the first time");
+    assert_int_equal(files_kept(), 1);
+    expect(folder, &o, AKI_OK, false, "the second time");
+    o.test_cache = AKI_TEST_CACHE_RENEW;
+    expect(folder, &o, AKI_OK, true, "renew");
+    o.test_cache = AKI_TEST_CACHE_OFF;
+    expect(folder, &o, AKI_OK, true, "off, though there is something");
+    o.test_cache = AKI_TEST_CACHE_DEFAULT;
+    expect(folder, &o, AKI_OK, false, "once more");
+    assert_int_equal(files_kept(), 1);
+    o.test_cache = 3;
+    check_refusal(&o, AKI_E_INVALID, (const char *const[]){ "test_cache", NULL });
+    o.test_cache = 0;
+
+    /* Whatever the figures depend on makes it another test. */
+    o.precision = AKI_PRECISION_F16;
+    expect(folder, &o, AKI_OK, true, "f16");
+    o.precision = AKI_PRECISION_F32;
+    o.max_tokens = 20;
+    expect(folder, &o, AKI_OK, true, "shorter texts");
+    o.max_tokens = 0;
+    o.max_batch_tokens = 100;
+    expect(folder, &o, AKI_OK, true, "smaller runs");
+    o.max_batch_tokens = 0;
+    o.device_options = fixed_shapes;
+    o.device_option_count = 1;
+    expect(folder, &o, AKI_OK, true, "fixed shapes");
+    o.device_option_count = 0;
+    expect(folder, &o, AKI_OK, false, "as at first");
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    FILE *f = fopen(path, "a");
+    assert_non_null(f);
+    fputs("\n", f);
+    fclose(f);
+    expect(folder, &o, AKI_OK, true, "a file of the model");
+    snprintf(path, sizeof path, "%s/another", scratch);
+    assert_int_equal(rename(folder, path), 0);
+    expect(path, &o, AKI_OK, false, "the same elsewhere");
+}
+
+/* Nowhere to keep anything: no error, only no memory. */
+static void test_no_cache_folder(void **state)
+{
+    static const char *const places[] = { "/proc/none", "/dev/null", "relative", NULL };
+    const char *home = getenv("HOME"), *xdg = getenv("XDG_CACHE_HOME");
+    char *old_home = home ? strdup(home) : NULL, *old_xdg = strdup(xdg);
+    aki_model_options o;
+    (void)state;
+    aki_model_options_init(&o, sizeof o);
+    o.device = "portable";
+    unsetenv("HOME");
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (places[i])
+            setenv("XDG_CACHE_HOME", places[i], 1);
+        else
+            unsetenv("XDG_CACHE_HOME");
+        for (int k = 0; k < 2; k++)
+            expect(CHECKPOINTS "bert", &o, AKI_OK, true, places[i] ? places[i] : "no home");
+    }
+    if (old_home)
+        setenv("HOME", old_home, 1);
+    setenv("XDG_CACHE_HOME", old_xdg, 1);
+    free(old_home);
+    free(old_xdg);
+}
+
+/* What is no answer of this test is not believed, and replaced. KEY stands for the file's own. */
+static void test_hostile_memory(void **state)
+{
+    static const struct { const char *text; bool believed; aki_status status; } files[] = {
+        { "{\"key\":\"KEY\",\"cosine_e9\":999999000,\"nan\":0,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0}\n", true, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":999999000,\"nan\":18,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0}", true, AKI_E_UNAVAILABLE },
+        { "{\"key\":\"KEY\",\"cosine_e9\":999989999,\"nan\":0,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0}", true, AKI_E_UNAVAILABLE },
+        { "", false, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":999999000,\"nan\":0,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"part", false, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":999999000,\"nan\":0,\"zeros\":0,\"nodes\":103,\"elsewhere\":0}", false, AKI_OK },
+        { "{\"key\":\"0123456789abcdef0123456789abcdef\",\"cosine_e9\":999999000,\"nan\":0,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0}", false, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":999999000,\"nan\":0,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0} and more", false, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":9e30,\"nan\":0,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0}", false, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":1500000000,\"nan\":0,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0}", false, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":999999000,\"nan\":19,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0}", false, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":999999000,\"nan\":-1,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0}", false, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":\"999999000\",\"nan\":0,\"zeros\":0,\"nodes\":103,\"elsewhere\":0,\"partitions\":0}", false, AKI_OK },
+        { "{\"key\":\"KEY\",\"cosine_e9\":999999000,\"nan\":0,\"zeros\":0,\"nodes\":102,\"elsewhere\":0,\"partitions\":0}", false, AKI_OK },   /* not what the session has */
+        { "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", false, AKI_OK },
+        { "FIFO", false, AKI_OK }, { "FOLDER", false, AKI_OK },
+    };
+    char path[256] = "";
+    aki_model_options o;
+    (void)state;
+    forget();
+    aki_model_options_init(&o, sizeof o);
+    o.device = "portable";
+    expect(CHECKPOINTS "bert", &o, AKI_OK, true, "the first time");
+    assert_int_equal(files_kept(), 1);
+    aki__folder_each(self_tests, tell_name, path);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char text[512];
+        const char *key = strstr(files[i].text, "KEY");
+        const bool fifo = strcmp(files[i].text, "FIFO") == 0, directory = strcmp(files[i].text, "FOLDER") == 0;
+        snprintf(text, sizeof text, "%s", files[i].text);
+        if (key)
+            snprintf(text, sizeof text, "%.*s%.32s%s", (int)(key - files[i].text), files[i].text, strrchr(path, '/') + 1, key + 3);
+        unlink(path);
+        assert_true(fifo ? mkfifo(path, 0600) == 0 : directory ? mkdir(path, 0700) == 0 : aki__file_replace(path, text, strlen(text)));
+        expect(CHECKPOINTS "bert", &o, files[i].status, !files[i].believed, files[i].text);
+        if (!files[i].believed && !directory)
+            expect(CHECKPOINTS "bert", &o, AKI_OK, false, "replaced");
+    }
+}
+
+/* A device that computed wrongly is not asked again until something is different; one that failed for another reason is. */
+static void test_remembered_refusals(void **state)
+{
+    char copy[128], plugin[160];
+    struct aki__map map;
+    aki_model_options o;
+    (void)state;
+    forget();
+    aki_model_options_init(&o, sizeof o);
+    o.device_plugin = "fake=" AKI_FAKE_PROVIDER;
+    o.device = "fake";
+    o.device_option_count = 1;
+    for (int i = 0; i < 2; i++) {
+        o.device_options = (const char *const[]){ "fault=nan" };
+        expect(CHECKPOINTS "bert", &o, AKI_E_UNAVAILABLE, i == 0, "nan");
+        o.device_options = (const char *const[]){ "fault=none" };
+        expect(CHECKPOINTS "bert", &o, AKI_OK, i == 0, "none");
+        o.device_options = (const char *const[]){ "fault=error" };
+        expect(CHECKPOINTS "bert", &o, AKI_E_UNAVAILABLE, true, "error");
+    }
+    o.device_options = (const char *const[]){ "fault=nan" };
+    check_refusal(&o, AKI_E_UNAVAILABLE, (const char *const[]){ "failed its self-test", "18 vectors with NaN", "109 nodes on the device", "test_cache renew tests again", NULL });
+    o.test_cache = AKI_TEST_CACHE_RENEW;
+    expect(CHECKPOINTS "bert", &o, AKI_E_UNAVAILABLE, true, "renew");
+    o.test_cache = 0;
+    expect(CHECKPOINTS "qwen3", &o, AKI_E_UNAVAILABLE, true, "another model");
+
+    /* The library itself is a part of the key. */
+    snprintf(copy, sizeof copy, "%s/copy.so", scratch);
+    snprintf(plugin, sizeof plugin, "copied=%s", copy);
+    assert_int_equal(aki__map_open(&map, AKI_FAKE_PROVIDER, NULL), AKI_OK);
+    assert_true(aki__file_replace(copy, map.data, map.size));
+    aki__map_close(&map);
+    o.device_plugin = plugin;
+    o.device = "copied";
+    o.device_options = (const char *const[]){ "fault=zeros" };
+    for (int i = 0; i < 2; i++)
+        expect(CHECKPOINTS "bert", &o, AKI_E_UNAVAILABLE, i == 0, "a copy of the library");
+    assert_int_equal(utimensat(AT_FDCWD, copy, (const struct timespec[]){ { .tv_sec = 1000000 }, { .tv_sec = 1000000 } }, 0), 0);
+    for (int i = 0; i < 2; i++)
+        expect(CHECKPOINTS "bert", &o, AKI_E_UNAVAILABLE, i == 0, "the library was changed");
+}
+
+/* ---------------------------------------------------------------- option sets ----------------------------------- */
+
+/* The row of coreml, with a provider that stands in for Apple's. */
+static void test_option_sets(void **state)
+{
+    aki_model_options o;
+    char note[400];
+    (void)state;
+    forget();
+    aki_model_options_init(&o, sizeof o);
+    o.device_plugin = "CoreMLExecutionProvider=" AKI_FAKE_PROVIDER;
+    o.device = "coreml";
+    o.device_option_count = 1;
+    o.device_options = (const char *const[]){ "fault=ALL:nan CPUAndGPU:none CPUAndNeuralEngine:zeros" };
+    for (int i = 0; i < 2; i++) {
+        int references = count_references(CHECKPOINTS "bert", &o, AKI_OK, note);
+        assert_non_null(strstr(note, "; options: MLComputeUnits=CPUAndGPU; refused: MLComputeUnits=ALL: 18 NaN"));
+        assert_true(!strstr(note, "remembered") == (i == 0));
+#if defined(AKI_COUNTS)
+        assert_int_equal(references, i == 0);      /* one for all sets */
+#else
+        (void)references;
+#endif
+    }
+    o.device_options = (const char *const[]){ "fault=ALL:none CPUAndGPU:nan" };
+    count_references(CHECKPOINTS "bert", &o, AKI_OK, note);
+    assert_non_null(strstr(note, "; options: MLComputeUnits=ALL"));
+    assert_null(strstr(note, "refused"));
+
+    /* None passes: each says why. */
+    o.device_options = (const char *const[]){ "fault=ALL:nan CPUAndGPU:error CPUAndNeuralEngine:few" };
+    check_refusal(&o, AKI_E_UNAVAILABLE, (const char *const[]){ "\"coreml\" failed its self-test (bound 0.99999): MLComputeUnits=ALL: 18 NaN; MLComputeUnits=CPUAndGPU: fake: broken on purpose; ",
+                                                                "MLComputeUnits=CPUAndNeuralEngine: 106 of 109 nodes on the cpu", NULL });
+    check_refusal(&o, AKI_E_UNAVAILABLE, (const char *const[]){ "(bound 0.99999; remembered: test_cache renew tests again): MLComputeUnits=ALL: 18 NaN", NULL });
+
+    /* Who chooses gets what he chose, and no other. */
+    o.device_option_count = 2;
+    o.device_options = (const char *const[]){ "fault=ALL:nan CPUAndGPU:none CPUOnly:none", "MLComputeUnits=ALL" };
+    check_refusal(&o, AKI_E_UNAVAILABLE, (const char *const[]){ "failed its self-test: 9 texts", "18 vectors with NaN", NULL });
+    o.device_options = (const char *const[]){ "fault=ALL:nan CPUAndGPU:none CPUOnly:none", "MLComputeUnits=CPUOnly" };
+    count_references(CHECKPOINTS "bert", &o, AKI_OK, note);
+    assert_null(strstr(note, "options"));
+}
+
+static int make_scratch(void **state)
+{
+    char cache[80];
+
+    (void)state;
+    snprintf(scratch, sizeof scratch, "/tmp/akiembed-devices.XXXXXX");
+    if (!mkdtemp(scratch))
+        return -1;
+    snprintf(cache, sizeof cache, "%s/cache", scratch);
+    snprintf(self_tests, sizeof self_tests, "%s/akiembed/self-tests", cache);
+    return aki__make_folder(cache, NULL) || setenv("XDG_CACHE_HOME", cache, 1);
+}
+
+static int remove_scratch(void **state)
+{
+    (void)state;
+    return nftw(scratch, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_against_cpu), cmocka_unit_test(test_threads), cmocka_unit_test(test_absent), cmocka_unit_test(test_fallback),
-        cmocka_unit_test(test_wrong_vectors),
+        cmocka_unit_test(test_remembered), cmocka_unit_test(test_no_cache_folder), cmocka_unit_test(test_hostile_memory), cmocka_unit_test(test_wrong_vectors),
+        cmocka_unit_test(test_remembered_refusals), cmocka_unit_test(test_option_sets),     /* the last: from there on there is a coreml */
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }

@@ -52,7 +52,7 @@ class Devices(Case):
         self.fails(5, "x.so", "devices", "--device-plugin", self.path("x.so", b"no library"))
 
     def test_lists(self):
-        listed = {d["name"]: d for d in json.loads(self.ok("devices", "--json", "--device-plugin", FAKE).stdout)["devices"]}
+        listed = {d["name"]: d for d in json.loads(self.ok("devices", "--json", "--device-plugin", "fake=" + FAKE).stdout)["devices"]}
         self.assertTrue(listed["cpu"]["usable"] and listed["portable"]["usable"] and listed["fake"]["usable"])
         self.assertIn("plugin of AkiEmbed's tests", listed["fake"]["description"])
         for name in ["coreml", "cuda", "dml", "webgpu", "openvino"]:
@@ -87,8 +87,23 @@ class Devices(Case):
         self.assertIn("18 vectors with NaN", info["device_note"])
         self.assertIn("18 vectors with NaN", self.ok("info", *FAULTY, "fault=nan", "--device-fallback").stdout.decode())
 
+    def test_remembered(self):
+        note = lambda *more, **env: json.loads(self.ok("info", "--json", "--device", "portable", *more, env=environment(**env)).stdout)["device_note"]
+        again = "remembered: test_cache renew tests again"
+        self.assertNotIn(again, note("--max-batch-tokens", "77"))
+        self.assertIn(again, note("--max-batch-tokens", "77"))
+        self.assertIn(again, note("--max-batch-tokens", "77", "--test-cache", "on"))
+        for how in ["renew", "off"]:
+            self.assertNotIn(again, note("--max-batch-tokens", "77", "--test-cache", how))
+            self.assertNotIn(again, note("--max-batch-tokens", "77", AKIEMBED_TEST_CACHE=how))
+        self.assertNotIn(again, note("--max-batch-tokens", "77", XDG_CACHE_HOME=self.path("another")))
+        self.fails(2, "test-cache", "info", "--test-cache", "x")
+        for remembered in [False, True]:
+            done = self.fails(5, "failed its self-test", "embed", "a", *FAULTY, "fault=nan", "--max-batch-tokens", "77")
+            self.assertEqual(again in done.err, remembered)
+
     def test_auto(self):
-        done = self.ok("info", "--json", "--device", "auto", "--device-plugin", FAKE)
+        done = self.ok("info", "--json", "--device", "auto", "--device-plugin", "fake=" + FAKE)
         info = json.loads(done.stdout)
         self.assertEqual((info["device"], info["fell_back"]), ("cpu", False))
         self.assertRegex(info["device_note"], r"^auto: cpu [0-9.]+ ms a text, fake failed$")
@@ -130,6 +145,7 @@ class Devices(Case):
             info = json.loads(self.ok("info", "--json", "-m", folder, "--device", "openvino", env=env).stdout)
             self.assertEqual((info["device"], info["nodes"]["elsewhere"], info["partitions"], info["fell_back"]), ("openvino", 0, 1, False))
             self.assertGreater(info["nodes"]["openvino"], 50)
+            self.assertIn("remembered", info["device_note"])
             self.assertRegex(info["runtime"], r"ONNX Runtime 1\.24")
         self.assertTrue(json.loads(self.ok("verify", "--json", "--device", "openvino", "-m", os.path.join(CHECKPOINTS, "bert"), env=env).stdout)["pass"])
         self.assertEqual(json.loads(self.ok("bench", "--json", "--seconds", "1", "--device", "openvino", env=env).stdout)["device"], "openvino")

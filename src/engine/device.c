@@ -19,7 +19,7 @@ static const char *const test_texts[] = {
 };
 enum { TEST_TEXTS = sizeof test_texts / sizeof *test_texts };
 
-static const char again[] = " (remembered; test_cache renew tests again)";
+#define AGAIN "remembered: test_cache renew tests again"
 
 /* What the self-tests of an open share. */
 struct tester {
@@ -170,11 +170,11 @@ static void say(char out[FIGURES], const struct tester *t, const struct aki__fig
 static void say_fault(char *out, size_t size, const struct tester *t, const struct aki__figures *f)
 {
     if (f->bad)
-        snprintf(out, size, "%d vectors with NaN", f->bad);
+        snprintf(out, size, "%d NaN", f->bad);
     else if (f->zero)
-        snprintf(out, size, "%d of zeros", f->zero);
+        snprintf(out, size, "%d zeros", f->zero);
     else if (f->cosine < t->bound)
-        snprintf(out, size, "least cosine %.7f", f->cosine);
+        snprintf(out, size, "cosine %.7f", f->cosine);
     else if (f->nodes <= f->elsewhere)
         snprintf(out, size, "%d of %d nodes on the cpu", f->elsewhere, f->nodes + f->elsewhere);
     else
@@ -213,7 +213,7 @@ static aki_status refuse(const struct tester *t, const struct aki__device *d, co
     char figures[FIGURES];
 
     say(figures, t, f);
-    return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures, remembered ? again : "");
+    return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures, remembered ? " (" AGAIN ")" : "");
 }
 
 /* Opens m->session with one option set. Figures that were found before stand for a test: bad ones need no session, and good ones hold as long
@@ -261,7 +261,7 @@ static void add_tried(char tried[TRIED], const struct tester *t, const char *set
     if (f->nodes + f->elsewhere)
         say_fault(fault, sizeof fault, t, f);
     else
-        snprintf(fault, sizeof fault, "%.40s", reason ? reason + strlen("ONNX Runtime: ") : message);
+        snprintf(fault, sizeof fault, "%.36s", reason ? reason + strlen("ONNX Runtime: ") : message);
     snprintf(tried + at, TRIED - at, "%s%s: %s", at ? "; " : "", set, fault);
 }
 
@@ -285,7 +285,7 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
         any |= remembered;
     }
     if (rc == AKI_E_UNAVAILABLE && sets > 1)
-        return aki__fail(err, rc, "device \"%.40s\" failed its self-test (bound %g): %s%s", device->name, t->bound, tried, any ? again : "");
+        return aki__fail(err, rc, "device \"%.40s\" failed its self-test (bound %g%s): %s", device->name, t->bound, any ? "; " AGAIN : "", tried);
     if (rc) {
         if (err)
             *err = own;
@@ -293,7 +293,7 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
     }
     say(figures, t, f);
     snprintf(m->device, sizeof m->device, "%.63s", device->name);
-    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%s", figures, remembered ? again : "", set[0] ? "; options: " : "", set, tried[0] ? "; refused: " : "", tried);
+    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%s", figures, remembered ? " (" AGAIN ")" : "", set[0] ? "; options: " : "", set, tried[0] ? "; refused: " : "", tried);
     return AKI_OK;
 }
 

@@ -21,7 +21,11 @@ aki_status aki__ort_status(const struct aki__runtime *rt, OrtStatus *status, con
     else if (strstr(message, "bad_alloc") || strstr(message, "Failed to allocate memory") || strstr(message, "Memory allocation failed") ||
              strstr(message, "Deserialize tensor"))     /* our constants lie in memory: nothing else can fail there */
         rc = AKI_E_NOMEM;
-    /* The reason stands behind the place in its source, "/path/file.cc:line function(arguments) reason": only that is for our users. */
+    /* The reason stands behind the place in its source, "/path/file.cc:line function(arguments) reason", and behind a node's name of 100 letters
+     * or more, "Non-zero status code … Status Message: reason": only that is for our users. */
+    static const char before[] = "Status Message: ";
+    for (const char *next; (next = strstr(message, before)) != NULL;)
+        message = next + strlen(before);
     const char *reason = message[0] == '/' ? strchr(message, ')') : NULL;
     aki__fail(err, rc, "%s: ONNX Runtime: %s", what, reason && reason[1] ? reason + 1 + strspn(reason + 1, " ") : message);
     rt->api->ReleaseStatus(status);
