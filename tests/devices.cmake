@@ -15,6 +15,10 @@ set_tests_properties(devices PROPERTIES FIXTURES_REQUIRED checkpoints TIMEOUT 90
 
 if(TARGET akiembed_cli)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  # The script for a Mac, up to what only a Mac has.
+  add_test(NAME mac_acceptance COMMAND ${CMAKE_COMMAND} -E env DEVICE=portable SECONDS_EACH=1 AKIEMBED=$<TARGET_FILE:akiembed_cli>
+           ${PROJECT_SOURCE_DIR}/scripts/mac-acceptance.sh ${PROJECT_BINARY_DIR}/checkpoints/bert)
+  set_tests_properties(mac_acceptance PROPERTIES FIXTURES_REQUIRED checkpoints LABELS plain PASS_REGULAR_EXPRESSION "\n0 steps failed\n" TIMEOUT 900)
   add_test(NAME cli_devices COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_devices.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints $<TARGET_FILE:fake_provider>)
   set_tests_properties(cli_devices PROPERTIES FIXTURES_REQUIRED checkpoints LABELS plain TIMEOUT 900)
 endif()

@@ -54,9 +54,12 @@ static OrtStatus *read_input(OrtKernelContext *context, size_t i, struct tensor 
     const OrtValue *input = NULL;
     const void *data = NULL;
     OrtTensorTypeAndShapeInfo *info = NULL;
+    ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
 
     OrtStatus *st = api->KernelContext_GetInput(context, i, &input);
     if (!st) st = api->GetTensorTypeAndShape(input, &info);
+    if (!st) st = api->GetTensorElementType(info, &type);
+    if (!st && type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) st = api->CreateStatus(ORT_FAIL, "fake: not f32");
     if (!st) st = api->GetDimensionsCount(info, &out->rank);
     if (!st && out->rank > 8) st = api->CreateStatus(ORT_FAIL, "fake: too many dimensions");
     if (!st) st = api->GetDimensions(info, out->shape, out->rank);

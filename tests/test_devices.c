@@ -454,6 +454,7 @@ static void test_remembered(void **state)
     o.device_options = fixed_shapes;
     o.device_option_count = 1;
     expect(folder, &o, AKI_OK, true, "fixed shapes");
+    expect(folder, &o, AKI_OK, false, "fixed shapes again");
     o.device_option_count = 0;
     expect(folder, &o, AKI_OK, false, "as at first");
     snprintf(path, sizeof path, "%s/config.json", folder);

@@ -330,6 +330,7 @@ static void test_check(void **state)
 static void test_device(void **state)
 {
     static const char *const shapes[] = { "aki.shapes=fixed" };
+    static const char folder[] = AKI_BINARY_DIR "/checkpoints/bert-dense";
     aki_embed_options options;
     aki_model *m = NULL;
     aki_error error;
@@ -340,8 +341,10 @@ static void test_device(void **state)
     model_options.device_options = shapes;
     model_options.device_option_count = 1;
     model_options.max_buckets = 1;
-    if (aki_model_open(AKI_BINARY_DIR "/checkpoints/bert-dense", &model_options, &m, &error) != AKI_OK)
+    if (aki_model_open(folder, &model_options, &m, &error) != AKI_OK)
         fail_msg("%s", error.message);
+    /* Its self-test is remembered now; the test itself is thousands of allocations of the cpu's, which are tried above. */
+    torture(&(struct subject){ .name = "open on a device that is remembered", .with = (void *)(uintptr_t)folder, .attempt = model_open_attempt, .undo = close_model });
     aki_embed_options_init(&options, sizeof options);
     torture_embed("on a device", m, &options);
     aki_model_close(m);

@@ -216,6 +216,19 @@ static aki_status refuse(const struct tester *t, const struct aki__device *d, co
     return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures, remembered ? " (" AGAIN ")" : "");
 }
 
+/* Of a device that passes, the nodes of its first session are kept, which the next open compares with its own; those of other shapes may be fewer. */
+static void keep(const struct tester *t, const char *place, const struct aki__figures *f, const struct aki__figures *first)
+{
+    struct aki__figures kept = *f;
+
+    if (passes(t, f)) {
+        kept.nodes = first->nodes;
+        kept.elsewhere = first->elsewhere;
+        kept.partitions = first->partitions;
+    }
+    aki__remember_write(place, &kept);
+}
+
 /* Opens m->session with one option set. Figures that were found before stand for a test: bad ones need no session, and good ones hold as long
  * as the nodes fall as they did then. *f: zeroed where there was nothing to judge; *remembered: they are old. */
 static aki_status open_set(struct tester *t, const struct aki__device *d, struct aki__figures *f, bool *remembered, aki_error *err)
@@ -239,7 +252,7 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
     *remembered = *remembered && now.nodes == f->nodes && now.elsewhere == f->elsewhere && now.partitions == f->partitions;
     if (!*remembered) {
         rc = self_test(t, d->name, f, err);
-        if (!rc) aki__remember_write(place, f);
+        if (!rc) keep(t, place, f, &now);
         if (!rc && !passes(t, f)) rc = refuse(t, d, f, false, err);
     }
     if (rc) {
