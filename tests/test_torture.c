@@ -373,7 +373,7 @@ static void test_export(void **state)
 /* A real limit, which ONNX Runtime's own allocations meet too: the process may have so many pages more than it has now. */
 static void test_address_limit(void **state)
 {
-    enum { WORDS = 60, ROWS = 200, STEP = 1 << 20, MOST = 512 };
+    enum { WORDS = 60, ROWS = 2000, STEP = 1 << 20, MOST = 512 };
     static char words[WORDS * 8 + 1];
     const char *rows[ROWS];
     struct rlimit before, limit;
