@@ -344,8 +344,8 @@ class Bench(Case):
             self.assertGreaterEqual(r["calls"], 3)
             self.assertTrue(0 < r["p50_ms"] <= r["p95_ms"] <= r["p99_ms"], r)
             self.assertGreater(r["texts_per_second"], 0)
-            # Nothing is reused where that would not be what is measured.
-            self.assertEqual(r["tokens_reused"] > 0, r["name"] == "query", r)
+            # Nothing is reused where that would not be what is measured, but where made-up texts happen to begin with the same letters.
+            self.assertEqual(r["tokens_reused"] > r["tokens"] // 50, r["name"] == "query", r)
         for name, tokens in [("single_8", 8), ("single_32", 32), ("single_128", 128)]:
             self.assertTrue(0.8 * tokens <= by_name[name]["tokens"] / by_name[name]["texts"] <= tokens, by_name[name])
         self.assertEqual(by_name["batch_32"]["texts"], 32 * by_name["batch_32"]["calls"])
