@@ -281,6 +281,15 @@ static void drain(struct server *s)
     cut_slow(s);
 }
 
+/* What is told to those that got no vectors reaches them, if they take it. */
+static void wait_sent(struct server *s)
+{
+    const struct timespec tick = { .tv_nsec = 10 * 1000000 };
+
+    for (int i = 0; i < 100 && atomic_load(&s->in_flight); i++)
+        nanosleep(&tick, NULL);
+}
+
 /* ---------------------------------------------------------------- beginning and end ----------------------------- */
 
 static int start_models(struct server *s)
@@ -332,8 +341,10 @@ int server_run(const struct server_options *o)
     }
     for (size_t i = 0; s.models && i < o->model_count; i++)
         served_stop(&s.models[i]);
-    if (s.daemon)
+    if (s.daemon) {
+        wait_sent(&s);
         MHD_stop_daemon(s.daemon);
+    }
     for (size_t i = 0; s.models && i < o->model_count; i++)
         served_close(&s.models[i]);
     if (s.listener >= 0)
