@@ -1,3 +1,7 @@
+# Runs of .onnx files side by side.
+aki_test(onnx_file all)
+set_tests_properties(onnx_file PROPERTIES FIXTURES_REQUIRED checkpoints)
+
 # Folders whose network is an .onnx file, against Python's onnxruntime (needs the packages of requirements.txt, scripts/venv).
 if(TARGET akiembed_cli AND AKI_REFERENCE_PYTHON)
   add_test(NAME onnx COMMAND ${AKI_REFERENCE_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_onnx.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints ${PROJECT_SOURCE_DIR}/third_party/models)

@@ -79,10 +79,10 @@ static size_t run_tokens(const aki_model *m)
     return fast < most ? fast : most;
 }
 
-/* Into how many runs of about equal size. A device's session (of no known width) takes one at a time. */
+/* Into how many runs of about equal size. */
 static size_t count_runs(const struct aki__runs *w)
 {
-    size_t most = run_tokens(w->m), threads = w->m->run.widest ? (size_t)w->m->run.threads : 1, runs = (w->tokens + most - 1) / most, longest = 0;
+    size_t most = run_tokens(w->m), threads = (size_t)w->m->run.lanes, runs = (w->tokens + most - 1) / most, longest = 0;
     size_t alone = w->tokens / worth_alone(w->m);
 
     for (size_t i = 0; i < w->count; i++)

@@ -6,10 +6,17 @@
 #include "ort/runtime.h"
 #include "ort/session.h"
 
+#include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST_PORTS = 1024, MOST_RANK = 8, MOST_SIZE = 1 << 24 };
+enum {
+    MOST_PORTS = 1024,
+    MOST_RANK = 8,
+    MOST_SIZE = 1 << 24,
+    LIGHT = 64 << 20            /* parameters up to which a second copy of them is affordable */
+};
 
 enum feed { FEED_IDS, FEED_MASK, FEED_TYPES, FEED_POSITIONS, FEED_PAST };
 
@@ -23,7 +30,11 @@ struct port {
 
 struct aki__onnx_file {
     const struct aki__runtime *rt;
-    OrtSession  *session;
+    OrtSession  *session;                   /* splits each operator between all threads; guarded by lock, since two such runs only get in each other's way */
+    OrtSession  *_Atomic alone;             /* with a copy of the weights of its own: computes on the caller's thread, for runs beside each other; NULL: not made */
+    struct aki__lock lock;
+    bool         tried;                     /* to make it; whoever makes it is alone in doing so */
+    char        *path;
     char        *file;                      /* what messages call it */
     struct port *inputs, *outputs;          /* [input_count], [output_count] */
     size_t       input_count, output_count;
@@ -214,17 +225,18 @@ static OrtStatus *count_nodes(struct aki__onnx_file *f)
 }
 
 /* The precision is that of most weights, whatever is made of them: ONNX Runtime folds what is constant, and does not tell. */
-static aki_status look_at_weights(struct aki__onnx_file *f, const char *path, aki_error *err)
+static aki_status look_at_weights(struct aki__onnx_file *f, aki_error *err)
 {
     struct aki__onnx_weights w;
     struct aki__map map;
 
-    aki_status rc = aki__map_open(&map, path, err);
+    aki_status rc = aki__map_open(&map, f->path, err);
     if (rc)
         return rc;
     aki__onnx_count_weights(&w, map.data, map.size);
     aki__map_close(&map);
     f->info.parameters = w.f32 / 2 + w.f16 / 2 + w.quantised / 2 < INT64_MAX / 2 ? (int64_t)(w.f32 + w.f16 + w.quantised) : 0;
+    f->info.light = f->info.parameters && f->info.parameters <= LIGHT;
     f->info.precision = w.quantised > w.f32 && w.quantised > w.f16 ? AKI_PRECISION_INT8 : w.f16 > w.f32 ? AKI_PRECISION_F16 : AKI_PRECISION_F32;
     return f->rt->newer ? aki__ort_status(f->rt, count_nodes(f), f->file, err) : AKI_OK;
 }
@@ -233,7 +245,7 @@ static aki_status look_at_weights(struct aki__onnx_file *f, const char *path, ak
 
 struct tensors { const char **names; OrtValue **values; void **data; size_t count; };
 
-struct run { const struct aki__batch *b; const size_t *texts; size_t count, rows, length; int32_t pad_id; };
+struct run { const struct aki__batch *b; const size_t *texts; size_t count, rows, length; int32_t pad_id; OrtSession *alone; /* NULL: on all threads */ };
 
 static size_t tokens_of(const struct run *r, size_t i) { return i < r->count ? (size_t)(r->b->starts[r->texts[i] + 1] - r->b->starts[r->texts[i]]) : 0; }
 
@@ -358,17 +370,26 @@ static void take_rows(const struct run *r, const struct port *p, const void *dat
     }
 }
 
+static OrtStatus *call(struct aki__onnx_file *f, OrtSession *alone, const struct tensors *t, const char *output, OrtValue **result)
+{
+    if (!alone)
+        aki__lock_take(&f->lock);
+    OrtStatus *st = f->rt->api->Run(alone ? alone : f->session, NULL, t->names, (const OrtValue *const *)t->values, t->count, &output, 1, result);
+    if (!alone)
+        aki__lock_drop(&f->lock);
+    return st;
+}
+
 /* out NULL: only to see what columns there are. */
 static aki_status run(struct aki__onnx_file *f, const struct run *r, const struct port *p, int32_t *columns, float *out, aki_error *err)
 {
-    const char *const name = p->name;
     struct tensors t = { 0 };
     OrtValue *result = NULL;
     void *data = NULL;
     int32_t found = 0;
 
     aki_status rc = feed(f, r, &t, err);
-    if (!rc) rc = aki__ort_status(f->rt, f->rt->api->Run(f->session, NULL, t.names, (const OrtValue *const *)t.values, t.count, &name, 1, &result), f->file, err);
+    if (!rc) rc = aki__ort_status(f->rt, call(f, r->alone, &t, p->name, &result), f->file, err);
     if (!rc) rc = check_result(f, p, result, r, *columns, &found, err);
     if (!rc) rc = aki__ort_status(f->rt, f->rt->api->GetTensorMutableData(result, &data), f->file, err);
     if (!rc && out)
@@ -394,9 +415,9 @@ static aki_status run_texts(struct aki__onnx_file *f, struct run *r, const struc
     return run(f, r, p, columns, out, err);
 }
 
-aki_status aki__onnx_file_run(struct aki__onnx_file *f, const struct aki__batch *b, const size_t *texts, size_t count, int32_t pad_id, float *out, aki_error *err)
+aki_status aki__onnx_file_run(struct aki__onnx_file *f, const struct aki__batch *b, const size_t *texts, size_t count, int32_t pad_id, bool beside, float *out, aki_error *err)
 {
-    struct run r = { .b = b, .texts = texts, .count = count, .pad_id = pad_id };
+    struct run r = { .b = b, .texts = texts, .count = count, .pad_id = pad_id, .alone = beside ? atomic_load(&f->alone) : NULL };
     const struct port *p = b->pooled ? f->pooled : f->hidden;
 
     if (!p)
@@ -404,23 +425,30 @@ aki_status aki__onnx_file_run(struct aki__onnx_file *f, const struct aki__batch 
     return run_texts(f, &r, p, b->pooled ? &f->info.pooled : &f->info.hidden, out, err);
 }
 
-/* What the graph does not say of its columns, a first run does: one token, of the id 0. */
+/* One token, of the id 0. */
+static aki_status run_zero(struct aki__onnx_file *f, OrtSession *alone, const struct port *p, int32_t *columns, float *out, aki_error *err)
+{
+    static const int32_t zero, starts[2] = { 0, 1 };
+    static const size_t text;
+    const struct aki__batch b = { .ids = &zero, .positions = &zero, .starts = starts, .query_starts = starts, .rows = &zero };
+    struct run r = { .b = &b, .texts = &text, .count = 1, .alone = alone };
+
+    return run_texts(f, &r, p, columns, out, err);
+}
+
+/* What the graph does not say of its columns, a first run does. */
 static aki_status find_columns(struct aki__onnx_file *f, aki_error *err)
 {
-    static const int32_t id, position, starts[2] = { 0, 1 };
-    static const size_t text;
-    const struct aki__batch b = { .ids = &id, .positions = &position, .starts = starts };
-    struct run r = { .b = &b, .texts = &text, .count = 1 };
     aki_status rc = AKI_OK;
 
-    if (f->info.hidden < 0) rc = run_texts(f, &r, f->hidden, &f->info.hidden, NULL, err);
-    if (f->info.pooled < 0 && !rc) rc = run_texts(f, &r, f->pooled, &f->info.pooled, NULL, err);
+    if (f->info.hidden < 0) rc = run_zero(f, NULL, f->hidden, &f->info.hidden, NULL, err);
+    if (f->info.pooled < 0 && !rc) rc = run_zero(f, NULL, f->pooled, &f->info.pooled, NULL, err);
     return rc;
 }
 
 /* ---------------------------------------------------------------- life ------------------------------------------ */
 
-static OrtStatus *make_session(struct aki__onnx_file *f, const char *path)
+static OrtStatus *make_session(struct aki__onnx_file *f, int threads, OrtSession **out)
 {
     const OrtApi *api = f->rt->api;
     OrtSessionOptions *options = NULL;
@@ -428,23 +456,24 @@ static OrtStatus *make_session(struct aki__onnx_file *f, const char *path)
     OrtStatus *st = api->CreateSessionOptions(&options);
     if (!st) st = api->SetSessionExecutionMode(options, ORT_SEQUENTIAL);
     if (!st) st = api->DisableMemPattern(options);      /* it would keep a plan for every shape there ever was */
-    if (!st) st = api->SetIntraOpNumThreads(options, f->rt->threads);
+    if (!st) st = api->SetIntraOpNumThreads(options, threads);
     if (!st) st = api->SetInterOpNumThreads(options, 1);
     if (!st) st = api->SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_FATAL);       /* errors are told by us, and not printed */
     if (!st) st = api->AddSessionConfigEntry(options, "session.use_env_allocators", "1");
-    if (!st) st = api->AddSessionConfigEntry(options, "session.force_spinning_stop", "1");
+    /* Long enough for the next text of a caller that has one at hand; 1.32's own measure is many times that. */
+    if (!st) st = api->AddSessionConfigEntry(options, "session.intra_op.spin_duration_us", "1000");
     if (!st && f->rt->newer)
         st = api->AddSessionConfigEntry(options, "session.record_ep_graph_assignment_info", "1");
-    if (!st) st = api->CreateSession(f->rt->env, path, options, &f->session);
+    if (!st) st = api->CreateSession(f->rt->env, f->path, options, out);
     if (options)
         api->ReleaseSessionOptions(options);
     return st;
 }
 
 /* What ONNX Runtime does not open is a file that is broken, unless memory ended: its codes do not tell reliably. */
-static aki_status open_session(struct aki__onnx_file *f, const char *path, aki_error *err)
+static aki_status open_session(struct aki__onnx_file *f, aki_error *err)
 {
-    aki_status rc = aki__ort_status(f->rt, make_session(f, path), f->file, err);
+    aki_status rc = aki__ort_status(f->rt, make_session(f, f->rt->threads, &f->session), f->file, err);
 
     if (rc == AKI_E_INTERNAL || rc == AKI_E_NOT_FOUND) {
         rc = AKI_E_INVALID;
@@ -454,24 +483,57 @@ static aki_status open_session(struct aki__onnx_file *f, const char *path, aki_e
     return rc;
 }
 
+/* The file may have been replaced meanwhile: then its vectors are others. */
+static bool answers_alike(struct aki__onnx_file *f, OrtSession *alone)
+{
+    const struct port *p = f->hidden ? f->hidden : f->pooled;
+    int32_t *columns = p == f->hidden ? &f->info.hidden : &f->info.pooled;
+    float *a = aki__alloc((size_t)*columns * 2, sizeof *a), *b = a ? a + *columns : NULL, most = 0, off = 0;
+
+    bool ok = a && !run_zero(f, NULL, p, columns, a, NULL) && !run_zero(f, alone, p, columns, b, NULL);
+    for (int32_t i = 0; i < *columns && ok; i++) {
+        most = fmaxf(most, fabsf(a[i]));
+        off = fmaxf(off, fabsf(a[i] - b[i]));
+    }
+    aki__free(a);
+    return ok && off <= most * 1e-3f;
+}
+
+bool aki__onnx_file_spread(struct aki__onnx_file *f)
+{
+    OrtSession *alone = NULL;
+
+    if (!f->tried && f->info.light) {
+        OrtStatus *st = make_session(f, 1, &alone);
+        if (st)
+            f->rt->api->ReleaseStatus(st);
+        else if (answers_alike(f, alone))
+            atomic_store(&f->alone, alone);
+        else
+            f->rt->api->ReleaseSession(alone);
+    }
+    f->tried = true;
+    return atomic_load(&f->alone) != NULL;
+}
+
 aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, const char *name, int threads, aki_error *err)
 {
     struct aki__onnx_file *f = aki__zalloc(1, sizeof *f);
     aki_status rc;
 
     *out = NULL;
-    if (!f || !(f->file = aki__copy_string(name, strlen(name)))) {
+    if (!f || !(f->file = aki__copy_string(name, strlen(name))) || !(f->path = aki__copy_string(path, strlen(path)))) {
         rc = aki__fail(err, AKI_E_NOMEM, "%s", name);
         goto done;
     }
     rc = aki__runtime_get(&f->rt, threads, err);
-    if (!rc) rc = open_session(f, path, err);
+    if (!rc) rc = open_session(f, err);
     if (!rc) rc = read_ports(f, true, err);
     if (!rc) rc = read_ports(f, false, err);
     if (!rc) rc = judge_inputs(f, err);
     if (!rc) rc = judge_outputs(f, err);
     if (!rc) rc = find_columns(f, err);
-    if (!rc) rc = look_at_weights(f, path, err);
+    if (!rc) rc = look_at_weights(f, err);
     if (rc)
         goto done;
     list_ports(f);
@@ -495,8 +557,11 @@ void aki__onnx_file_close(struct aki__onnx_file *f)
         return;
     if (f->session)
         f->rt->api->ReleaseSession(f->session);
+    if (f->alone)
+        f->rt->api->ReleaseSession(f->alone);
     free_ports(f->inputs, f->input_count);
     free_ports(f->outputs, f->output_count);
+    aki__free(f->path);
     aki__free(f->file);
     aki__free(f);
 }

@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 
-struct aki__onnx_file;          /* computes for one at a time */
+struct aki__onnx_file;          /* any number of threads may run it */
 struct aki__batch;
 
 struct aki__onnx_file_info {
@@ -14,6 +14,7 @@ struct aki__onnx_file_info {
     bool    causal;             /* it has a cache of keys and values, which is fed empty */
     int32_t precision;          /* AKI_PRECISION_*: that of most of its weights */
     int64_t parameters;         /* its weights; a packed byte is one */
+    bool    light;              /* runs may go side by side: weights so few that there may be two copies of them */
     int     nodes;              /* 0: not known */
     char    ports[200];         /* "input_ids, attention_mask -> last_hidden_state" */
 };
@@ -24,9 +25,13 @@ aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, co
 void       aki__onnx_file_close(struct aki__onnx_file *f);
 const struct aki__onnx_file_info *aki__onnx_file_info(const struct aki__onnx_file *f);
 
+/* Makes ready for runs beside each other, each on its caller's thread, with a second copy of the weights; false: it cannot be (not light, no memory,
+ * the file is gone or was replaced). By one thread at a time. */
+bool aki__onnx_file_spread(struct aki__onnx_file *f);
+
 /* Runs texts[count] (numbers in the batch; count is at most info.rows, the longest at most info.length, where these are set) padded with pad_id.
  * b->pooled: out is [b->vectors, pooled], and those of these texts are written; else out is [b->row_count, hidden], and the rows that the pooling
- * reads of these texts are. */
-aki_status aki__onnx_file_run(struct aki__onnx_file *f, const struct aki__batch *b, const size_t *texts, size_t count, int32_t pad_id, float *out, aki_error *err);
+ * reads of these texts are. beside: on this thread alone, where the file was made ready for it; else on all, one run after the other. */
+aki_status aki__onnx_file_run(struct aki__onnx_file *f, const struct aki__batch *b, const size_t *texts, size_t count, int32_t pad_id, bool beside, float *out, aki_error *err);
 
 #endif

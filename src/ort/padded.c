@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { MOST_BUCKETS = 64, LEAST_LENGTH = 16, MOST_PORTS = AKI_ONNX_MAX_IO, FREE_ROUNDING = 8 };
+enum { MOST_BUCKETS = 64, LEAST_LENGTH = 16, MOST_PORTS = AKI_ONNX_MAX_IO, FREE_ROUNDING = 8, LIGHT_TOKENS = 512 };
 
 /* A session for texts × length; both 0: for any. */
 struct bucket {
@@ -296,9 +296,6 @@ static size_t group_size(const struct aki__padded *p, const struct sized *sorted
     size_t least = p->fixed ? (length > LEAST_LENGTH ? length / 2 + 1 : 1) : length - length / 4, n = 1;
     size_t most = p->fixed ? texts_of_bucket(p, count, length) : p->max_batch_tokens / length;
 
-    if (p->file && aki__onnx_file_info(p->file)->rows)
-        most = (size_t)aki__onnx_file_info(p->file)->rows;
-
     if (p->fixed && length == p->max_tokens)
         least = length_of_bucket(p, length / 2) < length ? length_of_bucket(p, length / 2) + 1 : 1;
     while (n < count && n < most && sorted[n].tokens >= least)
@@ -306,14 +303,27 @@ static size_t group_size(const struct aki__padded *p, const struct sized *sorted
     return n;
 }
 
-static aki_status run_file(struct aki__padded *p, const struct aki__batch *b, const struct sized *sorted, size_t *texts, size_t count, float *rows_out, size_t *done, aki_error *err)
+/* In a file: as many as it takes where it takes one shape only. Else what padding costs decides: with few weights more than a second look at them. */
+static size_t file_group_size(const struct aki__padded *p, const struct sized *sorted, size_t count)
 {
-    size_t n = group_size(p, sorted, count, sorted->tokens);
+    const struct aki__onnx_file_info *info = aki__onnx_file_info(p->file);
+    size_t length = sorted->tokens, least = info->rows || info->length ? 1 : info->light ? length : length - length / 4, n = 1;
+    size_t limit = info->light && p->max_batch_tokens > LIGHT_TOKENS ? LIGHT_TOKENS : p->max_batch_tokens;
+    size_t most = info->rows ? (size_t)info->rows : limit / (info->length ? (size_t)info->length : length);
+
+    while (n < count && n < most && sorted[n].tokens >= least)
+        n++;
+    return n;
+}
+
+static aki_status run_file(struct aki__padded *p, const struct aki__batch *b, bool beside, const struct sized *sorted, size_t *texts, size_t count, float *rows_out, size_t *done, aki_error *err)
+{
+    size_t n = file_group_size(p, sorted, count);
 
     for (size_t i = 0; i < n; i++)
         texts[i] = sorted[i].text;
     *done = n;
-    return aki__onnx_file_run(p->file, b, texts, n, p->model->pad_id, rows_out, err);
+    return aki__onnx_file_run(p->file, b, texts, n, p->model->pad_id, beside, rows_out, err);
 }
 
 static aki_status run_next(struct aki__padded *p, const struct aki__batch *b, const struct sized *sorted, size_t *texts, size_t count, float *rows_out, size_t *done, aki_error *err)
@@ -337,7 +347,7 @@ static aki_status run_next(struct aki__padded *p, const struct aki__batch *b, co
 }
 
 /* rows_out: [row_count, hidden]: the last hidden states that the pooling reads; of a file that pools itself [vectors, columns]. */
-static aki_status run_all(struct aki__padded *p, const struct aki__batch *b, float *rows_out, aki_error *err)
+static aki_status run_all(struct aki__padded *p, const struct aki__batch *b, bool beside, float *rows_out, aki_error *err)
 {
     struct sized *sorted = aki__alloc(b->texts, sizeof *sorted);
     size_t *texts = aki__alloc(b->texts, sizeof *texts), done = 0;
@@ -347,10 +357,12 @@ static aki_status run_all(struct aki__padded *p, const struct aki__batch *b, flo
         sorted[i] = (struct sized){ .text = i, .tokens = (size_t)(b->starts[i + 1] - b->starts[i]) };
     if (!rc)
         qsort(sorted, b->texts, sizeof *sorted, longer_first);
-    aki__lock_take(&p->lock);
+    if (!p->file)
+        aki__lock_take(&p->lock);
     for (size_t i = 0; i < b->texts && !rc; i += done)
-        rc = (p->file ? run_file : run_next)(p, b, sorted + i, texts, b->texts - i, rows_out, &done, err);
-    aki__lock_drop(&p->lock);
+        rc = p->file ? run_file(p, b, beside, sorted + i, texts, b->texts - i, rows_out, &done, err) : run_next(p, b, sorted + i, texts, b->texts - i, rows_out, &done, err);
+    if (!p->file)
+        aki__lock_drop(&p->lock);
     aki__free(sorted);
     aki__free(texts);
     return rc;
@@ -411,12 +423,14 @@ static aki_status pool(const struct aki__padded *p, const struct aki__batch *b, 
     return rc;
 }
 
-aki_status aki__padded_run(struct aki__padded *p, const struct aki__batch *b, float *out, size_t columns, aki_error *err)
+bool aki__padded_spread(struct aki__padded *p) { return p->file && aki__onnx_file_spread(p->file); }
+
+aki_status aki__padded_run(struct aki__padded *p, const struct aki__batch *b, bool beside, float *out, size_t columns, aki_error *err)
 {
     if (b->pooled)
-        return run_all(p, b, out, err);
+        return run_all(p, b, beside, out, err);
     float *rows = aki__alloc_aligned(b->row_count, p->hidden * sizeof *rows);
-    aki_status rc = rows ? run_all(p, b, rows, err) : aki__fail(err, AKI_E_NOMEM, "a run of %zu rows", b->row_count);
+    aki_status rc = rows ? run_all(p, b, beside, rows, err) : aki__fail(err, AKI_E_NOMEM, "a run of %zu rows", b->row_count);
 
     if (!rc) rc = pool(p, b, rows, out, columns, err);
     aki__free_aligned(rows);

@@ -12,7 +12,7 @@
 
 struct aki__session {
     const struct aki__runtime *rt;
-    struct aki__padded *padded;             /* on a device: all that follows is unused */
+    struct aki__padded *padded;             /* on a device, or of an .onnx file: all that follows but the pool is unused */
     OrtSession      *session;
     struct aki__pool *pool;
     struct aki__keep keep;
@@ -161,7 +161,9 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
         goto done;
     s->threads = s->rt->threads;
     if (options->device || options->file) {
-        rc = aki__padded_open(&s->padded, s->rt, g, options, err);
+        if (options->file && aki__onnx_file_info(options->file)->light)
+            rc = aki__pool_open(&s->pool, s->threads, err);
+        if (!rc) rc = aki__padded_open(&s->padded, s->rt, g, options, err);
         goto done;
     }
     rc = aki__pool_open(&s->pool, s->threads, err);
@@ -199,7 +201,7 @@ void aki__session_close(struct aki__session *s)
 
 void aki__session_info(const struct aki__session *s, struct aki__session_info *out)
 {
-    *out = (struct aki__session_info){ .threads = s->threads, .nodes = s->nodes, .sessions = 1, .weights_size = s->weights_size, .widest = aki__keep_widest(&s->keep),
+    *out = (struct aki__session_info){ .threads = s->threads, .lanes = s->pool ? s->threads : 1, .nodes = s->nodes, .sessions = 1, .weights_size = s->weights_size, .widest = aki__keep_widest(&s->keep),
                                         .products = (int)s->keep.product_count, .products_f32 = (int)aki__keep_f32_products(&s->keep) };
     if (s->padded)
         aki__padded_info(s->padded, out);
@@ -210,9 +212,9 @@ void aki__session_info(const struct aki__session *s, struct aki__session_info *o
 
 void aki__session_each(struct aki__session *s, size_t count, void (*body)(void *user, size_t i), void *user)
 {
-    bool taken = s->pool && count > 1 && aki__pool_take(s->pool);     /* a padded session is one queue */
+    bool taken = s->pool && count > 1 && aki__pool_take(s->pool), beside = taken && (!s->padded || aki__padded_spread(s->padded));
 
-    aki__pool_each(taken ? s->pool : NULL, count, body, user);
+    aki__pool_each(beside ? s->pool : NULL, count, body, user);
     if (taken)
         aki__pool_drop(s->pool);
 }
@@ -245,16 +247,20 @@ aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, 
     const OrtApi *api = s->rt->api;
     OrtStatus *st = NULL;
 
-    if (s->padded)
-        return aki__padded_run(s->padded, b, out, columns, err);
+    /* A lone run is split between the pool's threads. Beside another one it is not: then each has a thread of its own, with nobody to wait for. */
+    bool lone = s->pool && aki__pool_take(s->pool);
+    if (s->padded) {
+        aki_status rc = aki__padded_run(s->padded, b, s->pool && !lone, out, columns, err);
+        if (lone)
+            aki__pool_drop(s->pool);
+        return rc;
+    }
     for (int i = 0; i < NUMBERS && !st; i++)
         st = lend(s->rt, data[i], counts[i], &inputs[i]);
     if (!st)
         st = lend_address(s->rt, &address, &inputs[NUMBERS]);
     if (!st)
         st = api->CreateTensorWithDataAsOrtValue(s->rt->cpu, out, b->vectors * columns * sizeof *out, shape, 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output);
-    /* A lone run is split between the pool's threads. Beside another one it is not: then each has a thread of its own, with nobody to wait for. */
-    bool lone = aki__pool_take(s->pool);
     aki__ops_use(lone ? s->pool : NULL);
     if (!st)
         st = api->Run(s->session, NULL, names, (const OrtValue *const *)inputs, INPUTS, &output_name, 1, &output);

@@ -21,6 +21,7 @@ struct aki__session_options {
 struct aki__session_info {
     char     runtime[48];       /* "ONNX Runtime 1.32.0" */
     int      threads;
+    int      lanes;             /* runs that may go side by side */
     size_t   widest;            /* columns of the widest product, of which a run holds one for every token; 0: not known */
     int      nodes, nodes_elsewhere;        /* on the device, and on the cpu instead */
     int      partitions;        /* on the device; 0: not known */

@@ -1,0 +1,198 @@
+/* Tests of .onnx folders whose runs go side by side, each on a thread of its own: the vectors are the model's, whoever calls; the callback
+ * for cancelling; a run that fails; a file that was replaced, or is gone, by the time its second copy is wanted. */
+#include "golden.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define FOLDER AKI_BINARY_DIR "/onnx-file"
+
+enum { TEXTS = 120, DIM = 48, CALLERS = 4, WORDS = 8 };
+
+static const char *const words[WORDS] = { "cat", "river", "house", "the", "mountain", "query", "city", "in" };
+static char              texts[TEXTS][400];
+static const char       *pointers[TEXTS];
+static float             expected[TEXTS * DIM];
+
+static void export_to(const char *checkpoint, const char *file)
+{
+    char from[512];
+    aki_error e = { 0 };
+
+    snprintf(from, sizeof from, CHECKPOINTS "%s", checkpoint);
+    if (aki_export(from, file, NULL, &e))
+        fail_msg("%s: %s", checkpoint, e.message);
+}
+
+static aki_model *open_with(const char *folder, int32_t threads)
+{
+    aki_model_options o;
+    aki_model *m = NULL;
+    aki_error e = { 0 };
+
+    aki_model_options_init(&o, sizeof o);
+    o.threads = threads;
+    if (aki_model_open(folder, &o, &m, &e))
+        fail_msg("%s: %s", folder, e.message);
+    return m;
+}
+
+/* The checkpoint's folder with its network as a file; texts of one to forty words, some of equal lengths, in no order, and their vectors. */
+static int make(void **state)
+{
+    (void)state;
+    if (system("rm -rf '" FOLDER "' && cp -r '" CHECKPOINTS "bert' '" FOLDER "' && rm '" FOLDER "'/*.safetensors"))
+        return -1;
+    export_to("bert", FOLDER "/model.onnx");
+    for (size_t i = 0; i < TEXTS; i++) {
+        for (size_t k = 0, at = 0; k <= i * 7 % 40; k++)
+            at += (size_t)snprintf(texts[i] + at, sizeof texts[i] - at, "%s%s", k ? " " : "", words[(i + i / 40 + k * k) % WORDS]);
+        pointers[i] = texts[i];
+    }
+    aki_model *m = open_with(CHECKPOINTS "bert", 3);
+    aki_status rc = aki_embed(m, pointers, NULL, TEXTS, NULL, expected, sizeof expected, NULL, NULL, NULL);
+    aki_model_close(m);
+    return rc ? -1 : 0;
+}
+
+static size_t count_wrong(const float *v, size_t first, size_t count)
+{
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < count * DIM; i++)
+        wrong += !(fabsf(v[i] - expected[first * DIM + i]) < 2e-5f);
+    return wrong;
+}
+
+static void check_all(aki_model *m, const aki_embed_options *o)
+{
+    static float v[TEXTS * DIM];
+    aki_error e = { 0 };
+
+    memset(v, 0, sizeof v);
+    if (aki_embed(m, pointers, NULL, TEXTS, o, v, sizeof v, NULL, NULL, &e))
+        fail_msg("%s", e.message);
+    assert_int_equal(count_wrong(v, 0, TEXTS), 0);
+}
+
+/* ---------------------------------------------------------------- callers --------------------------------------- */
+
+struct caller { aki_model *m; size_t first, wrong; };
+
+/* One text, all, one …: lone runs and those side by side, of several callers at once. */
+static void *call(void *user)
+{
+    float *v = calloc(TEXTS, DIM * sizeof *v);
+    struct caller *c = user;
+
+    for (size_t i = 0; i < 6; i++) {
+        size_t first = i % 2 ? 0 : c->first + i, count = i % 2 ? TEXTS : 1;
+        if (aki_embed(c->m, pointers + first, NULL, count, NULL, v, count * DIM * sizeof *v, NULL, NULL, NULL))
+            c->wrong++;
+        c->wrong += count_wrong(v, first, count);
+    }
+    free(v);
+    return NULL;
+}
+
+static void test_callers(void **state)
+{
+    struct caller callers[CALLERS];
+    pthread_t threads[CALLERS];
+    (void)state;
+
+    aki_model *m = open_with(FOLDER, 3);
+    for (size_t i = 0; i < CALLERS; i++) {
+        callers[i] = (struct caller){ .m = m, .first = i * 20 };
+        assert_int_equal(pthread_create(&threads[i], NULL, call, &callers[i]), 0);
+    }
+    for (size_t i = 0; i < CALLERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(callers[i].wrong, 0);
+    }
+    aki_model_close(m);
+}
+
+/* ---------------------------------------------------------------- ends ------------------------------------------ */
+
+struct asked { pthread_t caller; atomic_int count, elsewhere; int most; };
+
+static int ask(void *user)
+{
+    struct asked *a = user;
+
+    if (!pthread_equal(pthread_self(), a->caller))
+        atomic_fetch_add(&a->elsewhere, 1);
+    return atomic_fetch_add(&a->count, 1) >= a->most;
+}
+
+static void test_cancel(void **state)
+{
+    static float v[TEXTS * DIM];
+    struct asked a = { .caller = pthread_self() };
+    aki_embed_options o;
+    aki_error e = { 0 };
+    (void)state;
+
+    aki_model *m = open_with(FOLDER, 3);
+    aki_embed_options_init(&o, sizeof o);
+    o.cancel = ask;
+    o.cancel_user = &a;
+    for (a.most = 0; a.most < 3; a.most++) {
+        atomic_store(&a.count, 0);
+        assert_int_equal(aki_embed(m, pointers, NULL, TEXTS, &o, v, sizeof v, NULL, NULL, &e), AKI_E_CANCELLED);
+        assert_int_equal(atomic_load(&a.count), a.most + 1);
+    }
+    a.most = TEXTS * TEXTS;
+    check_all(m, &o);
+    assert_int_equal(atomic_load(&a.elsewhere), 0);
+    aki_model_close(m);
+}
+
+/* config.json says more rows than the file's table has: the run that meets such an id fails, with all beside it, and the next call does not. */
+static void test_failure(void **state)
+{
+    enum { LONG = 30 };
+    static int32_t ids[TEXTS * LONG];
+    static float v[TEXTS * DIM];
+    int64_t starts[TEXTS + 1];
+    aki_error e = { 0 };
+    (void)state;
+
+    assert_int_equal(system("rm -rf '" FOLDER "-rows' && cp -r '" FOLDER "' '" FOLDER "-rows' && LC_ALL=C sed -i 's/\"vocab_size\": /\"vocab_size\": 9/' '" FOLDER "-rows/config.json'"), 0);
+    aki_model *m = open_with(FOLDER "-rows", 3);
+    for (size_t i = 0; i <= TEXTS; i++)
+        starts[i] = (int64_t)(i * LONG);
+    for (size_t i = 0; i < TEXTS * LONG; i++)
+        ids[i] = 5 + (int32_t)i % 50;
+    ids[77 * LONG + 3] = 9001;
+    for (int turn = 0; turn < 3; turn++) {
+        assert_int_equal(aki_embed_ids(m, ids, starts, TEXTS, NULL, v, sizeof v, &e), AKI_E_INTERNAL);
+        assert_non_null(strstr(e.message, "model.onnx"));
+        check_all(m, NULL);
+    }
+    aki_model_close(m);
+}
+
+static void test_replaced(void **state)
+{
+    static const char other[] = FOLDER "-other.onnx";
+    (void)state;
+
+    export_to("bert-sqrtlen", other);           /* of the same sizes, with other weights */
+    for (int gone = 0; gone < 2; gone++) {
+        aki_model *m = open_with(FOLDER, 3);
+        assert_int_equal(system(gone ? "rm '" FOLDER "/model.onnx'" : "mv '" FOLDER "/model.onnx' '" FOLDER "/kept' && mv '" FOLDER "-other.onnx' '" FOLDER "/model.onnx'"), 0);
+        check_all(m, NULL);
+        check_all(m, NULL);
+        aki_model_close(m);
+        assert_int_equal(system("mv -f '" FOLDER "/kept' '" FOLDER "/model.onnx' && cp '" FOLDER "/model.onnx' '" FOLDER "/kept'"), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_callers), cmocka_unit_test(test_cancel), cmocka_unit_test(test_failure), cmocka_unit_test(test_replaced) };
+
+    return cmocka_run_group_tests(tests, make, NULL);
+}
