@@ -8,13 +8,15 @@
 #include "ort/padded.h"
 #include "ort/runtime.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 struct aki__session {
     const struct aki__runtime *rt;
     struct aki__padded *padded;             /* on a device, or of an .onnx file: all that follows but the pool is unused */
     OrtSession      *session;
-    struct aki__pool *pool;
+    struct aki__pool *pool;                 /* NULL: runs go one after the other */
+    _Atomic bool     beside;                /* runs of a call go side by side at the moment */
     struct aki__keep keep;
     struct aki__onnx onnx;
     int              threads, nodes;
@@ -214,7 +216,11 @@ void aki__session_each(struct aki__session *s, size_t count, void (*body)(void *
 {
     bool taken = s->pool && count > 1 && aki__pool_take(s->pool), beside = taken && (!s->padded || aki__padded_spread(s->padded));
 
+    if (beside)
+        atomic_store(&s->beside, true);
     aki__pool_each(beside ? s->pool : NULL, count, body, user);
+    if (beside)
+        atomic_store(&s->beside, false);
     if (taken)
         aki__pool_drop(s->pool);
 }
@@ -247,20 +253,16 @@ aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, 
     const OrtApi *api = s->rt->api;
     OrtStatus *st = NULL;
 
-    /* A lone run is split between the pool's threads. Beside another one it is not: then each has a thread of its own, with nobody to wait for. */
-    bool lone = s->pool && aki__pool_take(s->pool);
-    if (s->padded) {
-        aki_status rc = aki__padded_run(s->padded, b, s->pool && !lone, out, columns, err);
-        if (lone)
-            aki__pool_drop(s->pool);
-        return rc;
-    }
+    if (s->padded)
+        return aki__padded_run(s->padded, b, atomic_load(&s->beside), out, columns, err);
     for (int i = 0; i < NUMBERS && !st; i++)
         st = lend(s->rt, data[i], counts[i], &inputs[i]);
     if (!st)
         st = lend_address(s->rt, &address, &inputs[NUMBERS]);
     if (!st)
         st = api->CreateTensorWithDataAsOrtValue(s->rt->cpu, out, b->vectors * columns * sizeof *out, shape, 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output);
+    /* A lone run is split between the pool's threads. Beside another one it is not: then each has a thread of its own, with nobody to wait for. */
+    bool lone = aki__pool_take(s->pool);
     aki__ops_use(lone ? s->pool : NULL);
     if (!st)
         st = api->Run(s->session, NULL, names, (const OrtValue *const *)inputs, INPUTS, &output_name, 1, &output);
