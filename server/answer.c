@@ -187,12 +187,23 @@ void answer_models_openai(const struct server *s, const struct served *only, str
     buf_text(out, "]}");
 }
 
+/* What the weights lie in. */
+static const char *format_of(const aki_model_info *info)
+{
+    for (int i = 0; i < info->file_count; i++) {
+        const char *dot = strrchr(info->files[i].path, '.');
+        if (dot && !strcmp(dot, ".onnx"))
+            return "onnx";
+    }
+    return "safetensors";
+}
+
 static void details(const aki_model_info *info, struct buf *out)
 {
     char size[32];
 
     snprintf(size, sizeof size, "%.1fM", (double)info->parameters / 1e6);
-    buf_text(out, "{\"parent_model\":\"\",\"format\":\"safetensors\",\"family\":");
+    buf_format(out, "{\"parent_model\":\"\",\"format\":\"%s\",\"family\":", format_of(info));
     json_text(out, info->architecture ? info->architecture : "unknown");
     buf_text(out, ",\"families\":[");
     json_text(out, info->architecture ? info->architecture : "unknown");

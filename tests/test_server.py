@@ -5,6 +5,7 @@ import base64
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 import unittest
 
+import server_harness
 from server_harness import PROGRAM, SCRATCH, TEXTS, Server, Shared, embed, environment, folder, main
 
 
@@ -315,6 +317,51 @@ class Routes(Shared):
         entry = [e for e in self.server.log if e.get("id") == "log-1"][0]
         self.assertEqual((entry["method"], entry["path"], entry["status"], entry["texts"], entry["model"]), ("POST", "/embed", 200, 1, "bert"))
         self.assertNotIn("secret", json.dumps(self.server.log))
+
+
+class RoutesOfOnnx(Routes):
+    """The same of the same models as .onnx files, and what only these may answer."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.checkpoints, server_harness.CHECKPOINTS = server_harness.CHECKPOINTS, os.path.join(SCRATCH, "onnx")
+        for name in cls.models + ("pooled", "rows"):
+            base = os.path.join(cls.checkpoints, name if name in cls.models else "bert")
+            shutil.copytree(base, folder(name), ignore=shutil.ignore_patterns("*.safetensors*"))
+            subprocess.run([PROGRAM, "export", "-q", base, os.path.join(folder(name), "model.onnx"), *["--pooled"] * (name == "pooled")], check=True)
+        with open(os.path.join(folder("rows"), "config.json")) as f:
+            config = json.load(f)
+        with open(os.path.join(folder("rows"), "config.json"), "w") as f:
+            json.dump({**config, "vocab_size": 9999}, f)
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        server_harness.CHECKPOINTS = cls.checkpoints
+
+    def test_details(self):
+        self.assertEqual(self.ok("/api/show", {"model": "bert"})["details"]["format"], "onnx")
+        self.assertEqual([m["details"]["format"] for m in self.server.ask("GET", "/api/tags")[2]["models"]], ["onnx"] * len(self.models))
+
+    def test_what_a_file_cannot(self):
+        server = Server(models=("pooled", "rows"))
+        try:
+            self.assertEqual(server.post("/embed", {"inputs": TEXTS, "model": "pooled"})[2], embed(TEXTS, model="pooled"))
+            for path, body in ("/embed_all", {"inputs": TEXTS}), ("/embed", {"texts": TEXTS, "pooling": "max"}):
+                status, _, answer = server.post(path, body)
+                self.assertEqual(status, 424, answer)
+                self.assertIn("model.onnx", answer["error"])
+            # An id that config.json allows and the file's table does not have: that request fails, those after it do not.
+            until = time.time() + 60
+            while server.post("/api/embed", {"model": "rows", "input": "x"})[0] == 503 and time.time() < until:
+                time.sleep(0.05)
+            for _ in range(3):
+                status, _, answer = server.post("/embed", {"inputs": [[1, 9000], "a cat"], "model": "rows"})
+                self.assertEqual(status, 424, answer)
+                self.assertEqual(server.post("/embed", {"inputs": TEXTS, "model": "rows"})[2], embed(TEXTS))
+        finally:
+            self.assertEqual(server.stop(), 0)
 
 
 class Slow(Shared):
