@@ -319,7 +319,8 @@ typedef struct {
 } aki_check_event;
 
 /* Reads every file that a model folder is opened from to its end, and tells all that is wrong with it, not only the first: configurations,
- * the tokenizer, each tensor's presence, shape and type, numbers that are NaN or infinite, tensors that nothing reads.
+ * the tokenizer, each tensor's presence, shape and type, numbers that are NaN or infinite, tensors that nothing reads. Of one file twenty
+ * problems at most, and then one event that says how many more there are.
  * tell: called for each event, from this thread; what events point to lives as long as the call. Not 0 ends the check with CANCELLED.
  * OK: nothing is wrong. INVALID: something is, and error tells the first. Other errors: NOT_FOUND (no folder), NOMEM, CANCELLED. */
 AKI_API aki_status aki_check(const char *folder, int (*tell)(void *user, const aki_check_event *event), void *user, aki_error *error);

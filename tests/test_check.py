@@ -13,9 +13,10 @@ import subprocess
 import sys
 import unittest
 
+import make_checkpoints
 from test_cli import CHECKPOINTS, Case, environment, run
 
-MODELS = sorted(n for n in os.listdir(CHECKPOINTS) if os.path.isfile(os.path.join(CHECKPOINTS, n, "config.json")))
+MODELS = [o["name"] for o in make_checkpoints.CHECKPOINTS]         # and not what older builds left there
 
 
 class Safetensors:
@@ -100,6 +101,46 @@ class Check(Case):
         report = self.problems("no tensor encoder.layer.0.output.dense.bias", "encoder.layer.1.output.dense.bias is ", "LayerNorm.weight is i32",
                                "stranger.weight is left over", "encoder.layer.9.output.dense.bias is of layer 9, but config.json has num_hidden_layers")
         self.assertTrue(any("pooler.dense.bias is not read" in n["message"] for n in report["notes"]))
+
+    def test_headers(self):
+        """Each bad entry of a header, in each file, and each tensor that an index names and no file has."""
+        self.copy()
+        path, lies = self.path("model/model.safetensors"), {"dtype": 7, "shape": [-1], "data_offsets": [0, 10 ** 9]}
+        with open(path, "rb") as f:
+            raw = f.read()
+        size = struct.unpack("<Q", raw[:8])[0]
+        header = json.loads(raw[8:8 + size])
+        names = [n for n in header if n != "__metadata__"][2:5]
+        for name, (key, value) in zip(names, lies.items()):
+            header[name][key] = value
+        text = json.dumps(header).encode()
+        with open(path, "wb") as f:
+            f.write(struct.pack("<Q", len(text)) + text + raw[8 + size:])
+        self.problems(*("^model.safetensors: tensor %s: %s" % (re.escape(n), what) for n, what in zip(names, ("dtype", "a dimension", "data_offsets"))))
+        self.copy("bert-dense")
+        for name in "2_Dense/model.safetensors", "3_Dense/model.safetensors":
+            w = self.weights(name)
+            for t in w.tensors.values():
+                t[0] = "I32"
+            w.write()
+        self.problems(*("^%s.safetensors: tensor linear.%s is i32" % p for p in (("2_Dense/model", "weight"), ("2_Dense/model", "bias"), ("3_Dense/model", "weight"))))
+        self.copy("qwen3-bias")
+        for name in sorted(n for n in os.listdir(self.path("model")) if n.endswith(".safetensors")):
+            w = self.weights(name)
+            for tensor in list(w.tensors)[:2]:
+                w.tensors["other." + tensor] = w.tensors.pop(tensor)
+            w.write()
+        self.problems(*["^model.safetensors.index.json: weight_map.* has no such tensor"] * 4)
+
+    def test_many(self):
+        """Of a file with very many problems, twenty are told, and how many more there are."""
+        self.copy()
+        w = self.weights()
+        for t in w.tensors.values():
+            t[2] = b"\xff" * len(t[2])
+        w.write()
+        self.change("config.json", hidden_act="swoosh")
+        self.problems(*["numbers are NaN"] * 20, "^model.safetensors: and %d more problems$" % (len(w.tensors) - 20), "hidden_act")
 
     def test_numbers(self):
         for model, dtype, bad in [("bert", "F32", [b"\0\0\xc0\x7f", b"\0\0\x80\xff"]), ("bert-tanh-max-f16", "F16", [b"\0\x7e", b"\0\x7c"]),

@@ -11,7 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BLOCK = 1 << 20 };               /* elements between two looks at the caller */
+enum {
+    BLOCK = 1 << 20,                    /* elements between two looks at the caller */
+    MOST_OF_A_FILE = 20                 /* problems that are told one by one */
+};
+
+struct of_file { char *path; size_t problems; };
 
 struct check {
     const char *folder;
@@ -23,12 +28,29 @@ struct check {
     size_t      problems;
     uint64_t   *told;                   /* [problems] hashes: a fault met twice is told once */
     size_t      told_capacity;
+    struct of_file *files;              /* [file_count] with problems */
+    size_t      file_count, file_capacity;
     uint64_t    done, total;            /* bytes of weights */
     const struct aki__tensor **used;    /* [used_count], sorted: what the network reads */
     size_t      used_count, used_capacity;
 };
 
 /* ---------------------------------------------------------------- telling --------------------------------------- */
+
+/* Of the file's problems, or of those of none in particular (path ""); NULL: no memory. */
+static struct of_file *file_of(struct check *c, const char *path)
+{
+    for (size_t i = 0; i < c->file_count; i++)
+        if (strcmp(c->files[i].path, path) == 0)
+            return &c->files[i];
+    char *copy = aki__copy_string(path, strlen(path));
+    if (!copy || !aki__grow((void **)&c->files, &c->file_capacity, c->file_count + 1, sizeof *c->files)) {
+        aki__free(copy);
+        return NULL;
+    }
+    c->files[c->file_count] = (struct of_file){ .path = copy };
+    return &c->files[c->file_count++];
+}
 
 static void tell(struct check *c, int kind, const char *path, const char *message, uint64_t size, uint64_t total)
 {
@@ -41,16 +63,33 @@ static void tell(struct check *c, int kind, const char *path, const char *messag
         for (size_t i = 0; i < c->problems; i++)
             if (c->told[i] == hash)
                 return;
-        if (!aki__grow((void **)&c->told, &c->told_capacity, c->problems + 1, sizeof *c->told)) {
+        struct of_file *file = file_of(c, path);
+        if (!file || !aki__grow((void **)&c->told, &c->told_capacity, c->problems + 1, sizeof *c->told)) {
             c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of faults");
             return;
         }
         if (c->problems == 0)
             aki__fail(c->err, AKI_E_INVALID, "%s%s%s", path, *path ? ": " : "", message);
         c->told[c->problems++] = hash;
+        if (++file->problems > MOST_OF_A_FILE)
+            return;
     }
     if (c->tell(c->user, &event))
         c->rc = aki__fail(c->err, AKI_E_CANCELLED, "%s: the check was ended by its caller", c->folder);
+}
+
+/* Of files with too many: how many more. */
+static void tell_rest(struct check *c)
+{
+    for (size_t i = 0; i < c->file_count && !c->rc; i++) {
+        char message[60];
+        const aki_check_event event = { .struct_size = sizeof event, .kind = AKI_CHECK_PROBLEM, .path = c->files[i].path, .message = message };
+        if (c->files[i].problems <= MOST_OF_A_FILE)
+            continue;
+        snprintf(message, sizeof message, "and %zu more problems", c->files[i].problems - MOST_OF_A_FILE);
+        if (c->tell(c->user, &event))
+            c->rc = aki__fail(c->err, AKI_E_CANCELLED, "%s: the check was ended by its caller", c->folder);
+    }
 }
 
 static void say(struct check *c, int kind, const char *path, const char *format, ...) AKI_PRINTF(4, 5);
@@ -114,38 +153,6 @@ static void check_json(struct check *c, const char *name)
         aki__json_free(&doc);
         aki__map_close(&map);
     }
-    aki__free(path);
-}
-
-/* Where the weights do not open, each shard is looked at by itself: the first broken one is not the only one. */
-static void check_shards(struct check *c)
-{
-    static const char index[] = "model.safetensors.index.json";
-    struct aki__map map = { 0 }, shard;
-    struct aki__json_doc doc = { 0 };
-    char *path = aki__join(c->folder, index), name[300];
-    aki_error why;
-
-    if (path && aki__map_open(&map, path, NULL) == AKI_OK && aki__json_parse(&doc, map.data, map.size, index, NULL) == AKI_OK) {
-        const struct aki__json *weights = aki__json_get(doc.nodes, "weight_map"), *key = weights ? weights + 1 : NULL;
-        for (uint32_t i = 0; aki__json_is(weights, AKI_JSON_OBJECT) && i < weights->size; i++, key = aki__json_next(key + 1)) {
-            bool same = i && aki__json_is(key + 1, AKI_JSON_STRING) && key[1].size == strlen(name) && memcmp(key[1].text, name, key[1].size) == 0;
-            if (same || !aki__json_is(key + 1, AKI_JSON_STRING) || key[1].size >= sizeof name || !aki__name_is_inside(key[1].text, key[1].size))
-                continue;
-            snprintf(name, sizeof name, "%.*s", (int)key[1].size, key[1].text);
-            char *file = aki__join(c->folder, name);
-            if (file && aki__map_open(&shard, file, NULL) == AKI_OK) {
-                if (aki__safetensors_check(shard.data, shard.size, name, &why))
-                    on_fault(c, &why);
-                aki__map_close(&shard);
-            } else if (file) {
-                say(c, AKI_CHECK_PROBLEM, name, "missing, though %s names it: download it too", index);
-            }
-            aki__free(file);
-        }
-    }
-    aki__json_free(&doc);
-    aki__map_close(&map);
     aki__free(path);
 }
 
@@ -414,8 +421,6 @@ static void check_model(struct check *c, const struct aki__model *m)
 {
     struct aki__weights **dense = aki__folder_of((struct aki__model *)(uintptr_t)m)->dense;
 
-    if (!m->weights)
-        check_shards(c);
     if (m->prefix)
         check_network(c, m);
     for (size_t i = 0; m->prefix && i < aki__weights_count(m->weights) && !c->rc; i++)
@@ -467,7 +472,11 @@ aki_status aki_check(const char *folder, int (*tell_user)(void *user, const aki_
     if (!c.rc) check_tokenizer(&c, m);
     if (!c.rc) check_model(&c, m);
     if (!c.rc) check_all_json(&c, m);
+    if (!c.rc) tell_rest(&c);
     aki__model_folder_close(m);
+    for (size_t i = 0; i < c.file_count; i++)
+        aki__free(c.files[i].path);
+    aki__free(c.files);
     aki__free(c.used);
     aki__free(c.told);
     if (!c.rc && c.problems)

@@ -39,10 +39,7 @@ aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json 
     else
         aki__fail(to, status, "%s: %s: %s (byte %u)", f->name, key, what, value->offset);
     to->offset = value ? value->offset : 0;
-    if (f->teller && f->teller->tell) {
-        f->teller->count++;
-        f->teller->tell(f->teller->user, to);
-    }
+    aki__tell(f->teller, to);
     return status;
 }
 

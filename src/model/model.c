@@ -48,10 +48,8 @@ aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m,
     if (!aki__json_is(out->doc.nodes, kind))
         rc = aki__fail(err, AKI_E_INVALID, "%s: not a JSON %s", name, kind == AKI_JSON_OBJECT ? "object" : "array");
 done:
-    if (rc && teller->tell) {
-        teller->count++;
-        teller->tell(teller->user, err);
-    }
+    if (rc)
+        aki__tell(teller, err);
     aki__free(path);
     return rc;
 }
@@ -319,10 +317,8 @@ aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, co
 /* A fault that aki__key_fail has not told itself. */
 static bool told(struct aki__teller *t, size_t before, aki_status rc, const aki_error *why)
 {
-    if (rc && t->count == before) {
-        t->count++;
-        t->tell(t->user, why);
-    }
+    if (rc && t->count == before)
+        aki__tell(t, why);
     return rc != AKI_OK;
 }
 
@@ -352,9 +348,11 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, cons
     }
     if (told(t, before, aki__config_read(m, &why), &why))
         m->architecture = NULL;
-    else
-        told(t, t->count, aki__sentence_read(m, &why), &why);
-    told(t, t->count, aki__weights_open(&m->weights, folder, &why), &why);
+    before = t->count;
+    if (m->architecture)
+        told(t, before, aki__sentence_read(m, &why), &why);
+    before = t->count;
+    told(t, before, aki__weights_open_in(&m->weights, folder, "", t, &why), &why);
     if (m->architecture && m->weights)
         told(t, t->count, find_prefix(m, &why), &why);
 }

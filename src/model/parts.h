@@ -14,6 +14,15 @@ struct aki__teller {
     void  *user;
     size_t count;                       /* told so far */
 };
+/* Tells a fault; false: nobody asks. t NULL is fine. */
+static inline bool aki__tell(struct aki__teller *t, const aki_error *why)
+{
+    if (!t || !t->tell)
+        return false;
+    t->count++;
+    t->tell(t->user, why);
+    return true;
+}
 
 /* A JSON file of the folder. Zeroed means closed. */
 struct aki__json_file {
@@ -74,8 +83,9 @@ struct aki__folder {
 };
 static inline struct aki__folder *aki__folder_of(struct aki__model *m) { return (struct aki__folder *)m; }
 
-/* folder/part + "model.safetensors" or the index of its shards; part is "" or a subfolder with its slash. */
-aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, aki_error *err);
+/* folder/part + "model.safetensors" or the index of its shards; part is "" or a subfolder with its slash. teller: is told all faults, of which
+ * none then ends the reading; or NULL. */
+aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__teller *teller, aki_error *err);
 /* The file that a tensor lies in, its path from the folder on. */
 const char *aki__tensor_file(const struct aki__tensor *t, uint64_t *size);
 /* The i-th file that was read (index included), NULL behind the last. */

@@ -30,6 +30,8 @@ struct aki__weights {
     uint32_t           *slots;      /* a hash table of tensor numbers + 1; 0: free */
     size_t              slot_count; /* a power of two */
     uint64_t            seed;
+    struct aki__teller *teller;     /* who asks for all faults, not only the first, or NULL */
+    size_t              faults;     /* told so far */
 };
 
 /* ---------------------------------------------------------------- dtypes ---------------------------------------- */
@@ -97,6 +99,15 @@ void aki__tensor_read(float *out, const struct aki__tensor *t, size_t begin, siz
 }
 
 /* ---------------------------------------------------------------- one header ------------------------------------ */
+
+/* A fault behind which there may be others: true where it was told, and reading goes on. */
+static bool passed(struct aki__weights *w, aki_status rc, const aki_error *err)
+{
+    bool told = rc != AKI_E_NOMEM && aki__tell(w->teller, err);
+
+    w->faults += told;
+    return told;
+}
 
 struct span {
     uint64_t begin, end;            /* in the file's data */
@@ -206,7 +217,7 @@ static int compare_spans(const void *a, const void *b)
 }
 
 /* The format allows neither holes nor overlaps: the data is the tensors, end to end. */
-static aki_status check_spans(const struct aki__weights *w, const struct file *f, struct span *spans, size_t count, uint64_t data_begin,
+static aki_status check_spans(struct aki__weights *w, const struct file *f, struct span *spans, size_t count, uint64_t data_begin,
                               aki_error *err)
 {
     uint64_t at = 0;
@@ -218,7 +229,8 @@ static aki_status check_spans(const struct aki__weights *w, const struct file *f
                       spans[i].begin < at ? "overlaps another tensor's" : "begins behind a hole", data_begin + spans[i].begin);
             if (err)
                 err->offset = data_begin + spans[i].begin;
-            return AKI_E_INVALID;
+            if (!passed(w, AKI_E_INVALID, err))
+                return AKI_E_INVALID;
         }
         at = spans[i].end;
     }
@@ -227,7 +239,7 @@ static aki_status check_spans(const struct aki__weights *w, const struct file *f
                   data_begin + at);
         if (err)
             err->offset = data_begin + at;
-        return AKI_E_INVALID;
+        return passed(w, AKI_E_INVALID, err) ? AKI_OK : AKI_E_INVALID;
     }
     return AKI_OK;
 }
@@ -249,7 +261,7 @@ static aki_status read_entries(struct aki__weights *w, struct file *f, const str
 {
     aki_status rc = AKI_OK;
     const struct aki__json *key = root + 1;
-    size_t names_size = 1, count = 0;
+    size_t names_size = 1, count = 0, faults = w->faults;
     struct span *spans = NULL;
 
     for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1))
@@ -265,20 +277,24 @@ static aki_status read_entries(struct aki__weights *w, struct file *f, const str
     key = root + 1;
     for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1)) {
         if (aki__json_equals(key, "__metadata__")) {
-            if ((rc = check_metadata(f, key + 1, err)))
+            if ((rc = check_metadata(f, key + 1, err)) && !passed(w, rc, err))
                 goto done;
             continue;
         }
         struct aki__tensor *t = &w->tensors[w->count];
         *t = (struct aki__tensor){ .name = name };
-        if ((rc = read_tensor(t, &spans[count], f, key, data_begin, err)))
-            goto done;
+        if ((rc = read_tensor(t, &spans[count], f, key, data_begin, err))) {
+            if (!passed(w, rc, err))
+                goto done;
+            continue;
+        }
         spans[count++].tensor = w->count++;
         memcpy(name, key->text, key->size);
         name[key->size] = '\0';
         name += key->size + 1;
     }
-    rc = check_spans(w, f, spans, count, data_begin, err);
+    /* Where an entry is no good, there is a hole anyway. */
+    rc = w->faults > faults ? AKI_OK : check_spans(w, f, spans, count, data_begin, err);
 done:
     aki__free(spans);
     return rc;
@@ -359,9 +375,12 @@ static aki_status index_tensors(struct aki__weights *w, aki_error *err)
     for (size_t i = 0; i < w->count; i++) {
         const char *name = w->tensors[i].name;
         size_t at = slot_of(w, name, strlen(name));
-        if (w->slots[at])
-            return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s stands there twice (also in %s)", file_of(&w->tensors[i])->name, name,
-                             file_of(&w->tensors[w->slots[at] - 1])->name);
+        if (w->slots[at]) {
+            aki_status rc = aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s stands there twice (also in %s)", file_of(&w->tensors[i])->name, name,
+                                      file_of(&w->tensors[w->slots[at] - 1])->name);
+            if (!passed(w, rc, err))
+                return rc;
+        }
         w->slots[at] = (uint32_t)(i + 1);
     }
     return AKI_OK;
@@ -490,11 +509,12 @@ bool aki__name_is_inside(const char *name, size_t size)
 }
 
 /* The distinct files that weight_map names, each once, in *shards [*count]. */
-static aki_status list_shards(const struct aki__json ***shards, size_t *count, const struct file *index, const struct aki__json *map,
+static aki_status list_shards(struct aki__weights *w, const struct aki__json ***shards, size_t *count, const struct file *index, const struct aki__json *map,
                               aki_error *err)
 {
     const struct aki__json *key = map + 1;
     const struct aki__json **list = aki__alloc(map->size, sizeof *list);
+    size_t good = 0;
 
     *count = 0;
     *shards = list;
@@ -507,19 +527,21 @@ static aki_status list_shards(const struct aki__json ***shards, size_t *count, c
                       (int)(key->size < 100 ? key->size : 100), key->text, value->offset);
             if (err)
                 err->offset = value->offset;
-            return AKI_E_INVALID;
+            if (!passed(w, AKI_E_INVALID, err))
+                return AKI_E_INVALID;
+            continue;
         }
-        list[i] = value;
+        list[good++] = value;
     }
-    qsort(list, map->size, sizeof *list, compare_strings);
-    for (uint32_t i = 0; i < map->size; i++)
+    qsort(list, good, sizeof *list, compare_strings);
+    for (size_t i = 0; i < good; i++)
         if (i == 0 || compare_strings(&list[i - 1], &list[i]) != 0)
             list[(*count)++] = list[i];
     return AKI_OK;
 }
 
 /* Every tensor of the index is in the shard that the index names. */
-static aki_status check_index(const struct aki__weights *w, const struct file *index, const struct aki__json *map, size_t part_size,
+static aki_status check_index(struct aki__weights *w, const struct file *index, const struct aki__json *map, size_t part_size,
                               aki_error *err)
 {
     const struct aki__json *key = map + 1;
@@ -533,7 +555,8 @@ static aki_status check_index(const struct aki__weights *w, const struct file *i
                       key[1].text, key->offset);
             if (err)
                 err->offset = key->offset;
-            return AKI_E_INVALID;
+            if (!passed(w, AKI_E_INVALID, err))
+                return AKI_E_INVALID;
         }
     }
     return AKI_OK;
@@ -556,19 +579,20 @@ static aki_status open_shards(struct aki__weights *w, const char *folder, const 
         rc = aki__fail(err, AKI_E_INVALID, "%s: weight_map is missing, empty or no object", index->name);
         goto done;
     }
-    if ((rc = list_shards(&shards, &count, index, map, err)))
+    if ((rc = list_shards(w, &shards, &count, index, map, err)))
         goto done;
     for (size_t i = 0; i < count && !rc; i++) {
-        if ((rc = map_file(&shard, w, folder, part, shards[i]->text, shards[i]->size, err))) {
-            if (rc == AKI_E_NOT_FOUND)
-                aki__fail(err, rc, "%s: missing, though %s names it: download it too", shard->name, index->name);
-            break;
-        }
-        rc = read_header(w, shard, err);
+        rc = map_file(&shard, w, folder, part, shards[i]->text, shards[i]->size, err);
+        if (rc == AKI_E_NOT_FOUND)
+            aki__fail(err, rc, "%s: missing, though %s names it: download it too", shard->name, index->name);
+        else if (!rc)
+            rc = read_header(w, shard, err);
+        if (rc && passed(w, rc, err))
+            rc = AKI_OK;
     }
-    if (!rc)
+    if (!rc && !w->faults)
         rc = index_tensors(w, err);
-    if (!rc)
+    if (!rc && !w->faults)
         rc = check_index(w, index, map, strlen(part), err);
 done:
     aki__free(shards);
@@ -631,7 +655,7 @@ static aki_status is_there(bool *found, const char *folder, const char *part, co
     return rc == AKI_E_NOMEM ? aki__fail(err, rc, "%s", why.message) : AKI_OK;
 }
 
-aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, aki_error *err)
+aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__teller *teller, aki_error *err)
 {
     struct aki__weights *w = aki__zalloc(1, sizeof *w);
     struct file *f;
@@ -640,6 +664,7 @@ aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, c
 
     *out = NULL;
     if (!w) { rc = aki__fail(err, AKI_E_NOMEM, "%s", folder); goto done; }
+    w->teller = teller;
     if ((rc = is_there(&single, folder, part, SINGLE, err)) || (rc = is_there(&sharded, folder, part, INDEX, err)))
         goto done;
     if (single) {
@@ -648,6 +673,8 @@ aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, c
     } else {
         rc = sharded ? open_shards(w, folder, part, err) : none_found(folder, part, err);
     }
+    if (!rc && w->faults)
+        rc = AKI_E_INVALID;                     /* all are told */
     if (rc)
         goto done;
     *out = w;
@@ -659,7 +686,7 @@ done:
 
 aki_status aki__weights_open(struct aki__weights **out, const char *folder, aki_error *err)
 {
-    return aki__weights_open_in(out, folder, "", err);
+    return aki__weights_open_in(out, folder, "", NULL, err);
 }
 
 aki_status aki__safetensors_check(const char *bytes, size_t size, const char *name, aki_error *err)

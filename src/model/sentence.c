@@ -164,18 +164,30 @@ static aki_status open_dense(struct aki__model *m, const struct module *module, 
     struct aki__folder *folder = aki__folder_of(m);
     struct aki__dense *d = &m->dense[m->dense_count - 1];
     struct aki__weights **w = &folder->dense[m->dense_count - 1];
+    const struct { const struct aki__tensor **out; const char *name; int rank; int64_t dims[2]; } wanted[] = {
+        { &d->weight, "linear.weight", 2, { out, in } }, { &d->bias, "linear.bias", 1, { out } },
+    };
+    size_t before = folder->teller.count;
+    aki_error own;
     const char *path;
     uint64_t size;
 
-    aki_status rc = aki__weights_open_in(w, m->path, module->part, err);
+    err = err ? err : &own;
+    aki_status rc = aki__weights_open_in(w, m->path, module->part, &folder->teller, err);
     for (size_t i = 0; !rc && (path = aki__weights_path(*w, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
-    if (!rc)
-        rc = aki__weights_tensor(*w, &d->weight, false, "linear.weight", 2, (int64_t[]){ out, in }, err);
-    if (!rc && bias)
-        rc = aki__weights_tensor(*w, &d->bias, false, "linear.bias", 1, (int64_t[]){ out }, err);
-    if (!rc && aki__weights_count(*w) != (bias ? 2u : 1u))
+    if (rc && folder->teller.count == before)
+        aki__tell(&folder->teller, err);
+    for (size_t i = 0; *w && i < 1u + bias; i++) {
+        aki_status one = aki__weights_tensor(*w, wanted[i].out, false, wanted[i].name, wanted[i].rank, wanted[i].dims, err);
+        if (one && !aki__tell(&folder->teller, err))
+            return one;
+        rc = aki__also(rc, one);
+    }
+    if (!rc && aki__weights_count(*w) != 1u + bias) {
         rc = aki__fail(err, AKI_E_INVALID, "%smodel.safetensors: tensors beside those that %s asks for", module->part, module->config);
+        aki__tell(&folder->teller, err);
+    }
     return rc;
 }
 
