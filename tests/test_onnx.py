@@ -105,6 +105,41 @@ class Onnx(Case):
             rows = self.hidden(path, self.ids(folder), "last_hidden_state")
             self.near(self.vectors(folder, "--pooling", "last", "--no-normalize"), np.stack([r[-1] for r in rows]), most)
 
+    def test_other_outputs(self):
+        """Outputs of the same shapes before the one that counts, which is taken by its name; a pooler's vector beside rows is none."""
+        folder = self.without_weights(sentence=False)
+        path = os.path.join(folder, "model.onnx")
+        for name in "last_hidden_state", "token_embeddings":
+            for pooled in False, True:
+                make_onnx.encoder(path, **sizes(folder), output=name, pooled=pooled)
+                model = onnx.load(path)
+                model.graph.node.append(onnx.helper.make_node("Neg", [name], ["attentions"]))
+                model.graph.node.append(onnx.helper.make_node("ReduceMax", [name], ["pooler_output"], axes=[1], keepdims=0))
+                for other, shape in ("attentions", ["batch", "tokens", "hidden"]), ("pooler_output", ["batch", "hidden"]):
+                    model.graph.output.insert(0, onnx.helper.make_tensor_value_info(other, onnx.TensorProto.FLOAT, shape))
+                onnx.save(model, path)
+                rows = self.hidden(path, self.ids(folder), "sentence_embedding" if pooled else name)
+                self.near(self.vectors(folder, "--no-normalize"), np.stack([r if pooled else r.mean(0) for r in rows]), where=(name, pooled))
+
+    def test_threads(self):
+        """Texts side by side, however many threads and however small the runs; without initializers (whose weights nobody can count) padded instead."""
+        folder = self.without_weights(sentence=False)
+        path = os.path.join(folder, "model.onnx")
+        make_onnx.encoder(path, **sizes(folder))
+        rows = self.hidden(path, self.ids(folder), "last_hidden_state")
+        wanted = np.stack([r.mean(0) for r in rows])
+        self.assertGreater(len(set(map(len, rows))), 5)
+        for _ in range(2):
+            info = json.loads(self.ok("info", "--json", "-m", folder).stdout)
+            for options in ["1"], ["2"], ["3"], ["2", "--max-batch-tokens", "64"], ["3", "--max-batch-tokens", "200"]:
+                self.near(self.vectors(folder, "--no-normalize", "--threads", *options), wanted, where=options)
+            self.assertEqual(info["parameters"] > 0, bool(onnx.load(path).graph.initializer))
+            model = onnx.load(path)
+            for i, t in enumerate(model.graph.initializer):
+                model.graph.node.insert(i, onnx.helper.make_node("Constant", [], [t.name], value=t))
+            del model.graph.initializer[:]
+            onnx.save(model, path)
+
     def test_pooled_by_the_graph(self):
         folder = self.without_weights(sentence=False)
         path = os.path.join(folder, "onnx", "model.onnx")
@@ -152,6 +187,34 @@ class Onnx(Case):
         make_onnx.encoder(path, **sizes(folder), shape=(3, 12))
         self.near(self.vectors(folder), free)
         self.assertEqual(json.loads(self.ok("info", "--json", "-m", folder).stdout)["max_tokens"], 12)
+        # Rows without a text are numbers too: what is computed over all of them, as quantisation does, stays as it is.
+        model = onnx.load(path)
+        model.graph.node[-1].output[0] = "rows"
+        for op, *names in ("ReduceMax", "rows", "most"), ("Mul", "most", "zero", "nothing"), ("Add", "rows", "nothing", "last_hidden_state"):
+            model.graph.node.append(onnx.helper.make_node(op, names[:-1], names[-1:]))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0, np.float32), "zero"))
+        onnx.save(model, path)
+        self.assertTrue(len(TEXTS) % 3)
+        self.near(self.vectors(folder), free)
+
+    def test_pad_id(self):
+        """A graph that sees what is padding by the ids, as RoBERTa's do, and not by the mask."""
+        folder = self.without_weights("roberta", sentence=False)
+        path = os.path.join(folder, "model.onnx")
+        make_onnx.encoder(path, **sizes(folder))
+        wanted = self.vectors(folder)
+        make_onnx.encoder(path, **sizes(folder), shape=(4, 60))
+        model = onnx.load(path)
+        with open(os.path.join(folder, "config.json")) as f:
+            pad = json.load(f)["pad_token_id"]
+        self.assertGreater(pad, 0)
+        for node in model.graph.node:
+            node.input[:] = ["seen" if name == "attention_mask" else name for name in node.input]
+        for i, (op, *names) in enumerate([("Equal", "input_ids", "pad", "is pad"), ("Not", "is pad", "is none"), ("Cast", "is none", "seen")]):
+            model.graph.node.insert(i, onnx.helper.make_node(op, names[:-1], names[-1:], **({"to": onnx.TensorProto.INT64} if op == "Cast" else {})))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(pad, np.int64), "pad"))
+        onnx.save(model, path)
+        self.near(self.vectors(folder), wanted)
 
     def test_external_data(self):
         folder = self.without_weights(sentence=False)
