@@ -18,7 +18,8 @@
  *   - On failure nothing useful is in the output buffers, and *error (NULL allowed) says what and where.
  *   - Options may be NULL (all defaults). Initialise them with their _init function, then set fields.
  *     Zero always means "the default", so fields added by later versions need no change in callers.
- *   - Thread-safe: an aki_model may be used by any number of threads at once.
+ *   - Thread-safe: an aki_model may be used by any number of threads at once. After fork, a child may close its parent's models, but has
+ *     to leave by _exit: at exit ONNX Runtime waits for threads that are the parent's.
  *   - The library never writes to stdout, never exits or aborts, and leaves signals and the locale alone.
  */
 #ifndef AKIEMBED_H
@@ -125,7 +126,8 @@ AKI_API void aki_model_options_init(void *options, size_t size);
 AKI_API aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *error);
 
 /* Opens only the tokenizer: folder is a tokenizer.json or a folder that holds one. Such a model tokenises and
- * detokenises; every other call answers UNSUPPORTED. */
+ * detokenises; every other call answers UNSUPPORTED. Of a folder's texts the ids are those that its model would see, also where
+ * tokenizer.json lacks the token that ends every text (info.end_appended). */
 AKI_API aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *error);
 
 /* No call on the model may be running. NULL is fine. */
@@ -220,7 +222,7 @@ typedef struct {
     int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text */
     int32_t      no_special;        /* 1: tokenising adds no special tokens */
     int32_t      no_reuse;          /* 1: equal texts of a call are each computed */
-    int32_t      skip_tokens;       /* aki_embed_ids: pooling leaves out that many first tokens of every row (info.skips_prompt) */
+    int32_t      skip_tokens;       /* aki_embed_ids alone: pooling leaves out that many first tokens of every row (info.skips_prompt) */
     int        (*cancel)(void *user);  /* asked between runs, from the calling thread; not 0 ends the call with CANCELLED */
     void        *cancel_user;
 } aki_embed_options;

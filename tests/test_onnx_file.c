@@ -1,9 +1,11 @@
 /* Tests of .onnx folders whose runs go side by side, each on a thread of its own: the vectors are the model's, whoever calls; the callback
- * for cancelling; a run that fails; a file that was replaced, or is gone, by the time its second copy is wanted. */
+ * for cancelling; a run that fails; a file that was replaced, or is gone, by the time its second copy is wanted; children after fork. */
 #include "golden.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define FOLDER AKI_BINARY_DIR "/onnx-file"
 
@@ -190,9 +192,36 @@ static void test_replaced(void **state)
     }
 }
 
+/* A child computes with its parent's model, closes it and leaves: no waiting for threads that it does not have. */
+static void test_fork(void **state)
+{
+    static const char *const folders[] = { CHECKPOINTS "bert", FOLDER };
+    (void)state;
+
+    for (size_t i = 0; i < 2; i++) {
+        aki_model *m = open_with(folders[i], 3);
+        int status = -1;
+        check_all(m, NULL);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (!child) {
+            float v[DIM];
+            alarm(60);
+            bool ok = !aki_embed(m, pointers + 7, NULL, 1, NULL, v, sizeof v, NULL, NULL, NULL) && !count_wrong(v, 7, 1);
+            aki_model_close(m);
+            _exit(ok ? 0 : 1);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        check_all(m, NULL);
+        aki_model_close(m);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_callers), cmocka_unit_test(test_cancel), cmocka_unit_test(test_failure), cmocka_unit_test(test_replaced) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_callers), cmocka_unit_test(test_cancel), cmocka_unit_test(test_failure), cmocka_unit_test(test_replaced),
+                                        cmocka_unit_test(test_fork) };
 
     return cmocka_run_group_tests(tests, make, NULL);
 }

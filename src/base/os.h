@@ -42,6 +42,9 @@ void  aki__system_name(char *out, size_t size);
 /* Physical cores this process may use: affinity mask and cgroup quota respected; at least 1. */
 int aki__cores(void);
 
+/* This process's number: another one in a child after fork, where threads of the parent's are not. */
+long aki__process(void);
+
 /* A thread that runs body(user). false: the system gives none. */
 struct aki__thread { void *opaque[4]; };
 bool aki__thread_start(struct aki__thread *t, void (*body)(void *user), void *user);

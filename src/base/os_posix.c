@@ -303,6 +303,8 @@ int aki__cores(void)
 
 /* ---------------------------------------------------------------- threads --------------------------------------- */
 
+long aki__process(void) { return (long)getpid(); }
+
 struct start { void (*body)(void *user); void *user; pthread_t id; };
 _Static_assert(sizeof(struct start) <= sizeof(struct aki__thread), "aki__thread holds what a thread begins with");
 

@@ -20,6 +20,7 @@ struct aki__session {
     struct aki__keep keep;
     struct aki__onnx onnx;
     int              threads, nodes;
+    long             process;               /* that opened it */
     uint64_t         weights_size;
 };
 
@@ -157,6 +158,7 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
     *out = NULL;
     if (!s)
         return aki__fail(err, AKI_E_NOMEM, "session");
+    s->process = aki__process();
     rc = aki__runtime_get(&s->rt, options->threads, err);
     if (!rc) rc = aki__ops_domain(s->rt, &domain, err);
     if (rc)
@@ -190,7 +192,8 @@ bool aki__session_exact_int8(void) { return aki__kernels()->int8_limit == 127; }
 
 void aki__session_close(struct aki__session *s)
 {
-    if (!s)
+    /* In a child after fork, the threads to wait for, ours and ONNX Runtime's, are the parent's: all stays as it is until the process ends. */
+    if (!s || s->process != aki__process())
         return;
     aki__padded_close(s->padded);
     if (s->session)
