@@ -235,7 +235,18 @@ static void test_end_appended(void **state)
     aki_model_info_init(&info, sizeof info);
     assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
     assert_int_equal(info.end_appended, 1);
+    /* The tokenizer alone gives the ids that the model sees; its file by itself is of no model. */
+    int32_t ids[3][16];
+    size_t counts[3] = { 0 };
+    assert_int_equal(aki_tokenize(m, "a cat", 5, NULL, ids[0], NULL, 16, &counts[0], &e), AKI_OK);
     aki_model_close(m);
+    for (int i = 1; i < 3; i++) {
+        assert_int_equal(aki_tokenizer_open(i == 1 ? CHANGED "qwen3" : CHANGED "qwen3/tokenizer.json", &m, &e), AKI_OK);
+        assert_int_equal(aki_tokenize(m, "a cat", 5, NULL, ids[i], NULL, 16, &counts[i], &e), AKI_OK);
+        aki_model_close(m);
+    }
+    assert_true(counts[0] > 1 && counts[1] == counts[0] && counts[2] == counts[0] - 1);
+    assert_memory_equal(ids[1], ids[0], counts[0] * sizeof **ids);
     m = open_checkpoint("qwen3", AKI_PRECISION_F32);
     assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
     assert_int_equal(info.end_appended, 0);
@@ -386,6 +397,10 @@ static void test_options(void **state)
     assert_int_equal(aki_embed(m, &longer, NULL, 1, &o, v, sizeof v, tokens, truncated, &e), AKI_E_INVALID);
     assert_int_equal(e.item, 0);
     o.truncate = AKI_TRUNCATE_RIGHT;
+    o.skip_tokens = 1;                          /* of rows of ids */
+    assert_int_equal(aki_embed(m, texts, NULL, 5, &o, v, sizeof v, NULL, NULL, &e), AKI_E_INVALID);
+    assert_non_null(strstr(e.message, "skip_tokens"));
+    o.skip_tokens = 0;
     o.cancel = stop_at_once;
     o.cancel_user = &asked;
     assert_int_equal(aki_embed(m, texts, NULL, 5, &o, v, sizeof v, NULL, NULL, &e), AKI_E_CANCELLED);

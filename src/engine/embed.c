@@ -90,13 +90,17 @@ aki_status aki_embed(aki_model *m, const char *const *texts, const size_t *sizes
                      void *out, size_t out_size, int32_t *tokens, uint8_t *truncated, aki_error *err)
 {
     struct job j = { .m = m, .err = err };
+    aki_embed_options o;
     size_t reused = 0;
 
     aki_status rc = aki__request_open(&j.r, m, options, err);
     if (rc)
         return rc;
     j.row_size = aki__row_size(j.r.dtype, j.r.dim);
-    if (count && !texts)
+    rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
+    if (!rc && o.skip_tokens)
+        rc = aki__fail(err, AKI_E_INVALID, "skip_tokens: %d, but that is for ids: of texts, a prompt's tokens are left out where the model says so", (int)o.skip_tokens);
+    if (!rc && count && !texts)
         rc = aki__fail(err, AKI_E_INVALID, "texts is NULL");
     for (size_t i = 0; i < count && !rc; i++)
         if (!texts[i])

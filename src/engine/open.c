@@ -97,12 +97,12 @@ static aki_status set_pad(aki_model *m, aki_error *err)
 }
 
 /* Older Qwen3 files lost their post-processor. The models are pooled at an end token all the same, and without it every vector is wrong. */
-static void append_end(aki_model *m)
+static void append_end(aki_model *m, const struct aki__model *folder)
 {
     static const char end[] = "<|endoftext|>";
     int32_t id = aki__tokenizer_id(m->tokenizer, end, sizeof end - 1);
 
-    if (id < 0 || aki__tokenizer_special_count(m->tokenizer) || m->folder->pooling != AKI_POOLING_LAST || strcmp(m->folder->architecture, "qwen3") != 0)
+    if (id < 0 || aki__tokenizer_special_count(m->tokenizer) || folder->pooling != AKI_POOLING_LAST || strcmp(folder->architecture, "qwen3") != 0)
         return;
     aki__tokenizer_append(m->tokenizer, id);
     m->end_appended = true;
@@ -139,7 +139,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     if (!rc) rc = open_tokenizer(m, m->folder->path, err);
     if (!rc) rc = check_tokenizer(m, err);
     if (!rc && m->folder->onnx) rc = set_pad(m, err);
-    if (!rc) append_end(m);
+    if (!rc) append_end(m, m->folder);
     if (!rc) rc = set_limits(m, &o, err);
     if (!rc && m->file) m->parameters = aki__onnx_file_info(m->file)->parameters;
     if (!rc) rc = aki__open_session(m, &o, err);
@@ -148,6 +148,33 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
         m = NULL;
     }
     aki_model_close(m);
+    return rc;
+}
+
+static void ignore(void *user, const aki_error *why)
+{
+    (void)user;
+    (void)why;
+}
+
+/* A tokenizer that adds no token, alone: as the model beside it, whose other files need not be good, would be opened. */
+static aki_status append_end_alone(aki_model *m, const char *place, aki_error *err)
+{
+    const struct aki__onnx_facts facts = { 0 };
+    char *folder = NULL, *file = NULL;
+    struct aki__model *f = NULL;
+    aki_status rc = AKI_OK;
+
+    if (aki__tokenizer_special_count(m->tokenizer) || aki__onnx_choose(&folder, &file, place, NULL, NULL))
+        return AKI_OK;
+    aki__model_folder_examine(&f, folder, file, &facts, ignore, NULL);
+    if (!f)
+        rc = aki__fail(err, AKI_E_NOMEM, "%s", place);
+    else if (f->architecture)
+        append_end(m, f);
+    aki__model_folder_close(f);
+    aki__free(folder);
+    aki__free(file);
     return rc;
 }
 
@@ -166,6 +193,7 @@ aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
         rc = aki__onnx_choose(&folder, &file, path, NULL, err);
     const char *place = folder ? folder : path;
     if (!rc) rc = aki__is_folder(place) ? open_tokenizer(m, place, err) : aki__tokenizer_open(&m->tokenizer, place, err);
+    if (!rc && aki__is_folder(place)) rc = append_end_alone(m, place, err);
     if (!rc) {
         *out = m;
         m = NULL;
