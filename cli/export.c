@@ -1,7 +1,6 @@
 /* Unit export: the verb `export`: a model's network as an ONNX file. */
 #include "machine.h"
 #include "model.h"
-#include "sums.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,17 +41,12 @@ static int write_onnx(const struct options *o, const char *folder, const char *o
 int export_run(const struct options *o)
 {
     char *folder = NULL;
-    struct stat st;
 
     if (o->word_count != 2)
         return cli_fail(CLI_USAGE, "export needs a model's FOLDER and the OUT.onnx to write, and nothing else");
     if (o->pooled && o->form == FORM_COREML)
         return cli_fail(CLI_USAGE, "--pooled is for clients; what --for coreml writes ends at last_hidden_state");
-    int rc = model_find(o->words[0], &folder);
-    if (!rc && !(stat(folder, &st) == 0 && S_ISDIR(st.st_mode)))
-        rc = cli_fail(CLI_INPUT, "%s: a file, not a model's folder", folder);
-    if (!rc && o->check_files)
-        rc = sums_check(folder);
+    int rc = model_find_folder(o, o->words[0], &folder);
     if (!rc)
         rc = write_onnx(o, folder, o->words[1]);
     free(folder);

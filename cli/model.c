@@ -40,6 +40,15 @@ int model_find(const char *name, char **path)
     return *path ? CLI_OK : cli_no_memory();
 }
 
+int model_find_folder(const struct options *o, const char *name, char **folder)
+{
+    int rc = model_find(name, folder);
+
+    if (!rc && !is_folder(*folder))
+        rc = cli_fail(CLI_INPUT, "%s: a file, not a model's folder", *folder);
+    return rc || !o->check_files ? rc : sums_check(*folder);
+}
+
 /* ---------------------------------------------------------------- opening --------------------------------------- */
 
 int model_failed(const aki_error *error, const char *where)

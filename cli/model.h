@@ -15,6 +15,8 @@ struct model {
 
 /* The path behind a model's name (a folder, or a name in the cache), malloc'd. CLI_NO_MODEL: the message has the command that fetches it. */
 int model_find(const char *name, char **path);
+/* For verbs that make something of a model's files: its folder, malloc'd, with --check-files checked. On failure *folder may be set too. */
+int model_find_folder(const struct options *o, const char *name, char **folder);
 
 /* Zeroed *m is valid for model_close. On failure the message is out. tokenizer_only: also a tokenizer.json will do. */
 int  model_open(struct model *m, const struct options *o, bool tokenizer_only);

@@ -72,16 +72,11 @@ int quantize_run(const struct options *o)
 {
     char *folder = NULL, before[64], after[64];
     uint64_t old_size = 0, new_size = 0;
-    struct stat st;
     double start = cli_seconds();
 
     if (o->word_count != 2)
         return cli_fail(CLI_USAGE, "quantize needs a model's FOLDER and the OUT folder to write, and nothing else");
-    int rc = model_find(o->words[0], &folder);
-    if (!rc && !(stat(folder, &st) == 0 && S_ISDIR(st.st_mode)))
-        rc = cli_fail(CLI_INPUT, "%s: a file, not a model's folder", folder);
-    if (!rc && o->check_files)
-        rc = sums_check(folder);
+    int rc = model_find_folder(o, o->words[0], &folder);
     if (!rc)
         rc = weights_size(folder, &old_size);
     if (!rc) {

@@ -352,30 +352,10 @@ static aki_status parse_step(struct aki__reader *r, const struct aki__json *node
     }
 }
 
-static aki_status parse_into(struct aki__decoder *list, struct aki__reader *r, const struct aki__json *node)
+static aki_status add_step(void *user, struct aki__reader *r, const struct aki__json *node, int kind)
 {
-    int kind = 0;
-    aki_status rc = aki__read_type(r, node, names, &kind);
+    struct aki__decoder *list = user;
 
-    if (rc)
-        return rc;
-    if (kind == SEQUENCE) {
-        const struct aki__json *all, *e;
-        rc = aki__read_list(r, node, "decoders", &all);
-        if (rc)
-            return rc;
-        size_t back = aki__path_key(r, "decoders");
-        e = aki__json_first(all);
-        for (uint32_t i = 0; i < all->size && !rc; i++, e = aki__json_next(e)) {
-            size_t inner = aki__path_index(r, i);
-            rc = parse_into(list, r, e);
-            if (!rc)
-                aki__path_back(r, inner);
-        }
-        if (!rc)
-            aki__path_back(r, back);
-        return rc;
-    }
     if (!aki__grow((void **)&list->steps, &list->capacity, list->count + 1, sizeof *list->steps))
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
     struct step *s = &list->steps[list->count++];
@@ -392,7 +372,7 @@ aki_status aki__decoder_parse(struct aki__decoder **out, struct aki__reader *r, 
     if (!node || aki__json_is(node, AKI_JSON_NULL))
         return AKI_OK;
     d = aki__zalloc(1, sizeof *d);
-    rc = d ? parse_into(d, r, node) : aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
+    rc = d ? aki__read_sequence(r, node, names, "decoders", add_step, d) : aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
     if (rc)
         aki__decoder_free(d);
     else

@@ -403,30 +403,10 @@ static aki_status parse_step(struct aki__reader *r, const struct aki__json *node
     return rc;
 }
 
-static aki_status parse_into(struct aki__normalizer *list, struct aki__reader *r, const struct aki__json *node)
+static aki_status add_step(void *user, struct aki__reader *r, const struct aki__json *node, int kind)
 {
-    int kind = 0;
-    aki_status rc = aki__read_type(r, node, names, &kind);
+    struct aki__normalizer *list = user;
 
-    if (rc)
-        return rc;
-    if (kind == SEQUENCE) {
-        const struct aki__json *all, *e;
-        rc = aki__read_list(r, node, "normalizers", &all);
-        if (rc)
-            return rc;
-        size_t back = aki__path_key(r, "normalizers");
-        e = aki__json_first(all);
-        for (uint32_t i = 0; i < all->size && !rc; i++, e = aki__json_next(e)) {
-            size_t inner = aki__path_index(r, i);
-            rc = parse_into(list, r, e);
-            if (!rc)
-                aki__path_back(r, inner);
-        }
-        if (!rc)
-            aki__path_back(r, back);
-        return rc;
-    }
     if (!aki__grow((void **)&list->steps, &list->capacity, list->count + 1, sizeof *list->steps))
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
     struct step *n = &list->steps[list->count++];
@@ -453,7 +433,7 @@ aki_status aki__normalizer_parse(struct aki__normalizer **out, struct aki__reade
     if (!node || aki__json_is(node, AKI_JSON_NULL))
         return AKI_OK;
     n = aki__zalloc(1, sizeof *n);
-    rc = n ? parse_into(n, r, node) : aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
+    rc = n ? aki__read_sequence(r, node, names, "normalizers", add_step, n) : aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
     for (size_t i = 0, inserts = 0; !rc && i < n->count; i++) {
         if (inserts && n->steps[i].kind != REPLACE && n->steps[i].kind != PREPEND)
             rc = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a stage behind the replacement of an empty match is not supported");

@@ -124,6 +124,30 @@ aki_status aki__read_type(struct aki__reader *r, const struct aki__json *node, c
     return aki__read_fail(r, AKI_E_UNSUPPORTED, "type", what);
 }
 
+aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *node, const char *const *names, const char *key,
+                              aki_status (*add)(void *user, struct aki__reader *r, const struct aki__json *node, int type), void *user)
+{
+    const struct aki__json *all;
+    int type = 0;
+    aki_status rc = aki__read_type(r, node, names, &type);
+
+    if (rc || strcmp(names[type], "Sequence") != 0)
+        return rc ? rc : add(user, r, node, type);
+    if ((rc = aki__read_list(r, node, key, &all)))
+        return rc;
+    size_t back = aki__path_key(r, key);
+    const struct aki__json *e = aki__json_first(all);
+    for (uint32_t i = 0; i < all->size && !rc; i++, e = aki__json_next(e)) {
+        size_t inner = aki__path_index(r, i);
+        rc = aki__read_sequence(r, e, names, key, add, user);
+        if (!rc)
+            aki__path_back(r, inner);
+    }
+    if (!rc)
+        aki__path_back(r, back);
+    return rc;
+}
+
 /* ---------------------------------------------------------------- the byte alphabet ----------------------------- */
 
 /* Printable Latin-1 stands for itself; the others are counted up from U+0100. */

@@ -38,6 +38,9 @@ aki_status aki__read_character(struct aki__reader *r, const struct aki__json *no
 aki_status aki__read_list(struct aki__reader *r, const struct aki__json *node, const char *key, const struct aki__json **out);
 /* node's "type" as an index into names (NULL ends them); UNSUPPORTED names an unknown one. */
 aki_status aki__read_type(struct aki__reader *r, const struct aki__json *node, const char *const *names, int *out);
+/* Calls add for node with its type (its index in names), or where that is "Sequence" for each of the elements under key, in order and at any depth. */
+aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *node, const char *const *names, const char *key,
+                              aki_status (*add)(void *user, struct aki__reader *r, const struct aki__json *node, int type), void *user);
 
 /* The byte alphabet of GPT-2: the code point that stands for a byte, and back (-1: for none). */
 uint32_t aki__byte_to_code(uint8_t byte);

@@ -422,30 +422,10 @@ static aki_status parse_stage(struct aki__reader *r, const struct aki__json *nod
     return rc;
 }
 
-static aki_status parse_into(struct aki__pretokenizer *list, struct aki__reader *r, const struct aki__json *node)
+static aki_status add_stage(void *user, struct aki__reader *r, const struct aki__json *node, int kind)
 {
-    int kind = 0;
-    aki_status rc = aki__read_type(r, node, names, &kind);
+    struct aki__pretokenizer *list = user;
 
-    if (rc)
-        return rc;
-    if (kind == SEQUENCE) {
-        const struct aki__json *all, *e;
-        rc = aki__read_list(r, node, "pretokenizers", &all);
-        if (rc)
-            return rc;
-        size_t back = aki__path_key(r, "pretokenizers");
-        e = aki__json_first(all);
-        for (uint32_t i = 0; i < all->size && !rc; i++, e = aki__json_next(e)) {
-            size_t inner = aki__path_index(r, i);
-            rc = parse_into(list, r, e);
-            if (!rc)
-                aki__path_back(r, inner);
-        }
-        if (!rc)
-            aki__path_back(r, back);
-        return rc;
-    }
     /* A stage calls the next: a bound on their number bounds the stack. */
     if (list->count == 64)
         return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "more than 64 stages are not supported");
@@ -465,7 +445,7 @@ aki_status aki__pretokenizer_parse(struct aki__pretokenizer **out, struct aki__r
     if (!p)
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
     if (node && !aki__json_is(node, AKI_JSON_NULL))
-        rc = parse_into(p, r, node);
+        rc = aki__read_sequence(r, node, names, "pretokenizers", add_stage, p);
     if (rc)
         aki__pretokenizer_free(p);
     else
