@@ -165,7 +165,7 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
         goto done;
     s->threads = s->rt->threads;
     if (options->device || options->file) {
-        if (options->file && aki__onnx_file_info(options->file)->light)
+        if (options->file && aki__onnx_file_info(options->file)->light && s->threads > 1)
             rc = aki__pool_open(&s->pool, s->threads, err);
         if (!rc) rc = aki__padded_open(&s->padded, s->rt, g, options, err);
         goto done;
