@@ -324,9 +324,10 @@ class RoutesOfOnnx(Routes):
 
     @classmethod
     def setUpClass(cls):
-        cls.checkpoints, server_harness.CHECKPOINTS = server_harness.CHECKPOINTS, os.path.join(SCRATCH, "onnx")
+        checkpoints, server_harness.CHECKPOINTS = server_harness.CHECKPOINTS, os.path.join(SCRATCH, "onnx")
+        cls.addClassCleanup(setattr, server_harness, "CHECKPOINTS", checkpoints)
         for name in cls.models + ("pooled", "rows"):
-            base = os.path.join(cls.checkpoints, name if name in cls.models else "bert")
+            base = os.path.join(checkpoints, name if name in cls.models else "bert")
             shutil.copytree(base, folder(name), ignore=shutil.ignore_patterns("*.safetensors*"))
             subprocess.run([PROGRAM, "export", "-q", base, os.path.join(folder(name), "model.onnx"), *["--pooled"] * (name == "pooled")], check=True)
         with open(os.path.join(folder("rows"), "config.json")) as f:
@@ -334,11 +335,6 @@ class RoutesOfOnnx(Routes):
         with open(os.path.join(folder("rows"), "config.json"), "w") as f:
             json.dump({**config, "vocab_size": 9999}, f)
         super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        server_harness.CHECKPOINTS = cls.checkpoints
 
     def test_details(self):
         self.assertEqual(self.ok("/api/show", {"model": "bert"})["details"]["format"], "onnx")

@@ -487,7 +487,8 @@ static bool copy_graph(struct aki__padded *p, const struct aki__graph *g)
     p->inverse = aki__alloc((size_t)p->head_dim / 2, sizeof *p->inverse);
     if (!p->graph.blocks || !p->dense || !p->inverse)
         return false;
-    memcpy(p->graph.blocks, g->blocks, g->count * sizeof *g->blocks);
+    if (g->count)                           /* an .onnx file has none */
+        memcpy(p->graph.blocks, g->blocks, g->count * sizeof *g->blocks);
     aki__rope_frequencies(p->inverse, p->head_dim, p->model->rope_theta);
     return read_dense(p);
 }
