@@ -142,8 +142,10 @@ static void test_cancel(void **state)
     o.cancel_user = &a;
     for (a.most = 0; a.most < 3; a.most++) {
         atomic_store(&a.count, 0);
-        assert_int_equal(aki_embed(m, pointers, NULL, TEXTS, &o, v, sizeof v, NULL, NULL, &e), AKI_E_CANCELLED);
-        assert_int_equal(atomic_load(&a.count), a.most + 1);
+        aki_status rc = aki_embed(m, pointers, NULL, TEXTS, &o, v, sizeof v, NULL, NULL, &e);
+        /* The others may have done all runs before this thread came to ask again. */
+        assert_int_equal(rc, atomic_load(&a.count) > a.most ? AKI_E_CANCELLED : AKI_OK);
+        assert_true(rc || a.most);
     }
     a.most = TEXTS * TEXTS;
     check_all(m, &o);
