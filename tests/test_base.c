@@ -9,15 +9,16 @@
 #include "base/base.h"
 #include "base/os.h"
 #include "base/pool.h"
+#include "host.h"
 
 #include <math.h>
-#include <sched.h>
+#if defined(__linux__)
+#  include <sched.h>
+#endif
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---------------------------------------------------------------- errors ---------------------------------------- */
 
@@ -349,26 +350,19 @@ static void test_bf16(void **state)
 
 /* ---------------------------------------------------------------- files ----------------------------------------- */
 
-static char folder[64];
+static char folder[512];
 
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/akiembed-test-XXXXXX");
+    snprintf(folder, sizeof folder, "%s/base-XXXXXX", AKI_BINARY_DIR);
     return mkdtemp(folder) ? 0 : -1;
 }
 
 static int remove_folder(void **state)
 {
-    static const char *const names[] = { "file", "empty", "fifo", "loop", "dangling" };
-
     (void)state;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = aki__join(folder, names[i]);
-        unlink(path);
-        aki__free(path);
-    }
-    return rmdir(folder);
+    return host_drop(folder);
 }
 
 static char *make_file(const char *name, const char *text)
@@ -440,6 +434,23 @@ static void test_map_release_of_whole_pages(void **state)
     aki__free(path);
 }
 
+#if defined(_WIN32)
+static void test_what_is_no_regular_file_is_refused(void **state)
+{
+    char *file = make_file("file", "x"), *missing = aki__join(folder, "missing"), *below = aki__join(file, "below"), *nowhere = aki__join(missing, "x");
+
+    (void)state;
+    expect_no_map(missing, AKI_E_NOT_FOUND, "(2)");
+    expect_no_map(nowhere, AKI_E_NOT_FOUND, "(3)");
+    expect_no_map(below, AKI_E_NOT_FOUND, "(3)");
+    expect_no_map(folder, AKI_E_IO, "not a regular file");
+    expect_no_map("NUL", AKI_E_IO, "not a regular file");
+    assert_true(aki__is_folder(folder) && !aki__is_file(folder));
+    assert_true(aki__is_file(file) && !aki__is_folder(file));
+    assert_true(!aki__is_file("NUL") && !aki__is_file(missing) && !aki__is_folder(missing));
+    aki__free(file), aki__free(missing), aki__free(below), aki__free(nowhere);
+}
+#else
 static void test_what_is_no_regular_file_is_refused(void **state)
 {
     char *file = make_file("file", "x"), *missing = aki__join(folder, "missing"), *below = aki__join(file, "below");
@@ -462,6 +473,56 @@ static void test_what_is_no_regular_file_is_refused(void **state)
     assert_true(!aki__is_file(fifo) && !aki__is_folder(fifo) && !aki__is_file(missing) && !aki__is_folder(missing));
     aki__free(file), aki__free(missing), aki__free(below), aki__free(fifo), aki__free(loop), aki__free(dangling);
 }
+#endif
+
+static void find_name(void *user, const char *name)
+{
+    static const char wanted[] = "gr\xC3\xB6\xC3\x9F" "e \xE6\x97\xA5\xE6\x9C\xAC";
+
+    *(int *)user += strcmp(name, wanted) == 0;
+}
+
+/* Names are UTF-8, whatever the system does with them. */
+static void test_names(void **state)
+{
+    char *below = aki__join(folder, "\xC3\xA4"), *path = aki__join(below, "gr\xC3\xB6\xC3\x9F" "e \xE6\x97\xA5\xE6\x9C\xAC");
+    struct aki__map m;
+    int found = 0;
+
+    (void)state;
+    assert_false(aki__folder_is_empty(below));          /* it is not there */
+    assert_int_equal(aki__make_folder(below, NULL), AKI_OK);
+    assert_int_equal(aki__make_folder(below, NULL), AKI_OK);
+    assert_true(aki__folder_is_empty(below));
+    FILE *f = aki__file_create(path);
+    assert_non_null(f);
+    assert_int_equal(fputs("a\nb", f) < 0 || fclose(f), 0);
+    assert_int_equal(aki__map_open(&m, path, NULL), AKI_OK);
+    assert_int_equal(m.size, 3);
+    aki__map_close(&m);
+    assert_false(aki__folder_is_empty(below));
+    aki__folder_each(below, find_name, &found);
+    assert_int_equal(found, 1);
+    char *real = aki__real_path(path);
+    assert_non_null(real);
+    assert_non_null(strstr(real, "/\xC3\xA4/gr"));
+    assert_string_equal(aki__last_part(real), aki__last_part(path));
+    assert_string_equal(aki__last_part("x"), "x");
+    assert_string_equal(aki__last_part("a/b/"), "");
+#if defined(_WIN32)
+    assert_string_equal(aki__last_part("a\\b/c\\d"), "d");
+#endif
+    assert_int_equal(aki__make_folder(path, NULL), AKI_E_IO);       /* a file */
+    assert_null(aki__file_create(below));
+    aki__file_remove(below);                                        /* is not empty: stays */
+    assert_true(aki__is_file(path));
+    aki__file_remove(path);
+    assert_false(aki__is_file(path));
+    aki__file_remove(below);
+    assert_false(aki__is_folder(below));
+    assert_null(aki__real_path(path));
+    aki__free(real), aki__free(path), aki__free(below);
+}
 
 static void test_join(void **state)
 {
@@ -478,6 +539,7 @@ static void test_join(void **state)
 
 /* ---------------------------------------------------------------- processors, threads --------------------------- */
 
+#if defined(__linux__)
 static void test_cores_respect_the_affinity_mask(void **state)
 {
     cpu_set_t before, one;
@@ -497,6 +559,13 @@ static void test_cores_respect_the_affinity_mask(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
     assert_int_equal(aki__cores(), all);
 }
+#else
+static void test_cores_respect_the_affinity_mask(void **state)
+{
+    (void)state;
+    assert_true(aki__cores() >= 1);
+}
+#endif
 
 struct tally {
     atomic_int     done[500];
@@ -563,6 +632,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_map_of_a_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_map_release_of_whole_pages, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_what_is_no_regular_file_is_refused, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_names, make_folder, remove_folder),
         cmocka_unit_test(test_join),
         cmocka_unit_test(test_cores_respect_the_affinity_mask),
         cmocka_unit_test(test_pool_does_each_once),

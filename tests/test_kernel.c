@@ -1,6 +1,7 @@
 /* Tests of kernel/, all but attention: every instruction set against slow twins in double, over random shapes; and a row's result never
  * depends on the split into ranges, on its neighbours or on where it lies in memory. */
 #include "kernel_random.h"
+#include "host.h"
 
 /* One row of an output against its values in double (outliers become 0): y within tolerance[i]; and u8 within half a step plus what y may be off. */
 static void check_row(const struct aki__out *o, size_t row, double *y, const double *tolerance, size_t n, const char *what)

@@ -8,11 +8,10 @@
 
 #include "base/json.h"
 #include "model/model.h"
+#include "host.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---------------------------------------------------------------- a folder made here ---------------------------- */
 
@@ -121,11 +120,8 @@ static int make_folder(void **state)
 
 static int drop_folder(void **state)
 {
-    char command[300];
-
     (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return host_drop(folder);
 }
 
 static struct aki__model *open_folder(const char *row)
@@ -764,12 +760,14 @@ static void test_missing_files(void **state)
 
     /* A hub cache whose download broke off has links to nothing: that is no folder without modules. */
     char path[512];
+#if !defined(_WIN32)
     fill_folder(bert_config);
     put_text("modules.json", NULL);
     snprintf(path, sizeof path, "%s/modules.json", folder);
     assert_int_equal(symlink("../blobs/none", path), 0);
     refuse(1, AKI_E_IO, "", "modules.json: a link to a file that is missing");
     unlink(path);
+#endif
 
     assert_int_equal(aki__model_folder_open(&m, "/nowhere/at/all", &e), AKI_E_NOT_FOUND);
     assert_null(m);

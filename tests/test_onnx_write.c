@@ -5,7 +5,7 @@
 #include "ort/portable.h"
 #include "ort/runtime.h"
 
-#include <unistd.h>
+#include "host.h"
 
 enum { TOKENS = 16, HIDDEN = 48 };
 
@@ -46,7 +46,9 @@ static void run_file(const char *path, float out[TOKENS * HIDDEN])
         mask[i] = i < 12;
     }
     assert_null(rt->api->CreateSessionOptions(&options));
-    OrtStatus *st = rt->api->CreateSession(rt->env, path, options, &session);
+    ORTCHAR_T *native = aki__native_path(path);
+    OrtStatus *st = rt->api->CreateSession(rt->env, native, options, &session);
+    aki__free(native);
     if (st)
         fail_msg("%s: %s", path, rt->api->GetErrorMessage(st));
     assert_null(rt->api->CreateTensorWithDataAsOrtValue(rt->cpu, ids, sizeof ids, shape, 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &inputs[0]));

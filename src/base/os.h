@@ -1,8 +1,11 @@
-/* Unit os: what differs between operating systems: files, maps, processors, locks. os_posix.c implements it. */
+/* Unit os: what differs between operating systems: files, maps, processors, locks. os_posix.c and os_windows.c implement it.
+ * Paths are UTF-8 everywhere; on Windows '\\' parts them as well as '/', and aki__real_path answers with '/' alone. */
 #ifndef AKI_OS_H
 #define AKI_OS_H
 
 #include "base/base.h"
+
+#include <stdio.h>
 
 /* A whole file, read-only. Zeroed means closed. size 0 maps to data "" (never NULL). */
 struct aki__map {
@@ -22,6 +25,21 @@ bool aki__is_file(const char *path);
 char *aki__join(const char *folder, const char *name);
 /* The absolute path with links and dots resolved, to be freed with aki__free; NULL: no such path, or no memory. */
 char *aki__real_path(const char *path);
+
+/* Where the last part of a path begins. */
+const char *aki__last_part(const char *path);
+/* The path as the system's own functions take it (ORTCHAR_T of ONNX Runtime), to be freed with aki__free; NULL: no memory. */
+#if defined(_WIN32)
+typedef wchar_t aki__path_char;
+#else
+typedef char aki__path_char;
+#endif
+aki__path_char *aki__native_path(const char *path);
+
+/* A file to be written, empty; NULL: errno says why. */
+FILE *aki__file_create(const char *path);
+/* Takes away a file or an empty folder, if it can. */
+void  aki__file_remove(const char *path);
 
 /* Makes a folder; one that is there already is fine. IO. */
 aki_status aki__make_folder(const char *path, aki_error *err);

@@ -102,6 +102,19 @@ char *aki__real_path(const char *path)
     return copy;
 }
 
+const char *aki__last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+char *aki__native_path(const char *path) { return aki__copy_string(path, strlen(path)); }
+
+FILE *aki__file_create(const char *path) { return fopen(path, "wb"); }
+
+void aki__file_remove(const char *path) { (void)!remove(path); }
+
 aki_status aki__make_folder(const char *path, aki_error *err)
 {
     if (mkdir(path, 0777) != 0 && !(errno == EEXIST && aki__is_folder(path)))

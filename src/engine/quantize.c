@@ -43,7 +43,7 @@ static aki_status write_file(struct copy *c, const char *name, const struct aki_
 
     if (rc)
         return rc;
-    FILE *f = fopen(path, "wb");
+    FILE *f = aki__file_create(path);
     bool ok = f != NULL;
     for (size_t i = 0; i < count && ok; i++)
         ok = fwrite(parts[i].data, 1, parts[i].size, f) == parts[i].size;
@@ -191,16 +191,16 @@ static void close_copy(struct copy *c, bool failed)
 {
     for (size_t i = c->count; i-- > 0;) {
         if (failed)
-            remove(c->written[i]);
+            aki__file_remove(c->written[i]);
         char *slash = failed ? strrchr(c->written[i] + strlen(c->to) + 1, '/') : NULL;
         if (slash) {
             *slash = '\0';
-            remove(c->written[i]);      /* the subfolder, once it is empty */
+            aki__file_remove(c->written[i]);      /* the subfolder, once it is empty */
         }
         aki__free(c->written[i]);
     }
     if (failed && c->made)
-        remove(c->to);
+        aki__file_remove(c->to);
     aki__free(c->written);
 }
 

@@ -16,8 +16,27 @@ extern const struct aki__kernels aki__kernels_baseline;
 #if defined(AKI_X86_KERNELS)
 extern const struct aki__kernels aki__kernels_avx2, aki__kernels_avxvnni, aki__kernels_avx512, aki__kernels_avx512bf16;
 
+#if defined(_WIN32)
+/* __builtin_cpu_supports is a library's, and zig's has it not: this much of it. The names are bits of cpuid 7, 0: ebx, then ecx. */
+enum { AVX2 = 5, AVX512F = 16, AVX512DQ = 17, AVX512BW = 30, AVX512VL = 31, AVX512VNNI = 32 + 11 };
+
+static bool has(uint64_t wanted)
+{
+    unsigned a, b, c, d, saved, high;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & 1u << 27) || !(c & 1u << 12))         /* xgetbv; FMA */
+        return false;
+    __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+    const unsigned needed = wanted >> AVX512F & 1 ? 0xE6 : 0x06;       /* registers that the system saves */
+    return (saved & needed) == needed && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (((uint64_t)c << 32 | b) & wanted) == wanted;
+}
+#define HAS(bit) (UINT64_C(1) << (bit))
+
+static bool runs_avx2(void) { return has(HAS(AVX2)); }
+#else
 /* __builtin_cpu_supports knows what the processor has and the system saves. */
 static bool runs_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#endif
 
 static bool runs_avxvnni(void)
 {
@@ -28,8 +47,12 @@ static bool runs_avxvnni(void)
 /* Without VNNI (the first processors with AVX-512) the narrower set is not much slower. */
 static bool runs_avx512(void)
 {
+#if defined(_WIN32)
+    return has(HAS(AVX2) | HAS(AVX512F) | HAS(AVX512BW) | HAS(AVX512VL) | HAS(AVX512DQ) | HAS(AVX512VNNI));
+#else
     return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+#endif
 }
 
 static bool runs_avx512bf16(void) { return runs_avx512() && __builtin_cpu_supports("avx512bf16"); }

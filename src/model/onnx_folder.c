@@ -121,8 +121,9 @@ static bool split(char **folder, char **file, const char *path)
     *folder = aki__copy_string(path, strlen(path));
     /* Without links followed: in a hub's cache the file is one to a blob. */
     if (is_file && *folder) {
-        slash = strrchr(*folder, '/');
-        ok = (*file = aki__copy_string(slash ? slash + 1 : *folder, strlen(slash ? slash + 1 : *folder))) != NULL;
+        const char *name = aki__last_part(*folder);
+        slash = name > *folder ? *folder + (name - *folder) - 1 : NULL;
+        ok = (*file = aki__copy_string(name, strlen(name))) != NULL;
         if (slash)
             slash[slash == *folder] = '\0';
         else

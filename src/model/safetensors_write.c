@@ -52,7 +52,7 @@ aki_status aki__safetensors_write(const char *path, const struct aki__written *t
     }
     for (int i = 0; i < 8; i++)
         size[i] = (unsigned char)((uint64_t)b.size >> (8 * i));
-    FILE *f = fopen(path, "wb");
+    FILE *f = aki__file_create(path);
     bool ok = f && fwrite(size, 1, 8, f) == 8 && fwrite(b.data, 1, b.size, f) == b.size;
     for (size_t i = 0; i < count && ok; i++)
         ok = fwrite(tensors[i].data, 1, tensors[i].size, f) == tensors[i].size;
@@ -64,7 +64,7 @@ aki_status aki__safetensors_write(const char *path, const struct aki__written *t
     if (!ok) {
         rc = aki__fail(err, AKI_E_IO, "%s: cannot write: %s", path, strerror(why));
         if (f)
-            remove(path);
+            aki__file_remove(path);
     }
     aki__buf_free(&b);
     return rc;

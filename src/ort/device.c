@@ -270,7 +270,10 @@ static aki_status load_plugin(const struct aki__runtime *rt, const char *name, c
     char *real = aki__real_path(path);
     if (!real)
         return aki__fail(err, AKI_E_UNAVAILABLE, "device plugin %.150s: no such file", path);
-    aki_status rc = aki__ort_status(rt, rt->api->RegisterExecutionProviderLibrary(rt->env, name, real), "device plugin", err);
+    ORTCHAR_T *native = aki__native_path(real);
+    aki_status rc = native ? aki__ort_status(rt, rt->api->RegisterExecutionProviderLibrary(rt->env, name, native), "device plugin", err)
+                           : aki__fail(err, AKI_E_NOMEM, "device plugin %.150s", path);
+    aki__free(native);
     if (rc) {
         aki__free(real);
         if (err)

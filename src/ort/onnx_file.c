@@ -452,8 +452,9 @@ static OrtStatus *make_session(struct aki__onnx_file *f, int threads, OrtSession
 {
     const OrtApi *api = f->rt->api;
     OrtSessionOptions *options = NULL;
+    ORTCHAR_T *native = aki__native_path(f->path);
 
-    OrtStatus *st = api->CreateSessionOptions(&options);
+    OrtStatus *st = native ? api->CreateSessionOptions(&options) : api->CreateStatus(ORT_FAIL, "Memory allocation failed");
     if (!st) st = api->SetSessionExecutionMode(options, ORT_SEQUENTIAL);
     if (!st) st = api->DisableMemPattern(options);      /* it would keep a plan for every shape there ever was */
     if (!st) st = api->SetIntraOpNumThreads(options, threads);
@@ -464,7 +465,8 @@ static OrtStatus *make_session(struct aki__onnx_file *f, int threads, OrtSession
     if (!st) st = api->AddSessionConfigEntry(options, "session.intra_op.spin_duration_us", "1000");
     if (!st && f->rt->newer)
         st = api->AddSessionConfigEntry(options, "session.record_ep_graph_assignment_info", "1");
-    if (!st) st = api->CreateSession(f->rt->env, f->path, options, out);
+    if (!st) st = api->CreateSession(f->rt->env, native, options, out);
+    aki__free(native);
     if (options)
         api->ReleaseSessionOptions(options);
     return st;

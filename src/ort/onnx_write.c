@@ -273,7 +273,7 @@ aki_status aki__onnx_to_memory(struct aki__onnx *o, struct aki__buf *out, aki_er
 /* One of the two files. */
 static aki_status write_file(struct writer *w, const char *path, const char *name, bool beside, aki_error *err)
 {
-    struct sink s = { .f = fopen(path, "wb"), .ok = true };
+    struct sink s = { .f = aki__file_create(path), .ok = true };
     int why = errno;
 
     if (!s.f)
@@ -287,13 +287,13 @@ static aki_status write_file(struct writer *w, const char *path, const char *nam
     if (memory && s.ok)
         return AKI_OK;
     if (aki__is_file(path))                 /* a device is not ours to take away */
-        remove(path);
+        aki__file_remove(path);
     return memory ? aki__fail(err, AKI_E_IO, "%s: cannot write: %s", path, strerror(why)) : aki__fail(err, AKI_E_NOMEM, "%s", path);
 }
 
 aki_status aki__onnx_to_file(struct aki__onnx *o, const char *path, const char *name, uint64_t most, aki_error *err)
 {
-    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    const char *file = aki__last_part(path);
     struct writer w = { .o = o };
     struct aki__buf side = { 0 };
     uint64_t size = 0;
@@ -311,7 +311,7 @@ aki_status aki__onnx_to_file(struct aki__onnx *o, const char *path, const char *
     if (!rc) {
         rc = write_file(&w, path, name, false, err);
         if (rc)
-            remove(side.data);
+            aki__file_remove(side.data);
     }
     aki__buf_free(&side);
     return rc;

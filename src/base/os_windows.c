@@ -1,0 +1,371 @@
+/* Unit os for Windows. See os.h. */
+#include "base/os.h"
+
+#include <errno.h>
+#include <windows.h>
+
+/* ---------------------------------------------------------------- text ------------------------------------------ */
+
+/* UTF-8 and back, to be freed with aki__free; NULL: no memory. */
+static wchar_t *wide(const char *text)
+{
+    int size = MultiByteToWideChar(CP_UTF8, 0, text, -1, NULL, 0);
+    wchar_t *out = size > 0 ? aki__alloc((size_t)size, sizeof *out) : NULL;
+
+    if (out)
+        MultiByteToWideChar(CP_UTF8, 0, text, -1, out, size);
+    return out;
+}
+
+static char *narrow(const wchar_t *text)
+{
+    int size = WideCharToMultiByte(CP_UTF8, 0, text, -1, NULL, 0, NULL, NULL);
+    char *out = size > 0 ? aki__alloc((size_t)size, 1) : NULL;
+
+    if (out)
+        WideCharToMultiByte(CP_UTF8, 0, text, -1, out, size, NULL, NULL);
+    return out;
+}
+
+wchar_t *aki__native_path(const char *path) { return wide(path); }
+
+/* What the system says of an error of its own. */
+static aki_status fail(aki_error *err, const char *path, const char *what, DWORD why)
+{
+    wchar_t text[256];
+    DWORD size = FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, NULL, why, 0, text, 256, NULL);
+    const bool absent = why == ERROR_FILE_NOT_FOUND || why == ERROR_PATH_NOT_FOUND || why == ERROR_INVALID_NAME;
+
+    while (size && (text[size - 1] == '\n' || text[size - 1] == '\r' || text[size - 1] == '.'))
+        size--;
+    text[size < 256 ? size : 255] = 0;
+    char *said = size ? narrow(text) : NULL;
+    aki_status rc = aki__fail(err, absent ? AKI_E_NOT_FOUND : AKI_E_IO, "%s: %s%s (%lu)", path, what, said ? said : "error of Windows", (unsigned long)why);
+    aki__free(said);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- files ----------------------------------------- */
+
+/* What is at a path, links followed; INVALID_HANDLE_VALUE: GetLastError says why. */
+static HANDLE open_path(const char *path, DWORD access)
+{
+    wchar_t *name = wide(path);
+    HANDLE file = INVALID_HANDLE_VALUE;
+
+    if (name)
+        file = CreateFileW(name, access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    DWORD why = name ? GetLastError() : ERROR_NOT_ENOUGH_MEMORY;
+    aki__free(name);
+    SetLastError(why);
+    return file;
+}
+
+/* Attributes of what is at a path, links followed; INVALID_FILE_ATTRIBUTES: nothing, or no file or folder. */
+static DWORD attributes_of(const char *path)
+{
+    HANDLE file = open_path(path, FILE_READ_ATTRIBUTES);
+    BY_HANDLE_FILE_INFORMATION about;
+
+    if (file == INVALID_HANDLE_VALUE)
+        return INVALID_FILE_ATTRIBUTES;
+    bool known = GetFileType(file) == FILE_TYPE_DISK && GetFileInformationByHandle(file, &about);
+    CloseHandle(file);
+    return known ? about.dwFileAttributes : INVALID_FILE_ATTRIBUTES;
+}
+
+/* Something of that name is there, be it a link to nothing. */
+static bool is_name(const char *path)
+{
+    wchar_t *name = wide(path);
+    bool there = name && GetFileAttributesW(name) != INVALID_FILE_ATTRIBUTES;
+
+    aki__free(name);
+    return there;
+}
+
+aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
+{
+    aki_status rc = AKI_OK;
+    LARGE_INTEGER size = { 0 };
+    HANDLE map = NULL;
+
+    *out = (struct aki__map){ 0 };
+    if (attributes_of(path) != INVALID_FILE_ATTRIBUTES && !aki__is_file(path))
+        return aki__fail(err, AKI_E_IO, "%s: not a regular file", path);
+    HANDLE file = open_path(path, GENERIC_READ);
+    if (file == INVALID_HANDLE_VALUE) {
+        DWORD why = GetLastError();
+        /* A link whose target is missing is a broken download, not an absent file: callers may go on without the latter. */
+        if (why == ERROR_FILE_NOT_FOUND && is_name(path))
+            return aki__fail(err, AKI_E_IO, "%s: a link to a file that is missing", path);
+        return why == ERROR_NOT_ENOUGH_MEMORY ? aki__fail(err, AKI_E_NOMEM, "%s", path) : fail(err, path, "", why);
+    }
+    if (GetFileType(file) != FILE_TYPE_DISK) {
+        rc = aki__fail(err, AKI_E_IO, "%s: not a regular file", path);
+    } else if (!GetFileSizeEx(file, &size)) {
+        rc = fail(err, path, "", GetLastError());
+    } else if (size.QuadPart == 0) {
+        out->data = "";
+    } else if (!(map = CreateFileMappingW(file, NULL, PAGE_READONLY, 0, 0, NULL)) || !(out->handle = MapViewOfFile(map, FILE_MAP_READ, 0, 0, 0))) {
+        DWORD why = GetLastError();
+        rc = why == ERROR_NOT_ENOUGH_MEMORY ? aki__fail(err, AKI_E_NOMEM, "%s: cannot map", path) : fail(err, path, "cannot map: ", why);
+    } else {
+        out->data = out->handle;
+        out->size = (size_t)size.QuadPart;
+    }
+    /* The view keeps what it needs. */
+    if (map)
+        CloseHandle(map);
+    CloseHandle(file);
+    return rc;
+}
+
+void aki__map_close(struct aki__map *m)
+{
+    if (m->handle)
+        UnmapViewOfFile(m->handle);
+    *m = (struct aki__map){ 0 };
+}
+
+void aki__map_release(const struct aki__map *m, const void *begin, size_t size)
+{
+    SYSTEM_INFO system;
+
+    if (!m->handle || !size)
+        return;
+    GetSystemInfo(&system);
+    uintptr_t page = system.dwPageSize;
+    uintptr_t from = ((uintptr_t)begin + page - 1) & ~(page - 1), to = ((uintptr_t)begin + size) & ~(page - 1);
+    /* Pages that were never locked leave the working set. */
+    if (from < to)
+        VirtualUnlock((void *)from, to - from);
+}
+
+bool aki__is_folder(const char *path)
+{
+    DWORD attributes = attributes_of(path);
+
+    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY);
+}
+
+bool aki__is_file(const char *path)
+{
+    DWORD attributes = attributes_of(path);
+
+    return attributes != INVALID_FILE_ATTRIBUTES && !(attributes & FILE_ATTRIBUTE_DIRECTORY);
+}
+
+static bool parts(char c) { return c == '/' || c == '\\'; }
+
+char *aki__join(const char *folder, const char *name)
+{
+    size_t a = strlen(folder), b = strlen(name);
+    char *path = aki__alloc(a + b + 2, 1);
+
+    if (!path)
+        return NULL;
+    while (a > 1 && parts(folder[a - 1]))
+        a--;
+    memcpy(path, folder, a);
+    path[a] = '/';
+    memcpy(path + a + 1, name, b + 1);
+    return path;
+}
+
+const char *aki__last_part(const char *path)
+{
+    const char *last = path;
+
+    for (const char *s = path; *s; s++)
+        if (parts(*s))
+            last = s + 1;
+    return last;
+}
+
+char *aki__real_path(const char *path)
+{
+    HANDLE file = open_path(path, FILE_READ_ATTRIBUTES);
+    DWORD size = file == INVALID_HANDLE_VALUE ? 0 : GetFinalPathNameByHandleW(file, NULL, 0, FILE_NAME_NORMALIZED | VOLUME_NAME_DOS);
+    wchar_t *name = size ? aki__zalloc((size_t)size + 1, sizeof *name) : NULL;
+    char *out = NULL;
+
+    if (name && GetFinalPathNameByHandleW(file, name, size + 1, FILE_NAME_NORMALIZED | VOLUME_NAME_DOS)) {
+        /* \\?\C:\… and \\?\UNC\server\… */
+        if (wcsncmp(name, L"\\\\?\\UNC\\", 8) == 0) {
+            name[6] = '\\';
+            out = narrow(name + 6);
+        } else {
+            out = narrow(wcsncmp(name, L"\\\\?\\", 4) == 0 ? name + 4 : name);
+        }
+    }
+    for (char *s = out; s && *s; s++)
+        if (*s == '\\')
+            *s = '/';
+    aki__free(name);
+    if (file != INVALID_HANDLE_VALUE)
+        CloseHandle(file);
+    return out;
+}
+
+FILE *aki__file_create(const char *path)
+{
+    wchar_t *name = wide(path);
+    FILE *f = name ? _wfopen(name, L"wbN") : NULL;
+    int why = name ? errno : ENOMEM;
+
+    aki__free(name);
+    errno = why;
+    return f;
+}
+
+void aki__file_remove(const char *path)
+{
+    wchar_t *name = wide(path);
+
+    if (name && !DeleteFileW(name))
+        RemoveDirectoryW(name);
+    aki__free(name);
+}
+
+aki_status aki__make_folder(const char *path, aki_error *err)
+{
+    wchar_t *name = wide(path);
+
+    if (!name)
+        return aki__fail(err, AKI_E_NOMEM, "%s", path);
+    DWORD why = CreateDirectoryW(name, NULL) ? 0 : GetLastError();
+    aki__free(name);
+    if (why && !aki__is_folder(path)) {
+        fail(err, path, "cannot make the folder: ", why);
+        if (err)
+            err->status = AKI_E_IO;
+        return AKI_E_IO;
+    }
+    return AKI_OK;
+}
+
+void aki__folder_each(const char *path, void (*tell)(void *user, const char *name), void *user)
+{
+    WIN32_FIND_DATAW entry;
+    char *all = aki__join(path, "*");
+    wchar_t *pattern = all ? wide(all) : NULL;
+    HANDLE search = pattern ? FindFirstFileW(pattern, &entry) : INVALID_HANDLE_VALUE;
+
+    if (search != INVALID_HANDLE_VALUE) {
+        do {
+            char *name = narrow(entry.cFileName);
+            if (name)
+                tell(user, name);
+            aki__free(name);
+        } while (FindNextFileW(search, &entry));
+        FindClose(search);
+    }
+    aki__free(pattern);
+    aki__free(all);
+}
+
+static void count_name(void *user, const char *name)
+{
+    if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+        ++*(size_t *)user;
+}
+
+bool aki__folder_is_empty(const char *path)
+{
+    size_t count = 0;
+
+    aki__folder_each(path, count_name, &count);
+    return count == 0 && aki__is_folder(path);
+}
+
+/* ---------------------------------------------------------------- processors ------------------------------------ */
+
+int aki__cores(void)
+{
+    SYSTEM_LOGICAL_PROCESSOR_INFORMATION *list = NULL;
+    DWORD_PTR ours = 0, all = 0;
+    DWORD size = 0;
+    int cores = 0;
+
+    /* Cores of the affinity mask, hardware threads of one core counted once. */
+    if (GetProcessAffinityMask(GetCurrentProcess(), &ours, &all) && !GetLogicalProcessorInformation(NULL, &size) && size)
+        list = aki__alloc(size, 1);
+    if (list && GetLogicalProcessorInformation(list, &size))
+        for (DWORD i = 0; i < size / sizeof *list; i++)
+            cores += list[i].Relationship == RelationProcessorCore && (list[i].ProcessorMask & ours);
+    aki__free(list);
+    return cores > 0 ? cores : 1;
+}
+
+/* ---------------------------------------------------------------- threads --------------------------------------- */
+
+struct start { void (*body)(void *user); void *user; HANDLE id; };
+_Static_assert(sizeof(struct start) <= sizeof(struct aki__thread), "aki__thread holds what a thread begins with");
+
+static DWORD WINAPI start(void *arg)
+{
+    struct start *s = arg;
+
+    s->body(s->user);
+    return 0;
+}
+
+bool aki__thread_start(struct aki__thread *t, void (*body)(void *user), void *user)
+{
+    struct start *s = (struct start *)t;
+
+    s->body = body;
+    s->user = user;
+    s->id = CreateThread(NULL, 0, start, s, 0, NULL);
+    return s->id != NULL;
+}
+
+void aki__thread_join(struct aki__thread *t)
+{
+    WaitForSingleObject(((struct start *)t)->id, INFINITE);
+    CloseHandle(((struct start *)t)->id);
+}
+
+void aki__relax(unsigned turn)
+{
+    YieldProcessor();
+    if (turn % 1024 == 0)
+        SwitchToThread();
+}
+
+/* All of these are valid when zeroed, and hold nothing that were to be given back. */
+struct bell { SRWLOCK lock; CONDITION_VARIABLE rung; };
+_Static_assert(sizeof(struct bell) <= sizeof(struct aki__bell), "aki__bell holds a lock and a condition");
+_Static_assert(sizeof(SRWLOCK) <= sizeof(struct aki__lock), "aki__lock holds a lock of Windows");
+
+void aki__bell_open(struct aki__bell *b)
+{
+    InitializeSRWLock(&((struct bell *)b)->lock);
+    InitializeConditionVariable(&((struct bell *)b)->rung);
+}
+
+void aki__bell_close(struct aki__bell *b) { (void)b; }
+
+void aki__bell_wait(struct aki__bell *b, bool (*ready)(void *user), void *user)
+{
+    struct bell *bell = (struct bell *)b;
+
+    AcquireSRWLockExclusive(&bell->lock);
+    while (!ready(user))
+        SleepConditionVariableSRW(&bell->rung, &bell->lock, INFINITE, 0);
+    ReleaseSRWLockExclusive(&bell->lock);
+}
+
+void aki__bell_ring(struct aki__bell *b)
+{
+    struct bell *bell = (struct bell *)b;
+
+    AcquireSRWLockExclusive(&bell->lock);
+    WakeAllConditionVariable(&bell->rung);
+    ReleaseSRWLockExclusive(&bell->lock);
+}
+
+void aki__lock_take(struct aki__lock *l) { AcquireSRWLockExclusive((SRWLOCK *)l); }
+
+void aki__lock_drop(struct aki__lock *l) { ReleaseSRWLockExclusive((SRWLOCK *)l); }
