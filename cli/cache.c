@@ -2,15 +2,14 @@
 #include "cache.h"
 
 #include "known.h"
+#include "system.h"
 
 #include <ctype.h>
 #include <dirent.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static bool is_folder(const char *path)
 {
@@ -59,13 +58,9 @@ const char *cache_variable(const char *name)
 /* first + behind, with a "~/" as shells and Python understand it. */
 static bool put(char *out, size_t size, const char *first, const char *behind)
 {
-    const char *home = cache_variable("HOME");
+    const char *home = system_home();
     int n = -1;
 
-    if (!home) {
-        const struct passwd *entry = getpwuid(getuid());
-        home = entry ? entry->pw_dir : NULL;
-    }
     if (!first && home)
         n = snprintf(out, size, "%s/.cache%s", home, behind);
     else if (first && first[0] == '~' && (!first[1] || first[1] == '/'))

@@ -4,6 +4,7 @@
 #include "progress.h"
 #include "sink.h"
 #include "sums.h"
+#include "system.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -65,12 +66,10 @@ static int on_event(void *user, const aki_check_event *event)
 static int check_blob(const char *path, bool *known, bool *same)
 {
     char target[4096];
-    ssize_t n = readlink(path, target, sizeof target - 1);
 
     *known = false;
-    if (n <= 0)
+    if (!system_read_link(path, target, sizeof target))
         return CLI_OK;
-    target[n] = '\0';
     const char *name = strrchr(target, '/');
     if (!name || !strstr(target, "blobs/") || !(sums_is(name + 1, 64) || sums_is(name + 1, 40)))
         return CLI_OK;

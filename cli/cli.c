@@ -2,12 +2,12 @@
 #include "cli.h"
 
 #include "progress.h"
+#include "system.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 volatile sig_atomic_t cli_signal;
 
@@ -187,8 +187,5 @@ size_t utf8_put(char *out, uint32_t code)
 
 double cli_seconds(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    return system_seconds();
 }

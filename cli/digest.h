@@ -1,4 +1,5 @@
-/* Unit digest: sha256 and sha1 of bytes that come in pieces: by OpenSSL (digest.c), or by macOS itself where OpenSSL is not (digest_apple.c). */
+/* Unit digest: sha256 and sha1 of bytes that come in pieces: by OpenSSL (digest.c), or by macOS or
+ * Windows itself where OpenSSL is not (digest_apple.c, digest_windows.c). */
 #ifndef AKI_CLI_DIGEST_H
 #define AKI_CLI_DIGEST_H
 

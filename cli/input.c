@@ -2,11 +2,10 @@
 #include "input.h"
 
 #include "jsonl.h"
+#include "system.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,9 +108,7 @@ const char *input_where(const struct input *in, uint64_t text, char *out, size_t
 
 bool input_is(const struct input *in, const char *path)
 {
-    struct stat a, b;
-
-    return in->fd >= 0 && stat(path, &a) == 0 && S_ISREG(a.st_mode) && fstat(in->fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return in->fd >= 0 && system_same_file(in->fd, path);
 }
 
 /* ---------------------------------------------------------------- records --------------------------------------- */
@@ -119,10 +116,9 @@ bool input_is(const struct input *in, const char *path)
 /* Reads more behind the unread bytes. may_wait false: NOTHING_YET rather than wait long. */
 static int refill(struct input *in, bool may_wait)
 {
-    struct pollfd ready = { .fd = in->fd, .events = POLLIN };
     char where[512];
 
-    if (!may_wait && poll(&ready, 1, PATIENCE_MS) == 0)
+    if (!may_wait && !system_readable(in->fd, PATIENCE_MS))
         return NOTHING_YET;
     if (in->begin && in->begin * 2 >= in->buffer.size) {
         memmove(in->buffer.data, in->buffer.data + in->begin, in->buffer.size - in->begin);

@@ -1,33 +1,13 @@
 /* akiembed: the program. Finds the verb, reads its options, minds the signals, runs it; its exit status is a contract (cli.h). */
 #include "options.h"
 #include "sink.h"
+#include "system.h"
 
 #include <akiembed.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The first one asks for an end at the next good place; a second one, or a stuck program, ends as signals do by themselves. */
-static void on_signal(int number)
-{
-    cli_signal = number;
-}
-
-static void mind_signals(void)
-{
-    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
-    struct sigaction ignore = { .sa_handler = SIG_IGN };
-
-    sigemptyset(&action.sa_mask);
-    sigemptyset(&ignore.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    /* A reader that leaves shows as a failed write, which has an exit status of its own. */
-    sigaction(SIGPIPE, &ignore, NULL);
-    /* So does a file that may not grow any more (ulimit -f). */
-    sigaction(SIGXFSZ, &ignore, NULL);
-}
 
 static int print_version(void)
 {
@@ -59,10 +39,10 @@ int main(int count, char **arguments)
     const struct verb *verb;
     int rc;
 
+    system_begin(&count, &arguments);
     /* ONNX Runtime 1.32 reports its use to its makers unless told otherwise: no program that works offline should. */
-    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
+    system_default("ORT_DISABLE_TELEMETRY", "1");
 
-    mind_signals();
     if (count < 2)
         return cli_fail(CLI_USAGE, "what is to be done? See akiembed --help");
     if (!strcmp(arguments[1], "--help") || !strcmp(arguments[1], "-h"))

@@ -5,17 +5,14 @@
 #include "names.h"
 #include "options.h"
 #include "sink.h"
+#include "system.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* ---------------------------------------------------------------- the known ones -------------------------------- */
 
@@ -195,42 +192,10 @@ static int check_locks(const char *model)
         return CLI_OK;
     int rc = read_entries(&locks, folder);
     for (size_t i = 0; i < locks.count && !rc && !busy; i++) {
-        int fd = snprintf(path, sizeof path, "%s/%s", folder, locks.list[i]) < (int)sizeof path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-        busy = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
-        if (fd >= 0)
-            close(fd);
+        busy = snprintf(path, sizeof path, "%s/%s", folder, locks.list[i]) < (int)sizeof path && system_is_locked(path);
     }
     names_free(&locks);
     return busy ? cli_fail(CLI_IO, "%s: another process is fetching it", model) : rc;
-}
-
-/* A folder and all in it; links are taken away, never followed. Counts the bytes of files. */
-static int remove_tree(int parent, const char *name, uint64_t *freed)
-{
-    struct stat st;
-
-    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW))
-        return errno == ENOENT ? CLI_OK : cli_fail(CLI_IO, "cannot remove %s: %s", name, strerror(errno));
-    if (!S_ISDIR(st.st_mode)) {
-        *freed += S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-        return unlinkat(parent, name, 0) ? cli_fail(CLI_IO, "cannot remove %s: %s", name, strerror(errno)) : CLI_OK;
-    }
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
-        int rc = cli_fail(CLI_IO, "cannot remove %s: %s", name, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return rc;
-    }
-    int rc = CLI_OK;
-    for (struct dirent *e; !rc && (e = readdir(d));)
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-            rc = remove_tree(fd, e->d_name, freed);
-    closedir(d);
-    if (!rc && unlinkat(parent, name, AT_REMOVEDIR))
-        rc = cli_fail(CLI_IO, "cannot remove %s: %s", name, strerror(errno));
-    return rc;
 }
 
 /* The blobs that a repository's snapshots link to. */
@@ -247,10 +212,8 @@ static int blobs_in_use(struct names *used, const char *repository)
     for (size_t i = 0; i < files.count && !rc; i++) {
         if (snprintf(path, sizeof path, "%s/%s", folder, files.list[i]) >= (int)sizeof path)
             continue;
-        ssize_t n = readlink(path, target, sizeof target - 1);
-        if (n <= 0)
+        if (!system_read_link(path, target, sizeof target))
             continue;
-        target[n] = '\0';
         const char *slash = strrchr(target, '/');
         rc = names_add(used, slash ? slash + 1 : target) ? CLI_OK : cli_no_memory();
     }
@@ -260,21 +223,21 @@ static int blobs_in_use(struct names *used, const char *repository)
 }
 
 /* One snapshot, the refs that stand at it, and the blobs that nothing links to then. */
-static int remove_snapshot(int repository_fd, const char *repository, const char *commit, uint64_t *freed)
+static int remove_snapshot(const char *repository, const char *commit, uint64_t *freed)
 {
     char path[CACHE_PATH + CACHE_NAME + 16], at[CACHE_NAME];
     struct names list = { 0 }, used = { 0 };
     struct stat st;
 
     snprintf(path, sizeof path, "snapshots/%s", commit);
-    int rc = remove_tree(repository_fd, path, freed);
+    int rc = system_remove_tree(repository, path, freed);
     snprintf(path, sizeof path, "%s/refs", repository);
     if (!rc && !stat(path, &st))
         rc = names_read(&list, path);
     for (size_t i = 0; i < list.count && !rc; i++)
         if (cache_read_ref(repository, list.list[i], at, sizeof at) && !strcmp(at, commit)) {
             snprintf(path, sizeof path, "refs/%.*s", CACHE_PATH, list.list[i]);
-            rc = remove_tree(repository_fd, path, freed);
+            rc = system_remove_tree(repository, path, freed);
         }
     names_free(&list);
     if (!rc)
@@ -285,7 +248,7 @@ static int remove_snapshot(int repository_fd, const char *repository, const char
     for (size_t i = 0; i < list.count && !rc; i++)
         if (!names_have(&used, list.list[i])) {
             snprintf(path, sizeof path, "blobs/%.*s", CACHE_PATH, list.list[i]);
-            rc = remove_tree(repository_fd, path, freed);
+            rc = system_remove_tree(repository, path, freed);
         }
     names_free(&list);
     names_free(&used);
@@ -315,13 +278,10 @@ int rm_run(const struct options *o)
     if (rc)
         return rc;
     if (parts.has_revision) {
-        int fd = open(repository, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        rc = fd < 0 ? cli_fail(CLI_IO, "cannot read %s: %s", repository, strerror(errno))
-                    : remove_snapshot(fd, repository, strrchr(snapshot, '/') + 1, &freed);
-        if (fd >= 0)
-            close(fd);
+        rc = remove_snapshot(repository, strrchr(snapshot, '/') + 1, &freed);
     } else {
-        rc = remove_tree(AT_FDCWD, repository, &freed);
+        *slash = '\0';
+        rc = system_remove_tree(repository, slash + 1, &freed);
     }
     if (!rc)
         cli_warn("%s%s%s: %s freed", name, parts.has_revision ? "@" : "", parts.has_revision ? parts.revision : "",

@@ -5,6 +5,7 @@
 #include "number.h"
 #include "options.h"
 #include "resume.h"
+#include "system.h"
 
 #include <akiembed.h>
 
@@ -226,7 +227,7 @@ static int patch_count(struct output *out)
     char header[NPY_HEADER];
 
     npy_header(header, layout_npy_type(layout), (s->base - NPY_HEADER) / (layout->elements * layout->element_size), layout->elements);
-    if (s->base < NPY_HEADER || pwrite(s->fd, header, sizeof header, (off_t)s->start) == (ssize_t)sizeof header)
+    if (s->base < NPY_HEADER || system_write_at(s->fd, header, sizeof header, s->start))
         return CLI_OK;
     return cli_fail(CLI_IO, "cannot write %s: %s", s->name, strerror(errno));
 }

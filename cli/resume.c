@@ -4,9 +4,9 @@
 #include "jsonl.h"
 #include "npy.h"
 #include "options.h"
+#include "system.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

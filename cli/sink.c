@@ -2,9 +2,9 @@
 #include "sink.h"
 
 #include "number.h"
+#include "system.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +17,9 @@ enum { FLUSH_SIZE = 1 << 18 };
 static void examine(struct sink *s)
 {
     struct stat st;
-    int flags = fcntl(s->fd, F_GETFL);
     off_t at = lseek(s->fd, 0, SEEK_CUR);
 
-    s->seekable = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) && flags >= 0 && !(flags & O_APPEND) && at >= 0;
+    s->seekable = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) && !system_appends(s->fd) && at >= 0;
     s->start = s->seekable ? (uint64_t)at : 0;
 }
 
@@ -52,18 +51,13 @@ int sink_open_file(struct sink *s, const char *path, uint64_t keep, uint64_t row
 
 int sink_open_spill(struct sink *s)
 {
-    const char *folder = getenv("TMPDIR");
     char path[4096];
 
     memset(s, 0, sizeof *s);
     s->name = "a temporary file";
-    s->fd = -1;
-    if (snprintf(path, sizeof path, "%s/akiembed-XXXXXX", folder && *folder ? folder : "/tmp") >= (int)sizeof path)
-        return cli_fail(CLI_IO, "$TMPDIR is too long");
-    s->fd = mkstemp(path);
+    s->fd = system_open_spill(path, sizeof path);
     if (s->fd < 0)
         return cli_fail(CLI_IO, "cannot make a temporary file %s: %s", path, strerror(errno));
-    unlink(path);
     s->owned = true;
     examine(s);
     return CLI_OK;
@@ -82,7 +76,7 @@ static void retreat(struct sink *s, size_t written)
         cli_warn("%s may end with a part of a row: %s", s->name, strerror(errno));
 }
 
-static int tell(struct sink *s)
+static int complain(struct sink *s)
 {
     if (!s->error)
         return CLI_OK;
@@ -124,7 +118,7 @@ int sink_flush(struct sink *s)
 {
     if (!s->error)
         push(s);
-    return tell(s);
+    return complain(s);
 }
 
 int sink_close(struct sink *s, int rc)
@@ -135,7 +129,7 @@ int sink_close(struct sink *s, int rc)
         failed = sink_flush(s);
     if (s->owned && close(s->fd) && !s->error) {
         s->error = errno;
-        failed = tell(s);
+        failed = complain(s);
     }
     bytes_free(&s->buffer);
     free(s->ends);

@@ -2,26 +2,18 @@
 #include "terminal.h"
 
 #include "cli.h"
+#include "system.h"
 
-#include <locale.h>
-#if defined(__APPLE__)
-#  include <xlocale.h>
-#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/ioctl.h>
-#include <wchar.h>
 
 size_t terminal_width(int fd)
 {
-    struct winsize size;
     const char *columns = getenv("COLUMNS");
-    long width = 0;
+    long width = (long)system_columns(fd);
 
-    if (ioctl(fd, TIOCGWINSZ, &size) == 0)
-        width = size.ws_col;
     if (width <= 0 && columns)
         width = strtol(columns, NULL, 10);
     if (width <= 0 || width > 10000)
@@ -45,25 +37,18 @@ static bool locale_is_utf8(void)
 
 size_t terminal_cut(const char *text, size_t size, size_t width, size_t *used)
 {
-    /* wcwidth answers by the thread's locale: lend it one that knows Unicode, whatever the user's is. */
-    locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    locale_t before = unicode ? uselocale(unicode) : (locale_t)0;
     size_t at = 0, columns = 0;
 
     while (at < size) {
         uint32_t code;
         size_t length = utf8_next(text + at, &code);
-        int cells = code < 0x80 ? 1 : wcwidth((wchar_t)code);
+        int cells = code < 0x80 ? 1 : system_cells(code);
         if (cells < 0)
             cells = 1;
         if (columns + (size_t)cells > width)
             break;
         columns += (size_t)cells;
         at += length;
-    }
-    if (unicode) {
-        uselocale(before);
-        freelocale(unicode);
     }
     if (used)
         *used = columns;

@@ -1,0 +1,49 @@
+/* Unit system: what the program asks of the operating system and neither C nor the library has: system_posix.c, system_windows.c.
+ * machine.h's questions about this process and its machine are answered there too. */
+#ifndef AKI_CLI_SYSTEM_H
+#define AKI_CLI_SYSTEM_H
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#  define O_CLOEXEC _O_NOINHERIT
+#endif
+
+/* First thing in main. The arguments, the environment, names of files, what is printed: all is UTF-8 from here on, and what is read and
+ * written are the bytes themselves. Signals that ask for an end set cli_signal, once; a second one ends as it does by itself. */
+void system_begin(int *count, char ***arguments);
+/* Sets an environment variable that is not set. */
+void system_default(const char *name, const char *value);
+
+/* Seconds on a clock that only goes forward. */
+double system_seconds(void);
+
+/* The user's own folder; NULL: not known. */
+const char *system_home(void);
+/* Opens a new file without a name, to be written and read; -1: errno says why, and path [size] where. */
+int  system_open_spill(char *path, size_t size);
+/* Writes all of it at a place of a file. */
+bool system_write_at(int fd, const void *data, size_t size, uint64_t at);
+/* What is written goes to the end of the file, wherever that is. */
+bool system_appends(int fd);
+/* The file at path is the one behind fd, and a regular one. */
+bool system_same_file(int fd, const char *path);
+/* Something can be read now (the end too), or within these milliseconds. */
+bool system_readable(int fd, int milliseconds);
+/* Where a link leads, with a NUL behind; false: not a link. */
+bool system_read_link(const char *path, char *target, size_t size);
+/* Another process holds a lock of the file. */
+bool system_is_locked(const char *path);
+/* Takes away folder/part, a file or a folder with all in it: links are taken away, never followed. Nothing there is fine. Adds the bytes of
+ * files to *freed. An exit code; the message is out. */
+int  system_remove_tree(const char *folder, const char *part, uint64_t *freed);
+
+/* Columns of the terminal behind fd; 0: none, or it cannot tell. */
+size_t system_columns(int fd);
+/* Cells that a character takes on it; -1: not printable. */
+int    system_cells(uint32_t code);
+
+#endif
