@@ -7,9 +7,14 @@ endif()
 find_path(OnnxRuntime_INCLUDE_DIR onnxruntime_c_api.h
   HINTS ${_roots} ${PC_ONNXRUNTIME_INCLUDE_DIRS} ${PROJECT_SOURCE_DIR}/third_party/onnxruntime
   PATH_SUFFIXES include include/onnxruntime NO_CMAKE_FIND_ROOT_PATH)
+set(_suffixes ${CMAKE_FIND_LIBRARY_SUFFIXES})
+if(WIN32)
+  set(CMAKE_FIND_LIBRARY_SUFFIXES .dll)                 # zig links with the file that is loaded
+endif()
 find_library(OnnxRuntime_LIBRARY onnxruntime
   HINTS ${_roots} ${PC_ONNXRUNTIME_LIBRARY_DIRS} ${PROJECT_SOURCE_DIR}/third_party/onnxruntime
   PATH_SUFFIXES lib NO_CMAKE_FIND_ROOT_PATH)
+set(CMAKE_FIND_LIBRARY_SUFFIXES ${_suffixes})
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(OnnxRuntime REQUIRED_VARS OnnxRuntime_LIBRARY OnnxRuntime_INCLUDE_DIR
   REASON_FAILURE_MESSAGE "run scripts/fetch, or set ONNXRUNTIME_ROOT to a folder with include/ and lib/")
@@ -34,6 +39,10 @@ if(OnnxRuntime_FOUND AND NOT TARGET OnnxRuntime::OnnxRuntime)
     add_library(OnnxRuntime::OnnxRuntime UNKNOWN IMPORTED)
     set_target_properties(OnnxRuntime::OnnxRuntime PROPERTIES
       IMPORTED_LOCATION ${OnnxRuntime_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${OnnxRuntime_INCLUDE_DIR})
+    if(WIN32)
+      # Beside the program, where Windows looks first: its own folder has an ONNX Runtime too, an old one.
+      configure_file(${OnnxRuntime_LIBRARY} ${PROJECT_BINARY_DIR}/onnxruntime.dll COPYONLY)
+    endif()
   endif()
 endif()
 mark_as_advanced(OnnxRuntime_INCLUDE_DIR OnnxRuntime_LIBRARY)

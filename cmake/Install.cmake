@@ -2,6 +2,7 @@
 #   bin/akiembed                          RPATH: ../lib
 #   lib/libakiembed.so.0                  RPATH: lib/akiembed, where ONNX Runtime lies when it was fetched
 #   lib/akiembed/libonnxruntime.so.1      only the fetched one; a system's ONNX Runtime stays where it is
+#   (Windows: all three in bin/)
 #   lib/pkgconfig/akiembed.pc, lib/cmake/akiembed/, include/akiembed.h, share/man/man1/akiembed.1, completions, share/doc/akiembed
 include(CMakePackageConfigHelpers)
 
@@ -20,6 +21,9 @@ if(runtime_was_fetched EQUAL 0)
   # Under its soname alone: that is what the loader asks for.
   if(APPLE)
     set(runtime_name libonnxruntime.1.dylib)
+  elseif(WIN32)                     # no run paths: beside the program
+    set(runtime_name onnxruntime.dll)
+    set(private_libdir ${CMAKE_INSTALL_BINDIR})
   else()
     set(runtime_name libonnxruntime.so.1)
   endif()
@@ -55,7 +59,7 @@ install(DIRECTORY packaging/server DESTINATION ${CMAKE_INSTALL_DOCDIR}/packaging
 if(TARGET akiembed_cli)
   set_target_properties(akiembed_cli PROPERTIES INSTALL_RPATH "${origin}/${bin_to_lib}")
   install(TARGETS akiembed_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  if(NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR)
+  if(NOT WIN32 AND (NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR))
     # The program writes its own completions and manual page, so that they cannot fall behind its options.
     set(completions)
     foreach(shell bash zsh fish man)

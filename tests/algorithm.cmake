@@ -1,5 +1,5 @@
 aki_test(algorithm text base)
-if(NOT APPLE)       # its linker cannot make allocations fail
+if(NOT APPLE AND NOT WIN32)       # their linkers cannot make allocations fail
   target_link_options(test_algorithm PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
   target_compile_definitions(test_algorithm PRIVATE AKI_TEST_WRAP)
 endif()
