@@ -5,17 +5,15 @@
 #include "system.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static bool is_folder(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return system_stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* Letters, digits and ._- in parts that are not empty, begin with no dot and hold no "..". */
@@ -50,7 +48,7 @@ bool cache_name_read(struct cache_name *out, const char *text)
 
 const char *cache_variable(const char *name)
 {
-    const char *value = getenv(name);
+    const char *value = system_variable(name);
 
     return value && *value ? value : NULL;
 }
@@ -108,22 +106,22 @@ bool cache_locks(char *out, const char *cache, const char *model)
 /* The one repository of the cache that ends in --NAME. */
 static int find_by_end(const char *cache, const char *name, char *out)
 {
-    DIR *folder = opendir(cache);
+    struct system_folder *folder = system_folder_open(cache);
     int rc = CLI_NO_MODEL;
 
-    for (struct dirent *d; folder && (d = readdir(folder));) {
-        const char *part = strncmp(d->d_name, "models--", 8) ? NULL : strstr(d->d_name + 8, "--");
+    for (const char *entry; folder && (entry = system_folder_next(folder));) {
+        const char *part = strncmp(entry, "models--", 8) ? NULL : strstr(entry + 8, "--");
         if (!part || strcmp(part + 2, name))
             continue;
         if (!rc) {
             rc = cli_fail(CLI_USAGE, "the cache has '%s' of several organisations: write ORG/%s", name, name);
             break;
         }
-        int n = snprintf(out, CACHE_PATH, "%s/%s", cache, d->d_name);
+        int n = snprintf(out, CACHE_PATH, "%s/%s", cache, entry);
         rc = n > 0 && n < CACHE_PATH ? CLI_OK : CLI_NO_MODEL;
     }
     if (folder)
-        closedir(folder);
+        system_folder_close(folder);
     return rc;
 }
 
@@ -146,7 +144,7 @@ bool cache_read_ref(const char *repository, const char *revision, char *out, siz
     char path[CACHE_PATH + CACHE_NAME + 8];
 
     snprintf(path, sizeof path, "%s/refs/%s", repository, revision);
-    FILE *f = is_folder(path) ? NULL : fopen(path, "r");
+    FILE *f = is_folder(path) ? NULL : system_fopen(path, "r");
     bool ok = f && fgets(out, (int)size, f);
     if (f)
         fclose(f);

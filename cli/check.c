@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct finding {
     int      kind;                         /* AKI_CHECK_* */
@@ -111,9 +110,10 @@ static int on_sum(void *user, const char *name, const char *problem)
 static int check_sums(struct report *r)
 {
     char *path = cli_format("%s/SHA256SUMS", r->folder);
+    struct stat st;
     int rc = path ? CLI_OK : cli_no_memory();
 
-    if (path && !access(path, F_OK))
+    if (path && !system_stat(path, &st))
         rc = sums_each(r->folder, on_sum, r);
     free(path);
     return rc;

@@ -1,20 +1,20 @@
 /* Unit export: the verb `export`: a model's network as an ONNX file. */
 #include "machine.h"
 #include "model.h"
+#include "system.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Bytes of OUT and of the weights beside it. */
 static uint64_t size_of(const char *out)
 {
     char side[8192];
     struct stat st;
-    uint64_t size = stat(out, &st) ? 0 : (uint64_t)st.st_size;
+    uint64_t size = system_stat(out, &st) ? 0 : (uint64_t)st.st_size;
 
-    if (snprintf(side, sizeof side, "%s.data", out) < (int)sizeof side && !stat(side, &st))
+    if (snprintf(side, sizeof side, "%s.data", out) < (int)sizeof side && !system_stat(side, &st))
         size += (uint64_t)st.st_size;
     return size;
 }

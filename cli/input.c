@@ -50,7 +50,7 @@ int input_open_file(struct input *in, const char *path, enum input_form form)
     in->name = path;
     in->fd = STDIN_FILENO;
     if (strcmp(path, "-")) {
-        in->fd = open(path, O_RDONLY | O_CLOEXEC);
+        in->fd = system_open(path, O_RDONLY | O_CLOEXEC);
         if (in->fd < 0)
             return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
         in->owned = true;

@@ -3,24 +3,24 @@
 
 #include "cache.h"
 #include "sums.h"
+#include "system.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static bool exists(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0;
+    return system_stat(path, &st) == 0;
 }
 
 static bool is_folder(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return system_stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 int model_find(const char *name, char **path)

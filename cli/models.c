@@ -7,12 +7,10 @@
 #include "sink.h"
 #include "system.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---------------------------------------------------------------- the known ones -------------------------------- */
 
@@ -40,15 +38,15 @@ static int print_known(const struct options *o, struct sink *out)
 /* The names in a folder, sorted; one that is not there is empty. */
 static int read_entries(struct names *n, const char *folder)
 {
-    DIR *d = opendir(folder);
+    struct system_folder *d = system_folder_open(folder);
     int rc = CLI_OK;
 
     *n = (struct names){ 0 };
-    for (struct dirent *e; d && !rc && (e = readdir(d));)
-        if (e->d_name[0] != '.' && !names_add(n, e->d_name))
+    for (const char *name; d && !rc && (name = system_folder_next(d));)
+        if (name[0] != '.' && !names_add(n, name))
             rc = cli_no_memory();
     if (d)
-        closedir(d);
+        system_folder_close(d);
     names_sort(n);
     return rc;
 }
@@ -61,8 +59,8 @@ static int refs_of(struct bytes *out, const char *repository, const char *commit
     struct stat st;
 
     snprintf(folder, sizeof folder, "%s/refs", repository);
-    int rc = stat(folder, &st) ? CLI_OK : names_read(&refs, folder);
-    if (stat(folder, &st))
+    int rc = system_stat(folder, &st) ? CLI_OK : names_read(&refs, folder);
+    if (system_stat(folder, &st))
         refs = (struct names){ 0 };
     for (size_t i = 0; i < refs.count && !rc; i++)
         if (cache_read_ref(repository, refs.list[i], at, sizeof at) && !strcmp(at, commit) &&
@@ -85,7 +83,7 @@ static int measure(const char *snapshot, uint64_t *size, bool *opens)
     for (size_t i = 0; i < n.count && !rc; i++) {
         size_t length = strlen(n.list[i]);
         weights |= (length > 12 && !strcmp(n.list[i] + length - 12, ".safetensors")) || (length > 5 && !strcmp(n.list[i] + length - 5, ".onnx"));
-        if (snprintf(path, sizeof path, "%s/%s", snapshot, n.list[i]) < (int)sizeof path && stat(path, &st) == 0)
+        if (snprintf(path, sizeof path, "%s/%s", snapshot, n.list[i]) < (int)sizeof path && system_stat(path, &st) == 0)
             *size += (uint64_t)st.st_size;
     }
     *opens = weights && names_have(&n, "config.json") && names_have(&n, "tokenizer.json");
@@ -206,8 +204,8 @@ static int blobs_in_use(struct names *used, const char *repository)
     struct stat st;
 
     snprintf(folder, sizeof folder, "%s/snapshots", repository);
-    int rc = stat(folder, &st) ? CLI_OK : names_read(&files, folder);
-    if (stat(folder, &st))
+    int rc = system_stat(folder, &st) ? CLI_OK : names_read(&files, folder);
+    if (system_stat(folder, &st))
         files = (struct names){ 0 };
     for (size_t i = 0; i < files.count && !rc; i++) {
         if (snprintf(path, sizeof path, "%s/%s", folder, files.list[i]) >= (int)sizeof path)
@@ -232,7 +230,7 @@ static int remove_snapshot(const char *repository, const char *commit, uint64_t 
     snprintf(path, sizeof path, "snapshots/%s", commit);
     int rc = system_remove_tree(repository, path, freed);
     snprintf(path, sizeof path, "%s/refs", repository);
-    if (!rc && !stat(path, &st))
+    if (!rc && !system_stat(path, &st))
         rc = names_read(&list, path);
     for (size_t i = 0; i < list.count && !rc; i++)
         if (cache_read_ref(repository, list.list[i], at, sizeof at) && !strcmp(at, commit)) {

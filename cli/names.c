@@ -2,13 +2,12 @@
 #include "names.h"
 
 #include "cli.h"
+#include "system.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { PATH_LIMIT = 8192, DEPTH_LIMIT = 8 };
 
@@ -59,16 +58,16 @@ static int read_folder(struct names *n, const char *folder, const char *part, in
 
     if (snprintf(path, sizeof path, "%s/%s", folder, part) >= (int)sizeof path)
         return cli_fail(CLI_IO, "%s: a path too long", folder);
-    DIR *d = opendir(path);
+    struct system_folder *d = system_folder_open(path);
     if (!d)
         return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
-    for (struct dirent *e; !rc && (e = readdir(d));) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+    for (const char *entry; !rc && (entry = system_folder_next(d));) {
+        if (!strcmp(entry, ".") || !strcmp(entry, ".."))
             continue;
-        if (snprintf(name, sizeof name, "%s%s", part, e->d_name) >= (int)sizeof name - 1 ||
+        if (snprintf(name, sizeof name, "%s%s", part, entry) >= (int)sizeof name - 1 ||
             snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
             rc = cli_fail(CLI_IO, "%s: a path too long", folder);
-        else if (stat(path, &st))
+        else if (system_stat(path, &st))
             continue;                      /* a link to nothing */
         else if (S_ISREG(st.st_mode))
             rc = names_add(n, name) ? CLI_OK : cli_no_memory();
@@ -77,7 +76,7 @@ static int read_folder(struct names *n, const char *folder, const char *part, in
             rc = read_folder(n, folder, name, depth + 1);
         }
     }
-    closedir(d);
+    system_folder_close(d);
     return rc;
 }
 

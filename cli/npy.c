@@ -1,6 +1,8 @@
 /* Unit npy: NumPy's file format, as far as vectors need it. See npy.h. */
 #include "npy.h"
 
+#include "system.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -80,7 +82,7 @@ static bool read_header(FILE *f, char **header)
 
 int npy_read_ranges(const char *path, size_t dim, float **values)
 {
-    FILE *f = fopen(path, "rb");
+    FILE *f = system_fopen(path, "rb");
     char *header = NULL;
     float *data = NULL;
     int rc = CLI_OK;

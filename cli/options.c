@@ -1,6 +1,8 @@
 /* Unit options: the table of verbs and options, and the parser that walks it. See options.h. */
 #include "options.h"
 
+#include "system.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -593,7 +595,7 @@ static int read_environment(struct options *o)
         if (!(option->verbs & verb_bit(o->verb)) || option->field == AT(help))
             continue;
         option_variable(name, option);
-        char *value = getenv(name);
+        char *value = system_variable(name);
         if (value && is_onnx(option, value)) {
             o->onnx = o->onnx ? o->onnx : value;
             continue;

@@ -2,13 +2,12 @@
 #include "machine.h"
 #include "model.h"
 #include "sums.h"
+#include "system.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { PATH_LIMIT = 8192 };
 
@@ -24,7 +23,7 @@ static int weights_size(const char *folder, uint64_t *size)
     for (size_t i = 0; i < n.count && !rc; i++) {
         size_t length = strlen(n.list[i]);
         if (length >= 12 && !strcmp(n.list[i] + length - 12, ".safetensors") &&
-            snprintf(path, sizeof path, "%s/%s", folder, n.list[i]) < (int)sizeof path && !stat(path, &st))
+            snprintf(path, sizeof path, "%s/%s", folder, n.list[i]) < (int)sizeof path && !system_stat(path, &st))
             *size += (uint64_t)st.st_size;
     }
     names_free(&n);
@@ -40,24 +39,24 @@ static void take_back(const char *out, bool made)
     if (!names_read(&n, out))
         for (size_t i = n.count; i-- > 0;) {
             snprintf(path, sizeof path, "%s/%s", out, n.list[i]);
-            unlink(path);
+            system_remove(path);
             /* Sorted, so that a subfolder's first file is the last to go, and its folder with it. */
             for (char *slash = strrchr(path, '/'); slash > path + strlen(out); slash = strrchr(path, '/')) {
                 *slash = '\0';
-                if (rmdir(path))
+                if (system_remove(path))
                     break;
             }
         }
     names_free(&n);
     if (made)
-        rmdir(out);
+        system_remove(out);
 }
 
 static int write_copy(const char *folder, const char *out)
 {
     struct stat st;
     aki_error error;
-    bool made = stat(out, &st) != 0 && errno == ENOENT;
+    bool made = system_stat(out, &st) != 0 && errno == ENOENT;
 
     if (aki_quantize(folder, out, &error))
         return model_failed(&error, NULL);

@@ -164,7 +164,7 @@ static int examine_fixed(int fd, const char *path, const struct layout *layout, 
 int resume_examine(const char *path, const struct layout *layout, struct kept *kept)
 {
     struct stat st;
-    struct lines l = { .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC) };
+    struct lines l = { .path = path, .fd = system_open(path, O_RDONLY | O_CLOEXEC) };
     int rc = CLI_OK;
 
     memset(kept, 0, sizeof *kept);

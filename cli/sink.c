@@ -36,7 +36,7 @@ int sink_open_file(struct sink *s, const char *path, uint64_t keep, uint64_t row
 {
     memset(s, 0, sizeof *s);
     s->name = path;
-    s->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? 0 : O_TRUNC), 0666);
+    s->fd = system_open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? 0 : O_TRUNC));
     if (s->fd < 0)
         return cli_fail(CLI_IO, "cannot write %s: %s", path, strerror(errno));
     s->owned = true;

@@ -3,13 +3,13 @@
 
 #include "digest.h"
 #include "sink.h"
+#include "system.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char sums_name[] = "SHA256SUMS";
 
@@ -19,7 +19,7 @@ enum { PATH_LIMIT = 8192, BLOCK = 1 << 20, SUMS_CEILING = 16 << 20 };
 static int hash_file(const char *path, enum digest_kind kind, const char *prefix, size_t prefix_size, char out[SUMS_TEXT])
 {
     unsigned char sum[DIGEST_LIMIT];
-    FILE *f = fopen(path, "rb");
+    FILE *f = system_fopen(path, "rb");
     struct digest *d = digest_begin(kind);
     char *block = malloc(BLOCK);
     size_t n;
@@ -57,7 +57,7 @@ static int git_file(const char *path, char out[SUMS_TEXT])
     char prefix[32];
     struct stat st;
 
-    if (stat(path, &st))
+    if (system_stat(path, &st))
         return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
     int size = snprintf(prefix, sizeof prefix, "blob %lld", (long long)st.st_size);
     return hash_file(path, DIGEST_SHA1, prefix, (size_t)size + 1, out);        /* with its NUL */
@@ -126,7 +126,7 @@ int sums_write(const char *folder)
     }
     rc = sink_close(&out, rc);
     if (rc && begun)
-        remove(path);
+        system_remove(path);
     sink_close(&lines, rc);
     names_free(&n);
     return rc;
@@ -136,7 +136,7 @@ int sums_write(const char *folder)
 
 static int read_all(const char *path, const char *folder, struct bytes *text)
 {
-    FILE *f = fopen(path, "rb");
+    FILE *f = system_fopen(path, "rb");
     size_t n = 1;
 
     if (!f && (errno == ENOENT || errno == ENOTDIR))
@@ -191,7 +191,7 @@ static int check_file(const char *folder, const char *name, const char *wanted, 
     problem[0] = '\0';
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
         return cli_fail(CLI_INPUT, "%s/%s: a path too long", folder, sums_name);
-    if (stat(path, &st) && (errno == ENOENT || errno == ENOTDIR)) {
+    if (system_stat(path, &st) && (errno == ENOENT || errno == ENOTDIR)) {
         snprintf(problem, 160, "missing, but %s names it", sums_name);
         return CLI_OK;
     }

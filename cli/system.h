@@ -7,19 +7,33 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #if defined(_WIN32)
 #  define O_CLOEXEC _O_NOINHERIT
 #endif
 
-/* First thing in main. The arguments, the environment, names of files, what is printed: all is UTF-8 from here on, and what is read and
- * written are the bytes themselves. Signals that ask for an end set cli_signal, once; a second one ends as it does by itself. */
+/* First thing in main. Arguments, names of files, what is printed: all is UTF-8 on every system, and what is read and written are the bytes
+ * themselves. Signals that ask for an end set cli_signal, once; a second one ends as it does by itself. */
 void system_begin(int *count, char ***arguments);
+/* A variable of the environment that may hold names of files; NULL: not set. It stays. */
+char *system_variable(const char *name);
 /* Sets an environment variable that is not set. */
 void system_default(const char *name, const char *value);
 
 /* Seconds on a clock that only goes forward. */
 double system_seconds(void);
+
+/* open, fopen, stat and remove (of folders too, when they are empty). */
+int   system_open(const char *path, int flags);
+FILE *system_fopen(const char *path, const char *mode);
+int   system_stat(const char *path, struct stat *out);
+int   system_remove(const char *path);
+/* A folder's names one by one, "." and ".." among them. NULL: errno says why. A name is valid until the next call; NULL: no more. */
+struct system_folder *system_folder_open(const char *path);
+const char           *system_folder_next(struct system_folder *folder);
+void                  system_folder_close(struct system_folder *folder);
 
 /* The user's own folder; NULL: not known. */
 const char *system_home(void);

@@ -53,6 +53,11 @@ void system_default(const char *name, const char *value)
     setenv(name, value, 0);
 }
 
+char *system_variable(const char *name)
+{
+    return getenv(name);
+}
+
 double system_seconds(void)
 {
     struct timespec now;
@@ -62,6 +67,43 @@ double system_seconds(void)
 }
 
 /* ---------------------------------------------------------------- files ----------------------------------------- */
+
+int system_open(const char *path, int flags)
+{
+    return open(path, flags, 0666);
+}
+
+FILE *system_fopen(const char *path, const char *mode)
+{
+    return fopen(path, mode);
+}
+
+int system_stat(const char *path, struct stat *out)
+{
+    return stat(path, out);
+}
+
+int system_remove(const char *path)
+{
+    return remove(path);
+}
+
+struct system_folder *system_folder_open(const char *path)
+{
+    return (struct system_folder *)opendir(path);
+}
+
+const char *system_folder_next(struct system_folder *folder)
+{
+    const struct dirent *entry = readdir((DIR *)folder);
+
+    return entry ? entry->d_name : NULL;
+}
+
+void system_folder_close(struct system_folder *folder)
+{
+    closedir((DIR *)folder);
+}
 
 const char *system_home(void)
 {

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <io.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,26 +67,6 @@ static void set_console(void)
     SetConsoleMode(GetStdHandle(STD_ERROR_HANDLE), console_mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
 }
 
-/* C's functions read the environment once, by the system's code page: give them what is not ASCII again, as UTF-8. */
-static void read_environment(void)
-{
-    wchar_t *all = GetEnvironmentStringsW();
-
-    for (wchar_t *entry = all; entry && *entry; entry += wcslen(entry) + 1) {
-        wchar_t *equals = wcschr(entry + 1, L'=');
-        bool plain = true;
-        for (const wchar_t *s = entry; *s; s++)
-            plain &= *s < 128;
-        if (plain || !equals)
-            continue;
-        *equals = 0;
-        _wputenv_s(entry, equals + 1);
-        *equals = L'=';
-    }
-    if (all)
-        FreeEnvironmentStringsW(all);
-}
-
 static void read_arguments(int *count, char ***arguments)
 {
     int n = 0;
@@ -106,15 +85,11 @@ static void read_arguments(int *count, char ***arguments)
 
 void system_begin(int *count, char ***arguments)
 {
-    /* C's functions take names of files as UTF-8 with this. Numbers stay as they are in C. */
-    if (!setlocale(LC_CTYPE, ".UTF-8"))
-        exit(cli_fail(CLI_INTERNAL, "this Windows has no UTF-8 in its C library: it needs Windows 10, version 1803, or newer"));
     _set_fmode(_O_BINARY);
     _setmode(0, _O_BINARY);
     _setmode(1, _O_BINARY);
     _setmode(2, _O_BINARY);
     set_console();
-    read_environment();
     read_arguments(count, arguments);
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
@@ -125,6 +100,16 @@ void system_default(const char *name, const char *value)
 {
     if (!getenv(name))
         _putenv_s(name, value);
+}
+
+char *system_variable(const char *name)
+{
+    wchar_t *wide_name = wide(name);
+    const wchar_t *value = wide_name ? _wgetenv(wide_name) : NULL;
+    char *out = value ? narrow(value) : NULL;       /* never freed: few are asked for */
+
+    free(wide_name);
+    return out;
 }
 
 double system_seconds(void)
@@ -138,9 +123,92 @@ double system_seconds(void)
 
 /* ---------------------------------------------------------------- files ----------------------------------------- */
 
+int system_open(const char *path, int flags)
+{
+    wchar_t *name = wide(path);
+    int fd = name ? _wopen(name, flags | _O_BINARY, _S_IREAD | _S_IWRITE) : -1;
+
+    free(name);
+    return fd;
+}
+
+FILE *system_fopen(const char *path, const char *mode)
+{
+    wchar_t *name = wide(path), *wide_mode = wide(mode);
+    FILE *f = name && wide_mode ? _wfopen(name, wide_mode) : NULL;
+
+    free(name);
+    free(wide_mode);
+    return f;
+}
+
+int system_stat(const char *path, struct stat *out)
+{
+    wchar_t *name = wide(path);
+    size_t size = name ? wcslen(name) : 0;
+
+    /* It takes no folder's name with a separator behind, but "C:/" */
+    while (size > 1 && (name[size - 1] == L'/' || name[size - 1] == L'\\') && name[size - 2] != L':')
+        name[--size] = 0;
+    int rc = name ? _wstat64(name, out) : -1;
+    free(name);
+    return rc;
+}
+
+int system_remove(const char *path)
+{
+    wchar_t *name = wide(path);
+    int rc = name && (DeleteFileW(name) || RemoveDirectoryW(name)) ? 0 : -1;
+
+    errno = EACCES;
+    free(name);
+    return rc;
+}
+
+struct system_folder {
+    HANDLE           search;
+    WIN32_FIND_DATAW entry;
+    bool             ready;                /* entry holds a name that was not told yet */
+    char            *name;
+};
+
+struct system_folder *system_folder_open(const char *path)
+{
+    struct system_folder *folder = calloc(1, sizeof *folder);
+    char *all = cli_format("%s/*", path);
+    wchar_t *pattern = all ? wide(all) : NULL;
+
+    errno = ENOENT;
+    if (folder)
+        folder->search = pattern ? FindFirstFileW(pattern, &folder->entry) : INVALID_HANDLE_VALUE;
+    free(pattern);
+    free(all);
+    if (!folder || folder->search == INVALID_HANDLE_VALUE) {
+        free(folder);
+        return NULL;
+    }
+    folder->ready = true;
+    return folder;
+}
+
+const char *system_folder_next(struct system_folder *folder)
+{
+    free(folder->name);
+    folder->name = folder->ready ? narrow(folder->entry.cFileName) : NULL;
+    folder->ready = FindNextFileW(folder->search, &folder->entry);
+    return folder->name;
+}
+
+void system_folder_close(struct system_folder *folder)
+{
+    FindClose(folder->search);
+    free(folder->name);
+    free(folder);
+}
+
 const char *system_home(void)
 {
-    const char *home = getenv("USERPROFILE");
+    const char *home = system_variable("USERPROFILE");
 
     return home && *home ? home : NULL;
 }

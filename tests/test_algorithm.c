@@ -16,9 +16,9 @@
 
 /* ---------------------------------------------------------------- failing allocations --------------------------- */
 
+#ifdef AKI_TEST_WRAP
 static long allocations_left = -1;      /* -1: no limit. Beyond it every allocation fails */
 
-#ifdef AKI_TEST_WRAP
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
