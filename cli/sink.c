@@ -19,7 +19,7 @@ static void examine(struct sink *s)
     struct stat st;
     off_t at = lseek(s->fd, 0, SEEK_CUR);
 
-    s->seekable = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) && !system_appends(s->fd) && at >= 0;
+    s->seekable = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) && (s->owned || !system_appends(s->fd)) && at >= 0;
     s->start = s->seekable ? (uint64_t)at : 0;
 }
 

@@ -41,7 +41,7 @@ const char *system_home(void);
 int  system_open_spill(char *path, size_t size);
 /* Writes all of it at a place of a file. */
 bool system_write_at(int fd, const void *data, size_t size, uint64_t at);
-/* What is written goes to the end of the file, wherever that is. */
+/* What is written to a file that was opened elsewhere goes to its end, wherever that is. */
 bool system_appends(int fd);
 /* The file at path is the one behind fd, and a regular one. */
 bool system_same_file(int fd, const char *path);

@@ -47,10 +47,12 @@ static void on_signal(int number)
 
 static UINT code_page_in, code_page_out;
 static DWORD console_mode;
+static bool draws;                         /* messages go to the console */
 
 static void restore_console(void)
 {
-    SetConsoleMode(GetStdHandle(STD_ERROR_HANDLE), console_mode);
+    if (draws)
+        SetConsoleMode(GetStdHandle(STD_ERROR_HANDLE), console_mode);
     SetConsoleCP(code_page_in);
     SetConsoleOutputCP(code_page_out);
 }
@@ -60,11 +62,13 @@ static void set_console(void)
 {
     code_page_in = GetConsoleCP();
     code_page_out = GetConsoleOutputCP();
-    if (!code_page_out || !GetConsoleMode(GetStdHandle(STD_ERROR_HANDLE), &console_mode) || atexit(restore_console))
+    draws = GetConsoleMode(GetStdHandle(STD_ERROR_HANDLE), &console_mode);
+    if (!code_page_out || atexit(restore_console))
         return;
     SetConsoleCP(CP_UTF8);
     SetConsoleOutputCP(CP_UTF8);
-    SetConsoleMode(GetStdHandle(STD_ERROR_HANDLE), console_mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
+    if (draws)
+        SetConsoleMode(GetStdHandle(STD_ERROR_HANDLE), console_mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
 }
 
 static void read_arguments(int *count, char ***arguments)
@@ -242,11 +246,12 @@ bool system_write_at(int fd, const void *data, size_t size, uint64_t at)
     return size <= UINT32_MAX && WriteFile(handle_of(fd), data, (DWORD)size, &written, &place) && written == size;
 }
 
-/* Shells that append go to the end once, and open as for any other file. */
+/* Windows does not tell: what holds something already is taken for it. */
 bool system_appends(int fd)
 {
-    (void)fd;
-    return false;
+    LARGE_INTEGER size;
+
+    return !GetFileSizeEx(handle_of(fd), &size) || size.QuadPart;
 }
 
 /* Opens what is at path, links followed, to ask about it. */

@@ -80,6 +80,17 @@ class Windows(unittest.TestCase):
         self.assertIn("nö.txt", self.there("embed", "-m", self.model, "-f", "nö.txt", code=6)[1])
         self.assertIn("nö", self.there("embed", "-m", "nö", "a", code=3)[1])
 
+    def test_appending(self):
+        arguments = ["embed", "-q", "-m", self.model, "--format", "npy", "a", "b"]
+        wanted = self.same(*arguments)
+        for how in "ab", "r+b":                    # as others' shells append, and as Windows' do
+            with open(self.path("before"), "wb") as f:
+                f.write(b"before")
+            with open(self.path("before"), how) as f:
+                f.seek(0, os.SEEK_END)
+                self.assertEqual(subprocess.run([WINE, PROGRAM, *arguments], stdout=f, stderr=subprocess.DEVNULL, timeout=300).returncode, 0)
+            self.assertEqual(self.read("before"), b"before" + wanted)
+
     def test_written_models(self):
         self.there("quantize", self.model, "kö")
         self.there("embed", "-q", "-m", "kö", "--check-files", "a")
