@@ -38,11 +38,14 @@ static bool runs_avx2(void) { return has(HAS(AVX2)); }
 static bool runs_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 
-static bool runs_avxvnni(void)
+/* A bit of cpuid 7, 1: eax. */
+static bool is_set(int bit)
 {
     unsigned a = 0, b = 0, c = 0, d = 0;
-    return runs_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << bit);
 }
+
+static bool runs_avxvnni(void) { return runs_avx2() && is_set(4); }
 
 /* Without VNNI (the first processors with AVX-512) the narrower set is not much slower. */
 static bool runs_avx512(void)
@@ -55,7 +58,7 @@ static bool runs_avx512(void)
 #endif
 }
 
-static bool runs_avx512bf16(void) { return runs_avx512() && __builtin_cpu_supports("avx512bf16"); }
+static bool runs_avx512bf16(void) { return runs_avx512() && is_set(5); }
 #elif defined(AKI_DOTPROD_KERNELS)
 extern const struct aki__kernels aki__kernels_dotprod;
 
