@@ -524,6 +524,38 @@ static void test_names(void **state)
     aki__free(real), aki__free(path), aki__free(below);
 }
 
+static void count_names(void *user, const char *name)
+{
+    *(int *)user += strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static void test_file_replace(void **state)
+{
+    char *path = aki__join(folder, "\xC3\xA4.json"), system[200];
+    struct aki__map m;
+    uint64_t size = 0;
+    int64_t seconds = 0;
+    int names = 0;
+
+    (void)state;
+    assert_false(aki__file_stamp(path, &size, &seconds));
+    assert_true(aki__file_replace(path, "longer", 6));
+    assert_true(aki__file_replace(path, "a\r\n", 3));
+    assert_int_equal(aki__map_open(&m, path, NULL), AKI_OK);
+    assert_int_equal(m.size, 3);
+    assert_memory_equal(m.data, "a\r\n", 3);
+    aki__map_close(&m);
+    assert_true(aki__file_stamp(path, &size, &seconds));
+    assert_int_equal(size, 3);
+    assert_true(seconds > 1700000000 && seconds < 9000000000);          /* of this century */
+    aki__folder_each(folder, count_names, &names);
+    assert_int_equal(names, 1);                                         /* nothing lies beside it */
+    assert_false(aki__file_replace(folder, "a", 1));
+    aki__system_name(system, sizeof system);
+    assert_true(strlen(system) > 8);
+    aki__free(path);
+}
+
 static void test_join(void **state)
 {
     static const struct { const char *folder, *path; } rows[] = {
@@ -633,6 +665,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_map_release_of_whole_pages, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_what_is_no_regular_file_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_names, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_file_replace, make_folder, remove_folder),
         cmocka_unit_test(test_join),
         cmocka_unit_test(test_cores_respect_the_affinity_mask),
         cmocka_unit_test(test_pool_does_each_once),

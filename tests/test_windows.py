@@ -63,6 +63,8 @@ class Windows(unittest.TestCase):
         answer = self.same("embed", "-q", "-m", "mö del 日本", stdin=LINES)
         self.assertEqual(len(answer.splitlines()), 3)
         self.same("embed", "-q", "größe 日本", "a b", AKIEMBED_MODEL="mö del 日本")
+        for _ in range(2):                         # tested, and remembered
+            self.same("embed", "-q", "-m", "mö del 日本", "-f", "süß.txt", "--device", "portable", XDG_CACHE_HOME=self.folder)
         self.same("tokenize", "-m", "mö del 日本", "größe \U0001F600")
         self.same("embed", "-q", "-m", "mö del 日本", *["a b c " * 50] * 40)
 

@@ -2,6 +2,7 @@
 #include "base/os.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <windows.h>
 
 /* ---------------------------------------------------------------- text ------------------------------------------ */
@@ -277,6 +278,80 @@ bool aki__folder_is_empty(const char *path)
 
     aki__folder_each(path, count_name, &count);
     return count == 0 && aki__is_folder(path);
+}
+
+char *aki__cache_folder(const char *rest)
+{
+    const wchar_t *local = _wgetenv(L"LOCALAPPDATA");
+    char *root = local && *local ? narrow(local) : NULL, *own = root ? aki__join(root, "akiembed") : NULL, *out = own ? aki__join(own, rest) : NULL;
+    bool made = out != NULL && aki__is_folder(root);
+
+    for (char *s = out ? out + strlen(root) + 1 : NULL; s && made; s++)
+        if (*s == '/' || !*s) {
+            const char was = *s;
+            *s = '\0';
+            made = aki__make_folder(out, NULL) == AKI_OK;
+            *s = was;
+            if (!was)
+                break;
+        }
+    aki__free(root);
+    aki__free(own);
+    if (made)
+        return out;
+    aki__free(out);
+    return NULL;
+}
+
+bool aki__file_replace(const char *path, const void *bytes, size_t size)
+{
+    static atomic_uint count;
+    char beside[48];
+    wchar_t *name = wide(path);
+
+    snprintf(beside, sizeof beside, ".%lx-%x.tmp", (unsigned long)GetCurrentProcessId(), atomic_fetch_add(&count, 1));
+    char *with = aki__alloc(strlen(path) + sizeof beside, 1);
+    if (with)
+        snprintf(with, strlen(path) + sizeof beside, "%s%s", path, beside);
+    wchar_t *temporary = with ? wide(with) : NULL;
+    FILE *f = name && temporary ? _wfopen(temporary, L"wbxN") : NULL;
+    bool ok = f && fwrite(bytes, 1, size, f) == size;
+    ok = (!f || fclose(f) == 0) && ok && MoveFileExW(temporary, name, MOVEFILE_REPLACE_EXISTING);
+    if (f && !ok)
+        DeleteFileW(temporary);
+    aki__free(temporary);
+    aki__free(with);
+    aki__free(name);
+    return ok;
+}
+
+bool aki__file_stamp(const char *path, uint64_t *size, int64_t *seconds)
+{
+    HANDLE file = open_path(path, FILE_READ_ATTRIBUTES);
+    BY_HANDLE_FILE_INFORMATION about;
+
+    if (file == INVALID_HANDLE_VALUE)
+        return false;
+    bool known = GetFileInformationByHandle(file, &about);
+    CloseHandle(file);
+    if (known) {
+        *size = (uint64_t)about.nFileSizeHigh << 32 | about.nFileSizeLow;
+        /* Steps of 100 ns since 1601. */
+        *seconds = (int64_t)(((uint64_t)about.ftLastWriteTime.dwHighDateTime << 32 | about.ftLastWriteTime.dwLowDateTime) / 10000000) - INT64_C(11644473600);
+    }
+    return known;
+}
+
+void aki__system_name(char *out, size_t size)
+{
+    typedef LONG (WINAPI *get_version)(OSVERSIONINFOW *);
+    /* GetVersionEx answers what the program was made for. */
+    get_version get = (get_version)(void *)GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "RtlGetVersion");
+    OSVERSIONINFOW about = { .dwOSVersionInfoSize = sizeof about };
+
+    out[0] = '\0';
+    if (get && get(&about) == 0)
+        snprintf(out, size, "Windows %lu.%lu.%lu x86_64", (unsigned long)about.dwMajorVersion, (unsigned long)about.dwMinorVersion, (unsigned long)about.dwBuildNumber);
 }
 
 /* ---------------------------------------------------------------- processors ------------------------------------ */
