@@ -178,8 +178,8 @@ static void test_int8(void **state)
         for (size_t i = 0; i < b.count; i++)
             assert_memory_equal(back + (b.count - 1 - i) * g.dim, all + i * g.dim, g.dim * sizeof(float));
         /* Random weights of width 48 are the hardest case: real models are far closer (bench/). Without columns in f32 the two of outliers would
-         * be at 0.82 and 0.991, without products in f32 the extreme one at 0.986. */
-        if (sum / (double)b.count < (strstr(checkpoints[k], "outliers") || strstr(checkpoints[k], "extreme") ? 0.999 : 0.98))
+         * be at 0.82 and 0.991, without products in f32 the extreme one at 0.986, with its attention in bf16 at 0.9998. */
+        if (sum / (double)b.count < (strstr(checkpoints[k], "extreme") ? 0.99995 : strstr(checkpoints[k], "outliers") ? 0.999 : 0.98))
             fail_msg("%s: mean cosine of int8 to f32 is %.5f", checkpoints[k], sum / (double)b.count);
         golden_close(&g);
         aki_model_close(m);

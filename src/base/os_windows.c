@@ -356,6 +356,8 @@ void aki__system_name(char *out, size_t size)
 
 /* ---------------------------------------------------------------- processors ------------------------------------ */
 
+long aki__process(void) { return (long)GetCurrentProcessId(); }
+
 int aki__cores(void)
 {
     SYSTEM_LOGICAL_PROCESSOR_INFORMATION *list = NULL;

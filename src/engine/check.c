@@ -26,8 +26,8 @@ struct check {
     aki_error  *err;
     aki_status  rc;                     /* NOMEM, CANCELLED: ends the check */
     size_t      problems;
-    uint64_t   *told;                   /* [problems] hashes: a fault met twice is told once */
-    size_t      told_capacity;
+    uint64_t   *met;                    /* [met_size], a power of 2: hash table of the hashes of all problems; 0: free. A fault met twice is told once */
+    size_t      met_size;
     struct of_file *files;              /* [file_count] with problems */
     size_t      file_count, file_capacity;
     uint64_t    done, total;            /* bytes of weights */
@@ -52,6 +52,35 @@ static struct of_file *file_of(struct check *c, const char *path)
     return &c->files[c->file_count++];
 }
 
+/* false: it was met before, or there is no memory to know (c->rc). */
+static bool is_new(struct check *c, uint64_t hash)
+{
+    if (2 * c->problems >= c->met_size) {       /* never more than half full */
+        size_t size = c->met_size ? 2 * c->met_size : 64;
+        uint64_t *met = aki__zalloc(size, sizeof *met), *old = c->met;
+        if (!met) {
+            c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of faults");
+            return false;
+        }
+        for (size_t i = 0, at; i < c->met_size; i++) {
+            for (at = old[i] & (size - 1); old[i] && met[at]; at = (at + 1) & (size - 1))
+                ;
+            if (old[i])
+                met[at] = old[i];
+        }
+        aki__free(old);
+        c->met = met;
+        c->met_size = size;
+    }
+    hash += !hash;
+    size_t at = hash & (c->met_size - 1);
+    while (c->met[at] && c->met[at] != hash)
+        at = (at + 1) & (c->met_size - 1);
+    bool found = c->met[at] != 0;
+    c->met[at] = hash;
+    return !found;
+}
+
 static void tell(struct check *c, int kind, const char *path, const char *message, uint64_t size, uint64_t total)
 {
     const aki_check_event event = { .struct_size = sizeof event, .kind = kind, .path = path, .message = message, .size = size, .total = total };
@@ -60,17 +89,16 @@ static void tell(struct check *c, int kind, const char *path, const char *messag
         return;
     if (kind == AKI_CHECK_PROBLEM) {
         uint64_t hash = aki__hash(message, strlen(message), aki__hash(path, strlen(path), 0));
-        for (size_t i = 0; i < c->problems; i++)
-            if (c->told[i] == hash)
-                return;
+        if (!is_new(c, hash))
+            return;
         struct of_file *file = file_of(c, path);
-        if (!file || !aki__grow((void **)&c->told, &c->told_capacity, c->problems + 1, sizeof *c->told)) {
+        if (!file) {
             c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of faults");
             return;
         }
         if (c->problems == 0)
             aki__fail(c->err, AKI_E_INVALID, "%s%s%s", path, *path ? ": " : "", message);
-        c->told[c->problems++] = hash;
+        c->problems++;
         if (++file->problems > MOST_OF_A_FILE)
             return;
     }
@@ -478,7 +506,7 @@ aki_status aki_check(const char *folder, int (*tell_user)(void *user, const aki_
         aki__free(c.files[i].path);
     aki__free(c.files);
     aki__free(c.used);
-    aki__free(c.told);
+    aki__free(c.met);
     if (!c.rc && c.problems)
         c.rc = AKI_E_INVALID;
     return c.rc;

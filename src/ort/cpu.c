@@ -423,7 +423,7 @@ static void lower_attention(struct lowering *l, const struct aki__block *b, stru
         return;
     *plan = (struct aki__attention_plan){ .k = kv.at[1], .v = kv.at[2], .heads = (size_t)a->heads, .kv_heads = (size_t)a->kv_heads,
         .head_dim = (size_t)a->head_dim, .window = (size_t)a->window, .block = aki__rotation_block((size_t)b->columns), .causal = a->causal,
-        .q_norm = vector(l, a->q_norm), .k_norm = vector(l, a->k_norm), .norm_eps = (float)l->g->model->norm_eps, .layer = (size_t)l->attentions++, .bf16 = l->options.int8,
+        .q_norm = vector(l, a->q_norm), .k_norm = vector(l, a->k_norm), .norm_eps = (float)l->g->model->norm_eps, .layer = (size_t)l->attentions++, .bf16 = is_int8(l, b->in[0]),
         .outliers = l->outliers[p - l->places] };
     struct aki__onnx_node *n = node(l, "Attention", plan);
     take(n, q.rows);

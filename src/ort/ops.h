@@ -25,7 +25,7 @@ struct aki__rope_plan { const float *inverse; size_t head_dim; };
 struct aki__attention_plan {
     size_t k, v;
     size_t heads, kv_heads, head_dim, window, block;
-    bool   causal, bf16;                /* bf16: where the processor has it */
+    bool   causal, bf16;                /* bf16: where the processor has it; of layers whose products are int8 */
     const float *q_norm, *k_norm;
     float  norm_eps;
     struct aki__outliers outliers;
