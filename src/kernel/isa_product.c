@@ -1,7 +1,8 @@
 /* Unit kernel: dense products: rows, f32 or u8, with a packed matrix; and the packing. See struct aki__packed in kernel.h.
  *
  * A tile of rows and columns is held in registers over the whole depth, and every element is summed in the order of k: so a row's result
- * depends neither on the other rows nor on how the work is split. The weights of a panel stream past once for AKI_PRODUCT_ROWS rows. */
+ * depends neither on the other rows nor on how the work is split. The weights of a panel stream past once for AKI_PRODUCT_ROWS rows; the first tile of
+ * rows asks for them ahead, over the ends of pages and panels, where the processor's own guess ends. */
 #include "kernel/isa.h"
 #include "kernel/isa_math.h"
 
@@ -24,6 +25,7 @@
 #  define TILE_ROWS 3
 #  define TILE_VECTORS 4
 #endif
+#define AHEAD ((size_t)4096)                /* measured: docs/performance.md */
 #define TILE_COLUMNS ((size_t)TILE_VECTORS * AKI_LANES)
 _Static_assert(AKI_PANEL % TILE_COLUMNS == 0, "a panel is whole tiles");
 
@@ -32,7 +34,16 @@ struct tile {
     const char *x, *w;                      /* its first row, and its columns of the packed weights */
     size_t      stride;                     /* bytes between rows of x */
     size_t      row, column;                /* of the output */
+    size_t      ahead;                      /* bytes by which weights are asked for before they are read; 0: they are in the cache */
 };
+
+/* Asks for a tile's columns of one step, `ahead` of it. */
+AKI_INLINE void fetch(const char *w, size_t ahead)
+{
+    AKI_UNROLL
+    for (size_t i = 0; i < TILE_COLUMNS * 4; i += 64)
+        __builtin_prefetch(w + i + ahead);
+}
 
 /* Writes what is summed, as far as the output's columns reach. */
 AKI_INLINE void put(const struct tile *t, vf sum[][TILE_VECTORS], int rows)
@@ -90,6 +101,7 @@ AKI_INLINE void tile_f32(const struct tile *t, int rows)
             sum[r][v] = (vf){0};
     for (size_t i = 0; i < k; i++) {
         vf b[TILE_VECTORS];
+        fetch((const char *)(w + i * AKI_PANEL), t->ahead);
         AKI_UNROLL
         for (int v = 0; v < TILE_VECTORS; v++)
             b[v] = vload(w + i * AKI_PANEL + v * AKI_LANES);
@@ -181,8 +193,10 @@ AKI_INLINE void tile_s8(const struct tile *t, int rows)
         AKI_UNROLL
         for (int v = 0; v < TILE_VECTORS; v++)
             sum[r][v] = start[v];
-    for (; i + 4 <= k; i += 4)
+    for (; i + 4 <= k; i += 4) {
+        fetch(t->w + i * AKI_PANEL, t->ahead);
         step_s8(sum, x + i, t->stride, t->w + i * AKI_PANEL, 4, rows);
+    }
     if (i < k)
         step_s8(sum, x + i, t->stride, t->w + i * AKI_PANEL, k - i, rows);
     AKI_UNROLL
@@ -224,7 +238,8 @@ static void run_panel(const struct aki__product *a, const char *x, size_t stride
     for (size_t c = 0; c < AKI_PANEL && panel * AKI_PANEL + c < w->n; c += TILE_COLUMNS)
         for (size_t i = 0; i < tiles; i++) {
             size_t row = count * i / tiles, rows = count * (i + 1) / tiles - row;       /* of about equal height */
-            struct tile t = { .a = a, .x = x + row * stride, .w = weights + c * 4, .stride = stride, .row = first + row, .column = panel * AKI_PANEL + c };
+            struct tile t = { .a = a, .x = x + row * stride, .w = weights + c * 4, .stride = stride, .row = first + row, .column = panel * AKI_PANEL + c,
+                              .ahead = i ? 0 : AHEAD };
             if (w->scale)
                 any_tile_s8(&t, rows);
             else
