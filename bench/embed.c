@@ -1,6 +1,7 @@
 /* Bench embed: our side of the comparison, over the public header alone. One JSON line, as the peers' programs print it (peers/common.py).
  *
  *   bench_embed --model FOLDER --workload FILE [--precision f32|int8] [--threads N] [--seconds S] [--rows a,b]
+ *               --dim N           vectors cut to N numbers
  *               --once            one vector, then exit; the caller takes the time
  *               --vectors FILE    the vectors of every text of the workload, f32, one after the other; nothing is timed
  *               --memory N        N requests of random length and batch instead of a workload: resident memory now and then, then idle CPU */
@@ -15,7 +16,7 @@
 
 struct settings {
     const char *model, *workload, *rows, *vectors;
-    int precision, threads, once, memory;
+    int precision, threads, dim, once, memory;
     double seconds;
 };
 
@@ -312,7 +313,7 @@ static struct settings parse(int argc, char **argv)
 {
     static const struct option options[] = {
         { "model", 1, NULL, 'm' }, { "workload", 1, NULL, 'w' }, { "precision", 1, NULL, 'p' }, { "threads", 1, NULL, 't' }, { "seconds", 1, NULL, 's' },
-        { "rows", 1, NULL, 'r' }, { "once", 0, NULL, 'o' }, { "vectors", 1, NULL, 'v' }, { "memory", 1, NULL, 'y' }, { NULL, 0, NULL, 0 },
+        { "rows", 1, NULL, 'r' }, { "dim", 1, NULL, 'd' }, { "once", 0, NULL, 'o' }, { "vectors", 1, NULL, 'v' }, { "memory", 1, NULL, 'y' }, { NULL, 0, NULL, 0 },
     };
     struct settings s = { .rows = "", .seconds = 6, .threads = 2 };
 
@@ -324,13 +325,14 @@ static struct settings parse(int argc, char **argv)
         case 't': s.threads = atoi(optarg); break;
         case 's': s.seconds = atof(optarg); break;
         case 'r': s.rows = optarg; break;
+        case 'd': s.dim = atoi(optarg); break;
         case 'o': s.once = 1; break;
         case 'v': s.vectors = optarg; break;
         case 'y': s.memory = atoi(optarg); break;
         default: exit(2);
         }
     if (!s.model || (!s.workload && !s.memory)) {
-        fputs("usage: bench_embed --model FOLDER --workload FILE [--precision f32|int8] [--threads N] [--seconds S] [--rows a,b] [--once] "
+        fputs("usage: bench_embed --model FOLDER --workload FILE [--precision f32|int8] [--threads N] [--seconds S] [--rows a,b] [--dim N] [--once] "
               "[--vectors FILE] [--memory N]\n", stderr);
         exit(2);
     }
@@ -347,6 +349,7 @@ int main(int argc, char **argv)
     aki_model_options_init(&options, sizeof options);
     aki_embed_options_init(&b.options, sizeof b.options);
     b.options.no_reuse = 1;
+    b.options.dim = s.dim;
     options.precision = s.precision;
     options.threads = s.threads;
     double begin = now();
