@@ -236,7 +236,8 @@ static aki_status look_at_weights(struct aki__onnx_file *f, aki_error *err)
     aki__onnx_count_weights(&w, map.data, map.size);
     aki__map_close(&map);
     f->info.parameters = w.f32 / 2 + w.f16 / 2 + w.quantised / 2 < INT64_MAX / 2 ? (int64_t)(w.f32 + w.f16 + w.quantised) : 0;
-    f->info.light = f->info.parameters && f->info.parameters <= LIGHT;
+    /* Fixed rows: a call of few texts would be split, and each half padded to all of them. */
+    f->info.light = f->info.parameters && f->info.parameters <= LIGHT && f->info.rows <= 1;
     f->info.precision = w.quantised > w.f32 && w.quantised > w.f16 ? AKI_PRECISION_INT8 : w.f16 > w.f32 ? AKI_PRECISION_F16 : AKI_PRECISION_F32;
     return f->rt->newer ? aki__ort_status(f->rt, count_nodes(f), f->file, err) : AKI_OK;
 }
