@@ -438,14 +438,19 @@ uint64_t machine_peak(void)
     return GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters) ? counters.PeakWorkingSetSize : 0;
 }
 
-const char *machine_processor(char *out, size_t size)
+/* A string of the registry, to be freed; NULL: none. */
+static char *registry(const wchar_t *key, const wchar_t *name)
 {
     wchar_t text[128];
     DWORD bytes = sizeof text;
-    char *name = NULL;
 
-    if (!RegGetValueW(HKEY_LOCAL_MACHINE, L"HARDWARE\\DESCRIPTION\\System\\CentralProcessor\\0", L"ProcessorNameString", RRF_RT_REG_SZ, NULL, text, &bytes))
-        name = narrow(text);
+    return RegGetValueW(HKEY_LOCAL_MACHINE, key, name, RRF_RT_REG_SZ, NULL, text, &bytes) ? NULL : narrow(text);
+}
+
+const char *machine_processor(char *out, size_t size)
+{
+    char *name = registry(L"HARDWARE\\DESCRIPTION\\System\\CentralProcessor\\0", L"ProcessorNameString");
+
     snprintf(out, size, "%s", name ? name + strspn(name, " ") : "unknown");
     free(name);
     return out;
@@ -453,12 +458,8 @@ const char *machine_processor(char *out, size_t size)
 
 const char *machine_system(char *out, size_t size)
 {
-    wchar_t build[32];
-    DWORD bytes = sizeof build;
-    char *number = NULL;
+    char *number = registry(L"SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion", L"CurrentBuildNumber");
 
-    if (!RegGetValueW(HKEY_LOCAL_MACHINE, L"SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion", L"CurrentBuildNumber", RRF_RT_REG_SZ, NULL, build, &bytes))
-        number = narrow(build);
     snprintf(out, size, "Windows build %s x86_64", number ? number : "unknown");
     free(number);
     return out;

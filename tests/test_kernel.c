@@ -568,7 +568,7 @@ static void product_is_near(float row_outlier, float weight_outlier, bool named,
     const struct aki__kernels *set = any_set();
     float *x = normals(ROWS * K, 1), *w = normals(N * K, 0.05f), *y = NEW(float, ROWS * N);
     for (size_t t = 0; t < ROWS; t++)
-        x[t * K + 3] *= row_outlier;
+        x[t * K + 3] = copysignf(1 + fabsf(x[t * K + 3]), x[t * K + 3]) * row_outlier;      /* never near zero: then it would be none */
     for (size_t r = 0; r < N; r++)
         w[r * K + 200] *= weight_outlier;
     struct aki__packed p = some_packed(set, (struct aki__table){ w, AKI_TABLE_F32 }, N, K, true, (struct aki__outliers){ columns, named ? 2 : 0 });

@@ -25,7 +25,7 @@ AKI_INLINE vf multiply_add(vf sum, vf a, vf b, bool bf16)
 }
 
 /* What is in a float's place, in every lane. */
-AKI_INLINE vf any_set_from(const float *p)
+AKI_INLINE vf vset_place(const float *p)
 {
     int32_t bits;
     memcpy(&bits, p, sizeof bits);
@@ -288,7 +288,7 @@ AKI_INLINE void tile(float *c, size_t c_stride, const float *keep, const float *
             column[v] = vload(b + v / GROUP_VECTORS * b_group + d * b_stride + v % GROUP_VECTORS * AKI_LANES);
         AKI_UNROLL
         for (int r = 0; r < rows; r++) {
-            vf x = any_set_from(a + r * a_stride + d);
+            vf x = vset_place(a + r * a_stride + d);
             AKI_UNROLL
             for (int v = 0; v < groups * GROUP_VECTORS; v++)
                 sum[r][v] = multiply_add(sum[r][v], x, column[v], bf16);

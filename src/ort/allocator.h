@@ -2,7 +2,7 @@
  *
  * ONNX Runtime's own arena keeps a region for every size it ever saw (measured: MiniLM, 400 requests of random length: 221 MB and growing,
  * against 66 MB without an arena), and plain malloc maps and clears pages for every tensor (6 % of int8's time). This one keeps blocks that
- * were given back, hands out the best fitting one, and holds at most a quarter more than the most that was ever in use at once. */
+ * were given back, hands out the best fitting one if it wastes at most half of it, and holds at most a quarter more than the most that was ever in use at once. */
 #ifndef AKI_ALLOCATOR_H
 #define AKI_ALLOCATOR_H
 
