@@ -68,8 +68,8 @@ long aki__process(void);
 struct aki__thread { void *opaque[4]; };
 bool aki__thread_start(struct aki__thread *t, void (*body)(void *user), void *user);
 void aki__thread_join(struct aki__thread *t);
-/* Called in a loop that waits, with the number of the turn: soon others get the processor, should they want it. */
-void aki__relax(unsigned turn);
+/* Called in a short loop that waits: tells the processor. */
+void aki__relax(void);
 
 /* What threads sleep at until it is rung: wait returns once ready(user), which is asked at first and after each ring. */
 struct aki__bell { void *opaque[16]; };

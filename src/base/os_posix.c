@@ -340,15 +340,13 @@ bool aki__thread_start(struct aki__thread *t, void (*body)(void *user), void *us
 
 void aki__thread_join(struct aki__thread *t) { pthread_join(((struct start *)t)->id, NULL); }
 
-void aki__relax(unsigned turn)
+void aki__relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
-    if (turn % 1024 == 0)
-        sched_yield();
 }
 
 struct bell { pthread_mutex_t lock; pthread_cond_t rung; };

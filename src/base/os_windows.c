@@ -404,12 +404,7 @@ void aki__thread_join(struct aki__thread *t)
     CloseHandle(((struct start *)t)->id);
 }
 
-void aki__relax(unsigned turn)
-{
-    YieldProcessor();
-    if (turn % 1024 == 0)
-        SwitchToThread();
-}
+void aki__relax(void) { YieldProcessor(); }
 
 /* All of these are valid when zeroed, and hold nothing that were to be given back. */
 struct bell { SRWLOCK lock; CONDITION_VARIABLE rung; };

@@ -7,6 +7,8 @@
 
 #include <stdatomic.h>
 
+enum { TURNS_AWAKE = 1024 };                /* about as long as a wake-up takes */
+
 struct aki__pool {
     _Atomic uint64_t ticket;
     _Atomic uint32_t count;                 /* of the round */
@@ -32,33 +34,45 @@ static bool do_one(struct aki__pool *p)
             return false;
         if (atomic_compare_exchange_weak(&p->ticket, &ticket, ticket + 1)) {
             body(user, (uint32_t)ticket);
-            atomic_fetch_add(&p->done, 1);
+            if (atomic_fetch_add(&p->done, 1) + 1 == atomic_load_explicit(&p->count, memory_order_relaxed) && atomic_load(&p->asleep))
+                aki__bell_ring(&p->bell);
             return true;
         }
     }
 }
 
-static bool awake(void *user)
+static bool has_work(void *user)
 {
     struct aki__pool *p = user;
-    return atomic_load(&p->taken) || atomic_load(&p->closing);
+    return (uint32_t)atomic_load(&p->ticket) < atomic_load(&p->count) || atomic_load(&p->closing);
+}
+
+static bool is_done(void *user)
+{
+    struct aki__pool *p = user;
+    return atomic_load(&p->done) == atomic_load(&p->count);
+}
+
+/* Waits awake while the next operator of a run may come at any moment; asleep when this takes long, or nobody has taken the pool. */
+static void wait_until(struct aki__pool *p, bool (*ready)(void *user))
+{
+    for (int turn = 0; turn < TURNS_AWAKE && atomic_load(&p->taken); turn++) {
+        if (ready(p))
+            return;
+        aki__relax();
+    }
+    atomic_fetch_add(&p->asleep, 1);
+    aki__bell_wait(&p->bell, ready, p);
+    atomic_fetch_sub(&p->asleep, 1);
 }
 
 static void work(void *user)
 {
     struct aki__pool *p = user;
-    unsigned idle = 0;
 
-    while (!atomic_load(&p->closing)) {
-        if (!atomic_load(&p->taken)) {
-            atomic_fetch_add(&p->asleep, 1);
-            aki__bell_wait(&p->bell, awake, p);
-            atomic_fetch_sub(&p->asleep, 1);
-        }
-        idle = do_one(p) ? 0 : idle + 1;
-        if (idle)
-            aki__relax(idle);
-    }
+    while (!atomic_load(&p->closing))
+        if (!do_one(p))
+            wait_until(p, has_work);
 }
 
 aki_status aki__pool_open(struct aki__pool **out, int threads, aki_error *err)
@@ -110,6 +124,5 @@ void aki__pool_each(struct aki__pool *p, size_t count, void (*body)(void *user, 
         aki__bell_ring(&p->bell);
     while (do_one(p))
         ;
-    for (unsigned idle = 1; atomic_load(&p->done) < count; idle++)
-        aki__relax(idle);
+    wait_until(p, is_done);
 }

@@ -1,4 +1,4 @@
-/* Unit pool: a few threads that wait for work: awake (spinning) while somebody has taken the pool, asleep otherwise. */
+/* Unit pool: a few threads that wait for work: awake (spinning) for a while when somebody has taken the pool, asleep otherwise. */
 #ifndef AKI_POOL_H
 #define AKI_POOL_H
 
