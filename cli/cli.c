@@ -12,6 +12,7 @@
 volatile sig_atomic_t cli_signal;
 
 static bool voice_quiet, voice_verbose;
+static cli_listener *listener;
 
 void cli_set_voice(bool quiet, bool verbose)
 {
@@ -24,8 +25,20 @@ bool cli_quiet(void)
     return voice_quiet;
 }
 
-static void say(const char *format, va_list args)
+void cli_listen(cli_listener *own)
 {
+    listener = own;
+}
+
+static void say(const char *event, const char *format, va_list args)
+{
+    char text[800];
+
+    if (listener) {
+        vsnprintf(text, sizeof text, format, args);
+        listener(event, text);
+        return;
+    }
     progress_clear();
     fputs("akiembed: ", stderr);
     vfprintf(stderr, format, args);
@@ -37,7 +50,7 @@ int cli_fail(int code, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    say(format, args);
+    say("error", format, args);
     va_end(args);
     return code;
 }
@@ -54,7 +67,7 @@ void cli_warn(const char *format, ...)
     if (voice_quiet)
         return;
     va_start(args, format);
-    say(format, args);
+    say("warning", format, args);
     va_end(args);
 }
 
@@ -65,7 +78,7 @@ void cli_note(const char *format, ...)
     if (!voice_verbose)
         return;
     va_start(args, format);
-    say(format, args);
+    say("note", format, args);
     va_end(args);
 }
 

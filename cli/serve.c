@@ -99,7 +99,13 @@ static int run(struct service *j, const struct options *o)
     if (!o->tls_cert != !o->tls_key)
         return cli_fail(CLI_USAGE, "--tls-cert and --tls-key go together");
     int rc = read_mode(o->unix_mode, &s.unix_mode);
-    return rc ? rc : server_run(&s);
+    if (rc)
+        return rc;
+    /* What opening a model has to say is a line of the log, and does not mix with those of other threads. */
+    cli_listen(server_say);
+    rc = server_run(&s);
+    cli_listen(NULL);
+    return rc;
 }
 
 int serve_run(const struct options *o)

@@ -318,6 +318,11 @@ static int start_models(struct server *s)
     return SERVER_OK;
 }
 
+void server_say(const char *event, const char *text)
+{
+    log_event(event, "%s", text);
+}
+
 int server_run(const struct server_options *o)
 {
     struct server s = { .o = o, .listener = -1, .start_time = (uint64_t)time(NULL), .main_thread = pthread_self(), .exit_code = -1 };

@@ -32,4 +32,7 @@ struct server_options {
 enum { SERVER_OK = 0, SERVER_INTERNAL = 1, SERVER_IO = 6 };
 int server_run(const struct server_options *options);
 
+/* A line of the server's log, from any thread. */
+void server_say(const char *event, const char *text);
+
 #endif

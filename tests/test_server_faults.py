@@ -318,6 +318,9 @@ class Life(unittest.TestCase):
                 message = answer["error"]
                 time.sleep(0.02)
             self.assertEqual(headers["Retry-After"], "5")
+            said = [e["message"] for e in server.log if e.get("event") == "error"]
+            self.assertIn("no such folder", said[0])                        # a line of the log as all others
+            self.assertEqual([e for e in server.log if "raw" in e], [])
             self.assertEqual([server.ask("GET", p)[0] for p in ("/health", "/ping")], [503, 200])
             os.rename(path + "-away", path)
             while server.post("/embed", {"inputs": TEXTS})[0] == 503 and time.time() < until:
