@@ -95,7 +95,9 @@ class Routes(Shared):
         self.refused(404, "/api/embed", {"model": "none", "input": "x"}, "not found", shape="plain")
         self.refused(400, "/api/embed", {"model": "bert", "input": "x y " * 400, "truncate": False}, "context length", shape="plain")
         self.assertEqual(self.ok("/api/show", {"model": "bert"})["capabilities"], ["embedding"])
-        self.assertEqual([m["name"] for m in self.server.ask("GET", "/api/tags")[2]["models"]], list(self.models))
+        tags = self.server.ask("GET", "/api/tags")[2]["models"]
+        self.assertEqual([m["name"] for m in tags], list(self.models))
+        self.assertEqual([len(m["digest"]) for m in tags], [64] * len(tags))          # `ollama list` reads the first 12 of it, or crashes
         self.assertRegex(self.server.ask("GET", "/api/version")[2]["version"], r"^\d+\.\d+\.\d+$")
 
     def test_prompts(self):
