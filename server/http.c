@@ -129,7 +129,7 @@ static void send_answer(struct exchange *x, int status, struct buf *body, const 
     if (status == 200 && x->waits)
         add_times(x, r);
     add_cors(x, r);
-    if (atomic_load(&x->server->draining) || x->too_large)
+    if (atomic_load(&x->server->draining) || x->too_large || x->closes)
         add_header(r, "Connection", "close");
     set_state(x, PEER_ANSWERS);
     MHD_queue_response(x->connection, (unsigned)status, r);
@@ -273,6 +273,15 @@ static bool same_path(const struct route *r, const char *path)
     return r->flags & PREFIX ? !strncmp(r->path, path, strlen(r->path)) && path[strlen(r->path)] : !strcmp(r->path, path);
 }
 
+/* Also of "http://host/path", which every server has to understand. */
+static const char *path_of(const char *target)
+{
+    size_t scheme = !strncasecmp(target, "http://", 7) ? 7 : !strncasecmp(target, "https://", 8) ? 8 : 0;
+    const char *path = scheme ? strchr(target + scheme, '/') : target;
+
+    return path ? path : "/";
+}
+
 static void find_route(struct exchange *x, const char *path)
 {
     const char *method = !strcmp(x->method, "HEAD") ? "GET" : x->method;
@@ -310,6 +319,18 @@ static bool is_json(const char *type)
            (size > 17 && !strncasecmp(type, "application/", 12) && !strncasecmp(type + size - 5, "+json", 5));
 }
 
+static void check_type(struct exchange *x)
+{
+    const char *encoding = header(x, "Content-Encoding");
+
+    if (x->problem.status || strcmp(x->route->method, "POST"))
+        return;
+    if (!(x->route->flags & ANY_TYPE) && !is_json(header(x, "Content-Type")))
+        refuse(&x->problem, 415, type_validation, "Expected request with `Content-Type: application/json`");
+    else if (encoding && strcasecmp(encoding, "identity"))
+        refuse(&x->problem, 415, type_validation, "compressed bodies are not read: send it without `Content-Encoding`");
+}
+
 static void check_key(struct exchange *x)
 {
     if (!x->server->o->keys_file || (x->route && x->route->flags & NEEDS_NO_KEY) || has_key(x))
@@ -326,6 +347,37 @@ static uint64_t declared_length(struct exchange *x)
     const char *length = header(x, "Content-Length");
 
     return length ? strtoull(length, NULL, 10) : 0;          /* libmicrohttpd has checked it */
+}
+
+/* The first of a header's values, and whether another one differs from it. */
+struct lengths {
+    const char *first;
+    bool        differ;
+};
+
+static enum MHD_Result compare_length(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct lengths *l = user;
+
+    (void)kind;
+    if (strcasecmp(name, "Content-Length") || !value)
+        return MHD_YES;
+    l->differ |= l->first && strcmp(l->first, value);
+    l->first = l->first ? l->first : value;
+    return MHD_YES;
+}
+
+/* Two lengths: a proxy in front may have taken the other one, and what follows for the next request, of somebody else. */
+static void check_lengths(struct exchange *x)
+{
+    struct lengths l = { 0 };
+
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, compare_length, &l);
+    if (!l.differ)
+        return;
+    x->closes = true;
+    if (!x->problem.status)
+        refuse(&x->problem, 400, type_validation, "two values of `Content-Length`");
 }
 
 static void check_size(struct exchange *x)
@@ -355,8 +407,10 @@ static void set_id(struct exchange *x)
 }
 
 /* What can be refused before the body is in. */
-static void read_headers(struct exchange *x, const char *path, const char *method)
+static void read_headers(struct exchange *x, const char *target, const char *method)
 {
+    const char *path = path_of(target);
+
     x->begun = true;
     snprintf(x->method, sizeof x->method, "%.*s", (int)sizeof x->method - 1, method);
     atomic_fetch_add(&x->server->in_flight, 1);
@@ -364,8 +418,8 @@ static void read_headers(struct exchange *x, const char *path, const char *metho
     set_id(x);
     find_route(x, path);
     check_key(x);
-    if (!x->problem.status && !strcmp(x->route->method, "POST") && !(x->route->flags & ANY_TYPE) && !is_json(header(x, "Content-Type")))
-        refuse(&x->problem, 415, type_validation, "Expected request with `Content-Type: application/json`");
+    check_type(x);
+    check_lengths(x);
     x->too_large = declared_length(x) > x->server->o->max_body;
     if (!x->problem.status)
         check_size(x);

@@ -63,7 +63,7 @@ struct exchange {
     char                   method[16];
     char                   id[65];
     char                   path[129];
-    bool                   begun, waits, answered, too_large;
+    bool                   begun, waits, answered, too_large, closes;   /* closes: the connection, with the answer */
     struct problem         problem;        /* known before the body is in */
     char                   allow[32];
     struct buf             body;

@@ -24,13 +24,24 @@ static aki_embed_options text_options(const struct exchange *x)
     return o;
 }
 
+static bool refuse_prompt(const struct exchange *x, struct problem *p)
+{
+    char names[160] = "none";
+    size_t at = 0;
+
+    for (int i = 0; i < x->info.prompt_count && at < sizeof names; i++)
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", x->info.prompts[i].name);
+    p->param = "prompt_name";
+    return refuse(p, 422, type_validation, "Input validation error: the model has no prompt `%.60s`; its prompts: %s",
+                  x->request.prompt_name ? x->request.prompt_name : "", names);
+}
+
 /* An error of the library about one text. Messages say what and where, never the text itself. */
-static bool refuse_library(struct problem *p, const aki_error *error)
+static bool refuse_library(const struct exchange *x, struct problem *p, const aki_error *error)
 {
     switch (error->status) {
     case AKI_E_NOT_FOUND:
-        p->param = "prompt_name";
-        return refuse(p, 422, type_validation, "Input validation error: %s", error->message);
+        return refuse_prompt(x, p);
     case AKI_E_INVALID:
         return refuse(p, 422, type_validation, "Input validation error: %s", error->message);
     case AKI_E_NOMEM:
@@ -73,7 +84,7 @@ static bool tokenize_text(struct exchange *x, struct ids *t, const struct input 
             return false;
         aki_status rc = aki_tokenize(x->model, in->text, in->size, &o, t->ids + t->count, NULL, t->capacity - t->count, count, &error);
         if (rc != AKI_E_TOO_SMALL)
-            return rc ? refuse_library(p, &error) : true;
+            return rc ? refuse_library(x, p, &error) : true;
     }
 }
 
@@ -141,7 +152,7 @@ static bool count_prompt(struct exchange *x, int32_t *skip, struct problem *p)
     o.no_special = 1;
     aki_status rc = aki_tokenize(x->model, "", 0, &o, ids, NULL, 0, &with, &error);
     if (rc && rc != AKI_E_TOO_SMALL)
-        return refuse_library(p, &error);
+        return refuse_library(x, p, &error);
     if (!with)
         return true;
     /* All tokens of the prompt alone, less a special one at its end. */
@@ -150,7 +161,7 @@ static bool count_prompt(struct exchange *x, int32_t *skip, struct problem *p)
     int64_t *spans = NULL;
     rc = aki_tokenize(x->model, "", 0, &o, ids, NULL, 0, &without, &error);
     if (rc && rc != AKI_E_TOO_SMALL)
-        return refuse_library(p, &error);
+        return refuse_library(x, p, &error);
     all = malloc((without + 1) * sizeof *all);
     spans = malloc((without + 1) * 2 * sizeof *spans);
     rc = all && spans ? aki_tokenize(x->model, "", 0, &o, all, spans, without, &without, &error) : AKI_E_NOMEM;
@@ -240,7 +251,7 @@ static void answer_job(struct exchange *x)
         if (x->job.error.status == AKI_E_INVALID && x->job.error.item >= 0)
             refuse(&p, 424, type_backend, "Backend error: text %d: %s", (int)x->job.error.item, x->job.error.message);
         else
-            refuse_library(&p, &x->job.error);
+            refuse_library(x, &p, &x->job.error);
         break;
     case JOB_LATE:
         metrics_count(COUNT_REJECT_DEADLINE, 1);
@@ -376,7 +387,7 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct input
     buf_add(&whole, in->text, in->size);
     aki_status rc = aki_tokenize(x->model, in->text, in->size, &o, NULL, NULL, 0, &count, &error);
     if (rc && rc != AKI_E_TOO_SMALL) {
-        refuse_library(p, &error);
+        refuse_library(x, p, &error);
         goto done;
     }
     ids = malloc((count + 1) * sizeof *ids);
@@ -386,7 +397,7 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct input
         goto done;
     }
     if (aki_tokenize(x->model, in->text, in->size, &o, ids, spans, count, &count, &error)) {
-        refuse_library(p, &error);
+        refuse_library(x, p, &error);
         goto done;
     }
     buf_text(out, "[");
@@ -418,7 +429,7 @@ static bool write_decoded(struct exchange *x, struct buf *out, const struct inpu
             rc = aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, text.data, size, &size, &error);
         else if (!rc || rc == AKI_E_TOO_SMALL)
             rc = error.status = AKI_E_NOMEM;
-        ok = rc ? refuse_library(p, &error) : true;
+        ok = rc ? refuse_library(x, p, &error) : true;
     }
     if (ok && text_check(text.data, size) != SIZE_MAX)
         ok = refuse(p, 422, type_tokenizer, "Tokenizer error: the ids are not a text");

@@ -113,7 +113,8 @@ class Routes(Shared):
                                  embed(TEXTS, "--kind", kind, model=model), (model, kind))
         self.assertEqual(self.ok("/v1/embeddings", {"input": TEXTS[0], "model": "qwen3", "instruction": "find birds"})["data"][0]["embedding"],
                          embed(TEXTS[:1], "--instruction", "find birds", model="qwen3")[0])
-        self.refused(422, "/embed", {"inputs": "a", "prompt_name": "x"}, "prompt")
+        self.refused(422, "/embed", {"inputs": "a", "prompt_name": "x"}, "the model has no prompt `x`; its prompts: none")
+        self.refused(422, "/embed", {"inputs": "a", "prompt_name": "x", "model": "qwen3"}, "its prompts: query, document")
         self.refused(422, "/embed", {"inputs": "a", "input_type": "x"}, "query|document")
         self.refused(422, "/embed", {"inputs": "a", "instruction": "x"}, "instruction")
         self.refused(422, "/embed", {"inputs": "a", "prompt_name": "a\0b"}, "NUL")
@@ -195,6 +196,7 @@ class Routes(Shared):
         self.refused(415, "/embed", "{}", headers={"Content-Type": "text/plain"})
         self.refused(415, "/embed", "{}", headers={})
         self.refused(415, "/v1/embeddings", "{}", headers={"Content-Type": "text/plain"}, shape="openai")
+        self.refused(415, "/embed", "{}", "compressed", headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})
         for method, path, allow in ("GET", "/embed", "POST"), ("DELETE", "/", "POST, GET, HEAD"), ("POST", "/info", "GET, HEAD"), ("OPTIONS", "/embed", "POST"):
             status, headers, answer = self.server.ask(method, path)
             self.assertEqual((status, headers["Allow"]), (405, allow))
@@ -230,6 +232,30 @@ class Routes(Shared):
                 s.sendall(b"186a0\r\n" + b"a" * 100000 + b"\r\n")
             s.sendall(b"0\r\n\r\n")
             self.assertIn(b" 413 ", s.recv(65536).split(b"\r\n")[0])
+
+    def test_strange_requests(self):
+        """Legal but rare, or what servers have been tricked with."""
+        body = b'{"inputs":"a b"}'
+        want = json.dumps(embed(["a b"]), separators=(",", ":")).encode()
+
+        def says(line, *headers, sent=b"%s" % body):
+            with self.server.connect() as s:
+                s.sendall(line + b"\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n" + b"".join(h + b"\r\n" for h in headers) + b"\r\n" + sent)
+                got = b""
+                while part := s.recv(65536):
+                    got += part
+            return got
+        length = b"Content-Length: %d" % len(body)
+        chunks = b'6;a=b;c="d"\r\n%s\r\nA\r\n%s\r\n0\r\nX-Trailer: y\r\n\r\n' % (body[:6], body[6:])
+        for got in (says(b"POST http://example.com/embed HTTP/1.1", length), says(b"POST https://example.com:8080/embed?a HTTP/1.1", length),
+                    says(b"POST /%65mbed?a=b&&c&=d HTTP/1.1", length), says(b"POST /embed HTTP/1.0", length), says(b"POST /embed HTTP/1.1", length, length),
+                    says(b"POST /embed HTTP/1.1", b"Transfer-Encoding: Chunked", sent=chunks),
+                    says(b"POST /embed HTTP/1.1", length, b"Content-Encoding: identity"), says(b"POST /embed HTTP/1.1", length, b"Expect: 100-continue")):
+            self.assertTrue(got.endswith(want), got)
+        self.assertIn(b"text/html", says(b"GET http://example.com HTTP/1.1", sent=b""))
+        # Of two lengths a proxy may have believed the other: what follows is not read as a request.
+        got = says(b"POST /embed HTTP/1.1", b"Content-Length: 3", length, sent=body + b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual((got.count(b"HTTP/1.1 "), got[9:12]), (1, b"400"), got)
 
     def test_pipelined(self):
         one = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + b'{"inputs":"a b"}'
