@@ -150,6 +150,19 @@ class Page(Shared):
         b.value("document.querySelector('#texts').value = Array(33).fill('a').join('\\n'); document.querySelector('#go').click()")
         b.wait("document.querySelector('#says').className == 'bad'")
         self.assertIn("batch size 33", b.value("document.querySelector('#says').textContent"))
+        self.assertEqual(b.value("document.querySelectorAll('#matrix td').length"), 0)                 # not the one of other texts
+
+        # On a telephone: long texts leave room for the matrix, and nothing but it can be moved sideways.
+        b.ask("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=True)
+        for count, seen in (2, 2), (12, 3):
+            texts = ["%d %s" % (i, "many words " * 30) for i in range(count)]
+            b.value("document.querySelector('#texts').value = %s; document.querySelector('#go').click()" % json.dumps("\n".join(texts)))
+            b.wait("document.querySelectorAll('#matrix tbody tr').length == %d && !document.querySelector('#go').disabled" % count)
+            cells = "[...document.querySelector('#matrix tbody tr').cells].map(c => c.getBoundingClientRect())"
+            self.assertGreaterEqual(b.value(cells + ".filter((r, i) => i && r.right <= 400).length"), seen)
+            self.assertEqual(b.value("document.documentElement.scrollWidth"), 400)
+            b.value("document.querySelector('#matrix').scrollLeft = 9999")
+            self.assertLess(b.value(cells + "[0].left"), 40)                                         # which text it is stays to be seen
         asked = [e["params"]["request"]["url"] for e in b.events if e["method"] == "Network.requestWillBeSent"]
         self.assertTrue(asked)
         self.assertEqual([u for u in asked if not u.startswith("http://127.0.0.1:%d/" % self.server.port)], [])     # nothing from elsewhere
