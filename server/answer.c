@@ -211,6 +211,20 @@ static void details(const aki_model_info *info, struct buf *out)
                  !info->architecture ? "" : info->precision == AKI_PRECISION_INT8 ? "I8" : info->precision == AKI_PRECISION_F16 ? "F16" : "F32");
 }
 
+/* Ollama lists every name with its tag, and clients look for the name with it. */
+static void tagged(struct buf *out, const char *name)
+{
+    struct buf whole = { 0 };
+    const char *last = strrchr(name, '/');
+
+    buf_text(&whole, name);
+    buf_text(&whole, strchr(last ? last : name, ':') ? "" : ":latest");
+    if (!whole.failed)
+        json_string(out, whole.data, whole.size);
+    out->failed |= whole.failed;
+    buf_free(&whole);
+}
+
 /* A model that is closed is listed too, with what can be said of it without opening it. A digest is not known; clients cut it to 12 digits. */
 static void model_ollama(struct server *s, struct served *m, struct buf *out)
 {
@@ -231,9 +245,9 @@ static void model_ollama(struct server *s, struct served *m, struct buf *out)
         size += info.files[i].size;
     strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&start, &tm));
     buf_text(out, "{\"name\":");
-    json_text(out, m->name);
+    tagged(out, m->name);
     buf_text(out, ",\"model\":");
-    json_text(out, m->name);
+    tagged(out, m->name);
     buf_format(out, ",\"modified_at\":\"%s\",\"size\":%" PRIu64 ",\"digest\":\"%064d\",\"details\":", time, size, 0);
     details(&info, out);
     buf_text(out, "}");

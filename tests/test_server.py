@@ -96,7 +96,9 @@ class Routes(Shared):
         self.refused(400, "/api/embed", {"model": "bert", "input": "x y " * 400, "truncate": False}, "context length", shape="plain")
         self.assertEqual(self.ok("/api/show", {"model": "bert"})["capabilities"], ["embedding"])
         tags = self.server.ask("GET", "/api/tags")[2]["models"]
-        self.assertEqual([m["name"] for m in tags], list(self.models))
+        self.assertEqual([m["name"] for m in tags], [m + ":latest" for m in self.models])
+        for m in tags:
+            self.assertEqual((m["model"], self.server.post("/api/show", {"model": m["name"]})[0]), (m["name"], 200))
         self.assertEqual([len(m["digest"]) for m in tags], [64] * len(tags))          # `ollama list` reads the first 12 of it, or crashes
         self.assertRegex(self.server.ask("GET", "/api/version")[2]["version"], r"^\d+\.\d+\.\d+$")
 

@@ -95,7 +95,7 @@ class Clients(Shared):
         self.same(client.embed(model="bert:latest", input=TEXTS[0]).embeddings, embed(TEXTS[:1]))
         self.same(client.embed(model="bert", input=TEXTS[0], dimensions=4).embeddings, embed(TEXTS[:1], "--dim", "4"))
         self.same([client.embeddings(model="bert", prompt=TEXTS[1]).embedding], embed(TEXTS[1:2]))
-        self.assertEqual([m.model for m in client.list().models], ["bert", "qwen3"])
+        self.assertEqual([m.model for m in client.list().models], ["bert:latest", "qwen3:latest"])
         show = client.show("bert")
         self.assertEqual(show.capabilities, ["embedding"])
         self.assertGreater(show.modelinfo["bert.embedding_length"], 0)
