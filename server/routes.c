@@ -131,7 +131,7 @@ static bool add_input(struct exchange *x, struct ids *t, const struct input *in,
     if (too_long && !in->text)
         count = limit;
     if (!count)
-        return refuse(p, 422, type_tokenizer, "Tokenizer error: a text has no tokens");
+        return refuse(p, 422, type_tokenizer, "Tokenizer error: text %zu has no tokens", (size_t)(in - x->request.inputs));
     x->truncated += too_long;
     x->characters += in->text ? text_count(in->text, in->size) : 0;
     t->count += count;

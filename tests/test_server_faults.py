@@ -41,7 +41,7 @@ class Load(unittest.TestCase):
     def status(self, s):
         r = http.client.HTTPResponse(s)
         r.begin()
-        r.read()
+        self.answer = r.read()
         s.close()
         return r.status, r.headers
 
@@ -53,7 +53,11 @@ class Load(unittest.TestCase):
     def test_overload(self):
         server = self.start("--max-queue-tokens", "6000")
         try:
-            got = [self.status(s) for s in [self.send(server) for _ in range(20)]]
+            got = []
+            for s in [self.send(server) for _ in range(20)]:
+                got.append(self.status(s))
+                if got[-1][0] == 429:
+                    self.assertEqual(json.loads(self.answer), {"error": "Model is overloaded", "error_type": "Overloaded"})
             statuses = [s for s, _ in got]
             self.assertEqual(set(statuses), {200, 429}, statuses)
             for s, headers in got:
@@ -422,6 +426,24 @@ class Broken(unittest.TestCase):
             self.assertEqual(wrong[:3], [])
             metrics = server.ask("GET", "/metrics")[2].decode()
             self.assertLess(int(re.search(r"^akiembed_runs_total (\d+)", metrics, re.M).group(1)), count[0])    # they did share runs
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+
+    def test_a_text_without_tokens(self):
+        path = os.path.join(SCRATCH, "bare")
+        shutil.copytree(folder("bert"), path)
+        with open(os.path.join(path, "tokenizer.json"), "r+") as f:
+            tokenizer = json.load(f)
+            f.seek(0)
+            f.truncate()
+            json.dump({**tokenizer, "post_processor": None}, f)
+        server = Server(models=("bare=" + path,))
+        try:
+            status, _, answer = server.post("/embed", {"inputs": ["a", " "]})
+            self.assertEqual((status, answer), (422, {"error": "Tokenizer error: text 1 has no tokens", "error_type": "Tokenizer"}))
+            self.assertEqual(server.post("/embed", {"inputs": "a"})[0], 200)
+            self.assertIn('te_request_failure{err="tokenization"} 1\n', server.ask("GET", "/metrics")[2].decode())
         finally:
             self.assertEqual(server.stop(), 0)
 
