@@ -251,8 +251,12 @@ static void model_ollama(struct server *s, struct served *m, struct buf *out)
     buf_format(out, ",\"modified_at\":\"%s\",\"size\":%" PRIu64 ",\"digest\":\"%064d\",\"details\":", time, size, 0);
     details(&info, out);
     buf_text(out, "}");
-    if (used)
-        served_release(m);
+    /* No use of the model: who lists models every second does not keep them from being closed. */
+    if (used) {
+        pthread_mutex_lock(&m->lock);
+        m->users--;
+        pthread_mutex_unlock(&m->lock);
+    }
 }
 
 void answer_models_ollama(struct server *s, struct buf *out)

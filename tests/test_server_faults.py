@@ -216,7 +216,8 @@ class Life(unittest.TestCase):
             while server.post("/v1/embeddings", {"input": "a", "model": "qwen3"})[0] == 503 and time.time() < until:
                 time.sleep(0.02)
             while len([e for e in list(server.log) if e.get("event") == "closed"]) < 2 and time.time() < until:
-                self.assertEqual(server.ask("GET", "/health")[0], 200)       # which is no use of the model
+                for path in "/health", "/api/tags", "/v1/models":
+                    self.assertEqual(server.ask("GET", path)[0], 200)           # which is no use of the model
                 time.sleep(0.05)
             metrics = server.ask("GET", "/metrics")[2].decode()
             for model in "bert", "qwen3":

@@ -119,6 +119,7 @@ class Page(Shared):
 
     def test_page(self):
         b = self.browser
+        b.events.clear()
         for domain in "Page", "Runtime", "Network", "Log":
             b.ask(domain + ".enable")
         b.ask("Page.navigate", url="http://127.0.0.1:%d/" % self.server.port)
@@ -168,6 +169,26 @@ class Page(Shared):
         self.assertEqual([u for u in asked if not u.startswith("http://127.0.0.1:%d/" % self.server.port)], [])     # nothing from elsewhere
         said = [e["params"] for e in b.events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
         self.assertEqual([s for s in said if "favicon" not in str(s) and "422" not in str(s)], [])
+
+
+    def test_another_origin(self):
+        """A page from elsewhere asks as the clients in pages do, with a key and headers of their own, and reads the answer's."""
+        path = os.path.join(SCRATCH, "page-keys")
+        with open(path, "w") as f:
+            f.write("k\n")
+        server = Server("--cors", "http://127.0.0.1:%d" % self.server.port, "--api-keys", path)
+        b = self.browser
+        try:
+            b.ask("Page.navigate", url="http://127.0.0.1:%d/" % self.server.port)
+            b.wait("!!document.querySelector('#matrix td')")
+            ask = """fetch('http://127.0.0.1:%d/v1/embeddings', {method: 'POST', body: '{"input": "a"}', headers: {
+                     'Content-Type': 'application/json', 'Authorization': 'Bearer %%s', 'X-Stainless-OS': 'Linux'}})
+                     .then(async r => r.status + ' ' + r.headers.get('x-compute-tokens') + ' ' + Object.keys(await r.json()), e => '' + e)""" % server.port
+            self.assertEqual(b.value(ask % "k"), "200 3 object,data,model,usage")
+            self.assertEqual(b.value(ask % "x"), "401 null error")
+            b.ask("Page.navigate", url="about:blank")
+        finally:
+            self.assertEqual(server.stop(), 0)
 
 
 class Nginx(unittest.TestCase):
