@@ -33,7 +33,7 @@ def embed(texts, *options, model="bert"):
     """What the program's own verb says: a list of vectors, as parsed numbers."""
     lines = "".join(json.dumps(t) + "\n" for t in texts).encode()
     done = subprocess.run([PROGRAM, "embed", "-m", folder(model), "--jsonl", "-q", *options], input=lines, capture_output=True,
-                          env=environment(), timeout=120, check=True)
+                          env=environment(), timeout=600, check=True)
     return [json.loads(line)["embedding"] for line in done.stdout.splitlines()]
 
 
@@ -49,7 +49,7 @@ class Server:
         self.log, self.port = [], None
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
-        until = time.time() + 60
+        until = time.time() + 600
         while wait and not any(e.get("event") == "model" for e in list(self.log)):
             if self.process.poll() is not None or time.time() > until:
                 raise RuntimeError("no server: %s" % self.log)
@@ -67,12 +67,12 @@ class Server:
                 self.port = int(entry["message"].rsplit(":", 1)[1])
             self.log.append(entry)
 
-    def connect(self, timeout=60):
+    def connect(self, timeout=600):
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
     def ask(self, method, path, body=None, headers=None, connection=None):
         """(status, headers, body): parsed where it is JSON."""
-        c = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        c = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
         if isinstance(body, str):
@@ -94,8 +94,8 @@ class Server:
     def stop(self, number=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(60)
-        self.reader.join(10)
+        code = self.process.wait(600)
+        self.reader.join(600)
         self.process.stderr.close()
         return code
 

@@ -37,12 +37,12 @@ class Browser:
                 break
         threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
         import urllib.request
-        until = time.time() + 30
+        until = time.time() + 600
         pages = []
         while not pages and time.time() < until:
-            with urllib.request.urlopen("http://127.0.0.1:%d/json" % port, timeout=30) as r:
+            with urllib.request.urlopen("http://127.0.0.1:%d/json" % port, timeout=600) as r:
                 pages = [p for p in json.load(r) if p["type"] == "page"]
-        self.socket = socket.create_connection(("127.0.0.1", port), 60)
+        self.socket = socket.create_connection(("127.0.0.1", port), 600)
         path = pages[0]["webSocketDebuggerUrl"].split(str(port), 1)[1]
         self.socket.sendall(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
                              "Sec-WebSocket-Version: 13\r\n\r\n" % (path, port, base64.b64encode(os.urandom(16)).decode())).encode())
@@ -78,14 +78,14 @@ class Browser:
         return r["result"].get("value")
 
     def wait(self, expression):
-        until = time.time() + 60
+        until = time.time() + 600
         while not self.value(expression):
             assert time.time() < until, (expression, self.value("document.body.innerText"))
             time.sleep(0.05)
 
     def close(self):
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(600)
         self.socket.close()
 
 
@@ -216,7 +216,7 @@ class Nginx(unittest.TestCase):
             f.writelines("%s_temp_path %s/%s;\n" % (k, folder, k) for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
             f.write(ours + "}\n")
         self.nginx = subprocess.Popen([program, "-e", folder + "/error.log", "-c", folder + "/nginx.conf"], stderr=subprocess.PIPE)
-        until = time.time() + 30
+        until = time.time() + 600
         while time.time() < until:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -227,7 +227,7 @@ class Nginx(unittest.TestCase):
 
     def tearDown(self):
         self.nginx.terminate()
-        self.nginx.wait(30)
+        self.nginx.wait(600)
         self.nginx.stderr.close()
         for s in self.servers:
             s.stop()
@@ -240,7 +240,7 @@ class Nginx(unittest.TestCase):
 
         def client(k):
             import http.client
-            c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
             i = 0
             while not end.is_set():
                 first = (k * 7 + i) % 40
@@ -266,7 +266,7 @@ class Nginx(unittest.TestCase):
         return done[0]
 
     def wait_for(self, done, more):
-        until = time.time() + 60
+        until = time.time() + 600
         goal = done[0] + more
         while done[0] < goal and time.time() < until:
             time.sleep(0.01)
@@ -277,7 +277,7 @@ class Nginx(unittest.TestCase):
             self.servers[0].process.send_signal(signal.SIGKILL)
             self.wait_for(done, 600)
         self.run_load(kill)
-        self.assertEqual(self.servers[0].process.wait(60), -signal.SIGKILL)
+        self.assertEqual(self.servers[0].process.wait(600), -signal.SIGKILL)
 
     def test_one_is_replaced(self):
         """SIGTERM answers what is there; nginx goes to the other one until its port is taken again."""
@@ -287,7 +287,7 @@ class Nginx(unittest.TestCase):
             self.wait_for(done, 300)
             port = str(self.servers[0].port)
             self.servers[0] = Server("--port", port)
-            until = time.time() + 60
+            until = time.time() + 600
             while not any(e.get("event") == "request" for e in list(self.servers[0].log)) and time.time() < until:
                 time.sleep(0.02)
             self.wait_for(done, 300)
