@@ -3,6 +3,7 @@
 configuration of packaging/server, one of which is killed under load. Each is left out where its Debian package (chromium, nginx-light)
 is not installed; CI installs both. And what systemd says of the unit, where it is there. AKIEMBED_SCREENSHOT=FILE keeps the page's picture."""
 import base64
+import http.client
 import json
 import os
 import re
@@ -194,11 +195,13 @@ class Page(Shared):
 class Nginx(unittest.TestCase):
     """packaging/server/nginx.conf, its ports changed."""
 
+    options = ()
+
     def setUp(self):
         program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if not program:
             self.skipTest("no nginx")
-        self.servers = [Server(), Server()]
+        self.servers = [Server(*self.options), Server(*self.options)]
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
@@ -239,7 +242,6 @@ class Nginx(unittest.TestCase):
         front.port = self.port
 
         def client(k):
-            import http.client
             c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
             i = 0
             while not end.is_set():
@@ -293,6 +295,30 @@ class Nginx(unittest.TestCase):
             self.wait_for(done, 300)
         self.run_load(replace)
         self.assertTrue(any(e.get("event") == "request" for e in self.servers[0].log))     # it is back in use
+
+
+class NginxOverload(Nginx):
+    """Both instances are full most of the time: nginx passes on what they say of it, and takes none of them for gone."""
+    options = ("--max-queue-tokens", "300")
+    test_one_is_killed = test_one_is_replaced = None
+
+    def test_overload(self):
+        got = []
+
+        def client():
+            c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+            for _ in range(20):
+                c.request("POST", "/embed", json.dumps({"inputs": ["w " * 60] * 8}), {"Content-Type": "application/json"})
+                r = c.getresponse()
+                r.read()
+                got.append((r.status, r.headers["Retry-After"] is not None))
+            c.close()
+        threads = [threading.Thread(target=client) for _ in range(32)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(set(got), {(200, False), (429, True)})
 
 
 class Unit(unittest.TestCase):
