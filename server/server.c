@@ -143,7 +143,8 @@ static int start_daemon(struct server *s)
     char *cert = NULL, *key = NULL;
     int rc = SERVER_OK;
     unsigned connections = connection_limit(o), threads = (unsigned)o->http_threads;
-    struct MHD_OptionItem tls[] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
+    static char priorities[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1";          /* older than TLS 1.2 is not safe any more */
+    struct MHD_OptionItem tls[] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
 
     if (threads > connections / 2)
         threads = connections / 2 ? connections / 2 : 1;
@@ -156,6 +157,7 @@ static int start_daemon(struct server *s)
         }
         tls[0] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0, cert };
         tls[1] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0, key };
+        tls[2] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_PRIORITIES, 0, priorities };
     }
     s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | (o->tls_cert ? MHD_USE_TLS : 0), 0,
                                  NULL, NULL, http_access, s,

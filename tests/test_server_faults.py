@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import unittest
+import warnings
 
 from server_harness import PROGRAM, SCRATCH, TEXTS, Server, embed, environment, folder, main
 
@@ -365,6 +366,13 @@ class Life(unittest.TestCase):
                 c.sock = context.wrap_socket(server.connect(), server_hostname="localhost")
                 self.assertEqual(server.post("/embed", {"inputs": TEXTS}, connection=c)[2], embed(TEXTS))
                 c.close()
+            old = ssl.create_default_context(cafile=cert)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                old.set_ciphers("ALL:@SECLEVEL=0")
+                old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+            with server.connect() as s, self.assertRaises(OSError):
+                old.wrap_socket(s, server_hostname="localhost")
             with server.connect() as s:                            # no TLS at all
                 s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
                 self.assertNotIn(b"200 OK", s.recv(65536))
