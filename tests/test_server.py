@@ -5,6 +5,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -323,6 +324,17 @@ class Routes(Shared):
                      "te_request_inference_duration", "te_embed_queue_duration", "te_request_tokenization_duration",
                      "te_embed_inference_duration", "te_request_input_length", "te_request_duration", "te_batch_next_size"):
             self.assertTrue(any(t.split()[2] == name for t in types), name)
+        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        for path in "docs/http.md", "packaging/server/akiembed-alerts.yml":         # what is told of them, and what alarms rely on
+            with open(os.path.join(root, path)) as f:
+                told = f.read()
+            names = set(re.findall(r"\b(?:te|akiembed)_[a-z_]+[a-z]", told)) - {"akiembed_"}
+            self.assertGreaterEqual(len(names), 3)
+            self.assertLessEqual({re.sub("_bucket$", "", n) for n in names}, {t.split()[2] for t in types}, path)
+        for row in ['akiembed_rejected_total{reason="%s"}' % r for r in ("queue_full", "deadline", "memory", "loading", "key", "body_size")] + \
+                ['te_request_failure{err="%s"}' % e for e in ("backend", "validation", "empty", "tokenization", "overloaded", "unhealthy")]:
+            self.assertIn(row, values)
+        self.assertTrue(any(v.startswith("akiembed_build_info{version=") for v in values))
         self.assertGreaterEqual(values['te_request_success{method="batch"}'], 1)
         self.assertEqual(values["te_queue_size"], 0)
         self.assertEqual(values['te_request_duration_bucket{le="+Inf"}'], values["te_request_duration_count"])
