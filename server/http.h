@@ -46,6 +46,7 @@ struct server {
     pthread_t       main_thread;
     _Atomic int     exit_code;             /* -1: go on */
     _Atomic bool    draining, begun;       /* begun: the first model was open once */
+    bool            bound;                 /* the socket in the file system is ours */
     _Atomic size_t  in_flight;             /* requests whose headers are in and whose answers are not out */
     _Atomic size_t  held;                  /* bytes that requests hold: bodies, jobs, answers */
 

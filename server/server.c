@@ -95,6 +95,7 @@ static int listen_unix(struct server *s)
     mode_t old = umask(0777);
     int rc = bind(s->listener, (struct sockaddr *)&address, sizeof address);
     umask(old);
+    s->bound = !rc;
     if (rc || chmod(path, (mode_t)s->o->unix_mode) || listen(s->listener, BACKLOG))
         return fail(path, strerror(errno));
     log_event("listening", "unix:%s", path);
@@ -356,7 +357,7 @@ int server_run(const struct server_options *o)
         served_close(&s.models[i]);
     if (s.listener >= 0)
         close(s.listener);
-    if (o->unix_path && s.daemon)
+    if (s.bound)
         unlink(o->unix_path);
     free(s.models);
     keys_forget();

@@ -185,6 +185,20 @@ class Life(unittest.TestCase):
         finally:
             self.assertEqual(server.stop(signal.SIGINT), 0)
         self.assertFalse(os.path.exists(path))
+        bad = Server("--unix", path, "--tls-cert", PROGRAM, "--tls-key", PROGRAM, wait=False)
+        self.assertEqual(bad.process.wait(600), 6)
+        bad.stop()
+        self.assertFalse(os.path.exists(path))
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(path)                                                            # left behind: nobody listens
+        server = Server("--unix", path)
+        self.assertEqual((os.stat(path).st_mode & 0o777, server.stop()), (0o660, 0))
+        with open(path, "w"):
+            pass
+        bad = Server("--unix", path, wait=False)                                    # no socket: somebody's file
+        self.assertEqual(bad.process.wait(600), 6)
+        bad.stop()
+        self.assertTrue(os.path.exists(path))
 
     def test_a_port_in_use(self):
         with socket.socket() as s:
