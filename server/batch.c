@@ -446,11 +446,12 @@ static void work(struct served *s, struct run *r)
     double seconds = seconds_now() - start;
 
     pthread_mutex_lock(&s->lock);
-    if (seconds > 0 && tokens)
-        s->speed = s->speed > 0 ? s->speed * 0.8 + 0.2 * (double)tokens / seconds : (double)tokens / seconds;
+    tokens = 0;
     for (size_t i = 0; i < count; i++) {
         struct job *j = jobs ? jobs[i] : r->jobs[i];
         j->inference += seconds;
+        if (j->status == JOB_WAITS)
+            tokens += (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
         if (j->status == JOB_WAITS && j->done == j->count)
             j->status = JOB_DONE;
         if (j->status == JOB_WAITS)
@@ -466,6 +467,8 @@ static void work(struct served *s, struct run *r)
         j->next = through;
         through = j;
     }
+    if (seconds > 0 && tokens)                               /* of those that were computed */
+        s->speed = s->speed > 0 ? s->speed * 0.8 + 0.2 * (double)tokens / seconds : (double)tokens / seconds;
     pthread_mutex_unlock(&s->lock);
     free(jobs);
     finish_jobs(s, through);

@@ -603,12 +603,21 @@ struct tally {
     atomic_int     done[500];
     struct aki__lock lock;
     long           sum;         /* under lock */
+    int            slow;        /* one index of so many takes about a millisecond, for which the others go to sleep; 0: none */
 };
+
+static void wait_awake(void)
+{
+    for (int turn = 0; turn < 20000; turn++)
+        aki__relax();
+}
 
 static void count_one(void *user, size_t i)
 {
     struct tally *t = user;
 
+    if (t->slow && (atomic_load(&t->done[i]) + 5 * (int)i) % t->slow == 0)
+        wait_awake();
     atomic_fetch_add(&t->done[i], 1);
     aki__lock_take(&t->lock);
     t->sum += (long)i;
@@ -641,6 +650,28 @@ static void test_pool_does_each_once(void **state)
     }
 }
 
+static void test_pool_wakes_who_sleeps(void **state)
+{
+    struct tally *t = aki__zalloc(1, sizeof *t);
+    struct aki__pool *p;
+
+    (void)state;
+    assert_non_null(t);
+    t->slow = 20;
+    assert_int_equal(aki__pool_open(&p, 3, NULL), AKI_OK);
+    for (int round = 0; round < 500; round++) {
+        assert_true(aki__pool_take(p));
+        for (int each = 0; each < 3; each++)
+            aki__pool_each(p, 4, count_one, t);
+        aki__pool_drop(p);
+        if (round % 8 == 0)
+            wait_awake();
+    }
+    aki__pool_close(p);
+    assert_int_equal(t->sum, 1500 * 6);
+    aki__free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -669,6 +700,7 @@ int main(void)
         cmocka_unit_test(test_join),
         cmocka_unit_test(test_cores_respect_the_affinity_mask),
         cmocka_unit_test(test_pool_does_each_once),
+        cmocka_unit_test(test_pool_wakes_who_sleeps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
