@@ -34,6 +34,28 @@ static void use(struct aki__tokenizer *t)
     aki__encoding_free(&e);
 }
 
+static void keep_first(void *user, const aki_error *why)
+{
+    aki_error *first = user;
+
+    FUZZ_CHECK(why->status && why->message[0]);
+    if (!first->status)
+        *first = *why;
+}
+
+/* Told of all faults, the first is the one that ends the reading else. */
+static void examine(const uint8_t *data, size_t size, const aki_error *error)
+{
+    aki_error first = { 0 }, last = { 0 };
+    struct aki__teller teller = { .tell = keep_first, .user = &first };
+    struct aki__tokenizer *t = NULL;
+    aki_status rc = aki__tokenizer_examine(&t, (const char *)data, size, "fuzz.json", &teller, &last);
+
+    FUZZ_CHECK((int32_t)rc == error->status && first.status == error->status && strcmp(first.message, error->message) == 0);
+    FUZZ_CHECK((t != NULL) == (rc == AKI_OK) && (teller.count == 0) == (rc == AKI_OK));
+    aki__tokenizer_free(t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct aki__tokenizer *t = NULL;
@@ -45,5 +67,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (t)
         use(t);
     aki__tokenizer_free(t);
+    examine(data, size, &error);
     return 0;
 }

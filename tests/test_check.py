@@ -205,6 +205,42 @@ class Check(Case):
             json.dump(tokenizer, f)
         self.problems("^tokenizer.json: .*model")
 
+    def test_tokenizer_parts(self):
+        """Each part of tokenizer.json that is faulty, and each faulty element of a list; nothing that only follows from another fault."""
+        self.copy()
+        with open(self.path("model/tokenizer.json")) as f:
+            good = json.load(f)
+
+        def written(change):
+            tokenizer = json.loads(json.dumps(good))
+            change(tokenizer)
+            with open(self.path("model/tokenizer.json"), "w") as f:
+                json.dump(tokenizer, f)
+
+        def everything(t):
+            t["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Strange"}, {"type": "Lowercase"}, {"type": "Sequence", "normalizers": [{"type": "Strip"}, 7]}]}
+            t["pre_tokenizer"] = {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": False}
+            t["model"]["unk_token"] = 7
+            for i in 0, 2:
+                t["added_tokens"][i]["special"] = "yes"
+            t["post_processor"]["single"][0] = {"SpecialToken": {"id": "[NONE]", "type_id": 0}}
+            t["post_processor"]["pair"][1] = {}
+            t["decoder"] = {"type": "Strange"}
+
+        written(everything)
+        self.problems("normalizer.normalizers.0..type: .Strange", "normalizer.normalizers.2..normalizers.0..strip_left", "normalizer.normalizers.2..normalizers.1.: expected an object",
+                      "pre_tokenizer.pattern.Regex", "model.unk_token", "added_tokens.0..special", "added_tokens.2..special", "post_processor.single.0..SpecialToken.id",
+                      "post_processor.pair.1.: expected", "decoder.type: .Strange")
+        for part in "normalizer", "pre_tokenizer", "decoder", "post_processor":
+            written(lambda t: t[part].update(type="Strange"))
+            self.problems("^tokenizer.json: %s.type" % part)
+        written(lambda t: (t["model"].update(type="Strange"), t.update(added_tokens=[])))        # which ids there are, nobody knows then
+        self.problems("^tokenizer.json: model.type")
+        written(lambda t: t["added_tokens"][0].update(id="one"))
+        self.problems("^tokenizer.json: added_tokens.0..id")
+        written(lambda t: t["post_processor"]["special_tokens"]["[CLS]"].update(ids=[10 ** 6]))
+        self.problems("post_processor.single.0.*not in the vocabulary", "post_processor.pair.0.*not in the vocabulary")
+
     def test_cut_and_missing_weights(self):
         self.copy()
         with open(self.path("model/model.safetensors"), "r+b") as f:
@@ -239,6 +275,24 @@ class Check(Case):
         del w.tensors[next(n for n in w.tensors if n.endswith(".int8"))]
         w.write()
         self.problems("no tensor .*int8", "model.safetensors: is not the file that SHA256SUMS names", path="quantised")
+
+    def test_quantised(self):
+        """Each product that is faulty, beside other faults."""
+        quantised = self.path("quantised")
+        self.ok("quantize", "-q", os.path.join(CHECKPOINTS, "bert"), quantised)
+        os.remove(quantised + "/SHA256SUMS")
+        w = Safetensors(quantised + "/model.safetensors")
+        products = [n[:-5] for n in w.tensors if n.endswith(".int8")]
+        self.assertGreater(len(products), 4)
+        del w.tensors[products[0] + ".int8"], w.tensors[products[1] + ".int8_scale"]
+        w.tensors[products[2] + ".int8_sum"][1].append(1)
+        scale = w.tensors[products[3] + ".int8_scale"]
+        scale[2] = struct.pack("<f", -1) + scale[2][4:]
+        norm = next(n for n in w.tensors if n.endswith("LayerNorm.bias"))
+        del w.tensors[norm]
+        w.write()
+        self.problems("^: no tensor %s.int8:" % re.escape(products[0]), "no tensor %s.int8_scale:" % re.escape(products[1]), "tensor %s.int8_sum is not of the dtype" % re.escape(products[2]),
+                      "tensor %s.int8_scale: scale 0 is no finite number of 0 or more" % re.escape(products[3]), "no tensor " + re.escape(norm), path="quantised")
 
     def test_hub_cache(self):
         """A file of the cache is a link to a blob, whose name is its hash: sha256, or git's sha1."""

@@ -21,6 +21,24 @@ aki_status aki__fail(aki_error *err, aki_status status, const char *format, ...)
 aki_status aki__fail_at(aki_error *err, aki_status status, size_t item, uint64_t offset, const char *format, ...) AKI_PRINTF(5, 6);
 /* Names the text in an error that came from a unit that sees one text only. */
 aki_status aki__name_item(aki_error *err, aki_status status, size_t item);
+/* The first failure of two. */
+static inline aki_status aki__also(aki_status first, aki_status second) { return first ? first : second; }
+
+/* Where faults are told that aki_check goes on behind. */
+struct aki__teller {
+    void (*tell)(void *user, const aki_error *error);       /* NULL: nobody asks */
+    void  *user;
+    size_t count;                       /* told so far */
+};
+/* Tells a fault; false: nobody asks. t NULL is fine. */
+static inline bool aki__tell(struct aki__teller *t, const aki_error *why)
+{
+    if (!t || !t->tell)
+        return false;
+    t->count++;
+    t->tell(t->user, why);
+    return true;
+}
 
 /* Memory. NULL when there is none, or when count * size overflows; a size of 0 gives a valid pointer. */
 void *aki__alloc(size_t count, size_t size);

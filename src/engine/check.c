@@ -144,8 +144,8 @@ static void on_fault(void *user, const aki_error *why)
         c->rc = aki__fail(c->err, AKI_E_NOMEM, "%s", why->message);
         return;
     }
-    if (strncmp(message, c->folder, size) == 0 && message[size] == '/')
-        message += size + 1;
+    if (strncmp(message, c->folder, size) == 0 && (message[size] == '/' || message[size] == ':'))
+        message += size + (message[size] == '/' ? 1 : 2);
     colon = strstr(message, ": ");
     if (!colon || memchr(message, ' ', (size_t)(colon - message)) || !memchr(message, '.', (size_t)(colon - message))) {
         tell(c, AKI_CHECK_PROBLEM, "", message, 0, 0);
@@ -222,7 +222,6 @@ static void check_network(struct check *c, const struct aki__model *m)
     struct aki__onnx o = { 0 };
     struct aki__keep keep = { 0 };
     aki_error why;
-    size_t before = c->problems;
     bool ok = true;
 
     encoder.dense_count = 0;
@@ -239,8 +238,8 @@ static void check_network(struct check *c, const struct aki__model *m)
     }
     if (!ok)
         c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
-    /* Products of a quantised folder are put together by the dialect. */
-    if (ok && m->int8_bits && c->problems == before && aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true }, &why))
+    /* Products of a quantised folder are put together by the dialect, which goes on behind those that are faulty or missing. */
+    if (ok && m->int8_bits && !g.rc && aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true }, &why))
         on_fault(c, &why);
     if (c->used_count)
         qsort(c->used, c->used_count, sizeof *c->used, compare_pointers);
@@ -374,7 +373,9 @@ static void check_weights(struct check *c, const struct aki__weights *w)
 
 static void check_tokenizer(struct check *c, const struct aki__model *m)
 {
+    struct aki__teller teller = { .tell = on_fault, .user = c };
     struct aki__tokenizer *t = NULL;
+    struct aki__map map;
     aki_error why;
     char *path = aki__join(c->folder, "tokenizer.json");
 
@@ -384,9 +385,13 @@ static void check_tokenizer(struct check *c, const struct aki__model *m)
     }
     if (!aki__is_file(path)) {
         tell(c, AKI_CHECK_PROBLEM, "tokenizer.json", "missing", 0, 0);
-    } else if (aki__tokenizer_open(&t, path, &why)) {
+    } else if (aki__map_open(&map, path, &why)) {
         on_fault(c, &why);
-    } else if (m && m->architecture) {
+    } else {
+        aki__tokenizer_examine(&t, map.data, map.size, path, &teller, &why);
+        aki__map_close(&map);
+    }
+    if (t && m && m->architecture) {
         size_t ids = aki__tokenizer_vocabulary(t), special = aki__tokenizer_special_count(t);
         if (m->onnx && !m->vocabulary)
             say(c, AKI_CHECK_NOTE, "tokenizer.json", "%zu ids; no config.json says how many rows the embedding table has", ids);
@@ -421,14 +426,15 @@ static void tell_onnx(struct check *c, const char *path, const char *file, const
 static void check_onnx(void *user, const char *file)
 {
     struct onnx_check *o = user;
+    struct aki__teller teller = { .tell = on_fault, .user = o->c };
     struct aki__onnx_file *f = NULL;
     char *path = aki__join(o->c->folder, file), *copy = aki__copy_string(file, strlen(file));
     aki_error why = { 0 };
 
-    aki_status rc = path && copy ? aki__onnx_file_open(&f, path, file, -1, &why) : aki__fail(&why, AKI_E_NOMEM, "%s", file);
-    if (rc)
+    aki_status rc = path && copy ? aki__onnx_file_open(&f, path, file, -1, &teller, &why) : aki__fail(&why, AKI_E_NOMEM, "%s", file);
+    if (rc && !teller.count)
         on_fault(o->c, &why);
-    else
+    else if (!rc)
         tell_onnx(o->c, path, file, aki__onnx_file_info(f));
     if (!o->file || (f && !o->opened)) {
         aki__free(o->file);

@@ -30,7 +30,7 @@ static aki_status open_folder(aki_model *m, const char *path, const aki_model_op
     if (rc || !file)
         goto done;
     full = aki__join(folder, file);
-    rc = full ? aki__onnx_file_open(&m->file, full, file, o->threads, err) : aki__fail(err, AKI_E_NOMEM, "%s", path);
+    rc = full ? aki__onnx_file_open(&m->file, full, file, o->threads, NULL, err) : aki__fail(err, AKI_E_NOMEM, "%s", path);
     if (rc)
         goto done;
     const struct aki__onnx_facts facts = aki__facts_of(aki__onnx_file_info(m->file));

@@ -8,22 +8,6 @@
 /* No model is near this; products of two dimensions stay inside 63 bits. */
 #define AKI_MAX_DIMENSION (INT32_C(1) << 24)
 
-/* Where faults are told that aki_check goes on behind. */
-struct aki__teller {
-    void (*tell)(void *user, const aki_error *error);       /* NULL: nobody asks */
-    void  *user;
-    size_t count;                       /* told so far */
-};
-/* Tells a fault; false: nobody asks. t NULL is fine. */
-static inline bool aki__tell(struct aki__teller *t, const aki_error *why)
-{
-    if (!t || !t->tell)
-        return false;
-    t->count++;
-    t->tell(t->user, why);
-    return true;
-}
-
 /* A JSON file of the folder. Zeroed means closed. */
 struct aki__json_file {
     const char          *name;      /* as messages call it, relative to the folder; borrowed */
@@ -51,9 +35,8 @@ aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct
 /* The value, or NULL where the key is missing or null. */
 const struct aki__json *aki__key(const struct aki__json *object, const char *key);
 
-/* The first failure of two, and where to write the second one's message: for keys that do not depend on each other, so that all of them
- * are looked at (and told, where somebody asks). */
-static inline aki_status aki__also(aki_status first, aki_status second) { return first ? first : second; }
+/* Where to write the second failure's message: for keys that do not depend on each other, so that all of them are looked at (and told, where
+ * somebody asks). */
 #define AKI_ALSO(rc, err) ((rc) ? NULL : (err))
 
 /* "file: key: what (byte N)"; value NULL where there is none. For a string, the value is told too. Answers status. */

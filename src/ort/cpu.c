@@ -195,11 +195,13 @@ static void view_stored(struct lowering *l, struct aki__packed *w, struct aki__k
     float *scale = keep(l, aki__panels(w->n) * AKI_PANEL, sizeof *scale);
     int32_t *sum = keep(l, aki__panels(w->n) * AKI_PANEL, sizeof *sum);
 
-    if (!l->rc)
-        l->rc = aki__model_int8(l->g->model, &stored, l->err, name, w->k, w->n);
-    if (!l->rc && (stored.column_count != w->outliers.count || (stored.column_count && memcmp(stored.columns, w->outliers.columns, stored.column_count * sizeof(int32_t)))))
-        l->rc = aki__fail(l->err, AKI_E_INVALID, "%s: tensor %.100s.int8_columns is not that of the other products of these rows: quantise the model again", l->g->model->path, name);
     if (l->rc)
+        return;
+    aki_status rc = aki__model_int8(l->g->model, &stored, l->err, name, w->k, w->n);
+    if (!rc && (stored.column_count != w->outliers.count || (stored.column_count && memcmp(stored.columns, w->outliers.columns, stored.column_count * sizeof(int32_t)))))
+        rc = aki__fail(l->err, AKI_E_INVALID, "%s: tensor %.100s.int8_columns is not that of the other products of these rows: quantise the model again", l->g->model->path, name);
+    l->rc = aki__graph_fault(l->g, name, rc, l->err);
+    if (rc)
         return;
     memcpy(scale, stored.scale, w->n * sizeof *scale);
     memcpy(sum, stored.sum, w->n * sizeof *sum);
@@ -291,8 +293,10 @@ static struct product product(struct lowering *l, const aki__blk *linears, size_
             return p;
         }
         if (is_int8(l, linears[i]) != int8) {       /* tensors of a quantised folder */
-            if (!l->rc)
-                l->rc = aki__fail(l->err, AKI_E_INVALID, "%s: of %s and %s only one has a tensor .weight: quantise the model again", l->g->model->path, first->name, b->name);
+            if (l->rc)
+                return p;
+            l->rc = aki__fail(l->err, AKI_E_INVALID, "%s: of %s and %s only one has a tensor .weight: quantise the model again", l->g->model->path, first->name, b->name);
+            l->rc = aki__graph_fault(l->g, b->name, l->rc, l->err);
             return p;
         }
         weights[i] = b->weight;

@@ -32,6 +32,14 @@ static int64_t columns_of(const struct aki__graph *g, aki__blk x)
     return g->rc || (size_t)x >= g->count ? 0 : g->blocks[x].columns;
 }
 
+aki_status aki__graph_fault(const struct aki__graph *g, const char *name, aki_status rc, const aki_error *why)
+{
+    if (!rc || !g->tell)
+        return rc;
+    g->tell(g->tell_user, name, why);
+    return AKI_OK;
+}
+
 /* NAME + suffix with the shape [d0] or [d0, d1]; maybe: NULL is no error. */
 static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t d0, int64_t d1, const char *suffix, const char *format, va_list args)
 {
@@ -49,10 +57,7 @@ static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t 
         return NULL;
     aki_error why, *err = g->tell ? &why : g->err;
     aki_status rc = (maybe ? aki__model_tensor_maybe : aki__model_tensor)(g->model, &t, err, name, d1 ? 2 : 1, (int)d0, (int)d1);
-    if (rc && g->tell)
-        g->tell(g->tell_user, name, &why);
-    else
-        g->rc = rc;
+    g->rc = aki__graph_fault(g, name, rc, &why);
     return t;
 }
 

@@ -49,6 +49,10 @@ struct aki__graph {
 void aki__graph_init(struct aki__graph *g, const struct aki__model *m, aki_error *err);
 void aki__graph_free(struct aki__graph *g);
 
+/* What is wrong with the tensor `name`, or with what goes by that name: told where somebody asks (AKI_OK: go on without it), else the answer is rc.
+ * g->tell set: why is not NULL. */
+aki_status aki__graph_fault(const struct aki__graph *g, const char *name, aki_status rc, const aki_error *why);
+
 /* A tensor of the model by its canonical name (printf format), with this shape (d1 0: a vector). */
 const struct aki__tensor *aki__g_tensor(struct aki__graph *g, int64_t d0, int64_t d1, const char *format, ...) AKI_PRINTF(4, 5);
 

@@ -294,10 +294,11 @@ static void find_stored(struct search *s, struct aki__outliers *found, bool *f32
         if (b->op != AKI_G_LINEAR || f32[i])
             continue;
         aki__blk from = read_by(s->g, b);
-        s->rc = aki__model_int8_outliers(s->g->model, &stored, s->err, b->name, columns_of(s, from), INT32_MAX);
-        if (!s->rc && stored.column_count)
+        aki_status rc = aki__model_int8_outliers(s->g->model, &stored, s->err, b->name, columns_of(s, from), INT32_MAX);
+        s->rc = aki__graph_fault(s->g, b->name, rc, s->err);
+        if (!rc && stored.column_count)
             found[from] = (struct aki__outliers){ .columns = stored.columns, .count = stored.column_count };
-        if (!s->rc)
+        if (!rc)
             found[i] = (struct aki__outliers){ .columns = stored.rows, .count = stored.row_count };
     }
 }

@@ -123,15 +123,14 @@ aki_status aki__added_parse(struct aki__added *a, struct aki__reader *r, const s
     if (!a->tokens)
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
     e = list ? aki__json_first(list) : NULL;
-    for (uint32_t i = 0; list && i < list->size && !rc; i++, e = aki__json_next(e)) {
-        size_t back = aki__path_index(r, i);
+    for (uint32_t i = 0; list && i < list->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
+        size_t told = aki__read_told(r), back = aki__path_index(r, i);
         a->count++;
-        rc = parse_token(r, e, &a->tokens[i]);
-        if (!rc)
-            aki__path_back(r, back);
+        rc = aki__also(rc, aki__read_end(r, back, told, parse_token(r, e, &a->tokens[i])));
     }
-    if (!rc)
-        rc = unite(a, r);
+    if (rc || !model)
+        return rc;
+    rc = unite(a, r);
     for (size_t i = 0; i < a->count && !rc; i++) {
         struct aki__added_token *t = &a->tokens[i];
         t->id = aki__algorithm_id(model, t->content, t->size);

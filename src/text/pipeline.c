@@ -36,6 +36,14 @@ aki_status aki__read_fail(struct aki__reader *r, aki_status status, const char *
     return aki__fail(r->err, status, "%s: %s%s%s: %s", r->name, r->path, key && r->size ? "." : "", key ? key : "", what);
 }
 
+aki_status aki__read_end(struct aki__reader *r, size_t back, size_t told, aki_status rc)
+{
+    aki__path_back(r, back);
+    if (rc && aki__read_told(r) == told)
+        aki__tell(r->teller, r->err);
+    return rc;
+}
+
 static const struct aki__json *member(const struct aki__json *node, const char *key)
 {
     const struct aki__json *m = aki__json_get(node, key);
@@ -137,14 +145,11 @@ aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *nod
         return rc;
     size_t back = aki__path_key(r, key);
     const struct aki__json *e = aki__json_first(all);
-    for (uint32_t i = 0; i < all->size && !rc; i++, e = aki__json_next(e)) {
-        size_t inner = aki__path_index(r, i);
-        rc = aki__read_sequence(r, e, names, key, add, user);
-        if (!rc)
-            aki__path_back(r, inner);
+    for (uint32_t i = 0; i < all->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
+        size_t told = aki__read_told(r), inner = aki__path_index(r, i);
+        rc = aki__also(rc, aki__read_end(r, inner, told, aki__read_sequence(r, e, names, key, add, user)));
     }
-    if (!rc)
-        aki__path_back(r, back);
+    aki__path_back(r, back);
     return rc;
 }
 

@@ -17,7 +17,8 @@
 
 struct aki__reader {
     const char *name;           /* of the file, for messages */
-    aki_error  *err;
+    aki_error  *err;            /* not NULL where there is a teller */
+    struct aki__teller *teller; /* who asks for all faults, not only the first; NULL: nobody */
     size_t      size;           /* of path */
     char        path[160];      /* "pre_tokenizer.pretokenizers[1]" */
 };
@@ -27,6 +28,11 @@ size_t aki__path_index(struct aki__reader *r, uint32_t index);
 void   aki__path_back(struct aki__reader *r, size_t size);
 /* "NAME: PATH: what", where key, if not NULL, is the path's last part. */
 aki_status aki__read_fail(struct aki__reader *r, aki_status status, const char *key, const char *what);
+/* Ends a part, or an element of a list, that was read with rc: back in the path, and the fault is told unless one inside it was. Answers rc.
+ * told: aki__read_told before the part. A list goes on behind a fault where there is a teller; what was read of it is not used then. */
+static inline size_t aki__read_told(const struct aki__reader *r) { return r->teller ? r->teller->count : 0; }
+aki_status aki__read_end(struct aki__reader *r, size_t back, size_t told, aki_status rc);
+static inline bool aki__read_on(const struct aki__reader *r, aki_status rc) { return !rc || (r->teller && rc != AKI_E_NOMEM); }
 
 /* A member of node. Where it is missing or null: INVALID if required, else *out is left as it is. */
 aki_status aki__read_bool(struct aki__reader *r, const struct aki__json *node, const char *key, bool required, bool *out);

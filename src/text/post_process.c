@@ -78,14 +78,11 @@ static aki_status parse_template(struct aki__post_template *t, struct aki__reade
     t->count = t->specials = 0;
     size_t back = aki__path_key(r, key);
     e = aki__json_first(list);
-    for (uint32_t i = 0; i < list->size && !rc; i++, e = aki__json_next(e)) {
-        size_t inner = aki__path_index(r, i);
-        rc = parse_item(t, r, e, aki__json_get(node, "special_tokens"), vocabulary, pair);
-        if (!rc)
-            aki__path_back(r, inner);
+    for (uint32_t i = 0; i < list->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
+        size_t told = aki__read_told(r), inner = aki__path_index(r, i);
+        rc = aki__also(rc, aki__read_end(r, inner, told, parse_item(t, r, e, aki__json_get(node, "special_tokens"), vocabulary, pair)));
     }
-    if (!rc)
-        aki__path_back(r, back);
+    aki__path_back(r, back);
     return rc;
 }
 
@@ -145,6 +142,7 @@ static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct
     aki_status rc = aki__read_type(r, node, names, &kind);
     const struct aki__json *all, *e;
     bool trim = false;
+    size_t back, told;
 
     if (rc)
         return rc;
@@ -152,8 +150,10 @@ static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct
         return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a second part that places special tokens is not supported");
     switch (kind) {
     case TEMPLATE:
-        rc = parse_template(&p->single, r, node, "single", vocabulary, false);
-        return rc ? rc : parse_template(&p->pair, r, node, "pair", vocabulary, true);
+        back = r->size;
+        told = aki__read_told(r);
+        rc = aki__read_end(r, back, told, parse_template(&p->single, r, node, "single", vocabulary, false));
+        return aki__read_on(r, rc) ? aki__also(rc, parse_template(&p->pair, r, node, "pair", vocabulary, true)) : rc;
     case BERT: case ROBERTA:
         rc = parse_bert(p, r, node, vocabulary, kind == ROBERTA);
         if (!rc && kind == ROBERTA && p->trim)
@@ -171,16 +171,14 @@ static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct
         rc = aki__read_list(r, node, "processors", &all);
         if (rc)
             return rc;
-        size_t back = aki__path_key(r, "processors");
+        back = aki__path_key(r, "processors");
         e = aki__json_first(all);
-        for (uint32_t i = 0; i < all->size && !rc; i++, e = aki__json_next(e)) {
+        for (uint32_t i = 0; i < all->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
             size_t inner = aki__path_index(r, i);
-            rc = parse(p, r, e, vocabulary, templates, trims);
-            if (!rc)
-                aki__path_back(r, inner);
+            told = aki__read_told(r);
+            rc = aki__also(rc, aki__read_end(r, inner, told, parse(p, r, e, vocabulary, templates, trims)));
         }
-        if (!rc)
-            aki__path_back(r, back);
+        aki__path_back(r, back);
     }
     if (!rc && *trims > 1)
         rc = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "trimming spans twice is not supported");

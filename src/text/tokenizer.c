@@ -134,20 +134,20 @@ static aki_status normalize_added(struct aki__tokenizer *t, struct aki__reader *
     return rc;
 }
 
-static aki_status parse_added(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root)
+/* whole: no part before is faulty, so that these tokens can be normalised. */
+static aki_status parse_added(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root, bool whole)
 {
     const struct aki__json *list = aki__json_get(root, "added_tokens"), *vocab = aki__json_get(aki__json_get(root, "model"), "vocab");
-    size_t back = aki__path_key(r, "added_tokens");
+    size_t told = aki__read_told(r), back = aki__path_key(r, "added_tokens");
     aki_status rc = aki__added_parse(&t->added, r, list, t->model, vocab ? vocab->size : 0);
 
-    if (!rc)
+    if (!rc && whole)
         rc = normalize_added(t, r);
-    if (!rc)
+    if (!rc && whole)
         rc = aki__added_index(&t->added, r);
-    if (!rc)
-        aki__path_back(r, back);
-    t->vocabulary = aki__algorithm_size(t->model);
-    for (size_t i = 0; i < t->added.count; i++)
+    rc = aki__read_end(r, back, told, rc);
+    t->vocabulary = rc || !t->model ? SIZE_MAX : aki__algorithm_size(t->model);
+    for (size_t i = 0; i < t->added.count && t->vocabulary != SIZE_MAX; i++)
         if ((size_t)t->added.tokens[i].id >= t->vocabulary)
             t->vocabulary = (size_t)t->added.tokens[i].id + 1;
     return rc;
@@ -161,11 +161,36 @@ static int32_t raw_unknown(const struct aki__json *model)
     return aki__json_int(aki__json_get(model, "unk_id"), &id) && id >= 0 && id < INT32_MAX ? (int32_t)id : -1;
 }
 
+/* normalizer and pre_tokenizer */
+static aki_status parse_cutting(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root)
+{
+    size_t told = aki__read_told(r), back = aki__path_key(r, "normalizer");
+    bool changed_before, asks;
+
+    aki_status rc = aki__read_end(r, back, told, aki__normalizer_parse(&t->normalizer, r, aki__json_get(root, "normalizer")));
+    if (!aki__read_on(r, rc))
+        return rc;
+    told = aki__read_told(r);
+    aki__path_key(r, "pre_tokenizer");
+    aki_status second = aki__pretokenizer_parse(&t->pretokenizer, r, aki__json_get(root, "pre_tokenizer"));
+    if (!second && aki__normalizer_inserts(t->normalizer) && aki__pretokenizer_has_bytes(t->pretokenizer))
+        second = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "ByteLevel behind a normaliser that replaces an empty match is not supported");
+    second = aki__read_end(r, back, told, second);
+    if (second)
+        return aki__also(rc, second);
+    t->raw_bytes = aki__pretokenizer_raw_bytes(t->pretokenizer) && !aki__normalizer_spells(t->normalizer);
+    if (!t->raw_bytes)
+        aki__pretokenizer_spell(t->pretokenizer);
+    asks = aki__pretokenizer_asks_origin(t->pretokenizer, &changed_before);
+    t->track_always = asks && (t->normalizer || changed_before);
+    return rc;
+}
+
+/* Part by part. Where all faults are asked for, a part behind a faulty one is read all the same, but for what depends on that one. */
 static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root)
 {
     const struct aki__json *version = aki__json_get(root, "version"), *model = aki__json_get(root, "model");
-    bool changed_before, asks;
-    size_t back;
+    size_t back = r->size, told;
     aki_status rc;
 
     if (!aki__json_is(root, AKI_JSON_OBJECT))
@@ -174,42 +199,32 @@ static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, c
         return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: version: only \"1.0\" is supported", r->name);
     if (!aki__json_is(model, AKI_JSON_OBJECT))
         return aki__fail(r->err, AKI_E_INVALID, "%s: model: expected an object", r->name);
-    back = aki__path_key(r, "normalizer");
-    rc = aki__normalizer_parse(&t->normalizer, r, aki__json_get(root, "normalizer"));
-    if (rc)
-        return rc;
-    aki__path_back(r, back);
-    aki__path_key(r, "pre_tokenizer");
-    rc = aki__pretokenizer_parse(&t->pretokenizer, r, aki__json_get(root, "pre_tokenizer"));
-    if (!rc && aki__normalizer_inserts(t->normalizer) && aki__pretokenizer_has_bytes(t->pretokenizer))
-        rc = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "ByteLevel behind a normaliser that replaces an empty match is not supported");
-    if (rc)
-        return rc;
-    aki__path_back(r, back);
-    t->raw_bytes = aki__pretokenizer_raw_bytes(t->pretokenizer) && !aki__normalizer_spells(t->normalizer);
-    if (!t->raw_bytes)
-        aki__pretokenizer_spell(t->pretokenizer);
-    asks = aki__pretokenizer_asks_origin(t->pretokenizer, &changed_before);
-    t->track_always = asks && (t->normalizer || changed_before);
+    rc = parse_cutting(t, r, root);
     t->raw_unknown = raw_unknown(model);
-    rc = aki__algorithm_parse(&t->model, model, t->raw_bytes, r->name, r->err);
-    if (!rc)
-        rc = parse_added(t, r, root);
-    if (rc)
-        return rc;
-    aki__path_key(r, "post_processor");
-    rc = aki__post_parse(&t->post, r, aki__json_get(root, "post_processor"), t->vocabulary);
-    if (rc)
-        return rc;
-    aki__path_back(r, back);
-    aki__path_key(r, "decoder");
-    return aki__decoder_parse(&t->decoder, r, aki__json_get(root, "decoder"));
+    if (aki__read_on(r, rc)) {
+        told = aki__read_told(r);
+        rc = aki__also(rc, aki__read_end(r, back, told, aki__algorithm_parse(&t->model, model, t->raw_bytes, r->name, r->err)));
+    }
+    if (aki__read_on(r, rc))
+        rc = aki__also(rc, parse_added(t, r, root, rc == AKI_OK));
+    if (aki__read_on(r, rc)) {
+        told = aki__read_told(r);
+        aki__path_key(r, "post_processor");
+        rc = aki__also(rc, aki__read_end(r, back, told, aki__post_parse(&t->post, r, aki__json_get(root, "post_processor"), t->vocabulary)));
+    }
+    if (aki__read_on(r, rc)) {
+        told = aki__read_told(r);
+        aki__path_key(r, "decoder");
+        rc = aki__also(rc, aki__read_end(r, back, told, aki__decoder_parse(&t->decoder, r, aki__json_get(root, "decoder"))));
+    }
+    return rc;
 }
 
-aki_status aki__tokenizer_parse(struct aki__tokenizer **out, const char *json, size_t size, const char *name, aki_error *err)
+aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, struct aki__teller *teller, aki_error *err)
 {
+    size_t told = teller ? teller->count : 0;
     struct aki__json_doc doc = { 0 };
-    struct aki__reader r = { .name = name, .err = err };
+    struct aki__reader r = { .name = name, .teller = teller, .err = err };
     struct aki__tokenizer *t = NULL;
     aki_status rc;
 
@@ -230,9 +245,16 @@ aki_status aki__tokenizer_parse(struct aki__tokenizer **out, const char *json, s
     *out = t;
     t = NULL;
 done:
+    if (rc && teller && teller->count == told)
+        aki__tell(teller, err);
     aki__tokenizer_free(t);
     aki__json_free(&doc);
     return rc;
+}
+
+aki_status aki__tokenizer_parse(struct aki__tokenizer **out, const char *json, size_t size, const char *name, aki_error *err)
+{
+    return aki__tokenizer_examine(out, json, size, name, NULL, err);
 }
 
 aki_status aki__tokenizer_open(struct aki__tokenizer **out, const char *path, aki_error *err)

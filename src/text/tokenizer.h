@@ -15,6 +15,8 @@ struct aki__tokenizer;      /* immutable after open; any number of threads may e
 aki_status aki__tokenizer_open(struct aki__tokenizer **out, const char *path, aki_error *err);
 /* The same from memory; name stands in messages. */
 aki_status aki__tokenizer_parse(struct aki__tokenizer **out, const char *json, size_t size, const char *name, aki_error *err);
+/* The same for aki_check: goes on behind faults and tells all those that do not hang on each other (of "model" the first). err is not NULL. */
+aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, struct aki__teller *teller, aki_error *err);
 void       aki__tokenizer_free(struct aki__tokenizer *t);
 
 struct aki__encode_options {
