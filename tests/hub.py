@@ -140,6 +140,17 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(404, b"", {}, method)
 
     def body(self, method, name, data, headers):
+        hub = self.server.hub
+        with hub.lock:
+            hub.busy += 1
+            hub.most = max(hub.most, hub.busy)
+        try:
+            self.send_file(method, name, data, headers)
+        finally:
+            with hub.lock:
+                hub.busy -= 1
+
+    def send_file(self, method, name, data, headers):
         hub, whole = self.server.hub, len(data)
         fault = hub.take(name, method) or Fault(rate=hub.rate)
         if fault.status:
@@ -207,6 +218,7 @@ class Hub:
 
     def __init__(self, certificate=None):
         self.repos, self.moved, self.faults, self.requests, self.sent = {}, {}, {}, [], {}
+        self.busy, self.most = 0, 0        # bodies on their way now, and at most so far
         self.lock, self.rate = threading.Lock(), 0
         self.servers = []
         for role in ("hub", "cdn"):

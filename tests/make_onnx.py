@@ -45,6 +45,21 @@ class Graph:
         onnx.save(model, path, **more)
 
 
+def witness(path, light, shape=("batch", "tokens")):
+    """Every row says how the run was laid out: texts and tokens of its shape, tokens that the mask shows, texts of which it shows more than one. light: it has a
+    weight, so that few weights are seen."""
+    g = Graph()
+    ids, mask = (g.input(name, T.INT64, shape) for name in ("input_ids", "attention_mask"))
+    x = g.node("Unsqueeze", g.node("Sub", *[g.node("Cast", ids, to=T.FLOAT)] * 2), g.constant([2], np.int64))
+    shown = g.node("ReduceSum", mask, g.constant([1], np.int64), keepdims=0)
+    texts = g.node("ReduceSum", g.node("Cast", g.node("Greater", shown, g.constant([1], np.int64)), to=T.INT64), keepdims=1)
+    seen = g.node("Concat", g.node("Shape", ids), g.node("ReduceSum", shown, keepdims=1), texts, axis=0)
+    numbers = g.node("Cast", seen, to=T.FLOAT)
+    g.node("Add", x, g.node("Mul", numbers, g.constant([1], np.float32)) if light else numbers, out="last_hidden_state")
+    g.output("last_hidden_state", T.FLOAT, [*shape, 4])
+    g.save(path)
+
+
 def encoder(path, vocabulary=300, hidden=32, integer="int64", dtype="f32", output="last_hidden_state", pooled=False, types=True, shape=("batch", "tokens"), columns=None, **more):
     """Each row is its token's, plus the mean of all rows that the mask shows. pooled: also (output None: only) sentence_embedding, that mean."""
     g, (kind, numpy) = Graph(), FLOATS[dtype]

@@ -140,6 +140,30 @@ class Onnx(Case):
             del model.graph.initializer[:]
             onnx.save(model, path)
 
+    def test_waste(self):
+        """How texts are laid out: a quarter of a run is padding at most, and where weights are few none; a run holds no more than --max-batch-tokens."""
+        folder = self.without_weights(config=False, sentence=False)
+        words = "river house mountain city".split()
+        lines = [" ".join(["river"] * (n - 1) + [words[i % 4]]) for i, n in enumerate([1, 2, 2, 3, 5, 8, 9, 10, 11, 12, 12, 12, 13, 20, 27, 28, 40, 41, 60, 61, 100, 130, 300])]
+        random.Random(3).shuffle(lines)
+        for light in False, True:
+            make_onnx.witness(os.path.join(folder, "model.onnx"), light)
+            for most in 64, 400, 16384:
+                got = self.vectors(folder, "--no-normalize", "--max-batch-tokens", str(most), "--threads", "2", lines=lines)
+                for rows, length, shown, texts in got:
+                    self.assertEqual(rows, texts)
+                    self.assertGreaterEqual(shown, rows * length * (1 if light else 0.75), got)
+                    self.assertTrue(rows == 1 or rows * length <= most)
+                self.assertGreater(got[:, 0].max(), 1)
+
+    def test_fixed_rows_stay_together(self):
+        """A file of fixed rows computes all of them in any run: a call of so many texts is one run, however many threads there are."""
+        folder = self.without_weights(config=False, sentence=False)
+        make_onnx.witness(os.path.join(folder, "model.onnx"), True, (4, 64))
+        lines = [" ".join(["river"] * n) for n in (40, 41, 42, 43)]
+        self.assertEqual(self.vectors(folder, "--no-normalize", "--threads", "2", lines=lines)[:, [0, 1, 3]].tolist(), [[4, 64, 4]] * 4)
+        self.assertEqual(sorted(self.vectors(folder, "--no-normalize", "--threads", "2", lines=lines + ["house"])[:, 3]), [1, 4, 4, 4, 4])
+
     def test_pooled_by_the_graph(self):
         folder = self.without_weights(sentence=False)
         path = os.path.join(folder, "onnx", "model.onnx")
@@ -277,6 +301,18 @@ class Onnx(Case):
                 limit = ["--max-tokens", "48"] if "--length" in options else []
                 self.near(self.vectors(folder), self.vectors(os.path.join(CHECKPOINTS, name), *limit) if limit else wanted, 5e-3 if "--f16" in options else 2e-5, (name, options))
 
+    def test_prompts_and_dimensions(self):
+        """The same as the safetensors they were exported from."""
+        for name in "xlmr", "qwen3":
+            source, folder = os.path.join(CHECKPOINTS, name), self.without_weights(name)
+            self.ok("export", source, os.path.join(folder, "model.onnx"))
+            seen = []
+            for options in ["--kind", "query"], ["--kind", "document"], ["--kind", "query", "--dim", "8"], ["--prompt", "so: "]:
+                got, wanted = (np.frombuffer(self.ok("embed", "-m", m, "--format", "raw", *options, stdin=joined(TEXTS)).stdout, np.float32) for m in (folder, source))
+                self.near(got, wanted, 2e-5, (name, options))
+                self.assertFalse(any(np.array_equal(got, s) for s in seen), (name, options))
+                seen.append(got)
+
     # ------------------------------------------------------------ refusals
 
     def test_refused_by_name(self):
@@ -357,6 +393,25 @@ class Onnx(Case):
         report = json.loads(done.stdout)
         self.assertEqual(report["problems"], [])
         self.assertIn("input_ids, attention_mask, token_type_ids -> last_hidden_state, f32", [f["message"] for f in report["files"] if f["path"] == "onnx/model.onnx"])
+        model = onnx.load(os.path.join(folder, "onnx", "model.onnx"))
+        for name, kind, shape in ("pixels", onnx.TensorProto.FLOAT, [1]), ("position_ids", onnx.TensorProto.INT64, [1]), ("past_key_values.0.key", onnx.TensorProto.INT64, ["b", 2, "p", 4]):
+            model.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, shape))
+        onnx.save(model, os.path.join(folder, "onnx", "broken.onnx"))
+        del model.graph.input[0:1]                              # input_ids
+        for node in model.graph.node:
+            node.input[:] = ["position_ids" if x == "input_ids" else x for x in node.input]
+        model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+        model.graph.node.append(onnx.helper.make_node("Cast", ["last_hidden_state"], ["whole"], to=onnx.TensorProto.INT64))
+        model.graph.output[0].name = "whole"
+        onnx.save(model, os.path.join(folder, "onnx", "worse.onnx"))
+        told = [p["path"] + ": " + p["message"] for p in json.loads(run("check", "--json", folder).stdout)["problems"]]
+        ports = ["input pixels is not known", "input position_ids is of 1 dimensions", "input past_key_values.0.key is not"]
+        wanted = [("broken", p) for p in ports] + [("worse", p) for p in ports + ["no input is called input_ids", "no output is"]]
+        self.assertEqual(len(told), len(wanted), told)
+        for name, message in wanted:
+            self.assertTrue(any(t.startswith("onnx/%s.onnx: %s" % (name, message)) for t in told), (name, message, told))
+        os.remove(os.path.join(folder, "onnx", "broken.onnx"))
+        os.remove(os.path.join(folder, "onnx", "worse.onnx"))
         self.ok("verify", "-m", folder)
         self.ok("bench", "-m", folder, "--seconds", "1", "--json")
 

@@ -155,6 +155,27 @@ class Pull(PullCase):
         self.serve({n: d for n, d in files.items() if n != shards[0]}, "org/less")
         self.refused(4, "shard '%s', which the hub does not have" % shards[0], "org/less")
 
+    def test_parallel(self):
+        shards = {"part-%d.safetensors" % i: b"%d" % i * 200000 for i in range(5)}
+        index = {"weight_map": {"layers.%d.weight" % i: n for i, n in enumerate(shards)}}
+        files = {n: d for n, d in DENSE.items() if n != "model.safetensors"}
+        repo = self.serve({**files, **shards, "model.safetensors.index.json": json.dumps(index).encode()})
+        self.hub.rate = 400000             # each takes half a second
+        self.pull()
+        self.whole(repo, [*files, *shards, "model.safetensors.index.json"])
+        self.assertGreaterEqual(self.hub.most, 4)
+
+    def test_homes(self):
+        """Without HF_HUB_CACHE: in HF_HOME, else where the system keeps caches. HF_ENDPOINT may end in slashes."""
+        repo = self.serve()
+        wanted = self.ok("embed", "-m", os.path.join(CHECKPOINTS, "bert-dense"), "a cat").stdout
+        for variables, root in [({"HF_HOME": self.path("other")}, "other/hub"), ({"XDG_CACHE_HOME": self.path("xdg")}, "xdg/huggingface/hub"),
+                                ({"XDG_CACHE_HOME": None, "HOME": self.path("user")}, "user/.cache/huggingface/hub")]:
+            env = {k: v for k, v in {**self.env, "HF_HUB_CACHE": None, "HF_HOME": None, "HF_ENDPOINT": self.hub.url + "//", **variables}.items() if v is not None}
+            self.assertEqual(self.pull(env=env).stdout.decode(), os.path.join(self.path(root), "models--org--name", "snapshots", repo.commit) + "\n")
+            self.assertEqual(self.ok("embed", "-m", "org/name", "a cat", env=env).stdout, wanted)
+        self.assertFalse(os.path.exists(self.cache))
+
     def test_many_tensors_in_an_index(self):
         index = {"weight_map": {"layers.%d.weight" % i: "part-%d.safetensors" % (i % 3) for i in range(5000)}}
         files = {n: d for n, d in DENSE.items() if n != "model.safetensors"}
