@@ -18,6 +18,8 @@ aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
 void       aki__map_close(struct aki__map *m);
 /* Gives the pages of [begin, begin + size) back to the system; they are read again when touched. begin is inside the map. */
 void       aki__map_release(const struct aki__map *m, const void *begin, size_t size);
+/* Memory that will be read from end to end again and again: the system may make its pages large ones. Nothing where it cannot. */
+void       aki__prefer_huge_pages(void *block, size_t size);
 
 bool aki__is_folder(const char *path);
 bool aki__is_file(const char *path);

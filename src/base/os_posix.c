@@ -57,14 +57,29 @@ void aki__map_close(struct aki__map *m)
     *m = (struct aki__map){ 0 };
 }
 
-void aki__map_release(const struct aki__map *m, const void *begin, size_t size)
+/* Of the whole pages in a block. */
+static void advise(const void *begin, size_t size, int advice)
 {
-    if (!m->handle || !size)
-        return;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t from = ((uintptr_t)begin + page - 1) & ~(page - 1), to = ((uintptr_t)begin + size) & ~(page - 1);
     if (from < to)
-        madvise((void *)from, to - from, MADV_DONTNEED);
+        madvise((void *)from, to - from, advice);
+}
+
+void aki__map_release(const struct aki__map *m, const void *begin, size_t size)
+{
+    if (m->handle && size)
+        advise(begin, size, MADV_DONTNEED);
+}
+
+void aki__prefer_huge_pages(void *block, size_t size)
+{
+#if defined(MADV_HUGEPAGE)
+    advise(block, size, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)size;
+#endif
 }
 
 bool aki__is_folder(const char *path)

@@ -143,6 +143,12 @@ void aki__map_release(const struct aki__map *m, const void *begin, size_t size)
         VirtualUnlock((void *)from, to - from);
 }
 
+void aki__prefer_huge_pages(void *block, size_t size)
+{
+    (void)block;
+    (void)size;
+}
+
 bool aki__is_folder(const char *path)
 {
     DWORD attributes = attributes_of(path);

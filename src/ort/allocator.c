@@ -6,16 +6,22 @@
 enum {
     HEADER = 64,                /* before every block: its struct block, and the alignment of what follows */
     SMALL = 32 * 1024,          /* below this malloc is as good */
-    MOST_KEPT = 256
+    MOST_KEPT = 256,
+    REGION = 32 << 20
 };
 
-struct block { size_t size; bool borrowed; };   /* usable bytes; from ONNX Runtime's own allocator */
+/* Weights that ONNX Runtime has packed for itself lie together, so that they can be in huge pages: a short text waits for all of them to be read. */
+struct region { size_t used, blocks; };         /* bytes handed out, this header with them; those not given back. The last one gives back the region */
+
+/* size: usable bytes. in, borrowed: of a region, or from ONNX Runtime's own allocator; else alone. */
+struct block { size_t size; struct region *in; bool borrowed; };
 
 static struct {
     OrtAllocator base;
     OrtAllocator *last_resort;
     const OrtMemoryInfo *info;
-    struct aki__lock lock;      /* guards the rest; held for a scan of `kept` at most */
+    struct aki__lock lock;      /* guards the rest; held for a scan of `kept` at most, or while memory is asked for */
+    struct region *region;      /* the newest, of REGION bytes, that has room; NULL: none */
     struct block *kept[MOST_KEPT];      /* given back, oldest first */
     size_t kept_count, kept_size, used_size, most_used;
 } pool;
@@ -79,12 +85,57 @@ void *aki__allocator_take(size_t size)
     return b ? (char *)b + HEADER : NULL;
 }
 
+/* In the newest region, or one made for it. NULL: no memory. */
+static struct block *take_of_region(size_t bytes)
+{
+    if (!pool.region || REGION - pool.region->used < bytes) {
+        struct region *r = aki__alloc_aligned(REGION, 1);
+        if (!r)
+            return NULL;
+        aki__prefer_huge_pages(r, REGION);
+        *r = (struct region){ .used = HEADER };
+        pool.region = r;
+    }
+    struct block *b = (struct block *)(void *)((char *)pool.region + pool.region->used);
+    *b = (struct block){ .in = pool.region };
+    pool.region->used += bytes;
+    pool.region->blocks++;
+    return b;
+}
+
+static void give_to_region(struct region *r)
+{
+    aki__lock_take(&pool.lock);
+    bool last = --r->blocks == 0;
+    if (last && pool.region == r)
+        pool.region = NULL;
+    aki__lock_drop(&pool.lock);
+    if (last)
+        aki__free_aligned(r);
+}
+
+void *aki__allocator_reserve(size_t size)
+{
+    struct block *b;
+
+    if (!size || size > REGION - 3 * HEADER)
+        return NULL;
+    aki__lock_take(&pool.lock);
+    b = take_of_region((HEADER + size + HEADER - 1) & ~(size_t)(HEADER - 1));
+    aki__lock_drop(&pool.lock);
+    return b ? (char *)b + HEADER : NULL;
+}
+
 void aki__allocator_give(void *data)
 {
     struct block *b = data ? (struct block *)(void *)((char *)data - HEADER) : NULL;
 
     if (!b)
         return;
+    if (b->in) {
+        give_to_region(b->in);
+        return;
+    }
     if (b->borrowed) {
         pool.last_resort->Free(pool.last_resort, b);
         return;
@@ -120,6 +171,13 @@ static void *pool_alloc(OrtAllocator *self, size_t size)
     return (char *)b + HEADER;
 }
 
+static void *pool_reserve(OrtAllocator *self, size_t size)
+{
+    void *data = aki__allocator_reserve(size);
+
+    return data ? data : pool_alloc(self, size);
+}
+
 static void pool_free(OrtAllocator *self, void *data)
 {
     (void)self;
@@ -139,7 +197,7 @@ aki_status aki__allocator_register(struct aki__runtime *rt, aki_error *err)
     OrtStatus *st = rt->api->CreateMemoryInfo("Cpu", OrtDeviceAllocator, 0, OrtMemTypeDefault, &info);
     if (!st) st = rt->api->GetAllocatorWithDefaultOptions(&pool.last_resort);
     if (!st) {
-        pool.base = (OrtAllocator){ .version = AKI_ORT_API, .Alloc = pool_alloc, .Free = pool_free, .Info = pool_info, .Reserve = pool_alloc };
+        pool.base = (OrtAllocator){ .version = AKI_ORT_API, .Alloc = pool_alloc, .Free = pool_free, .Info = pool_info, .Reserve = pool_reserve };
         pool.info = info;
         st = rt->api->RegisterAllocator(rt->env, &pool.base);
     }

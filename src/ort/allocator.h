@@ -13,6 +13,9 @@ aki_status aki__allocator_register(struct aki__runtime *rt, aki_error *err);
 
 /* The same memory for the operators' scratch: 64-byte aligned; NULL: none left. Thread-safe. */
 void *aki__allocator_take(size_t size);
+/* For weights, which are read from end to end again and again, and live long: in huge pages where the system has them, beside other weights. NULL: none left,
+ * or more than a region of these holds (32 MiB). */
+void *aki__allocator_reserve(size_t size);
 void  aki__allocator_give(void *data);      /* NULL is fine */
 
 #endif
