@@ -71,7 +71,7 @@ format: ## lay out the C sources as .clang-format says
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 clean: ## remove what was built; what was fetched (third_party/) stays
-	@rm -rf build build-dev build-asan build-tsan build-fuzz build-linux-arm64 build-macos-arm64 build-dist build-dist-arm64 dist
+	@rm -rf build build-dev build-asan build-tsan build-fuzz build-linux-arm64 build-macos-arm64 build-windows-x64 build-dist build-dist-arm64 dist
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { sub(/\$$\(DESTDIR\)\$$\(PREFIX\)/, "DESTDIR+PREFIX", $$2); printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

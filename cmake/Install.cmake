@@ -53,7 +53,7 @@ configure_file(packaging/akiembed.pc.in ${PROJECT_BINARY_DIR}/akiembed.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/akiembed.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "embed.*")
 install(DIRECTORY packaging/server DESTINATION ${CMAKE_INSTALL_DOCDIR}/packaging)
 
 if(TARGET akiembed_cli)
