@@ -17,7 +17,7 @@ prefix=$work/dest/opt/akiembed
 [ "$(ls "$work/dest")" = opt ] || die "files outside the prefix: $(ls "$work/dest")"
 libdir=$(dirname "$(find "$prefix" -name 'libakiembed.so' -o -name 'libakiembed.dylib' | head -n 1)")
 for file in "$prefix/include/akiembed.h" "$libdir/libakiembed.so.0" "$libdir/pkgconfig/akiembed.pc" "$libdir/cmake/akiembed/akiembedConfig.cmake" \
-    "$prefix/share/doc/akiembed/LICENSE"; do
+    "$prefix/share/doc/akiembed/LICENSE" "$prefix/share/doc/akiembed/docs/bench-minilm.svg" "$prefix/share/doc/akiembed/examples/embed.c"; do
     [ -e "$file" ] || die "missing: ${file#"$prefix"/}"
 done
 [ "$(find "$prefix/include" -type f | wc -l)" = 1 ] || die "more than one header is installed"
