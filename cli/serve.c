@@ -1,5 +1,6 @@
 /* Unit serve: the verb `serve`: finds the models and hands them, with the limits, to server/. */
 #include "cache.h"
+#include "machine.h"
 #include "model.h"
 #include "number.h"
 
@@ -93,7 +94,7 @@ static int run(struct service *j, const struct options *o)
         .http_threads = given(o->http_threads, 2), .deadline = OPTIONS_GIVEN(o, deadline) ? o->deadline : 60,
         .idle_timeout = given(o->idle_timeout, 75), .header_timeout = given(o->header_timeout, 10),
         .body_timeout = given(o->body_timeout, 30), .write_timeout = given(o->write_timeout, 120), .idle_close = o->idle_close,
-        .drain = OPTIONS_GIVEN(o, drain) ? o->drain : 30, .quiet = o->quiet, .open = open_model_at, .open_user = j, .write_f32 = number_f32,
+        .drain = OPTIONS_GIVEN(o, drain) ? o->drain : 30, .quiet = o->quiet, .open = open_model_at, .open_user = j, .resident = machine_resident, .write_f32 = number_f32,
     };
 
     if (!o->tls_cert != !o->tls_key)

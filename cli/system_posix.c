@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <locale.h>
 #if defined(__APPLE__)
+#  include <mach/mach.h>
+#  include <sys/resource.h>
+#  include <sys/sysctl.h>
 #  include <xlocale.h>
 #endif
 #include <poll.h>
@@ -238,6 +241,29 @@ int system_cells(uint32_t code)
 
 /* ---------------------------------------------------------------- the machine ----------------------------------- */
 
+#if defined(__APPLE__)
+uint64_t machine_resident(void)
+{
+    mach_task_basic_info_data_t info;
+    mach_msg_type_number_t count = MACH_TASK_BASIC_INFO_COUNT;
+
+    return task_info(mach_task_self(), MACH_TASK_BASIC_INFO, (task_info_t)&info, &count) == KERN_SUCCESS ? info.resident_size : 0;
+}
+
+uint64_t machine_peak(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss;
+}
+
+const char *machine_processor(char *out, size_t size)
+{
+    if (sysctlbyname("machdep.cpu.brand_string", out, &size, NULL, 0))
+        snprintf(out, size, "unknown");
+    return out;
+}
+#else
 /* A line "VmRSS:     1234 kB" of /proc/self/status. */
 static uint64_t status_size(const char *name)
 {
@@ -282,6 +308,8 @@ const char *machine_processor(char *out, size_t size)
         fclose(f);
     return out;
 }
+
+#endif
 
 const char *machine_system(char *out, size_t size)
 {

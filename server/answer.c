@@ -151,7 +151,7 @@ void answer_info(struct exchange *x, struct buf *out)
         json_text(out, info->device_note);
     else
         buf_text(out, "null");
-    buf_format(out, ",\"weights_bytes\":%" PRIu64 ",\"resident_bytes\":%" PRIu64 ",\"prompts\":[", info->weights_size, metrics_resident());
+    buf_format(out, ",\"weights_bytes\":%" PRIu64 ",\"resident_bytes\":%" PRIu64 ",\"prompts\":[", info->weights_size, o->resident());
     for (int i = 0; i < info->prompt_count; i++) {
         if (i)
             buf_text(out, ",");
@@ -302,7 +302,7 @@ static void model_gauge(struct server *s, struct buf *out, const char *name, boo
 
 void answer_gauges(struct server *s, struct buf *out)
 {
-    struct gauges g = { .model = s->models[0].name, .precision = "", .device = "", .requests = atomic_load(&s->in_flight) };
+    struct gauges g = { .model = s->models[0].name, .precision = "", .device = "", .requests = atomic_load(&s->in_flight), .resident = s->o->resident() };
     char device[64] = "";
 
     for (size_t i = 0; i < s->o->model_count; i++) {

@@ -2,10 +2,10 @@
 #include "batch.h"
 
 #include "metrics.h"
+#include "system.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* A run's arrays, kept from run to run. */
 struct run {
@@ -517,22 +517,12 @@ static void close_model(struct served *s)
 
 static void sleep_until_woken(struct served *s)
 {
-    struct timespec until;
-
     if (s->state != SERVED_OPEN || s->idle_close <= 0) {
         pthread_cond_wait(&s->wake, &s->lock);
         return;
     }
-    clock_gettime(CLOCK_MONOTONIC, &until);
     double left = s->used + s->idle_close - seconds_now();
-    left = left < 0.05 ? 0.05 : left;
-    until.tv_sec += (time_t)left;
-    until.tv_nsec += (long)((left - (double)(time_t)left) * 1e9);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    pthread_cond_timedwait(&s->wake, &s->lock, &until);
+    system_wait(&s->wake, &s->lock, left < 0.05 ? 0.05 : left);
 }
 
 static void *serve(void *argument)
@@ -563,14 +553,9 @@ static void *serve(void *argument)
 
 bool served_start(struct served *s)
 {
-    pthread_condattr_t attributes;
-
     s->tail = &s->head;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    system_condition(&s->wake);
     s->started = pthread_create(&s->thread, NULL, serve, s) == 0;
     if (!s->started) {
         pthread_cond_destroy(&s->wake);

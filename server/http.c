@@ -7,14 +7,13 @@
 #include "keys.h"
 #include "log.h"
 #include "metrics.h"
+#include "system.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* A refused body is read to its end, so that the client reads the answer and not a reset; but not for ever. */
 enum { DROP_LIMIT = 16 << 20 };
@@ -203,13 +202,12 @@ bool http_use_model(struct exchange *x, const char *name)
     return false;
 }
 
-/* Asked before a run: the whole request is in, so what can be read now is the end of the connection, or a next request. */
+/* Asked before a run. */
 static bool client_gone(void *user)
 {
     const struct exchange *x = user;
-    struct pollfd p = { .fd = x->peer->fd, .events = POLLRDHUP };
 
-    return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+    return system_hung_up(x->peer->fd);
 }
 
 static void job_through(void *user)
@@ -395,7 +393,6 @@ static void set_id(struct exchange *x)
 {
     const char *given = header(x, "X-Request-Id");
     size_t size = 0;
-    uint64_t random = 0;
 
     while (given && size < sizeof x->id && (isalnum((unsigned char)given[size]) || (given[size] && strchr("._:-", given[size]))))
         size++;
@@ -403,9 +400,7 @@ static void set_id(struct exchange *x)
         memcpy(x->id, given, size);
         return;
     }
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        random = (uint64_t)(seconds_now() * 1e9);
-    snprintf(x->id, sizeof x->id, "%016llx", (unsigned long long)random);
+    snprintf(x->id, sizeof x->id, "%016llx", (unsigned long long)system_random());
 }
 
 /* What can be refused before the body is in. */

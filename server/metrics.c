@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 static _Atomic uint64_t counters[COUNTER_COUNT];
 
@@ -85,18 +84,6 @@ void metrics_observe(enum histogram histogram, double value)
     pthread_mutex_unlock(&lock);
 }
 
-uint64_t metrics_resident(void)
-{
-    unsigned long long size = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-
-    if (f && fscanf(f, "%llu %llu", &size, &resident) != 2)
-        resident = 0;
-    if (f)
-        fclose(f);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 /* ---------------------------------------------------------------- text ------------------------------------------ */
 
 static void write_counters(struct buf *out)
@@ -140,7 +127,7 @@ void metrics_write(struct buf *out, const struct gauges *g)
     write_gauge(out, "akiembed_queue_tokens", (double)g->queue_tokens);
     write_gauge(out, "akiembed_connections", (double)g->connections);
     write_gauge(out, "akiembed_requests_in_flight", (double)g->requests);
-    write_gauge(out, "akiembed_resident_memory_bytes", (double)metrics_resident());
+    write_gauge(out, "akiembed_resident_memory_bytes", (double)g->resident);
     write_gauge(out, "akiembed_device_fallback", g->fell_back);
     buf_format(out, "# TYPE akiembed_build_info gauge\nakiembed_build_info{version=\"%s\",precision=\"%s\",device=\"%s\",model=", aki_version(),
                  g->precision, g->device);

@@ -24,14 +24,12 @@ void metrics_observe(enum histogram histogram, double value);
 
 /* What others hold and metrics_write only prints. */
 struct gauges {
+    uint64_t    resident;
     size_t      queue_size, queue_tokens, connections, requests;
     const char *model, *precision, *device;
     int         fell_back;                  /* the device that was asked for could not be used */
 };
 void metrics_write(struct buf *out, const struct gauges *gauges);
-
-/* Bytes of this process in memory; 0 where the system does not say. */
-uint64_t metrics_resident(void);
 
 /* Seconds on a clock that only goes forward. */
 double seconds_now(void);

@@ -5,6 +5,7 @@
 #include "keys.h"
 #include "log.h"
 #include "metrics.h"
+#include "system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +47,7 @@ static int listen_tcp(struct server *s)
     if (rc)
         return fail(o->host, gai_strerror(rc));
     for (const struct addrinfo *a = list; a && s->listener < 0; a = a->ai_next) {
-        s->listener = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+        s->listener = system_socket(a->ai_family, a->ai_socktype, a->ai_protocol);
         if (s->listener < 0) {
             error = errno;
             continue;
@@ -80,7 +81,7 @@ static int listen_unix(struct server *s)
     if (strlen(path) >= sizeof address.sun_path)
         return fail(path, "too long for a socket's path");
     memcpy(address.sun_path, path, strlen(path) + 1);
-    s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    s->listener = system_socket(AF_UNIX, SOCK_STREAM, 0);
     if (s->listener < 0)
         return fail(path, strerror(errno));
     if (connect(s->listener, (struct sockaddr *)&address, sizeof address) == 0)
@@ -88,7 +89,7 @@ static int listen_unix(struct server *s)
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(path);
     close(s->listener);
-    s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    s->listener = system_socket(AF_UNIX, SOCK_STREAM, 0);
     if (s->listener < 0)
         return fail(path, strerror(errno));
     /* Made with nobody's rights, then given those it shall have: there is no moment at which others could connect. */
@@ -147,6 +148,8 @@ static int start_daemon(struct server *s)
     static char priorities[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1";          /* older than TLS 1.2 is not safe any more */
     struct MHD_OptionItem tls[] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
 
+    const unsigned loop = MHD_is_feature_supported(MHD_FEATURE_EPOLL) == MHD_YES ? MHD_USE_EPOLL_INTERNAL_THREAD : MHD_USE_POLL_INTERNAL_THREAD;
+
     if (threads > connections / 2)
         threads = connections / 2 ? connections / 2 : 1;
     if (o->tls_cert) {
@@ -160,7 +163,7 @@ static int start_daemon(struct server *s)
         tls[1] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0, key };
         tls[2] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_PRIORITIES, 0, priorities };
     }
-    s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | (o->tls_cert ? MHD_USE_TLS : 0), 0,
+    s->daemon = MHD_start_daemon(loop | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | (o->tls_cert ? MHD_USE_TLS : 0), 0,
                                  NULL, NULL, http_access, s,
                                  MHD_OPTION_LISTEN_SOCKET, s->listener,
                                  MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0,
@@ -217,7 +220,7 @@ static void reread_keys(struct server *s)
 static void model_changed(void *user, struct served *m)
 {
     struct server *s = user;
-    double resident = (double)metrics_resident() / (1 << 20);
+    double resident = (double)s->o->resident() / (1 << 20);
 
     if (m->state == SERVED_OPEN)
         log_event("model", "%s: open, %s, %s, %d dimensions, at most %d tokens; %.0f MiB resident", m->name, m->info.architecture,
@@ -247,12 +250,11 @@ static void fill_signals(sigset_t *set)
 /* Until it shall end. */
 static void mind(struct server *s)
 {
-    const struct timespec second = { .tv_sec = 1 };
     sigset_t set;
 
     fill_signals(&set);
     while (atomic_load(&s->exit_code) < 0) {
-        int number = sigtimedwait(&set, NULL, &second);
+        int number = system_signal(&set, 1000);
         if (number == SIGHUP)
             reread_keys(s);
         else if (number == SIGTERM || number == SIGINT)
@@ -264,7 +266,6 @@ static void mind(struct server *s)
 /* New connections are refused, those that are there get their answers. A second signal, or the time for it, ends the waiting. */
 static void drain(struct server *s)
 {
-    const struct timespec tick = { .tv_nsec = 20 * 1000000 };
     double end = seconds_now() + s->o->drain, calm = 0;
     sigset_t set;
 
@@ -276,7 +277,7 @@ static void drain(struct server *s)
     fill_signals(&set);
     /* A moment of calm, so that a request which is on its way on an open connection is answered too. */
     while (seconds_now() < end && calm < 0.1) {
-        int number = sigtimedwait(&set, NULL, &tick);
+        int number = system_signal(&set, 20);
         if (number == SIGTERM || number == SIGINT)
             break;
         calm = atomic_load(&s->in_flight) ? 0 : calm + 0.02;

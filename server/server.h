@@ -5,6 +5,7 @@
 #include <akiembed.h>
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct server_model {
     const char *name, *path;               /* what clients call it, and what open gets */
@@ -24,6 +25,7 @@ struct server_options {
     int         quiet;                     /* no line a request */
     int       (*open)(void *user, const char *path, aki_model **out);        /* 0, or an exit code, the message said */
     void       *open_user;
+    uint64_t  (*resident)(void);           /* bytes of this process in memory; 0: not known */
     size_t    (*write_f32)(char *out, float value);                          /* into 32 bytes of room; its length */
 };
 
