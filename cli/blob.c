@@ -141,7 +141,7 @@ void blob_close(struct blob *f)
     if (f->lock >= 0)
         close(f->lock);                    /* and with it the lock is given up; its file stays, as huggingface_hub leaves it */
     f->fd = f->lock = -1;
-    EVP_MD_CTX_free(f->digest);
+    digest_end(f->digest, NULL);
     f->digest = NULL;
 }
 
@@ -189,9 +189,9 @@ static bool restart_digest(struct blob *f)
 {
     if (!sums_is(f->etag, 64))
         return true;
-    if (!f->digest)
-        f->digest = EVP_MD_CTX_new();
-    return f->digest && EVP_DigestInit_ex(f->digest, EVP_sha256(), NULL);
+    digest_end(f->digest, NULL);
+    f->digest = digest_begin(DIGEST_SHA256);
+    return f->digest != NULL;
 }
 
 /* Empties what was written. */
@@ -219,7 +219,7 @@ static int open_incomplete(struct blob *f)
     if (!restart_digest(f) || !(block = malloc(BLOCK)))
         rc = cli_no_memory();
     while (!rc && (n = read(f->fd, block, BLOCK)) > 0) {
-        if (f->digest && !EVP_DigestUpdate(f->digest, block, (size_t)n))
+        if (f->digest && !digest_add(f->digest, block, (size_t)n))
             rc = cli_no_memory();
         f->fetch.at += (uint64_t)n;
     }
@@ -234,15 +234,16 @@ static int open_incomplete(struct blob *f)
 /* All bytes are there: FETCH_ANEW where they are the wrong ones. */
 static int verify(struct blob *f)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
+    unsigned char digest[DIGEST_LIMIT];
     char sum[SUMS_TEXT] = "";
     bool same = f->size == FETCH_UNKNOWN || f->fetch.at == f->size;
 
     if (f->digest && same) {
-        if (!EVP_DigestFinal_ex(f->digest, digest, &size))
+        size_t size = digest_end(f->digest, digest);
+        f->digest = NULL;
+        if (!size)
             return cli_no_memory();
-        for (unsigned int i = 0; i < size && i < 32; i++)
+        for (size_t i = 0; i < size; i++)
             snprintf(sum + 2 * i, 3, "%02x", digest[i]);
         same = !strcmp(sum, f->etag);
     } else if (same) {
@@ -313,7 +314,7 @@ static int write_file(struct fetch *fetch, const char *data, size_t size)
         unlink(f->incomplete);
         return FETCH_ANEW;
     }
-    if (f->digest && !EVP_DigestUpdate(f->digest, data, size))
+    if (f->digest && !digest_add(f->digest, data, size))
         return cli_no_memory();
     while (size) {
         ssize_t n = write(f->fd, data, size);

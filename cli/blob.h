@@ -6,9 +6,8 @@
 #define AKI_CLI_BLOB_H
 
 #include "cache.h"
+#include "digest.h"
 #include "fetch.h"
-
-#include <openssl/evp.h>
 
 /* Where a revision of a model goes. */
 struct blob_place {
@@ -24,7 +23,7 @@ struct blob {
     uint64_t     size;                     /* or FETCH_UNKNOWN */
     char        *file, *incomplete;        /* paths of the blob; malloc'd */
     int          fd, lock;                 /* -1: not open */
-    EVP_MD_CTX  *digest;                   /* sha256 of what is written so far; NULL: the ETag is none */
+    struct digest *digest;                 /* sha256 of what is written so far; NULL: the ETag is none */
     bool         waiting, done;
 };
 

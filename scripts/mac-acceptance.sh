@@ -32,6 +32,25 @@ step() {
     return 0
 }
 
+# serve MODEL: a vector by HTTP from the device; the service ends in good order.
+serve() {
+    local log=$XDG_CACHE_HOME/serve.log pid url='' answer='' status=0
+    "$program" serve -m "$1" --device "$device" --port 0 2>"$log" &
+    pid=$!
+    while [ -z "$url" ] && kill -0 $pid 2>/dev/null; do
+        sleep 0.2
+        url=$(sed -n 's/.*"event":"listening".*"message":"\(http[^"]*\)".*/\1/p' "$log")
+    done
+    while [ -n "$url" ] && kill -0 $pid 2>/dev/null && ! curl -sf -o /dev/null "$url/health"; do sleep 0.2; done
+    [ -z "$url" ] || answer=$(curl -s "$url/embed" -H 'Content-Type: application/json' -d '{"inputs": "A cat sits on the mat."}')
+    kill -TERM $pid 2>/dev/null
+    wait $pid || status=$?
+    cat "$log"
+    printf '%.100s\n' "$answer"
+    case $answer in '[['*) return $status ;; esac
+    return 1
+}
+
 section machine
 date -u
 uname -a
@@ -68,6 +87,12 @@ for model in "$@"; do
     fi
     section "$model: auto"
     step "$program" info -m "$model" --device auto
+    section "$model: the service on $device"
+    if "$program" serve --help >/dev/null 2>&1; then
+        step serve "$model"
+    else
+        echo "built without serve (Homebrew: libmicrohttpd)"
+    fi
 done
 
 section "what must be refused"
