@@ -18,6 +18,7 @@ struct aki__pool {
     _Atomic bool     taken, closing;
     _Atomic int      asleep;
     struct aki__bell bell;
+    long             process;
     int              started;
     struct aki__thread threads[];
 };
@@ -84,6 +85,7 @@ aki_status aki__pool_open(struct aki__pool **out, int threads, aki_error *err)
     if (!p)
         return aki__fail(err, AKI_E_NOMEM, "%d threads", threads);
     aki__bell_open(&p->bell);
+    p->process = aki__process();
     while ((size_t)p->started < others && aki__thread_start(&p->threads[p->started], work, p))
         p->started++;
     return AKI_OK;
@@ -103,7 +105,7 @@ void aki__pool_close(struct aki__pool *p)
 
 int aki__pool_threads(const struct aki__pool *p) { return p->started + 1; }
 
-bool aki__pool_take(struct aki__pool *p) { return !atomic_exchange(&p->taken, true); }
+bool aki__pool_take(struct aki__pool *p) { return p->process == aki__process() && !atomic_exchange(&p->taken, true); }
 void aki__pool_drop(struct aki__pool *p) { atomic_store(&p->taken, false); }
 
 void aki__pool_each(struct aki__pool *p, size_t count, void (*body)(void *user, size_t i), void *user)

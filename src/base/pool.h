@@ -12,7 +12,8 @@ aki_status aki__pool_open(struct aki__pool **out, int threads, aki_error *err);
 void       aki__pool_close(struct aki__pool *p);
 int        aki__pool_threads(const struct aki__pool *p);
 
-/* true: the pool is the caller's until aki__pool_drop. false, at once: somebody else's. */
+/* true: the pool is the caller's until aki__pool_drop. false, at once: somebody else's, or the caller is in a child after fork, where
+ * its threads are not. */
 bool       aki__pool_take(struct aki__pool *p);
 void       aki__pool_drop(struct aki__pool *p);
 
