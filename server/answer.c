@@ -234,13 +234,10 @@ static void model_ollama(struct server *s, struct served *m, struct buf *out)
     struct tm tm;
     uint64_t size = 0;
 
+    /* Locked to the end, as the model, whose texts these are, may close; but no use: who lists models every second does not keep them open. */
     pthread_mutex_lock(&m->lock);
-    bool used = m->state == SERVED_OPEN;
-    if (used) {
+    if (m->state == SERVED_OPEN)
         info = m->info;
-        m->users++;
-    }
-    pthread_mutex_unlock(&m->lock);
     for (int i = 0; i < info.file_count; i++)
         size += info.files[i].size;
     strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&start, &tm));
@@ -251,12 +248,7 @@ static void model_ollama(struct server *s, struct served *m, struct buf *out)
     buf_format(out, ",\"modified_at\":\"%s\",\"size\":%" PRIu64 ",\"digest\":\"%064d\",\"details\":", time, size, 0);
     details(&info, out);
     buf_text(out, "}");
-    /* No use of the model: who lists models every second does not keep them from being closed. */
-    if (used) {
-        pthread_mutex_lock(&m->lock);
-        m->users--;
-        pthread_mutex_unlock(&m->lock);
-    }
+    pthread_mutex_unlock(&m->lock);
 }
 
 void answer_models_ollama(struct server *s, struct buf *out)
