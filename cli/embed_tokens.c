@@ -42,41 +42,28 @@ static bool grow(struct group *g, size_t need)
 }
 
 /* Tokens of a text of the batch behind those of the group. */
-static int tokenize(struct job *j, struct group *g, size_t text, const aki_embed_options *e, size_t *count)
-{
-    size_t at = (size_t)g->starts[g->count];
-    aki_error error;
-    aki_status status;
-
-    while ((status = aki_tokenize(j->model.handle, j->batch.texts[text], j->batch.sizes[text], e, g->ids + at, g->spans + 2 * at,
-                                  g->capacity - at, count, &error)) == AKI_E_TOO_SMALL)
-        if (!grow(g, at + *count))
-            return cli_no_memory();
-    return status ? job_failed(j, &error, j->batch.first + text) : CLI_OK;
-}
-
 static int add_text(struct job *j, struct group *g, size_t text)
 {
-    aki_embed_options e = j->options;
-    size_t count = 0;
-    char where[512];
+    size_t at = (size_t)g->starts[g->count];
+    aki_status status = AKI_E_TOO_SMALL;
+    aki_encoded e;
+    aki_error error;
 
-    /* Without a limit first, to learn whether there is something to cut. */
-    e.max_tokens = 0;
-    int rc = tokenize(j, g, text, &e, &count);
-    if (!rc && count > (size_t)j->limit) {
-        if (e.truncate == AKI_TRUNCATE_ERROR)
-            return cli_fail(CLI_INPUT, "%s: %zu tokens, more than %d", input_where(&j->input, j->batch.first + text, where, sizeof where), count,
-                            j->limit);
-        e.max_tokens = j->limit;
-        rc = tokenize(j, g, text, &e, &count);
-        j->cut++;
+    aki_encoded_init(&e, sizeof e);
+    while (status == AKI_E_TOO_SMALL) {
+        if (!grow(g, at + e.count))
+            return cli_no_memory();
+        e.ids = g->ids + at;
+        e.spans = g->spans + 2 * at;
+        e.capacity = g->capacity - at;
+        status = aki_encode(j->model.handle, j->batch.texts[text], j->batch.sizes[text], NULL, 0, &j->options, &e, &error);
     }
-    if (!rc) {
-        g->starts[g->count + 1] = g->starts[g->count] + (int64_t)count;
-        g->count++;
-    }
-    return rc;
+    if (status)
+        return job_failed(j, &error, j->batch.first + text);
+    j->cut += e.full_count > e.count;
+    g->starts[g->count + 1] = (int64_t)(at + e.count);
+    g->count++;
+    return CLI_OK;
 }
 
 static int compute(struct job *j, struct group *g)

@@ -267,7 +267,8 @@ int model_embed_options(const struct model *m, const struct options *o, aki_embe
     e->normalize = o->no_normalize ? AKI_NORMALIZE_OFF : AKI_NORMALIZE_DEFAULT;
     e->dim = o->dim;
     e->dtype = o->dtype ? o->dtype - 1 : AKI_DTYPE_F32;
-    e->truncate = o->truncate ? o->truncate - 1 : AKI_TRUNCATE_RIGHT;
+    static const int truncate[] = { AKI_TRUNCATE_DEFAULT, AKI_TRUNCATE_RIGHT, AKI_TRUNCATE_LEFT, AKI_TRUNCATE_ERROR };     /* as the option's list */
+    e->truncate = truncate[o->truncate];
     e->max_tokens = o->max_tokens;
     int rc = check_prompts(m, o);
     return rc ? rc : check_ranges(m, e);

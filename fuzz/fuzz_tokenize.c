@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct aki__tokenizer *t = tokenizers[data[0] % tokenizer_count];
     struct aki__encode_options options = {
         .special = data[1] & 1, .parse_special = data[1] & 2, .max_tokens = data[1] >> 4, .truncate = data[1] >> 2 & 3 };
-    if (options.truncate > AKI_TRUNCATE_ERROR)
+    if (!options.truncate)
         options.truncate = AKI_TRUNCATE_RIGHT;
 
     const char *text = (const char *)data + 2;

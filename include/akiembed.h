@@ -184,6 +184,7 @@ typedef struct {
     int32_t           sessions;            /* resident: one for each shape where the device wants fixed ones */
     int32_t           products;            /* matrix products of the graph; 0: not known */
     int32_t           products_f32;        /* of these, in f32. Of int8: Dense modules', and those that a model's extreme weights need exactly */
+    uint32_t          outputs;             /* what it gives: a bit 1 << AKI_OUTPUT_* for each */
 } aki_model_info;
 
 /* info: set struct_size to sizeof *info first (aki_model_info_init does). */
@@ -200,11 +201,17 @@ enum { AKI_KIND_NONE = 0, AKI_KIND_QUERY = 1, AKI_KIND_DOCUMENT = 2 };
 enum { AKI_NORMALIZE_DEFAULT = 0,   /* the model's own */
        AKI_NORMALIZE_ON = 1, AKI_NORMALIZE_OFF = 2 };
 
-enum { AKI_TRUNCATE_RIGHT = 0, AKI_TRUNCATE_LEFT = 1, AKI_TRUNCATE_ERROR = 2 };
+enum { AKI_TRUNCATE_DEFAULT = 0,    /* from the right, or from the side that the model's tokenizer names */
+       AKI_TRUNCATE_LEFT = 1,       /* the beginning goes */
+       AKI_TRUNCATE_ERROR = 2,      /* a text above the limit is an error */
+       AKI_TRUNCATE_RIGHT = 3 };    /* the end goes */
 
 enum { AKI_DTYPE_F32 = 0, AKI_DTYPE_F16 = 1, AKI_DTYPE_INT8 = 2, AKI_DTYPE_UINT8 = 3,
        AKI_DTYPE_BINARY = 4,        /* as int8: ubinary - 128 */
        AKI_DTYPE_UBINARY = 5 };     /* a bit an element, x > 0, most significant first, unused last bits 0 */
+
+enum { AKI_OUTPUT_VECTOR = 0,       /* a pooled vector for each text */
+       AKI_OUTPUT_TOKENS = 1 };     /* a row for each token: the last hidden states */
 
 typedef struct {
     uint32_t     struct_size;       /* set by aki_embed_options_init */
@@ -222,14 +229,20 @@ typedef struct {
     int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text */
     int32_t      no_special;        /* 1: tokenising adds no special tokens */
     int32_t      no_reuse;          /* 1: equal texts of a call are each computed */
-    int32_t      skip_tokens;       /* aki_embed_ids alone: pooling leaves out that many first tokens of every row (info.skips_prompt) */
+    int32_t      output;            /* AKI_OUTPUT_*, of aki_embed_rows and aki_embed_bound; the other functions have their own */
     int        (*cancel)(void *user);  /* asked between runs, from the calling thread; not 0 ends the call with CANCELLED */
     void        *cancel_user;
 } aki_embed_options;
 
 AKI_API void aki_embed_options_init(void *options, size_t size);
 
-/* Bytes that aki_embed and aki_embed_ids write for count texts with these options; 0 where these are not valid. */
+/* The bounds of a number in aki_model_options ("threads") or aki_embed_options ("dim"), or of "text_size" and "prompt_size" (bytes): *least,
+ * *most, and what 0 stands for (*preset). model: for those that depend on one (dim, max_tokens, pooling …); NULL: what every model allows.
+ * least, most, preset: NULL allowed. Errors: NOT_FOUND (no such number). */
+AKI_API aki_status aki_option_bounds(const aki_model *model, const char *option, int64_t *least, int64_t *most, int64_t *preset, aki_error *error);
+
+/* Bytes that aki_embed, aki_embed_ids and aki_embed_rows write for count rows (of AKI_OUTPUT_TOKENS: count tokens) with these options; 0
+ * where these are not valid. */
 AKI_API size_t aki_embed_bound(const aki_model *model, size_t count, const aki_embed_options *options);
 
 /* texts: [count]; sizes: [count] bytes, or NULL where the texts are NUL-terminated.
@@ -242,22 +255,64 @@ AKI_API aki_status aki_embed(aki_model *model, const char *const *texts, const s
                              const aki_embed_options *options, void *out, size_t out_size,
                              int32_t *tokens, uint8_t *truncated, aki_error *error);
 
-/* The same for texts that are tokenised already. ids: row i is ids[starts[i]] .. ids[starts[i + 1] - 1], special tokens
- * included, nothing is added; starts: [count + 1], not decreasing, starts[0] = 0. Prompt options must be unset.
- * A row that is empty, longer than the limit or holds an id outside the vocabulary is INVALID, named by item. */
+/* Texts that are tokenised already, as aki_encode or the caller did it. Special tokens are among the ids; nothing is added. */
+typedef struct {
+    uint32_t       struct_size;     /* set by aki_rows_init */
+    const int32_t *ids;             /* [starts[count]] */
+    const int64_t *starts;          /* [count + 1] row i is ids[starts[i]] .. ids[starts[i + 1] - 1]; increasing, starts[0] = 0 */
+    size_t         count;
+    const int32_t *types;           /* [starts[count]] token types, or NULL: all 0. A model without types does not look at them */
+    const int32_t *prompt_tokens;   /* [count] how many first tokens of each row are a prompt's, or NULL: none. Where the model leaves
+                                     * prompts out of its pooling (info.skips_prompt), these tokens are not pooled */
+} aki_rows;
+
+AKI_API void aki_rows_init(void *rows, size_t size);
+
+/* The same as aki_embed for rows of ids; prompt options must be unset. out: options->output VECTOR: [count, dim] of the dtype; TOKENS:
+ * [starts[count], hidden] floats, a row for each token: the last hidden states, neither pooled nor (unless AKI_NORMALIZE_ON) normalised;
+ * dtype must be f32 then, and dim unset. A row that is empty, longer than the limit or holds an id outside the vocabulary is INVALID, named
+ * by item. Errors: as aki_embed's, UNSUPPORTED (an output that the model does not give: info.outputs). */
+AKI_API aki_status aki_embed_rows(aki_model *model, const aki_rows *rows, const aki_embed_options *options, void *out, size_t out_size,
+                                  aki_error *error);
+
+/* aki_embed_rows with output VECTOR for rows that have ids and starts alone. */
 AKI_API aki_status aki_embed_ids(aki_model *model, const int32_t *ids, const int64_t *starts, size_t count,
                                  const aki_embed_options *options, void *out, size_t out_size, aki_error *error);
 
-/* A vector a token: out is [starts[count], hidden] floats: the last hidden states, neither pooled nor normalised
- * (unless AKI_NORMALIZE_ON). dtype must be f32. */
+/* The same with output TOKENS: out is [starts[count], hidden] floats. */
 AKI_API aki_status aki_embed_tokens(aki_model *model, const int32_t *ids, const int64_t *starts, size_t count,
                                     const aki_embed_options *options, float *out, size_t out_size, aki_error *error);
 
 /* ---------------------------------------------------------------- tokens ---------------------------------------- */
 
-/* The ids that aki_embed would compute for this text: prompt and special tokens added. Cut only to
- * options->max_tokens (0: not at all).
- * ids: [capacity]; spans: [capacity, 2] byte begin and end in prompt + text (0, 0 for special tokens), or NULL.
+/* A text as the network sees it. The caller gives the arrays and their capacities; each of them may be NULL (not wanted). */
+typedef struct {
+    uint32_t struct_size;           /* set by aki_encoded_init */
+    int32_t *ids;                   /* [capacity] */
+    int32_t *types;                 /* [capacity] token types, as the tokenizer's template gives them */
+    int8_t  *sequences;             /* [capacity] where a token comes from: 0 prompt + text, 1 the second text, -1 a special token of the template */
+    int64_t *spans;                 /* [capacity, 2] byte begin and end in that; 0, 0 of special tokens. At most text_size, or second_size */
+    size_t   capacity;              /* tokens */
+    char    *text;                  /* [text_capacity] prompt + text, what spans of sequence 0 count in; not NUL-terminated */
+    size_t   text_capacity;         /* bytes */
+    int32_t  whole;                 /* 1: not truncated, whatever the limit is */
+
+    size_t   count;                 /* tokens; also under TOO_SMALL */
+    size_t   full_count;            /* tokens without the limit: more than count, and the text was truncated */
+    size_t   prompt_tokens;         /* how many first tokens, of count, are the prompt's and special ones before it */
+    size_t   prompt_size;           /* bytes of the prompt, which stand before the text */
+    size_t   text_size;             /* bytes of prompt + text; also under TOO_SMALL */
+} aki_encoded;
+
+AKI_API void aki_encoded_init(void *encoded, size_t size);
+
+/* Exactly what aki_embed would compute for this text: prompt and special tokens added, truncated to options->max_tokens (0: the model's
+ * limit). second: the second text of a pair [second_size], through the template for pairs, or NULL. The arrays of *encoded are filled.
+ * Errors: as aki_embed's; TOO_SMALL (an array that is there has fewer elements than count or text_size, which are set). */
+AKI_API aki_status aki_encode(const aki_model *model, const char *text, size_t size, const char *second, size_t second_size,
+                              const aki_embed_options *options, aki_encoded *encoded, aki_error *error);
+
+/* The same for ids and spans alone, and cut only to options->max_tokens (0: not at all).
  * *count: ids of the text, also under TOO_SMALL (so capacity 0, ids NULL asks for the count). */
 AKI_API aki_status aki_tokenize(const aki_model *model, const char *text, size_t size, const aki_embed_options *options,
                                 int32_t *ids, int64_t *spans, size_t capacity, size_t *count, aki_error *error);

@@ -80,7 +80,7 @@ static void ollama(struct exchange *x, struct buf *out)
 }
 
 /* A list of rows for each text. */
-static void every_token(struct exchange *x, struct buf *out)
+static void token_rows(struct exchange *x, struct buf *out)
 {
     const struct job *j = &x->job;
 
@@ -109,7 +109,7 @@ static void similarity(struct exchange *x, struct buf *out)
 void answer_vectors(struct exchange *x, struct buf *out)
 {
     if (x->route->body == BODY_ALL)
-        every_token(x, out);
+        token_rows(x, out);
     else if (x->route->body == BODY_SIMILARITY)
         similarity(x, out);
     else if (x->family == FAMILY_OPENAI)

@@ -14,8 +14,9 @@ struct run {
     size_t         texts, tokens;
     int32_t       *ids;
     int64_t       *starts;
+    int32_t       *prompts;
     float         *out;
-    size_t         ids_capacity, starts_capacity, out_capacity;
+    size_t         ids_capacity, starts_capacity, prompts_capacity, out_capacity;
     struct group   group;
     size_t         width;
 };
@@ -98,7 +99,7 @@ bool batch_submit(struct served *s, struct job *j, int *wait)
 
 static bool same_group(const struct group *a, const struct group *b)
 {
-    return a->pooling == b->pooling && a->normalize == b->normalize && a->dim == b->dim && a->skip == b->skip && a->every_token == b->every_token;
+    return a->pooling == b->pooling && a->normalize == b->normalize && a->dim == b->dim && a->output == b->output;
 }
 
 static int dead_status(const struct job *j, double now)
@@ -271,12 +272,12 @@ static bool grow(void **block, size_t *capacity, size_t count, size_t size)
 /* Rows that the texts [first, first + more) of a job make. */
 static size_t job_rows(const struct job *j)
 {
-    return j->group.every_token ? (size_t)(j->starts[j->first + j->more] - j->starts[j->first]) : j->more;
+    return group_rows(&j->group, j->more, (size_t)(j->starts[j->first + j->more] - j->starts[j->first]));
 }
 
 static float *job_out(const struct job *j)
 {
-    return j->out + (j->group.every_token ? (size_t)j->starts[j->first] : j->first) * j->width;
+    return j->out + group_rows(&j->group, j->first, (size_t)j->starts[j->first]) * j->width;
 }
 
 static aki_status pack(struct run *r, aki_error *error)
@@ -291,6 +292,7 @@ static aki_status pack(struct run *r, aki_error *error)
     }
     if (!grow((void **)&r->ids, &r->ids_capacity, tokens, sizeof *r->ids) ||
         !grow((void **)&r->starts, &r->starts_capacity, texts + 1, sizeof *r->starts) ||
+        !grow((void **)&r->prompts, &r->prompts_capacity, texts, sizeof *r->prompts) ||
         !grow((void **)&r->out, &r->out_capacity, rows * r->width, sizeof *r->out)) {
         *error = (aki_error){ .status = AKI_E_NOMEM, .item = -1, .message = "out of memory" };
         return AKI_E_NOMEM;
@@ -302,6 +304,7 @@ static aki_status pack(struct run *r, aki_error *error)
         for (size_t k = j->first; k < j->first + j->more; k++) {
             memcpy(r->ids + tokens, j->ids + j->starts[k], job_tokens(j, k) * sizeof *r->ids);
             tokens += job_tokens(j, k);
+            r->prompts[texts] = j->prompts[k];
             r->starts[++texts] = (int64_t)tokens;
         }
     }
@@ -325,20 +328,24 @@ static int is_abandoned(void *user)
 static aki_status compute(struct served *s, struct run *r, aki_error *error)
 {
     aki_embed_options o;
+    aki_rows rows;
 
     aki_embed_options_init(&o, sizeof o);
-    o.pooling = r->group.every_token ? 0 : r->group.pooling;
+    o.output = r->group.output;
+    o.pooling = r->group.pooling;
     o.normalize = r->group.normalize;
-    o.dim = r->group.every_token ? 0 : r->group.dim;
-    o.skip_tokens = r->group.skip;
+    o.dim = r->group.dim;
     o.cancel = is_abandoned;
     o.cancel_user = r;
     aki_status rc = pack(r, error);
     if (rc)
         return rc;
-    size_t size = (r->group.every_token ? r->tokens : r->texts) * r->width * sizeof *r->out;
-    return r->group.every_token ? aki_embed_tokens(s->model, r->ids, r->starts, r->texts, &o, r->out, size, error)
-                                : aki_embed_ids(s->model, r->ids, r->starts, r->texts, &o, r->out, size, error);
+    aki_rows_init(&rows, sizeof rows);
+    rows.ids = r->ids;
+    rows.starts = r->starts;
+    rows.prompt_tokens = r->prompts;
+    rows.count = r->texts;
+    return aki_embed_rows(s->model, &rows, &o, r->out, group_rows(&r->group, r->texts, r->tokens) * r->width * sizeof *r->out, error);
 }
 
 static void hand_out(struct run *r)
@@ -545,6 +552,7 @@ static void *serve(void *argument)
     free(r.jobs);
     free(r.ids);
     free(r.starts);
+    free(r.prompts);
     free(r.out);
     return NULL;
 }

@@ -15,8 +15,11 @@
 
 /* What must be equal for texts to be computed in one run. */
 struct group {
-    int32_t pooling, normalize, dim, skip, every_token;
+    int32_t pooling, normalize, dim, output;    /* output: AKI_OUTPUT_* */
 };
+
+/* Result rows that texts with so many tokens make. */
+static inline size_t group_rows(const struct group *g, size_t texts, size_t tokens) { return g->output == AKI_OUTPUT_TOKENS ? tokens : texts; }
 
 enum job_status { JOB_WAITS, JOB_DONE, JOB_FAILED /* error says why */, JOB_GONE /* the client left */, JOB_LATE /* the deadline passed */,
                   JOB_STOPPED /* the server ends */ };
@@ -28,7 +31,8 @@ struct job {
     size_t         count;                  /* texts */
     int32_t       *ids;                    /* [starts[count]] */
     int64_t       *starts;                 /* [count + 1] */
-    size_t         width;                  /* floats a row: a row a text, or with every_token a row a token */
+    int32_t       *prompts;                /* [count] first tokens of each text that are its prompt's */
+    size_t         width;                  /* floats of a row of the group's output */
     float         *out;                    /* [rows, width] */
     double         deadline;               /* seconds_now() after which no run takes texts of it; 0: none */
     bool         (*gone)(void *user);      /* asked before a run: has the client left? */

@@ -222,7 +222,7 @@ void http_submit(struct exchange *x)
     const struct server_options *o = x->server->o;
     struct problem p = { .code = "rate_limit_exceeded" };
     const struct job *j = &x->job;
-    size_t floats = (j->group.every_token ? (size_t)j->starts[j->count] : j->count) * j->width;
+    size_t floats = group_rows(&j->group, j->count, (size_t)j->starts[j->count]) * j->width;
 
     let_go(x);
     if (!hold(x, (size_t)j->starts[j->count] * sizeof *j->ids + floats * (sizeof *j->out + FLOAT_TEXT))) {
@@ -560,6 +560,7 @@ void http_end(void *user, struct MHD_Connection *c, void **context, enum MHD_Req
     free(x->asked);
     free(x->job.ids);
     free(x->job.starts);
+    free(x->job.prompts);
     free(x->job.out);
     free(x);
 }

@@ -51,10 +51,11 @@ static bool refuse_library(const struct exchange *x, struct problem *p, const ak
     }
 }
 
-/* Growing arrays of ids and of the texts' starts. */
+/* Growing arrays: the texts' ids end to end, and of each text where it starts and how many first tokens are its prompt's. */
 struct ids {
     int32_t *ids;
     int64_t *starts;                       /* [texts + 1] */
+    int32_t *prompts;                      /* [texts] */
     size_t   count, capacity;
 };
 
@@ -71,28 +72,33 @@ static bool ids_reserve(struct ids *t, size_t more, struct problem *p)
     return true;
 }
 
-/* Tokenises behind what is there; *count: the text's tokens, whole where limit is 0. */
-static bool tokenize_text(struct exchange *x, struct ids *t, const struct input *in, int limit, size_t *count, struct problem *p)
+/* Tokenises behind what is there, cut to the model's limit; e: what the library says of the text. */
+static bool encode_text(struct exchange *x, struct ids *t, const struct input *in, aki_encoded *e, struct problem *p)
 {
     aki_embed_options o = text_options(x);
+    aki_status rc;
     aki_error error;
 
-    o.max_tokens = limit;
-    *count = in->size / 3 + 64;
-    for (;;) {
-        if (!ids_reserve(t, *count, p))
+    aki_encoded_init(e, sizeof *e);
+    e->count = in->size / 3 + 64;
+    do {
+        if (!ids_reserve(t, e->count, p))
             return false;
-        aki_status rc = aki_tokenize(x->model, in->text, in->size, &o, t->ids + t->count, NULL, t->capacity - t->count, count, &error);
-        if (rc != AKI_E_TOO_SMALL)
-            return rc ? refuse_library(x, p, &error) : true;
-    }
+        e->ids = t->ids + t->count;
+        e->capacity = t->capacity - t->count;
+        rc = aki_encode(x->model, in->text, in->size, NULL, 0, &o, e, &error);
+    } while (rc == AKI_E_TOO_SMALL);
+    return rc ? refuse_library(x, p, &error) : true;
 }
 
+/* The ids of an input that is tokenised already, cut on the side that texts would be. */
 static bool copy_ids(struct exchange *x, struct ids *t, const struct input *in, size_t keep, struct problem *p)
 {
-    size_t from = x->request.truncate == AKI_TRUNCATE_LEFT ? in->count - keep : 0;
-    int64_t id;
+    int64_t id, side = x->request.truncate;
 
+    if (!side)
+        aki_option_bounds(x->model, "truncate", NULL, NULL, &side, NULL);
+    size_t from = side == AKI_TRUNCATE_LEFT ? in->count - keep : 0;
     if (!ids_reserve(t, keep, p))
         return false;
     for (size_t i = 0; i < in->count; i++)
@@ -114,62 +120,25 @@ static bool refuse_long(struct exchange *x, size_t tokens, struct problem *p)
     return refuse(p, 422, type_validation, "Input validation error: `inputs` must have less than %d tokens. Given: %zu", x->info.max_tokens, tokens);
 }
 
-static bool add_input(struct exchange *x, struct ids *t, const struct input *in, struct problem *p)
+static bool add_input(struct exchange *x, struct ids *t, size_t i, struct problem *p)
 {
-    size_t limit = (size_t)x->info.max_tokens, count = in->count;
-    bool too_long;
+    const struct input *in = &x->request.inputs[i];
+    size_t limit = (size_t)x->info.max_tokens;
+    aki_encoded e = { .count = in->count < limit ? in->count : limit, .full_count = in->count };
 
-    if (in->text && !tokenize_text(x, t, in, 0, &count, p))
+    if (in->text && !encode_text(x, t, in, &e, p))
         return false;
-    too_long = count > limit;
-    if (too_long && !x->request.cut)
-        return refuse_long(x, count, p);
-    if (!in->text && !copy_ids(x, t, in, too_long ? limit : count, p))
+    if (e.full_count > e.count && !x->request.cut)
+        return refuse_long(x, e.full_count, p);
+    if (!in->text && !copy_ids(x, t, in, e.count, p))
         return false;
-    if (too_long && in->text && !tokenize_text(x, t, in, x->info.max_tokens, &count, p))
-        return false;
-    if (too_long && !in->text)
-        count = limit;
-    if (!count)
-        return refuse(p, 422, type_tokenizer, "Tokenizer error: text %zu has no tokens", (size_t)(in - x->request.inputs));
-    x->truncated += too_long;
+    if (!e.count)
+        return refuse(p, 422, type_tokenizer, "Tokenizer error: text %zu has no tokens", i);
+    x->truncated += e.full_count > e.count;
     x->characters += in->text ? text_count(in->text, in->size) : 0;
-    t->count += count;
+    t->prompts[i] = (int32_t)e.prompt_tokens;
+    t->count += e.count;
     return true;
-}
-
-/* How many first tokens of each text are the prompt's, for models that leave them out of the pooling. */
-static bool count_prompt(struct exchange *x, int32_t *skip, struct problem *p)
-{
-    aki_embed_options o = text_options(x);
-    int32_t ids[1];
-    aki_error error;
-    size_t with = 0, without = 0;
-
-    *skip = 0;
-    if (!x->info.skips_prompt)
-        return true;
-    o.no_special = 1;
-    aki_status rc = aki_tokenize(x->model, "", 0, &o, ids, NULL, 0, &with, &error);
-    if (rc && rc != AKI_E_TOO_SMALL)
-        return refuse_library(x, p, &error);
-    if (!with)
-        return true;
-    /* All tokens of the prompt alone, less a special one at its end. */
-    o.no_special = x->request.no_special;
-    int32_t *all = NULL;
-    int64_t *spans = NULL;
-    rc = aki_tokenize(x->model, "", 0, &o, ids, NULL, 0, &without, &error);
-    if (rc && rc != AKI_E_TOO_SMALL)
-        return refuse_library(x, p, &error);
-    all = malloc((without + 1) * sizeof *all);
-    spans = malloc((without + 1) * 2 * sizeof *spans);
-    rc = all && spans ? aki_tokenize(x->model, "", 0, &o, all, spans, without, &without, &error) : AKI_E_NOMEM;
-    if (!rc && without)
-        *skip = (int32_t)(without - (spans[2 * without - 2] == 0 && spans[2 * without - 1] == 0));
-    free(all);
-    free(spans);
-    return rc ? refuse(p, 503, type_unhealthy, "out of memory") : true;
 }
 
 static bool set_group(struct exchange *x, struct problem *p)
@@ -184,12 +153,11 @@ static bool set_group(struct exchange *x, struct problem *p)
     if (r->has_dimensions && r->dimensions > x->info.dim)
         return refuse(p, 422, type_validation, "Input validation error: `dimensions` should be smaller than the maximum embedding dimension.");
     p->param = NULL;
-    *g = (struct group){ .pooling = r->pooling ? r->pooling : x->info.pooling, .normalize = r->normalize, .every_token = tokens,
-                         .dim = r->has_dimensions ? (int32_t)r->dimensions : x->info.dim };
+    *g = (struct group){ .pooling = r->pooling ? r->pooling : x->info.pooling, .normalize = r->normalize, .dim = r->has_dimensions ? (int32_t)r->dimensions : x->info.dim };
     if (tokens)
-        *g = (struct group){ .normalize = AKI_NORMALIZE_OFF, .every_token = 1 };
+        *g = (struct group){ .normalize = AKI_NORMALIZE_OFF, .output = AKI_OUTPUT_TOKENS };
     x->job.width = (size_t)(tokens ? x->info.hidden : g->dim);
-    return tokens || count_prompt(x, &g->skip, p);
+    return true;
 }
 
 /* Everything that can be refused is refused here, before the queue. The job owns what was allocated also on failure. */
@@ -201,24 +169,26 @@ static bool make_job(struct exchange *x, struct problem *p)
 
     j->count = x->request.count;
     t.starts = malloc((j->count + 1) * sizeof *t.starts);
-    if (ok && !t.starts)
+    t.prompts = malloc((j->count + 1) * sizeof *t.prompts);
+    if (ok && (!t.starts || !t.prompts))
         ok = refuse(p, 503, type_unhealthy, "out of memory");
     for (size_t i = 0; i < j->count && ok; i++) {
         t.starts[i] = (int64_t)t.count;
         if (given && !x->request.inputs[i].text)
             ok = refuse(p, 422, type_validation, "Input validation error: a prompt cannot be put before token ids");
         else
-            ok = add_input(x, &t, &x->request.inputs[i], p);
+            ok = add_input(x, &t, i, p);
     }
     if (ok) {
         t.starts[j->count] = (int64_t)t.count;
-        size_t rows = j->group.every_token ? t.count : j->count;
+        size_t rows = group_rows(&j->group, j->count, t.count);
         j->out = rows <= SIZE_MAX / (j->width * sizeof *j->out) ? malloc((rows * j->width + 1) * sizeof *j->out) : NULL;
         if (!j->out)
             ok = refuse(p, 503, type_unhealthy, "out of memory");
     }
     j->ids = t.ids;
     j->starts = t.starts;
+    j->prompts = t.prompts;
     return ok;
 }
 
@@ -320,41 +290,14 @@ static void embed(struct exchange *x)
 
 /* ---------------------------------------------------------------- tokens ---------------------------------------- */
 
-/* The text of the prompt that goes before every text, "" for none. */
-static const char *prompt_text(const struct exchange *x)
+/* start and stop count bytes of prompt and text; a token's text is what stands there. */
+static void write_token(struct exchange *x, struct buf *out, const aki_encoded *e, size_t i)
 {
-    const char *name = x->request.prompt_name ? x->request.prompt_name : x->info.default_prompt_name;
+    size_t begin = (size_t)e->spans[2 * i], end = (size_t)e->spans[2 * i + 1], size = 0;
+    const char *piece = aki_token_piece(x->model, e->ids[i], &size);
 
-    for (int i = 0; name && i < x->info.prompt_count; i++)
-        if (!strcmp(x->info.prompts[i].name, name))
-            return x->info.prompts[i].text;
-    return "";
-}
-
-/* A byte and the number of code points before it. */
-struct place {
-    size_t byte, points;
-};
-
-/* Moves there from where the token before was, so that a long text is counted once and not once a token. */
-static size_t points_at(struct place *at, const struct buf *whole, size_t byte)
-{
-    if (byte >= at->byte)
-        at->points += text_count(whole->data + at->byte, byte - at->byte);
-    else
-        at->points -= text_count(whole->data + byte, at->byte - byte);
-    at->byte = byte;
-    return at->points;
-}
-
-/* start and stop count code points of prompt and text; a token's text is what stands there. */
-static void write_token(struct exchange *x, struct buf *out, int32_t id, const int64_t *span, const struct buf *whole, struct place *at)
-{
-    size_t begin = (size_t)span[0], end = (size_t)span[1], size = 0;
-    const char *piece = aki_token_piece(x->model, id, &size);
-
-    buf_format(out, "{\"id\":%d,\"text\":", id);
-    if (!begin && !end) {
+    buf_format(out, "{\"id\":%d,\"text\":", e->ids[i]);
+    if (e->sequences[i] < 0) {
         if (piece && text_check(piece, size) == SIZE_MAX)
             json_string(out, piece, size);
         else
@@ -362,57 +305,63 @@ static void write_token(struct exchange *x, struct buf *out, int32_t id, const i
         buf_text(out, ",\"special\":true,\"start\":null,\"stop\":null}");
         return;
     }
+    /* Offsets cross an interface: whatever they are, an answer holds nothing but the text. */
+    end = end < e->text_size ? end : e->text_size;
+    begin = begin < end ? begin : end;
     /* A token of bytes may begin or end within a character: its text is the characters it touches. */
-    while (begin && ((unsigned char)whole->data[begin] & 0xC0) == 0x80)
-        begin--;
-    while (end < whole->size && ((unsigned char)whole->data[end] & 0xC0) == 0x80)
-        end++;
-    json_string(out, whole->data + begin, end - begin);
-    size_t start = points_at(at, whole, begin);
-    buf_format(out, ",\"special\":false,\"start\":%zu,\"stop\":%zu}", start, points_at(at, whole, end));
+    size_t from = begin, to = end;
+    while (from && ((unsigned char)e->text[from] & 0xC0) == 0x80)
+        from--;
+    while (to < e->text_size && ((unsigned char)e->text[to] & 0xC0) == 0x80)
+        to++;
+    json_string(out, e->text + from, to - from);
+    buf_format(out, ",\"special\":false,\"start\":%zu,\"stop\":%zu}", from, to);
+}
+
+/* The arrays of e for so many tokens and bytes. The caller frees them. */
+static bool grow_encoded(aki_encoded *e, size_t tokens, size_t bytes)
+{
+    free(e->ids);
+    free(e->spans);
+    free(e->sequences);
+    free(e->text);
+    e->ids = malloc((tokens + 1) * sizeof *e->ids);
+    e->spans = malloc((tokens + 1) * 2 * sizeof *e->spans);
+    e->sequences = malloc((tokens + 1) * sizeof *e->sequences);
+    e->text = malloc(bytes + 1);
+    e->capacity = tokens;
+    e->text_capacity = bytes;
+    return e->ids && e->spans && e->sequences && e->text;
 }
 
 static bool write_tokens(struct exchange *x, struct buf *out, const struct input *in, struct problem *p)
 {
     aki_embed_options o = text_options(x);
-    struct buf whole = { 0 };
-    struct place at = { 0 };
-    int32_t *ids = NULL;
-    int64_t *spans = NULL;
+    aki_status rc = AKI_E_TOO_SMALL;
+    aki_encoded e;
     aki_error error;
-    size_t count = 0;
-    bool ok = false;
 
-    buf_text(&whole, prompt_text(x));
-    buf_add(&whole, in->text, in->size);
-    aki_status rc = aki_tokenize(x->model, in->text, in->size, &o, NULL, NULL, 0, &count, &error);
-    if (rc && rc != AKI_E_TOO_SMALL) {
-        refuse_library(x, p, &error);
-        goto done;
-    }
-    ids = malloc((count + 1) * sizeof *ids);
-    spans = malloc((count + 1) * 2 * sizeof *spans);
-    if (!ids || !spans || whole.failed) {
-        refuse(p, 503, type_unhealthy, "out of memory");
-        goto done;
-    }
-    if (aki_tokenize(x->model, in->text, in->size, &o, ids, spans, count, &count, &error)) {
-        refuse_library(x, p, &error);
-        goto done;
+    aki_encoded_init(&e, sizeof e);
+    e.whole = 1;
+    e.count = in->size / 3 + 64;
+    e.text_size = in->size;
+    while (rc == AKI_E_TOO_SMALL) {
+        if (grow_encoded(&e, e.count, e.text_size))
+            rc = aki_encode(x->model, in->text, in->size, NULL, 0, &o, &e, &error);
+        else
+            rc = error.status = AKI_E_NOMEM;
     }
     buf_text(out, "[");
-    for (size_t i = 0; i < count; i++) {
-        if (i)
-            buf_text(out, ",");
-        write_token(x, out, ids[i], spans + 2 * i, &whole, &at);
+    for (size_t i = 0; i < e.count && !rc; i++) {
+        buf_text(out, i ? "," : "");
+        write_token(x, out, &e, i);
     }
     buf_text(out, "]");
-    ok = true;
-done:
-    free(ids);
-    free(spans);
-    buf_free(&whole);
-    return ok;
+    free(e.ids);
+    free(e.spans);
+    free(e.sequences);
+    free(e.text);
+    return rc ? refuse_library(x, p, &error) : true;
 }
 
 static bool write_decoded(struct exchange *x, struct buf *out, const struct input *in, struct problem *p)

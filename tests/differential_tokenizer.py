@@ -26,7 +26,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 HERE = Path(__file__).resolve().parent
-SPECIAL, PARSE, SPANS, DECODE, PAIR, LEFT = 1, 2, 4, 8, 16, 32
+SPECIAL, PARSE, SPANS, DECODE, PAIR, LEFT, TYPES = 1, 2, 4, 8, 16, 32, 64
 
 
 # ------------------------------------------------------------------ texts
@@ -99,14 +99,15 @@ class Ours:
             raise RuntimeError("the tool ended with %s" % self.p.wait())
         rc, n = struct.unpack("<iI", head)
         if rc:
-            return rc, r.read(n).decode(), None, None
+            return rc, r.read(n).decode(), None, None, None
         ids = list(struct.unpack("<%di" % n, r.read(4 * n)))
         spans = struct.unpack("<%dq" % (2 * n), r.read(16 * n)) if flags & SPANS else ()
+        types = (list(struct.unpack("<%di" % n, r.read(4 * n))), list(struct.unpack("<%db" % n, r.read(n)))) if flags & TYPES else ()
         texts = []
         for _ in range(2 if flags & DECODE else 0):
             size, = struct.unpack("<I", r.read(4))
             texts.append(r.read(size).decode())
-        return 0, ids, list(zip(spans[::2], spans[1::2])), texts
+        return 0, ids, list(zip(spans[::2], spans[1::2])), types, texts
 
     def close(self):
         self.p.stdin.close()
@@ -126,7 +127,8 @@ class Theirs:
             self.t.no_truncation()
         e = self.t.encode(a, b, add_special_tokens=bool(flags & SPECIAL))
         texts = [self.t.decode(e.ids, skip_special_tokens=s) for s in (False, True)] if flags & DECODE else []
-        return e.ids, e.offsets, e.special_tokens_mask, e.sequence_ids, texts
+        types = (e.type_ids, [-1 if s is None else s for s in e.sequence_ids]) if flags & TYPES else ()
+        return e.ids, e.offsets, types, e.sequence_ids, texts
 
 
 def byte_places(text):
@@ -160,7 +162,7 @@ def compare(ours, theirs, flags, limit, a, b, where):
             raise
         ours.ask(flags, limit, a.encode(), None if b is None else b.encode())
         return "panic"
-    rc, ids, spans, texts = ours.ask(flags, limit, a.encode(), None if b is None else b.encode())
+    rc, ids, spans, types, texts = ours.ask(flags, limit, a.encode(), None if b is None else b.encode())
     problem = None
     if rc:
         problem = "error %d: %s" % (rc, ids)
@@ -170,6 +172,8 @@ def compare(ours, theirs, flags, limit, a, b, where):
     elif not spans_equal(spans, want[1], want[3], a, b):
         at = next((i for i in range(len(ids)) if not spans_equal(spans[i:i + 1], want[1][i:i + 1], want[3][i:i + 1], a, b)), 0)
         problem = "spans differ at %d (id %d): ours %s, theirs, in characters, %s" % (at, ids[at], spans[at:at + 4], want[1][at:at + 4])
+    elif types != want[2]:
+        problem = "types and sequences: ours %s, theirs %s" % (types, want[2])
     elif texts != want[4]:
         problem = "decoded: ours %s, theirs %s" % (shown(texts), shown(want[4]))
     if problem:
@@ -287,7 +291,7 @@ def run(tool, path, count, rng, texts, sweep, where):
     for _ in range(count):
         a, b, flags, limit = mutate(rng, texts, tokens), None, SPECIAL | PARSE | SPANS | DECODE, 0
         if rng.random() < 0.5:
-            flags = rng.randrange(4) | SPANS | DECODE
+            flags = rng.randrange(4) | SPANS | DECODE | TYPES
             if rng.random() < 0.3:
                 b = mutate(rng, texts, tokens)
                 flags |= PAIR

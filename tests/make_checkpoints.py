@@ -201,11 +201,12 @@ def special(ids, lstrip=()):
             for c, i in ids]
 
 
-def template(begin, end):
+def template(begin, end, second=0):
+    """second: the token type of a pair's second text."""
     side = lambda t, n: [{"SpecialToken": {"id": t[0], "type_id": n}}] if t else []
     tokens = [t for t in (begin, end) if t]
-    a, b = [{"Sequence": {"id": "A", "type_id": 0}}], [{"Sequence": {"id": "B", "type_id": 0}}]
-    return {"type": "TemplateProcessing", "single": side(begin, 0) + a + side(end, 0), "pair": side(begin, 0) + a + side(end, 0) + b + side(end, 0),
+    a, b = [{"Sequence": {"id": "A", "type_id": 0}}], [{"Sequence": {"id": "B", "type_id": second}}]
+    return {"type": "TemplateProcessing", "single": side(begin, 0) + a + side(end, 0), "pair": side(begin, 0) + a + side(end, 0) + b + side(end, second),
             "special_tokens": {t: {"id": t, "ids": [i], "tokens": [t]} for t, i in sorted(tokens)}}
 
 
@@ -224,7 +225,7 @@ def wordpiece():
     model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": vocab}
     normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
     return tokenizer(model, special([(c, vocab[c]) for c in first]), normalizer, {"type": "BertPreTokenizer"},
-                     template(("[CLS]", 2), ("[SEP]", 3)), {"type": "WordPiece", "prefix": "##", "cleanup": True}), len(vocab)
+                     template(("[CLS]", 2), ("[SEP]", 3), 1), {"type": "WordPiece", "prefix": "##", "cleanup": True}), len(vocab)
 
 
 def byte_letters():

@@ -399,10 +399,10 @@ static void test_options(void **state)
     assert_int_equal(aki_embed(m, &longer, NULL, 1, &o, v, sizeof v, tokens, truncated, &e), AKI_E_INVALID);
     assert_int_equal(e.item, 0);
     o.truncate = AKI_TRUNCATE_RIGHT;
-    o.skip_tokens = 1;                          /* of rows of ids */
+    o.output = AKI_OUTPUT_TOKENS;               /* of rows of ids */
     assert_int_equal(aki_embed(m, texts, NULL, 5, &o, v, sizeof v, NULL, NULL, &e), AKI_E_INVALID);
-    assert_non_null(strstr(e.message, "skip_tokens"));
-    o.skip_tokens = 0;
+    assert_non_null(strstr(e.message, "output"));
+    o.output = AKI_OUTPUT_VECTOR;
     o.cancel = stop_at_once;
     o.cancel_user = &asked;
     assert_int_equal(aki_embed(m, texts, NULL, 5, &o, v, sizeof v, NULL, NULL, &e), AKI_E_CANCELLED);

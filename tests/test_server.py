@@ -135,7 +135,7 @@ class Routes(Shared):
         self.assertEqual([t["id"] for t in tokens], json.loads(done.stdout))
         self.assertEqual((tokens[0]["special"], tokens[0]["start"], tokens[-1]["special"]), (True, None, True))
         for t in tokens[1:-1]:
-            self.assertEqual(text[t["start"]:t["stop"]], t["text"])
+            self.assertEqual(text.encode()[t["start"]:t["stop"]].decode(), t["text"])
         bare = self.ok("/tokenize", {"inputs": [text], "add_special_tokens": False})[0]
         self.assertEqual(bare, tokens[1:-1])
         ids = [t["id"] for t in self.ok("/tokenize", {"inputs": "hello world"})[0]]
@@ -144,6 +144,28 @@ class Routes(Shared):
         self.assertIn("[CLS]", self.ok("/decode", {"ids": ids, "skip_special_tokens": False})[0])
         self.refused(422, "/decode", {"ids": ["a"]})
         self.refused(422, "/decode", {"ids": [10 ** 8]}, "vocabulary")
+
+    def test_tokens_behind_prompts(self):
+        """Whatever prompt the library puts before a text, tokens are of that and the text, and of nothing else."""
+        qwen = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
+        text = "c\u00e4t"
+        for model, options, prompt in (
+                ("bert", {}, ""), ("bert", {"input_type": "query"}, ""), ("bert", {"input_type": "document"}, ""),
+                ("qwen3", {}, ""), ("qwen3", {"input_type": "query"}, qwen), ("qwen3", {"input_type": "document"}, ""),
+                ("qwen3", {"prompt_name": "query"}, qwen), ("qwen3", {"prompt_name": "query", "input_type": "document"}, qwen),
+                ("qwen3", {"instruction": "x" * 50000}, "Instruct: %s\nQuery:" % ("x" * 50000)),
+                ("xlmr-no-prompt", {"input_type": "query"}, "query: "), ("xlmr-no-prompt", {"prompt_name": "document"}, "passage: "),
+                ("xlmr-no-prompt", {}, "")):
+            with self.subTest(model=model, options=str(options)[:60]):
+                whole = (prompt + text).encode()
+                tokens = [t for t in self.ok("/tokenize", {"inputs": text, "model": model, **options})[0] if not t["special"]]
+                end = 0
+                for t in tokens:
+                    self.assertEqual(whole[t["start"]:t["stop"]].decode(), t["text"])
+                    self.assertLessEqual(t["stop"], len(whole))
+                    end = max(end, t["stop"])
+                self.assertEqual(end, len(whole))
+        self.refused(422, "/tokenize", {"inputs": text, "instruction": "x"}, "instruction")
 
     def test_embed_all(self):
         lines = "".join(json.dumps(t) + "\n" for t in TEXTS).encode()

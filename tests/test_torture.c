@@ -139,6 +139,29 @@ static aki_status tokenizer_open_attempt(struct subject *s, void **made, aki_err
     return rc;
 }
 
+/* A pair behind a prompt, everything wanted. */
+static aki_status encode_attempt(aki_model *m, aki_error *error)
+{
+    static int32_t ids[256], types[256];
+    static int8_t sequences[256];
+    static int64_t spans[512];
+    static char joined[1024];
+    aki_embed_options o;
+    aki_encoded e;
+
+    aki_embed_options_init(&o, sizeof o);
+    o.prompt = "a prompt: ";
+    aki_encoded_init(&e, sizeof e);
+    e.ids = ids;
+    e.types = types;
+    e.sequences = sequences;
+    e.spans = spans;
+    e.capacity = 256;
+    e.text = joined;
+    e.text_capacity = sizeof joined;
+    return aki_encode(m, text, sizeof text - 1, "and a second", 12, &o, &e, error);
+}
+
 static aki_status tokenize_attempt(struct subject *s, void **made, aki_error *error)
 {
     int32_t ids[256];
@@ -150,6 +173,8 @@ static aki_status tokenize_attempt(struct subject *s, void **made, aki_error *er
     (void)made;
     if (!rc)
         rc = aki_detokenize(s->with, ids, count, 1, back, sizeof back, &size, error);
+    if (!rc)
+        rc = encode_attempt(s->with, error);
     return rc;
 }
 

@@ -1,8 +1,8 @@
 /* Driver of differential_tokenizer.py: tool_tokenize TOKENIZER.JSON reads requests from stdin and answers on stdout, all numbers
  * little-endian as the machine's.
- * Request: u8 flags (1 special tokens, 2 special strings parsed, 4 spans, 8 decoded, 16 pair, 32 truncate left), u32 max_tokens,
+ * Request: u8 flags (1 special tokens, 2 special strings parsed, 4 spans, 8 decoded, 16 pair, 32 truncate left, 64 types), u32 max_tokens,
  * u32 size, bytes, and for a pair u32 size, bytes again.
- * Answer: i32 status, u32 count, i32 ids[count], then i64 spans[2 * count] if asked, then if asked twice (all, without special
+ * Answer: i32 status, u32 count, i32 ids[count], then i64 spans[2 * count] if asked, then i32 types[count], i8 sequences[count] if asked, then if asked twice (all, without special
  * tokens) u32 size, bytes; on failure i32 status, u32 size, message. Spans are not asked for twice: ids with and without must agree. */
 #include "text/tokenizer.h"
 
@@ -56,6 +56,7 @@ int main(int argc, char **argv)
         struct aki__encode_options options = { flags & 1, (flags & 2) != 0, max, flags & 32 ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT };
         aki_status rc;
         e.want_spans = flags & 4;
+        e.want_types = flags & 64;
         if (flags & 16)
             rc = aki__tokenizer_encode_pair(t, a, a_size, b, b_size, &options, &e, &err);
         else
@@ -78,6 +79,10 @@ int main(int argc, char **argv)
             put(e.ids, e.count * 4);
             if (flags & 4)
                 put(e.spans, e.count * 16);
+            if (flags & 64) {
+                put(e.types, e.count * 4);
+                put(e.sequences, e.count);
+            }
             if (flags & 8) {
                 decoded(t, &e, false);
                 decoded(t, &e, true);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { DEFAULT_PREFIX_MIB = 64, DEFAULT_BUCKETS = 2, MOST_PARTITIONS = 8, FIGURES = 200, TRIED = 200 };
+enum { MOST_PARTITIONS = 8, FIGURES = 200, TRIED = 200 };
 
 /* Short and long, several scripts, one of a single letter: what a graph that goes wrong goes wrong on. */
 static const char *const test_texts[] = {
@@ -38,7 +38,7 @@ struct tester {
 static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o, const struct aki__device *device, int32_t precision, aki_error *err)
 {
     const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16, .threads = o->threads, .device = device,
-        .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : DEFAULT_BUCKETS, .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
+        .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS, .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
     struct aki__graph g;
 
     aki__graph_init(&g, m->folder, err);
@@ -71,9 +71,9 @@ static aki_status run_texts(aki_model *m, const struct aki__request *r, size_t b
 
     for (size_t i = begin; i < end && !rc; i++) {
         rc = aki__tokenizer_encode(m->tokenizer, test_texts[i], strlen(test_texts[i]), &r->encode, &e, err);
-        if (!rc) rc = aki__plan_add(&plan, m, r, e.ids, e.count, i, false, err);
+        if (!rc) rc = aki__plan_add(&plan, m, r, &(struct aki__row){ .ids = e.ids, .count = e.count, .item = i }, err);
     }
-    if (!rc) rc = aki__plan_run(&plan, m, r, false, err);
+    if (!rc) rc = aki__plan_run(&plan, m, r, err);
     if (!rc)
         memcpy(out, plan.out, (end - begin) * r->columns * sizeof *out);
     aki__plan_clear(&plan, m, rc == AKI_OK);
@@ -422,7 +422,7 @@ aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error
         return rc;
     }
     /* A device has no prefixes: it would have to be given the keys and values of every layer. */
-    size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal || m->folder->onnx || strcmp(m->device, "cpu") != 0 ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : DEFAULT_PREFIX_MIB;
+    size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal || m->folder->onnx || strcmp(m->device, "cpu") != 0 ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : AKI_DEFAULT_PREFIX_MIB;
     aki__prefix_init(&m->prefixes, (size_t)m->folder->layers, (size_t)m->folder->kv_heads * (size_t)m->folder->head_dim, mib << 20);
     aki__session_info(m->session, &m->run);
     return AKI_OK;

@@ -6,8 +6,7 @@ struct job {
     aki_model            *m;
     struct aki__request   r;
     struct aki__runs      runs;
-    struct aki__encoding  encoding;
-    struct aki__buf       joined;           /* prompt + text */
+    struct aki__input     input;
     size_t               *same;             /* [count] index of the first equal text (its own: it is the first); NULL: not looked for */
     size_t                row_size;
     aki_error            *err;
@@ -17,14 +16,13 @@ static void close_job(struct job *j)
 {
     aki__request_close(&j->r);
     aki__runs_free(&j->runs);
-    aki__encoding_free(&j->encoding);
-    aki__buf_free(&j->joined);
+    aki__input_free(&j->input);
     aki__free(j->same);
 }
 
-static void start_runs(struct job *j, void *out, bool every_token)
+static void start_runs(struct job *j, void *out, bool typed)
 {
-    j->runs = (struct aki__runs){ .m = j->m, .r = &j->r, .out = out, .row_size = j->row_size, .every_token = every_token };
+    j->runs = (struct aki__runs){ .m = j->m, .r = &j->r, .out = out, .row_size = j->row_size, .typed = typed };
 }
 
 static aki_status check_output(const struct job *j, const void *out, size_t out_size, size_t rows, aki_error *err)
@@ -67,39 +65,32 @@ static aki_status find_equal(struct job *j, const char *const *texts, const size
     return AKI_OK;
 }
 
-static aki_status encode(struct job *j, const char *text, size_t size, size_t item)
+/* Tokenises one text and adds it to the runs. */
+static aki_status add_text(struct job *j, const char *text, size_t size, size_t item)
 {
-    size_t prompt = j->r.prompt.size;
+    const struct aki__encoding *e = &j->input.tokens;
+    aki_status rc = aki__encode(j->m, &j->r, text, size, NULL, 0, &j->input, j->err);
 
-    if (prompt) {
-        j->joined.size = 0;
-        if (!aki__buf_append(&j->joined, j->r.prompt.data, prompt, SIZE_MAX) || !aki__buf_append(&j->joined, text, size, SIZE_MAX))
-            return aki__fail_at(j->err, AKI_E_NOMEM, item, 0, "text %zu: %zu bytes", item, size);
-        text = j->joined.data;
-        size += prompt;
-    }
-    aki_status rc = aki__tokenizer_encode(j->m->tokenizer, text, size, &j->r.encode, &j->encoding, j->err);
-    if (rc && j->err && j->err->offset >= prompt)
-        j->err->offset -= prompt;           /* the caller knows the text, not the prompt before it */
-    if (!rc && !j->encoding.count)
+    if (!rc && !e->count)
         rc = aki__fail(j->err, AKI_E_INVALID, "text %zu: the tokenizer gives no token for it", item);
-    return aki__name_item(j->err, rc, item);
+    if (rc)
+        return aki__name_item(j->err, rc, item);
+    return aki__runs_add(&j->runs, &(struct aki__row){ .ids = e->ids, .types = j->runs.typed ? e->types : NULL, .count = e->count,
+                                                       .skip = j->r.skips ? j->input.prompt_tokens : 0, .item = item }, j->err);
 }
 
 aki_status aki_embed(aki_model *m, const char *const *texts, const size_t *sizes, size_t count, const aki_embed_options *options,
                      void *out, size_t out_size, int32_t *tokens, uint8_t *truncated, aki_error *err)
 {
     struct job j = { .m = m, .err = err };
-    aki_embed_options o;
     size_t reused = 0;
 
     aki_status rc = aki__request_open(&j.r, m, options, err);
     if (rc)
         return rc;
     j.row_size = aki__row_size(j.r.dtype, j.r.dim);
-    rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
-    if (!rc && o.skip_tokens)
-        rc = aki__fail(err, AKI_E_INVALID, "skip_tokens: %d, but that is for ids: of texts, a prompt's tokens are left out where the model says so", (int)o.skip_tokens);
+    if (j.r.output != AKI_OUTPUT_VECTOR)
+        rc = aki__fail(err, AKI_E_INVALID, "output: aki_embed gives a vector a text; aki_encode and aki_embed_rows give the others");
     if (!rc && count && !texts)
         rc = aki__fail(err, AKI_E_INVALID, "texts is NULL");
     for (size_t i = 0; i < count && !rc; i++)
@@ -107,17 +98,17 @@ aki_status aki_embed(aki_model *m, const char *const *texts, const size_t *sizes
             rc = aki__fail_at(err, AKI_E_INVALID, i, 0, "texts[%zu] is NULL", i);
     if (!rc) rc = check_output(&j, out, out_size, count, err);
     if (!rc && j.r.reuse && count > 1) rc = find_equal(&j, texts, sizes, count);
-    start_runs(&j, out, false);
+    j.input.tokens.want_types = aki__has_types(m) && aki__tokenizer_has_types(m->tokenizer, false);
+    start_runs(&j, out, j.input.tokens.want_types);
 
     for (size_t i = 0; i < count && !rc; i++) {
         if (j.same && j.same[i] != i) {
             reused++;
             continue;
         }
-        rc = encode(&j, texts[i], size_of(texts, sizes, i), i);
-        if (!rc) rc = aki__runs_add(&j.runs, j.encoding.ids, j.encoding.count, i, err);
-        if (!rc && tokens) tokens[i] = (int32_t)j.encoding.count;
-        if (!rc && truncated) truncated[i] = j.encoding.full_count > j.encoding.count;
+        rc = add_text(&j, texts[i], size_of(texts, sizes, i), i);
+        if (!rc && tokens) tokens[i] = (int32_t)j.input.tokens.count;
+        if (!rc && truncated) truncated[i] = j.input.tokens.full_count > j.input.tokens.count;
     }
     if (!rc) rc = aki__runs_finish(&j.runs, err);
     for (size_t i = 0; i < count && !rc && reused; i++) {
@@ -149,70 +140,89 @@ size_t aki_embed_bound(const aki_model *m, size_t count, const aki_embed_options
 
 /* ---------------------------------------------------------------- ids ------------------------------------------- */
 
-static aki_status check_ids(const struct job *j, const int32_t *ids, const int64_t *starts, size_t count, aki_error *err)
+static aki_status check_row(const struct job *j, const aki_rows *rows, size_t i, aki_error *err)
 {
-    int32_t vocabulary = j->m->folder->vocabulary;
+    const struct aki__model *f = j->m->folder;
+    int64_t begin = rows->starts[i], end = rows->starts[i + 1];
 
-    if (count && (!ids || !starts))
-        return aki__fail(err, AKI_E_INVALID, "%s is NULL", ids ? "starts" : "ids");
-    if (count && starts[0] != 0)
-        return aki__fail(err, AKI_E_INVALID, "starts[0] is %lld, not 0", (long long)starts[0]);
-    for (size_t i = 0; i < count; i++) {
-        int64_t size = starts[i + 1] - starts[i];
-        if (starts[i + 1] <= starts[i] || (uint64_t)size > j->r.encode.max_tokens)
-            return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: %lld ids; 1 … %zu are allowed", i, (long long)size, j->r.encode.max_tokens);
-        for (int64_t k = starts[i]; k < starts[i + 1]; k++)
-            if (ids[k] < 0 || ids[k] >= vocabulary)
-                return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - starts[i]), "row %zu: id %d is outside the vocabulary of %d", i, ids[k], vocabulary);
+    if (end <= begin || (uint64_t)(end - begin) > j->r.encode.max_tokens)
+        return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: %lld ids; 1 … %zu are allowed", i, end <= begin ? 0LL : (long long)(end - begin), j->r.encode.max_tokens);
+    for (int64_t k = begin; k < end; k++) {
+        if (rows->ids[k] < 0 || rows->ids[k] >= f->vocabulary)
+            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: id %d is outside the vocabulary of %d", i, rows->ids[k], f->vocabulary);
+        if (j->runs.typed && (rows->types[k] < 0 || (f->types && rows->types[k] >= f->types)))
+            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: token type %d, but the model has %d", i, rows->types[k], f->types);
+    }
+    if (rows->prompt_tokens && rows->prompt_tokens[i] < 0)
+        return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: prompt_tokens: %d", i, rows->prompt_tokens[i]);
+    return AKI_OK;
+}
+
+/* Starts have to grow from 0 on before any difference of two is taken. */
+static aki_status check_rows(const struct job *j, const aki_rows *rows, aki_error *err)
+{
+    if (rows->count && (!rows->ids || !rows->starts))
+        return aki__fail(err, AKI_E_INVALID, "%s is NULL", rows->ids ? "starts" : "ids");
+    if (rows->count && rows->starts[0] != 0)
+        return aki__fail(err, AKI_E_INVALID, "starts[0] is %lld, not 0", (long long)rows->starts[0]);
+    for (size_t i = 0; i < rows->count; i++) {
+        aki_status rc = check_row(j, rows, i, err);
+        if (rc)
+            return rc;
     }
     return AKI_OK;
 }
 
-static aki_status embed_rows(aki_model *m, const int32_t *ids, const int64_t *starts, size_t count, const aki_embed_options *options,
-                             void *out, size_t out_size, bool every_token, aki_error *err)
+aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_options *options, void *out, size_t out_size, aki_error *err)
 {
     struct job j = { .m = m, .err = err };
+    aki_embed_options o;
+    aki_rows rows;
 
     aki_status rc = aki__request_open(&j.r, m, options, err);
     if (rc)
         return rc;
+    rc = aki__options_read(&rows, sizeof rows, given, "aki_rows", err);
     /* The ids are the whole text: a prompt that the model would add by itself is not there, one that was asked for cannot be. */
-    aki_embed_options o;
-    rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
+    if (!rc) rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
     if (!rc && (o.prompt || o.instruction || o.prompt_name || o.kind))
         rc = aki__fail(err, AKI_E_INVALID, "prompt options cannot be used with ids: put the prompt's ids before each row's");
-    if (!rc && (o.skip_tokens < 0 || (o.skip_tokens && every_token)))
-        rc = aki__fail(err, AKI_E_INVALID, "skip_tokens: %d", (int)o.skip_tokens);
-    j.r.skip = (size_t)o.skip_tokens;
+    j.r.skips = rows.prompt_tokens && !m->folder->include_prompt && j.r.output == AKI_OUTPUT_VECTOR;
     if (!rc) rc = aki__request_check_graph(&j.r, m->folder, err);
-    if (!rc && every_token && m->folder->onnx && !m->folder->hidden_rows)
-        rc = aki__fail(err, AKI_E_UNSUPPORTED, "%.100s gives a vector a text only, none a token", m->folder->onnx);
-    if (every_token) {
-        j.r.normalize = o.normalize == AKI_NORMALIZE_ON;
-        if (!rc && (o.dtype != AKI_DTYPE_F32 || o.dim))
-            rc = aki__fail(err, AKI_E_INVALID, "token vectors are whole f32 rows: dtype and dim cannot be set");
-        j.r.dim = (size_t)m->folder->hidden;
-    }
     j.row_size = aki__row_size(j.r.dtype, j.r.dim);
-    if (!rc) rc = check_ids(&j, ids, starts, count, err);
-    if (!rc) rc = check_output(&j, out, out_size, every_token && count ? (size_t)starts[count] : count, err);
-    start_runs(&j, out, every_token);
-    for (size_t i = 0; i < count && !rc; i++)
-        rc = aki__runs_add(&j.runs, ids + starts[i], (size_t)(starts[i + 1] - starts[i]), i, err);
+    start_runs(&j, out, rows.types && aki__has_types(m));
+    if (!rc) rc = check_rows(&j, &rows, err);
+    if (!rc) rc = check_output(&j, out, out_size, aki__output_rows(j.r.output, rows.count, rows.count ? (size_t)rows.starts[rows.count] : 0), err);
+    for (size_t i = 0; i < rows.count && !rc; i++)
+        rc = aki__runs_add(&j.runs, &(struct aki__row){ .ids = rows.ids + rows.starts[i], .types = j.runs.typed ? rows.types + rows.starts[i] : NULL,
+                                                        .count = (size_t)(rows.starts[i + 1] - rows.starts[i]),
+                                                        .skip = j.r.skips ? (size_t)rows.prompt_tokens[i] : 0, .item = i }, err);
     if (!rc) rc = aki__runs_finish(&j.runs, err);
-    if (!rc) atomic_fetch_add_explicit(&m->texts, count, memory_order_relaxed);
+    if (!rc) atomic_fetch_add_explicit(&m->texts, rows.count, memory_order_relaxed);
     close_job(&j);
     return rc;
+}
+
+static aki_status embed_ids(aki_model *m, const int32_t *ids, const int64_t *starts, size_t count, const aki_embed_options *options, int32_t output,
+                            void *out, size_t out_size, aki_error *err)
+{
+    const aki_rows rows = { .struct_size = sizeof rows, .ids = ids, .starts = starts, .count = count };
+    aki_embed_options o;
+
+    aki_status rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
+    o.struct_size = sizeof o;
+    o.output = output;
+    return rc ? rc : aki_embed_rows(m, &rows, &o, out, out_size, err);
 }
 
 aki_status aki_embed_ids(aki_model *m, const int32_t *ids, const int64_t *starts, size_t count, const aki_embed_options *options,
                          void *out, size_t out_size, aki_error *err)
 {
-    return embed_rows(m, ids, starts, count, options, out, out_size, false, err);
+    return embed_ids(m, ids, starts, count, options, AKI_OUTPUT_VECTOR, out, out_size, err);
 }
 
 aki_status aki_embed_tokens(aki_model *m, const int32_t *ids, const int64_t *starts, size_t count, const aki_embed_options *options,
                             float *out, size_t out_size, aki_error *err)
 {
-    return embed_rows(m, ids, starts, count, options, out, out_size, true, err);
+    return embed_ids(m, ids, starts, count, options, AKI_OUTPUT_TOKENS, out, out_size, err);
 }

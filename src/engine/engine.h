@@ -36,17 +36,20 @@ static inline struct aki__onnx_facts aki__facts_of(const struct aki__onnx_file_i
 /* Opens m->session as the options say: on a device that passes its self-test, or on the cpu. */
 aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error *err);
 
-/* The most tokens of a run where aki_model_options says nothing. Runs that go side by side are smaller where that is faster: see runs.c. */
-enum { AKI_DEFAULT_BATCH_TOKENS = 1024 };
+/* Where aki_model_options says nothing. The most tokens of a run: those that go side by side are smaller where that is faster: see runs.c. */
+enum { AKI_DEFAULT_BATCH_TOKENS = 1024, AKI_DEFAULT_PREFIX_MIB = 64, AKI_DEFAULT_BUCKETS = 2, AKI_PROMPT_CEILING = 1 << 20 /* bytes */ };
 
 /* aki_embed_options, checked and completed from the model. */
 struct aki__request {
     struct aki__buf prompt;                 /* owned */
+    int32_t output;                         /* AKI_OUTPUT_* */
     int32_t pooling;
-    size_t  skip;                           /* prompt tokens that the pooling leaves out */
+    bool    skips;                          /* a prompt's tokens are left out of the pooling (of rows that have any) */
+    size_t  prompt_tokens;                  /* of the prompt alone; counted where somebody needs it */
+    size_t  prompt_specials;                /* of these, special ones before it */
     bool    normalize;
-    size_t  dim;                            /* of a result */
-    size_t  columns;                        /* of a vector before it is cut */
+    size_t  dim;                            /* of a result row */
+    size_t  columns;                        /* of a row as the network gives it */
     int32_t dtype;
     const float *ranges;
     bool    reuse;
@@ -55,22 +58,51 @@ struct aki__request {
     void   *cancel_user;
 };
 aki_status aki__request_open(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err);
+/* For tokenising alone: also where only a tokenizer was opened, which knows no prompts by name and no limits. */
+aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err);
+/* Counts prompt_tokens, which opening does only where pooling needs it. */
+aki_status aki__request_count_prompt(struct aki__request *r, const aki_model *m, aki_error *err);
+/* Result rows that so many texts of so many tokens make. */
+static inline size_t aki__output_rows(int32_t output, size_t texts, size_t tokens) { return output == AKI_OUTPUT_TOKENS ? tokens : texts; }
 void       aki__request_close(struct aki__request *r);
 /* Vectors come pooled out of the network (an .onnx file's). */
 bool       aki__request_is_pooled(const struct aki__request *r, const struct aki__model *f);
-/* UNSUPPORTED where such a network can neither give them so nor the rows to pool. */
+/* UNSUPPORTED where such a network gives neither what is asked for nor the rows that it is made of. */
 aki_status aki__request_check_graph(const struct aki__request *r, const struct aki__model *f, aki_error *err);
+
+/* One text as the network sees it. Zeroed means empty; the arrays are reused by the next call. */
+struct aki__input {
+    struct aki__encoding tokens;
+    struct aki__buf      joined;            /* prompt + text, where there is a prompt */
+    const char          *text;              /* prompt + text: joined, or the caller's */
+    size_t               text_size;
+    size_t               prompt_tokens;     /* of tokens.count */
+};
+/* second: of a pair, or NULL. Errors name bytes of the caller's text, not of the joined one. */
+aki_status aki__encode(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second, size_t second_size,
+                       struct aki__input *in, aki_error *err);
+void       aki__input_free(struct aki__input *in);
+/* The network looks at token types. */
+bool       aki__has_types(const aki_model *m);
+
+/* The bounds of a number in options, by its name; see aki_option_bounds. false: there is no such number. */
+struct aki__bounds { int64_t least, most, preset; };
+bool       aki__bounds_of(const aki_model *m, const char *option, struct aki__bounds *out);
+/* INVALID where a number of the options is outside of its bounds. m: NULL for aki_model_options. */
+aki_status aki__check_embed_numbers(const aki_model *m, const aki_embed_options *o, aki_error *err);
+aki_status aki__check_model_numbers(const aki_model_options *o, aki_error *err);
 /* The caller's options, of whatever version, as this version's. */
 aki_status aki__options_read(void *out, size_t size, const void *options, const char *what, aki_error *err);
 
 /* Texts laid end to end for one run. Zeroed means empty. */
 struct aki__plan {
-    int32_t *ids, *positions, *rows;        /* [token_capacity] */
+    int32_t *ids, *positions, *types, *rows;        /* [token_capacity]; types: only where the network reads them */
     int32_t *starts, *query_starts, *key_starts;    /* [text_capacity + 1] */
     struct aki__prefix_use *prefixes;       /* [text_capacity] */
     struct aki__prefix_entry **reused, **kept;      /* [text_capacity] whose prefixes these are; NULL where there is none */
     int32_t *pool_starts, *weight_from;     /* [vector_capacity + 1] */
     size_t  *items;                         /* [vector_capacity] which text of the call a vector is of */
+    bool     typed;
     size_t   token_capacity, text_capacity, vector_capacity;
     size_t   tokens, texts, vectors, row_count;
     size_t   skipped;                       /* tokens of the texts that prefixes stand for */
@@ -80,10 +112,17 @@ struct aki__plan {
 /* Empties it; done: its run succeeded, so that prefixes it filled may be used. */
 void aki__plan_clear(struct aki__plan *p, aki_model *m, bool done);
 void aki__plan_free(struct aki__plan *p, aki_model *m);
-/* Adds a text's ids; item: its index in the call. every_token: a vector a token. Errors: NOMEM, INVALID (nothing left to pool). */
-aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const int32_t *ids, size_t count, size_t item, bool every_token, aki_error *err);
+/* A text's tokens. */
+struct aki__row {
+    const int32_t *ids, *types;             /* [count]; types NULL: all 0 */
+    size_t count;
+    size_t skip;                            /* first tokens that pooling leaves out */
+    size_t item;                            /* its index in the call */
+};
+/* Adds a text. Errors: NOMEM, INVALID (nothing left to pool). */
+aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const struct aki__row *row, aki_error *err);
 /* Runs what was added: p->out. */
-aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, bool every_token, aki_error *err);
+aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, aki_error *err);
 
 /* A call's texts, as ids, that wait for their runs. */
 struct aki__runs {
@@ -91,14 +130,14 @@ struct aki__runs {
     const struct aki__request *r;
     char                      *out;         /* the call's result rows */
     size_t                     row_size;
-    bool                       every_token; /* a row a token */
-    int32_t                   *ids;
-    struct aki__text          *texts;
-    size_t                     tokens, id_capacity, count, capacity;
+    bool                       typed;       /* rows come with token types */
+    int32_t                   *ids, *types; /* [id_capacity], [type_capacity] */
+    struct aki__queued        *texts;
+    size_t                     tokens, id_capacity, type_capacity, count, capacity;
     size_t                     tokens_done; /* of texts that were run */
 };
-/* Adds a text's ids (copied); item: its index in the call. Once there is enough for many runs, these are done. */
-aki_status aki__runs_add(struct aki__runs *w, const int32_t *ids, size_t count, size_t item, aki_error *err);
+/* Adds a text (its tokens are copied). Once there is enough for many runs, these are done. */
+aki_status aki__runs_add(struct aki__runs *w, const struct aki__row *row, aki_error *err);
 /* Runs the rest. */
 aki_status aki__runs_finish(struct aki__runs *w, aki_error *err);
 void       aki__runs_free(struct aki__runs *w);

@@ -5,19 +5,9 @@
 
 static aki_status check_options(const aki_model_options *o, aki_error *err)
 {
-    if (o->precision < AKI_PRECISION_DEFAULT || o->precision > AKI_PRECISION_F16)
-        return aki__fail(err, AKI_E_INVALID, "precision: %d is not one of AKI_PRECISION_*", o->precision);
-    if (o->device_option_count < 0 || (o->device_option_count && !o->device_options))
+    if (o->device_option_count && !o->device_options)
         return aki__fail(err, AKI_E_INVALID, "device_options: %d of them", o->device_option_count);
-    if (o->max_buckets < 0 || o->max_buckets > 64)
-        return aki__fail(err, AKI_E_INVALID, "max_buckets: %d is not in 0 … 64", o->max_buckets);
-    if (o->test_cache < AKI_TEST_CACHE_DEFAULT || o->test_cache > AKI_TEST_CACHE_OFF)
-        return aki__fail(err, AKI_E_INVALID, "test_cache: %d is not one of AKI_TEST_CACHE_*", o->test_cache);
-    if (o->threads < 0 || o->threads > 1024)
-        return aki__fail(err, AKI_E_INVALID, "threads: %d is not in 0 … 1024", o->threads);
-    if (o->max_batch_tokens < 0 || o->max_tokens < 0)
-        return aki__fail(err, AKI_E_INVALID, "%s is negative", o->max_batch_tokens < 0 ? "max_batch_tokens" : "max_tokens");
-    return AKI_OK;
+    return aki__check_model_numbers(o, err);
 }
 
 /* The folder, and of an .onnx file what it says itself. */
@@ -245,7 +235,8 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = f->onnx ? file_weights(f) : run.weights_size, .texts = m->texts,
         .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused,
         .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions,
-        .products = run.products, .products_f32 = run.products_f32 };
+        .products = run.products, .products_f32 = run.products_f32,
+        .outputs = 1u << AKI_OUTPUT_VECTOR | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS) };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;

@@ -19,6 +19,7 @@ void aki__plan_free(struct aki__plan *p, aki_model *m)
     aki__plan_clear(p, m, false);
     aki__free(p->ids);
     aki__free(p->positions);
+    aki__free(p->types);
     aki__free(p->rows);
     aki__free(p->starts);
     aki__free(p->query_starts);
@@ -50,12 +51,12 @@ static bool grow(void **const *arrays, const size_t *sizes, size_t n, size_t *ca
 
 static bool reserve(struct aki__plan *p, size_t tokens, size_t vectors)
 {
-    void **const of_tokens[] = { (void **)&p->ids, (void **)&p->positions, (void **)&p->rows };
+    void **const of_tokens[] = { (void **)&p->ids, (void **)&p->positions, (void **)&p->types, (void **)&p->rows };
     void **const of_texts[] = { (void **)&p->starts, (void **)&p->query_starts, (void **)&p->key_starts, (void **)&p->prefixes, (void **)&p->reused, (void **)&p->kept };
     void **const of_vectors[] = { (void **)&p->pool_starts, (void **)&p->weight_from, (void **)&p->items };
-    static const size_t four[] = { 4, 4, 4 }, texts[] = { 4, 4, 4, sizeof(struct aki__prefix_use), sizeof(void *), sizeof(void *) }, items[] = { 4, 4, sizeof(size_t) };
+    static const size_t four[] = { 4, 4, 4, 4 }, texts[] = { 4, 4, 4, sizeof(struct aki__prefix_use), sizeof(void *), sizeof(void *) }, items[] = { 4, 4, sizeof(size_t) };
 
-    return grow(of_tokens, four, 3, &p->token_capacity, p->tokens + tokens) && grow(of_texts, texts, 6, &p->text_capacity, p->texts + 2) &&
+    return grow(of_tokens, four, 4, &p->token_capacity, p->tokens + tokens) && grow(of_texts, texts, 6, &p->text_capacity, p->texts + 2) &&
            grow(of_vectors, items, 3, &p->vector_capacity, p->vectors + vectors + 1);
 }
 
@@ -80,29 +81,33 @@ static void number_positions(int32_t *positions, const int32_t *ids, size_t coun
         positions[i] = m->position_offset && ids[i] == m->pad_id ? m->pad_id : next++;
 }
 
-aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const int32_t *ids, size_t count, size_t item, bool every_token, aki_error *err)
+aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const struct aki__row *row, aki_error *err)
 {
-    size_t first = r->skip, last = count;
+    bool   each = r->output == AKI_OUTPUT_TOKENS;
+    size_t count = row->count, first = row->skip, last = count;
 
     if (first >= count)
-        return aki__fail_at(err, AKI_E_INVALID, item, 0, "text %zu: nothing is left to pool behind the prompt's %zu tokens", item, r->skip);
-    if (!reserve(p, count, every_token ? count : 1))
+        return aki__fail_at(err, AKI_E_INVALID, row->item, 0, "text %zu: nothing is left to pool behind the prompt's %zu tokens", row->item, row->skip);
+    if (!reserve(p, count, each ? count : 1))
         return aki__fail(err, AKI_E_NOMEM, "a run of %zu tokens", p->tokens + count);
-    if (!every_token && r->pooling == AKI_POOLING_CLS)
+    if (!each && r->pooling == AKI_POOLING_CLS)
         last = first + 1;
-    else if (!every_token && r->pooling == AKI_POOLING_LAST)
+    else if (!each && r->pooling == AKI_POOLING_LAST)
         first = last - 1;
     if (!p->texts)
         p->starts[0] = p->query_starts[0] = p->key_starts[0] = p->pool_starts[0] = 0;
 
-    size_t skip = use_prefix(p, m, ids, count, first);
-    memcpy(p->ids + p->tokens, ids + skip, (count - skip) * sizeof *ids);
-    number_positions(p->positions + p->tokens, ids + skip, count - skip, (int32_t)skip, m->folder);
+    size_t skip = use_prefix(p, m, row->ids, count, first);
+    memcpy(p->ids + p->tokens, row->ids + skip, (count - skip) * sizeof *p->ids);
+    if (row->types)
+        memcpy(p->types + p->tokens, row->types + skip, (count - skip) * sizeof *p->types);
+    p->typed = row->types != NULL;          /* of a run's texts all have types, or none has */
+    number_positions(p->positions + p->tokens, row->ids + skip, count - skip, (int32_t)skip, m->folder);
     for (size_t i = first; i < last; i++) {
         p->rows[p->row_count++] = (int32_t)(p->tokens + i - skip);
-        if (every_token || i + 1 == last) {
+        if (each || i + 1 == last) {
             p->weight_from[p->vectors] = (int32_t)first;
-            p->items[p->vectors] = item;
+            p->items[p->vectors] = row->item;
             p->pool_starts[++p->vectors] = (int32_t)p->row_count;
         }
     }
@@ -123,18 +128,19 @@ static int32_t mode_of(int32_t pooling)
     }
 }
 
-aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, bool every_token, aki_error *err)
+aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, aki_error *err)
 {
-    size_t columns = every_token ? (size_t)m->folder->hidden : r->columns, need;
+    bool   each = r->output == AKI_OUTPUT_TOKENS;
+    size_t need;
 
     if (!p->vectors)
         return AKI_OK;
-    if (!aki__mul(p->vectors, columns, &need) || !aki__grow((void **)&p->out, &p->out_capacity, need, sizeof *p->out))
+    if (!aki__mul(p->vectors, r->columns, &need) || !aki__grow((void **)&p->out, &p->out_capacity, need, sizeof *p->out))
         return aki__fail(err, AKI_E_NOMEM, "%zu vectors", p->vectors);
-    const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,
-        .pool_starts = p->pool_starts, .weight_from = p->weight_from, .mode = every_token ? AKI_POOL_MEAN : mode_of(r->pooling),
-        .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors, .pooled = !every_token && aki__request_is_pooled(r, m->folder), .dense = !every_token };
-    aki_status rc = aki__session_run(m->session, &b, p->out, columns, err);
+    const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .types = p->typed ? p->types : NULL, .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,
+        .pool_starts = p->pool_starts, .weight_from = p->weight_from, .mode = each ? AKI_POOL_MEAN : mode_of(r->pooling),
+        .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors, .pooled = !each && aki__request_is_pooled(r, m->folder), .dense = !each };
+    aki_status rc = aki__session_run(m->session, &b, p->out, r->columns, err);
     if (!rc) {
         atomic_fetch_add_explicit(&m->tokens, p->tokens, memory_order_relaxed);
         atomic_fetch_add_explicit(&m->tokens_reused, p->skipped, memory_order_relaxed);

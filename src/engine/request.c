@@ -1,8 +1,6 @@
 /* Unit request: checks and completes the caller's options. See engine.h. */
 #include "engine/engine.h"
 
-enum { PROMPT_CEILING = 1 << 20 };
-
 void aki_embed_options_init(void *options, size_t size)
 {
     if (!options || size < sizeof(uint32_t))
@@ -14,6 +12,10 @@ void aki_embed_options_init(void *options, size_t size)
 void aki_model_options_init(void *options, size_t size) { aki_embed_options_init(options, size); }
 
 void aki_model_info_init(void *info, size_t size) { aki_embed_options_init(info, size); }
+
+void aki_rows_init(void *rows, size_t size) { aki_embed_options_init(rows, size); }
+
+void aki_encoded_init(void *encoded, size_t size) { aki_embed_options_init(encoded, size); }
 
 /* An older caller's struct is shorter: what it lacks is 0. A newer caller's is longer: what we do not know must be 0. */
 aki_status aki__options_read(void *out, size_t size, const void *options, const char *what, aki_error *err)
@@ -60,10 +62,10 @@ static const aki_prompt *prompt_of_kind(const aki_model *m, int32_t kind)
 
 static aki_status set_prompt(struct aki__request *r, const char *a, size_t a_size, const char *b, size_t b_size, const char *c, aki_error *err)
 {
-    if (a_size + b_size + strlen(c) > PROMPT_CEILING)      /* strings in memory: their sum cannot overflow */
-        return aki__fail(err, AKI_E_INVALID, "the prompt is longer than %d bytes", PROMPT_CEILING);
-    if (!aki__buf_append(&r->prompt, a, a_size, PROMPT_CEILING) || !aki__buf_append(&r->prompt, b, b_size, PROMPT_CEILING) ||
-        !aki__buf_append(&r->prompt, c, strlen(c), PROMPT_CEILING))
+    if (a_size + b_size + strlen(c) > AKI_PROMPT_CEILING)      /* strings in memory: their sum cannot overflow */
+        return aki__fail(err, AKI_E_INVALID, "the prompt is longer than %d bytes", AKI_PROMPT_CEILING);
+    if (!aki__buf_append(&r->prompt, a, a_size, AKI_PROMPT_CEILING) || !aki__buf_append(&r->prompt, b, b_size, AKI_PROMPT_CEILING) ||
+        !aki__buf_append(&r->prompt, c, strlen(c), AKI_PROMPT_CEILING))
         return aki__fail(err, AKI_E_NOMEM, "prompt of %zu bytes", a_size + b_size + strlen(c));
     size_t bad = aki__utf8_check(r->prompt.data, r->prompt.size);
     if (bad != AKI_UTF8_VALID)
@@ -102,56 +104,69 @@ static aki_status resolve_prompt(struct aki__request *r, const aki_model *m, con
     return p ? set_prompt(r, NULL, 0, NULL, 0, p->text, err) : AKI_OK;
 }
 
-/* How many tokens of a text are the prompt's: those of the prompt alone, less a special token at its end (as sentence-transformers counts). */
-static aki_status count_prompt(struct aki__request *r, const aki_model *m, aki_error *err)
+/* Those of the prompt alone, less a special token at its end (as sentence-transformers counts). */
+aki_status aki__request_count_prompt(struct aki__request *r, const aki_model *m, aki_error *err)
 {
-    struct aki__encoding e = { .want_spans = true };
+    struct aki__encoding e = { .want_types = true };
     const struct aki__encode_options o = { .special = r->encode.special, .parse_special = r->encode.parse_special };
 
+    if (!r->prompt.size)
+        return AKI_OK;
     aki_status rc = aki__tokenizer_encode(m->tokenizer, r->prompt.data, r->prompt.size, &o, &e, err);
-    if (!rc && e.count) {
-        const int64_t *last = &e.spans[2 * (e.count - 1)];
-        r->skip = e.count - (last[0] == 0 && last[1] == 0);
-    }
+    while (!rc && r->prompt_specials < e.count && e.sequences[r->prompt_specials] < 0)
+        r->prompt_specials++;
+    if (!rc && e.count)
+        r->prompt_tokens = e.count - (e.sequences[e.count - 1] < 0);
     aki__encoding_free(&e);
     return rc;
 }
 
 /* ---------------------------------------------------------------- numbers --------------------------------------- */
 
-static aki_status in_range(const char *name, int32_t value, int32_t least, int32_t most, aki_error *err)
-{
-    if (value >= least && value <= most)
-        return AKI_OK;
-    return aki__fail(err, AKI_E_INVALID, "%s: %d is not in %d … %d", name, value, least, most);
-}
-
 static aki_status check_numbers(const aki_model *m, const aki_embed_options *o, aki_error *err)
 {
-    int32_t special = m->tokenizer ? (int32_t)aki__tokenizer_special_count(m->tokenizer) : 0;
-    aki_status rc = in_range("kind", o->kind, AKI_KIND_NONE, AKI_KIND_DOCUMENT, err);
+    aki_status rc = aki__check_embed_numbers(m, o, err);
 
-    if (!rc) rc = in_range("pooling", o->pooling, AKI_POOLING_DEFAULT, AKI_POOLING_LAST, err);
-    if (!rc) rc = in_range("normalize", o->normalize, AKI_NORMALIZE_DEFAULT, AKI_NORMALIZE_OFF, err);
-    if (!rc) rc = in_range("dtype", o->dtype, AKI_DTYPE_F32, AKI_DTYPE_UBINARY, err);
-    if (!rc) rc = in_range("truncate", o->truncate, AKI_TRUNCATE_RIGHT, AKI_TRUNCATE_ERROR, err);
-    if (!rc && o->dim) rc = in_range("dim", o->dim, 1, m->folder->dim, err);
-    if (!rc && o->max_tokens) rc = in_range("max_tokens", o->max_tokens, special + 1, m->most_tokens, err);
     if (!rc && (o->dtype == AKI_DTYPE_INT8 || o->dtype == AKI_DTYPE_UINT8) && !o->ranges)
         rc = aki__fail(err, AKI_E_INVALID, "ranges: int8 and uint8 need the least and largest value of every element");
+    if (!rc && o->output == AKI_OUTPUT_TOKENS && (o->dtype != AKI_DTYPE_F32 || o->dim))
+        rc = aki__fail(err, AKI_E_INVALID, "token vectors are whole f32 rows: dtype and dim cannot be set");
     return rc;
 }
 
-bool aki__request_is_pooled(const struct aki__request *r, const struct aki__model *f) { return f->pooled && r->pooling == f->pooling && !r->skip; }
+bool aki__request_is_pooled(const struct aki__request *r, const struct aki__model *f) { return f->pooled && r->pooling == f->pooling && !r->skips; }
 
 /* Of a graph that pools: what it does not do itself is done with its rows, if it gives them and they are the same before the pooling. */
 aki_status aki__request_check_graph(const struct aki__request *r, const struct aki__model *f, aki_error *err)
 {
-    if (!f->pooled || aki__request_is_pooled(r, f))
+    if (r->output == AKI_OUTPUT_TOKENS && f->onnx && !f->hidden_rows)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%.100s gives a vector a text only, none a token", f->onnx);
+    if (r->output == AKI_OUTPUT_TOKENS || !f->pooled || aki__request_is_pooled(r, f))
         return AKI_OK;
     if (!f->hidden_rows || f->dense_inside || f->hidden != f->pooled)
         return aki__fail(err, AKI_E_UNSUPPORTED, "%.100s pools its vectors itself: another pooling, or one without the prompt, is not possible", f->onnx);
     return AKI_OK;
+}
+
+/* limit: tokens of a text, where the options say nothing; 0: none. */
+static void set_encoding(struct aki__request *r, const aki_embed_options *o, int32_t limit)
+{
+    r->encode = (struct aki__encode_options){ .special = !o->no_special, .parse_special = !o->no_parse_special,
+                                              .truncate = o->truncate ? o->truncate : AKI_TRUNCATE_RIGHT, .max_tokens = (size_t)(o->max_tokens ? o->max_tokens : limit) };
+}
+
+/* What the rows of a result are. */
+static void set_output(struct aki__request *r, const struct aki__model *f, const aki_embed_options *o)
+{
+    bool tokens = o->output == AKI_OUTPUT_TOKENS;
+
+    r->output = o->output;
+    r->pooling = o->pooling ? o->pooling : f->pooling;
+    r->normalize = o->normalize || tokens ? o->normalize == AKI_NORMALIZE_ON : f->normalize;
+    r->columns = (size_t)(tokens ? f->hidden : f->dim);
+    r->dim = o->dim ? (size_t)o->dim : r->columns;
+    r->dtype = o->dtype;
+    r->ranges = o->ranges;
 }
 
 aki_status aki__request_open(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err)
@@ -167,23 +182,35 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     if (!rc) rc = check_numbers(m, &o, err);
     if (rc)
         return rc;
-    out->pooling = o.pooling ? o.pooling : m->folder->pooling;
-    out->normalize = o.normalize ? o.normalize == AKI_NORMALIZE_ON : m->folder->normalize;
-    out->columns = (size_t)m->folder->dim;
-    out->dim = o.dim ? (size_t)o.dim : out->columns;
-    out->dtype = o.dtype;
-    out->ranges = o.ranges;
+    set_output(out, m->folder, &o);
     out->reuse = !o.no_reuse;
-    out->encode = (struct aki__encode_options){ .special = !o.no_special, .parse_special = !o.no_parse_special, .truncate = o.truncate,
-                                                .max_tokens = (size_t)(o.max_tokens ? o.max_tokens : m->max_tokens) };
+    set_encoding(out, &o, m->max_tokens);
     out->cancel = o.cancel;
     out->cancel_user = o.cancel_user;
     rc = resolve_prompt(out, m, &o, err);
-    if (!rc && out->prompt.size && !m->folder->include_prompt)
-        rc = count_prompt(out, m, err);
+    out->skips = out->prompt.size && !m->folder->include_prompt;
+    if (!rc && out->skips)
+        rc = aki__request_count_prompt(out, m, err);
     if (!rc) rc = aki__request_check_graph(out, m->folder, err);
     if (rc)
         aki__request_close(out);
+    return rc;
+}
+
+aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err)
+{
+    aki_embed_options o;
+
+    *out = (struct aki__request){ 0 };
+    if (m->folder)
+        return aki__request_open(out, m, options, err);
+    aki_status rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
+    if (!rc) rc = aki__check_embed_numbers(m, &o, err);
+    if (!rc && (o.instruction || o.prompt_name || o.kind))
+        rc = aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it has no prompts");
+    if (!rc && o.prompt)
+        rc = set_prompt(out, NULL, 0, NULL, 0, o.prompt, err);
+    set_encoding(out, &o, 0);
     return rc;
 }
 

@@ -10,7 +10,7 @@ enum {
     WEIGHTS_IN_CACHE = 16 << 20
 };
 
-struct aki__text { size_t item, begin, count; };       /* ids [begin, begin + count) */
+struct aki__queued { size_t item, begin, count, skip; };     /* a text that waits: ids [begin, begin + count) */
 
 /* Texts [first, last) are a run. */
 struct part { size_t first, last; aki_status rc; aki_error error; };
@@ -35,15 +35,18 @@ static aki_status fail_cancelled(aki_error *err) { return aki__fail(err, AKI_E_C
 /* One run, from ids to result rows. */
 static aki_status run(struct aki__runs *w, const struct part *part, aki_error *err)
 {
-    size_t columns = w->every_token ? (size_t)w->m->folder->hidden : w->r->columns, first_token = w->tokens_done + w->texts[part->first].begin;
+    size_t columns = w->r->columns, first_token = w->tokens_done + w->texts[part->first].begin;
     struct aki__plan p = { 0 };
     aki_status rc = AKI_OK;
 
-    for (size_t i = part->first; i < part->last && !rc; i++)
-        rc = aki__plan_add(&p, w->m, w->r, w->ids + w->texts[i].begin, w->texts[i].count, w->texts[i].item, w->every_token, err);
-    if (!rc) rc = aki__plan_run(&p, w->m, w->r, w->every_token, err);
+    for (size_t i = part->first; i < part->last && !rc; i++) {
+        const struct aki__queued *t = &w->texts[i];
+        rc = aki__plan_add(&p, w->m, w->r, &(struct aki__row){ .ids = w->ids + t->begin, .types = w->typed ? w->types + t->begin : NULL, .count = t->count,
+                                                               .skip = t->skip, .item = t->item }, err);
+    }
+    if (!rc) rc = aki__plan_run(&p, w->m, w->r, err);
     for (size_t v = 0; v < p.vectors && !rc; v++) {
-        size_t row = w->every_token ? first_token + v : p.items[v];
+        size_t row = w->r->output == AKI_OUTPUT_TOKENS ? first_token + v : p.items[v];
         rc = aki__name_item(err, aki__row_write(w->out + row * w->row_size, p.out + v * columns, w->r, err), p.items[v]);
     }
     aki__plan_clear(&p, w->m, rc == AKI_OK);
@@ -114,7 +117,7 @@ static size_t cut(const struct aki__runs *w, struct part *parts, size_t count)
 
 static int longer_first(const void *a, const void *b)
 {
-    const struct aki__text *x = a, *y = b;
+    const struct aki__queued *x = a, *y = b;
 
     return x->count != y->count ? (x->count < y->count ? 1 : -1) : (x->item > y->item) - (x->item < y->item);
 }
@@ -129,7 +132,7 @@ aki_status aki__runs_finish(struct aki__runs *w, aki_error *err)
     if (cancelled(w->r))
         return fail_cancelled(err);
     /* Padded runs: texts of like lengths together. (A row a token: these are laid out as they came.) */
-    if (!w->m->run.widest && !w->every_token)
+    if (!w->m->run.widest && w->r->output != AKI_OUTPUT_TOKENS)
         qsort(w->texts, w->count, sizeof *w->texts, longer_first);
     work.parts = aki__alloc(w->count, sizeof *work.parts);
     if (!work.parts)
@@ -147,24 +150,28 @@ aki_status aki__runs_finish(struct aki__runs *w, aki_error *err)
     return rc;
 }
 
-aki_status aki__runs_add(struct aki__runs *w, const int32_t *ids, size_t count, size_t item, aki_error *err)
+aki_status aki__runs_add(struct aki__runs *w, const struct aki__row *row, aki_error *err)
 {
     size_t enough = (size_t)w->m->max_batch_tokens * (size_t)w->m->run.threads * RUNS_AT_ONCE;
-    aki_status rc = w->tokens && w->tokens + count > enough ? aki__runs_finish(w, err) : AKI_OK;
+    aki_status rc = w->tokens && w->tokens + row->count > enough ? aki__runs_finish(w, err) : AKI_OK;
 
     if (rc)
         return rc;
-    if (!aki__grow((void **)&w->ids, &w->id_capacity, w->tokens + count, sizeof *w->ids) ||
+    if (!aki__grow((void **)&w->ids, &w->id_capacity, w->tokens + row->count, sizeof *w->ids) ||
+        (w->typed && !aki__grow((void **)&w->types, &w->type_capacity, w->tokens + row->count, sizeof *w->types)) ||
         !aki__grow((void **)&w->texts, &w->capacity, w->count + 1, sizeof *w->texts))
-        return aki__fail(err, AKI_E_NOMEM, "text %zu: %zu tokens", item, count);
-    memcpy(w->ids + w->tokens, ids, count * sizeof *ids);
-    w->texts[w->count++] = (struct aki__text){ .item = item, .begin = w->tokens, .count = count };
-    w->tokens += count;
+        return aki__fail(err, AKI_E_NOMEM, "text %zu: %zu tokens", row->item, row->count);
+    memcpy(w->ids + w->tokens, row->ids, row->count * sizeof *w->ids);
+    if (w->typed)
+        memcpy(w->types + w->tokens, row->types, row->count * sizeof *w->types);
+    w->texts[w->count++] = (struct aki__queued){ .item = row->item, .begin = w->tokens, .count = row->count, .skip = row->skip };
+    w->tokens += row->count;
     return AKI_OK;
 }
 
 void aki__runs_free(struct aki__runs *w)
 {
     aki__free(w->ids);
+    aki__free(w->types);
     aki__free(w->texts);
 }

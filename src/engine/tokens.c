@@ -1,52 +1,147 @@
-/* Unit tokens: the public tokenizer functions. */
+/* Unit tokens: a text as the network sees it (aki_encode, aki_tokenize), and back. */
 #include "engine/engine.h"
 
-static aki_status copy_out(const struct aki__encoding *e, int32_t *ids, int64_t *spans, size_t capacity, size_t *count, aki_error *err)
+/* ---------------------------------------------------------------- one text -------------------------------------- */
+
+bool aki__has_types(const aki_model *m) { return m->folder && (m->folder->types > 1 || m->folder->onnx); }
+
+void aki__input_free(struct aki__input *in)
 {
-    *count = e->count;
-    if (e->count > capacity)
-        return aki__fail(err, AKI_E_TOO_SMALL, "capacity: %zu ids given, %zu needed", capacity, e->count);
-    if (e->count && ids)
-        memcpy(ids, e->ids, e->count * sizeof *ids);
-    if (e->count && spans)
-        memcpy(spans, e->spans, e->count * 2 * sizeof *spans);
+    aki__encoding_free(&in->tokens);
+    aki__buf_free(&in->joined);
+    *in = (struct aki__input){ 0 };
+}
+
+/* How many first tokens of what is left are the prompt's, and special ones before it. Of a beginning that was cut away, nothing is. */
+static size_t count_prompt(const struct aki__request *r, const struct aki__encoding *e)
+{
+    size_t count = r->prompt_tokens, cut = r->encode.truncate == AKI_TRUNCATE_LEFT ? e->full_count - e->count : 0;
+
+    if (cut && count - r->prompt_specials <= cut)
+        return 0;
+    count -= cut;
+    return count < e->count ? count : e->count;
+}
+
+/* The row of a type table that a template asks for may not be there. */
+static aki_status check_types(const aki_model *m, const struct aki__encoding *e, aki_error *err)
+{
+    for (size_t i = 0; i < e->count && m->folder->types; i++)
+        if (e->types[i] >= m->folder->types)
+            return aki__fail(err, AKI_E_INVALID, "token %zu has the type %d, but the model has %d", i, (int)e->types[i], m->folder->types);
     return AKI_OK;
 }
 
-/* A tokenizer opened alone knows no prompts and no limits: only the switches count. */
-static aki_status request_of(struct aki__request *r, const aki_model *m, const aki_embed_options *options, aki_error *err)
+static aki_status join(const struct aki__request *r, const char *text, size_t size, struct aki__input *in, aki_error *err)
 {
-    aki_embed_options o;
+    in->text = text ? text : "";
+    in->text_size = size;
+    if (!r->prompt.size)
+        return AKI_OK;
+    in->joined.size = 0;
+    if (!aki__buf_append(&in->joined, r->prompt.data, r->prompt.size, SIZE_MAX) || !aki__buf_append(&in->joined, text, size, SIZE_MAX))
+        return aki__fail(err, AKI_E_NOMEM, "a text of %zu bytes", size);
+    in->text = in->joined.data;
+    in->text_size = in->joined.size;
+    return AKI_OK;
+}
 
-    *r = (struct aki__request){ 0 };
-    aki_status rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
-    if (!rc && m->folder)
-        rc = aki__request_open(r, m, options, err);
-    else if (!rc && (o.instruction || o.prompt_name || o.kind))
-        rc = aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it has no prompts");
-    else if (!rc && o.prompt && !aki__buf_append(&r->prompt, o.prompt, strlen(o.prompt), SIZE_MAX))
-        rc = aki__fail(err, AKI_E_NOMEM, "prompt");
-    if (!rc && o.max_tokens < 0)
-        rc = aki__fail(err, AKI_E_INVALID, "max_tokens: %d is negative", o.max_tokens);
-    r->encode = (struct aki__encode_options){ .special = !o.no_special, .parse_special = !o.no_parse_special, .truncate = o.truncate, .max_tokens = (size_t)o.max_tokens };
+aki_status aki__encode(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second, size_t second_size,
+                       struct aki__input *in, aki_error *err)
+{
+    struct aki__encoding *e = &in->tokens;
+    aki_status rc = join(r, text, size, in, err);
+
+    in->prompt_tokens = 0;
+    if (!rc && second)
+        rc = aki__tokenizer_encode_pair(m->tokenizer, in->text, in->text_size, second, second_size, &r->encode, e, err);
+    else if (!rc)
+        rc = aki__tokenizer_encode(m->tokenizer, in->text, in->text_size, &r->encode, e, err);
+    if (rc && err && err->offset >= r->prompt.size)
+        err->offset -= r->prompt.size;          /* the caller knows the text, not the prompt before it */
+    if (!rc && e->want_types && aki__has_types(m))
+        rc = check_types(m, e, err);
+    if (!rc && r->prompt_tokens)
+        in->prompt_tokens = count_prompt(r, e);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- the public calls ------------------------------ */
+
+static void copy(void *to, const void *from, size_t count, size_t size)
+{
+    if (to && count)
+        memcpy(to, from, count * size);
+}
+
+static aki_status copy_out(const struct aki__request *r, const struct aki__input *in, aki_encoded *out, aki_error *err)
+{
+    const struct aki__encoding *e = &in->tokens;
+
+    out->count = e->count;
+    out->full_count = e->full_count;
+    out->prompt_tokens = in->prompt_tokens;
+    out->prompt_size = r->prompt.size;
+    out->text_size = in->text_size;
+    if ((out->ids || out->types || out->sequences || out->spans) && e->count > out->capacity)
+        return aki__fail(err, AKI_E_TOO_SMALL, "capacity: %zu ids given, %zu needed", out->capacity, e->count);
+    if (out->text && in->text_size > out->text_capacity)
+        return aki__fail(err, AKI_E_TOO_SMALL, "text_capacity: %zu bytes given, %zu needed", out->text_capacity, in->text_size);
+    copy(out->ids, e->ids, e->count, sizeof *out->ids);
+    copy(out->types, e->types, e->count, sizeof *out->types);
+    copy(out->sequences, e->sequences, e->count, sizeof *out->sequences);
+    copy(out->spans, e->spans, e->count, 2 * sizeof *out->spans);
+    copy(out->text, in->text, in->text_size, 1);
+    return AKI_OK;
+}
+
+aki_status aki_encode(const aki_model *m, const char *text, size_t size, const char *second, size_t second_size, const aki_embed_options *options,
+                      aki_encoded *encoded, aki_error *err)
+{
+    struct aki__request r = { 0 };
+    struct aki__input in = { 0 };
+    aki_encoded out;
+
+    if (!m || !encoded || (size && !text))
+        return aki__fail(err, AKI_E_INVALID, "%s is NULL", !m ? "model" : !encoded ? "encoded" : "text");
+    aki_status rc = aki__options_read(&out, sizeof out, encoded, "aki_encoded", err);
+    if (!rc) rc = aki__request_open_tokens(&r, m, options, err);
+    if (!rc) rc = aki__request_count_prompt(&r, m, err);
+    if (out.whole)
+        r.encode.max_tokens = 0;
+    in.tokens.want_spans = out.spans != NULL;
+    in.tokens.want_types = out.types || out.sequences;
+    if (!rc) rc = aki__encode(m, &r, text, size, second, second_size, &in, err);
+    if (!rc) rc = copy_out(&r, &in, &out, err);
+    if (!rc || rc == AKI_E_TOO_SMALL)
+        memcpy(encoded, &out, out.struct_size < sizeof out ? out.struct_size : sizeof out);
+    aki__input_free(&in);
+    aki__request_close(&r);
     return rc;
 }
 
 aki_status aki_tokenize(const aki_model *m, const char *text, size_t size, const aki_embed_options *options,
                         int32_t *ids, int64_t *spans, size_t capacity, size_t *count, aki_error *err)
 {
-    struct aki__encoding e = { .want_spans = spans != NULL };
+    struct aki__input in = { .tokens.want_spans = spans != NULL };
+    aki_encoded out = { .ids = ids, .spans = spans, .capacity = capacity };
     struct aki__request r;
+    aki_embed_options o;
 
     if (!m || !count || (size && !text) || (capacity && !ids))
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", !m ? "model" : !count ? "count" : size && !text ? "text" : "ids");
     *count = 0;
-    aki_status rc = request_of(&r, m, options, err);
-    if (!rc && size && !aki__buf_append(&r.prompt, text, size, SIZE_MAX))
-        rc = aki__fail(err, AKI_E_NOMEM, "a text of %zu bytes", size);
-    if (!rc) rc = aki__tokenizer_encode(m->tokenizer, r.prompt.data ? r.prompt.data : "", r.prompt.size, &r.encode, &e, err);
-    if (!rc) rc = copy_out(&e, ids, spans, capacity, count, err);
-    aki__encoding_free(&e);
+    aki_status rc = aki__request_open_tokens(&r, m, options, err);
+    if (!rc) rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
+    if (!rc) {
+        r.encode.max_tokens = (size_t)o.max_tokens;
+        rc = aki__encode(m, &r, text, size, NULL, 0, &in, err);
+    }
+    if (!rc) rc = copy_out(&r, &in, &out, err);
+    if (!rc && out.count > capacity)            /* no arrays: only the count was asked for */
+        rc = aki__fail(err, AKI_E_TOO_SMALL, "capacity: %zu ids given, %zu needed", capacity, out.count);
+    *count = out.count;
+    aki__input_free(&in);
     aki__request_close(&r);
     return rc;
 }

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { MOST_BUCKETS = 64, LEAST_LENGTH = 16, MOST_PORTS = AKI_ONNX_MAX_IO, FREE_ROUNDING = 8, LIGHT_TOKENS = 512 };
+enum { LEAST_LENGTH = 16, MOST_PORTS = AKI_ONNX_MAX_IO, FREE_ROUNDING = 8, LIGHT_TOKENS = 512 };
 
 /* A session for texts × length; both 0: for any. */
 struct bucket {
@@ -37,7 +37,7 @@ struct aki__padded {
     uint64_t            weights_size;       /* of one session */
     int                 graph_nodes;
     struct aki__lock    lock;               /* a run, whole: devices compute one batch at a time */
-    struct bucket       buckets[MOST_BUCKETS];
+    struct bucket       buckets[AKI_MOST_BUCKETS];
     size_t              bucket_count;
     uint64_t            clock;
     int                 elsewhere;          /* nodes that the first session left to the cpu; the self-test has judged that */
@@ -508,7 +508,7 @@ aki_status aki__padded_open(struct aki__padded **out, const struct aki__runtime 
     p->hidden = (size_t)g->model->hidden;
     p->max_tokens = options->max_tokens;
     p->max_batch_tokens = options->max_batch_tokens;
-    p->max_buckets = !p->fixed ? 1 : options->max_buckets < MOST_BUCKETS ? (size_t)options->max_buckets : MOST_BUCKETS;
+    p->max_buckets = !p->fixed ? 1 : options->max_buckets < AKI_MOST_BUCKETS ? (size_t)options->max_buckets : AKI_MOST_BUCKETS;
     if (!options->file)
         aki__portable_needs(g, &p->causal, &p->window, &p->head_dim);
     if (!copy_settings(p, options->device) || !copy_graph(p, g))

@@ -6,6 +6,8 @@
 #include "ort/graph.h"
 #include "ort/onnx_file.h"
 
+enum { AKI_MOST_BUCKETS = 64 };  /* sessions of fixed shapes that may be resident */
+
 struct aki__session;            /* immutable; any number of threads may run it at once */
 
 struct aki__session_options {
@@ -53,6 +55,7 @@ struct aki__prefix_use {
 /* One run: texts laid end to end. See cpu.h for the arrays. */
 struct aki__batch {
     const int32_t *ids, *positions;         /* [tokens] */
+    const int32_t *types;                   /* [tokens], or NULL: all 0 */
     const int32_t *starts, *query_starts;   /* [texts + 1] */
     const int32_t *key_starts;              /* [texts + 1] as starts, with the reused tokens counted */
     const struct aki__prefix_use *prefixes; /* [texts] */

@@ -8,10 +8,8 @@
 #include "base/base.h"
 #include "base/json.h"
 #include "text/algorithm.h"
+#include "text/tokenizer.h"
 #include "text/unicode.h"
-
-/* Bytes of one text, and of what normalisers make of it: positions are 32 bits wide, with room for sums. */
-#define AKI_TEXT_LIMIT ((size_t)1 << 30)
 
 /* ---------------------------------------------------------------- reading tokenizer.json ------------------------ */
 

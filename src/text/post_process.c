@@ -6,20 +6,22 @@ static const char *const names[] = { "TemplateProcessing", "BertProcessing", "Ro
 
 /* More tokens around one text than any model has; keeps a hostile file's templates small. */
 #define ITEMS_LIMIT 1024
+/* Far more than the rows of any model's type table. */
+#define TYPES_LIMIT 1024
 
-static aki_status add_item(struct aki__post_template *t, struct aki__reader *r, int32_t id)
+static aki_status add_item(struct aki__post_template *t, struct aki__reader *r, int32_t id, int32_t type)
 {
     if (t->count == ITEMS_LIMIT)
         return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "more than 1024 items are not supported");
     t->specials += id >= 0;
-    t->items[t->count++] = (struct aki__post_item){ id };
+    t->items[t->count++] = (struct aki__post_item){ id, type };
     return AKI_OK;
 }
 
 /* ---------------------------------------------------------------- TemplateProcessing ---------------------------- */
 
 /* The ids of a special token of the template. */
-static aki_status add_special(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *specials, const struct aki__json *id, size_t vocabulary)
+static aki_status add_special(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *specials, const struct aki__json *id, int32_t type, size_t vocabulary)
 {
     const struct aki__json *key = aki__json_is(specials, AKI_JSON_OBJECT) ? aki__json_first(specials) : NULL, *ids = NULL, *e;
     aki_status rc = AKI_OK;
@@ -38,7 +40,7 @@ static aki_status add_special(struct aki__post_template *t, struct aki__reader *
         if (!rc && (size_t)number >= vocabulary)
             rc = aki__read_fail(r, AKI_E_INVALID, "id", "its id is not in the vocabulary");
         if (!rc)
-            rc = add_item(t, r, number);
+            rc = add_item(t, r, number, type);
     }
     return rc;
 }
@@ -48,19 +50,23 @@ static aki_status parse_item(struct aki__post_template *t, struct aki__reader *r
 {
     const struct aki__json *sequence = aki__json_get(item, "Sequence"), *special = aki__json_get(item, "SpecialToken");
     const struct aki__json *id = aki__json_get(sequence ? sequence : special, "id");
+    const struct aki__json *type_id = aki__json_get(sequence ? sequence : special, "type_id");
     size_t back = aki__path_key(r, sequence ? "Sequence" : "SpecialToken");
+    int64_t type = 0;
     aki_status rc;
 
     if (!sequence && !special) {
         aki__path_back(r, back);
         return aki__read_fail(r, AKI_E_INVALID, NULL, "expected {\"Sequence\": …} or {\"SpecialToken\": …}");
     }
-    if (special)
-        rc = add_special(t, r, specials, id, vocabulary);
+    if (type_id && (!aki__json_int(type_id, &type) || type < 0 || type > TYPES_LIMIT))
+        rc = aki__read_fail(r, AKI_E_INVALID, "type_id", "expected a small number");
+    else if (special)
+        rc = add_special(t, r, specials, id, (int32_t)type, vocabulary);
     else if (aki__json_equals(id, "A"))
-        rc = add_item(t, r, -1);
+        rc = add_item(t, r, AKI_POST_FIRST, (int32_t)type);
     else if (aki__json_equals(id, "B") && pair)
-        rc = add_item(t, r, -2);
+        rc = add_item(t, r, AKI_POST_SECOND, (int32_t)type);
     else
         rc = aki__read_fail(r, AKI_E_INVALID, "id", pair ? "expected \"A\" or \"B\"" : "expected \"A\"");
     if (!rc)
@@ -106,13 +112,18 @@ static aki_status read_pair(struct aki__reader *r, const struct aki__json *node,
     return AKI_OK;
 }
 
-static aki_status fill(struct aki__post_template *t, struct aki__reader *r, const int32_t *ids, size_t count)
+/* second: the token type of the second text and of what stands behind it. */
+static aki_status fill(struct aki__post_template *t, struct aki__reader *r, const int32_t *ids, size_t count, int32_t second)
 {
+    int32_t type = 0;
+
     aki_status rc = AKI_OK;
 
     t->count = t->specials = 0;
-    for (size_t i = 0; i < count && !rc; i++)
-        rc = add_item(t, r, ids[i]);
+    for (size_t i = 0; i < count && !rc; i++) {
+        type = ids[i] == AKI_POST_SECOND ? second : type;
+        rc = add_item(t, r, ids[i], type);
+    }
     return rc;
 }
 
@@ -129,9 +140,10 @@ static aki_status parse_bert(struct aki__post *p, struct aki__reader *r, const s
             rc = aki__read_bool(r, node, "add_prefix_space", true, &p->trim_prefix);
     }
     if (!rc)
-        rc = fill(&p->single, r, (int32_t[]){ cls, -1, sep }, 3);
+        rc = fill(&p->single, r, (int32_t[]){ cls, AKI_POST_FIRST, sep }, 3, 0);
     if (!rc)
-        rc = roberta ? fill(&p->pair, r, (int32_t[]){ cls, -1, sep, sep, -2, sep }, 6) : fill(&p->pair, r, (int32_t[]){ cls, -1, sep, -2, sep }, 5);
+        rc = roberta ? fill(&p->pair, r, (int32_t[]){ cls, AKI_POST_FIRST, sep, sep, AKI_POST_SECOND, sep }, 6, 0)
+                     : fill(&p->pair, r, (int32_t[]){ cls, AKI_POST_FIRST, sep, AKI_POST_SECOND, sep }, 5, 1);
     return rc;
 }
 
@@ -196,9 +208,9 @@ aki_status aki__post_parse(struct aki__post *p, struct aki__reader *r, const str
     p->pair.items = aki__alloc(ITEMS_LIMIT + 1, sizeof *p->pair.items);
     if (!p->single.items || !p->pair.items)
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
-    rc = fill(&p->single, r, (int32_t[]){ -1 }, 1);
+    rc = fill(&p->single, r, (int32_t[]){ AKI_POST_FIRST }, 1, 0);
     if (!rc)
-        rc = fill(&p->pair, r, (int32_t[]){ -1, -2 }, 2);
+        rc = fill(&p->pair, r, (int32_t[]){ AKI_POST_FIRST, AKI_POST_SECOND }, 2, 1);
     return rc || !node || aki__json_is(node, AKI_JSON_NULL) ? rc : parse(p, r, node, vocabulary, &templates, &trims);
 }
 

@@ -141,7 +141,8 @@ aki_status aki__take_word(struct aki__work *w, const struct aki__text *word);
 
 /* ---- post-processor */
 
-struct aki__post_item { int32_t id; };      /* a token's id; -1: the first text, -2: the second */
+struct aki__post_item { int32_t id, type; };    /* a token's id, or AKI_POST_FIRST, AKI_POST_SECOND; the token type of what stands there */
+enum { AKI_POST_FIRST = -1, AKI_POST_SECOND = -2 };
 struct aki__post_template { struct aki__post_item *items; size_t count, specials; };
 struct aki__post {
     struct aki__post_template single, pair;

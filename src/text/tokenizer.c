@@ -450,16 +450,25 @@ struct sequence { const char *text; size_t size, first, count, kept; };
 
 static bool grow_encoding(struct aki__encoding *e, size_t count)
 {
-    size_t pairs = e->spans_capacity;
+    size_t types = e->types_capacity;
 
     if (!aki__grow((void **)&e->ids, &e->capacity, count, sizeof *e->ids))
         return false;
-    if (!e->want_spans)
-        return true;
-    if (!aki__grow((void **)&e->spans, &pairs, count, 2 * sizeof *e->spans))
+    if (e->want_spans && !aki__grow((void **)&e->spans, &e->spans_capacity, count, 2 * sizeof *e->spans))
         return false;
-    e->spans_capacity = pairs;
-    return true;
+    if (!e->want_types)
+        return true;
+    return aki__grow((void **)&e->types, &types, count, sizeof *e->types) &&
+           aki__grow((void **)&e->sequences, &e->types_capacity, count, sizeof *e->sequences);
+}
+
+/* What the template says of the next `count` tokens. */
+static void put_types(struct aki__encoding *out, size_t count, int32_t type, int8_t sequence)
+{
+    for (size_t i = 0; out->want_types && i < count; i++) {
+        out->types[out->count + i] = type;
+        out->sequences[out->count + i] = sequence;
+    }
 }
 
 static void put_sequence(const struct aki__tokenizer *t, struct aki__work *w, const struct sequence *s, bool from_left, struct aki__encoding *out)
@@ -502,10 +511,12 @@ static aki_status put_together(const struct aki__tokenizer *t, struct aki__work 
     if (!grow_encoding(out, total))
         return aki__fail(err, AKI_E_NOMEM, "tokenizer: no memory");
     for (size_t i = 0; i < post->count; i++) {
-        int32_t id = post->items[i].id;
+        int32_t id = post->items[i].id, type = post->items[i].type;
         if (id < 0) {
+            put_types(out, s[-1 - id].kept, type, (int8_t)(-1 - id));
             put_sequence(t, w, &s[-1 - id], options->truncate == AKI_TRUNCATE_LEFT, out);
         } else if (options->special) {
+            put_types(out, 1, type, -1);
             out->ids[out->count] = id;
             if (out->want_spans)
                 out->spans[2 * out->count] = out->spans[2 * out->count + 1] = 0;
@@ -558,6 +569,8 @@ void aki__encoding_free(struct aki__encoding *e)
 {
     aki__free(e->ids);
     aki__free(e->spans);
+    aki__free(e->types);
+    aki__free(e->sequences);
     *e = (struct aki__encoding){ 0 };
 }
 
@@ -615,12 +628,22 @@ int32_t aki__tokenizer_id(const struct aki__tokenizer *t, const char *piece, siz
 
 size_t aki__tokenizer_special_count(const struct aki__tokenizer *t) { return t->post.single.specials; }
 
+bool aki__tokenizer_has_types(const struct aki__tokenizer *t, bool pair)
+{
+    const struct aki__post_template *post = pair ? &t->post.pair : &t->post.single;
+
+    for (size_t i = 0; i < post->count; i++)
+        if (post->items[i].type)
+            return true;
+    return false;
+}
+
 void aki__tokenizer_append(struct aki__tokenizer *t, int32_t id)
 {
     struct aki__post_template *both[2] = { &t->post.single, &t->post.pair };
 
     for (int i = 0; i < 2; i++) {
-        both[i]->items[both[i]->count++] = (struct aki__post_item){ id };
+        both[i]->items[both[i]->count++] = (struct aki__post_item){ id, 0 };
         both[i]->specials++;
     }
 }

@@ -8,6 +8,9 @@
 
 #include "base/base.h"
 
+/* Bytes of one text, and of what normalisers make of it: positions are 32 bits wide, with room for sums. */
+#define AKI_TEXT_LIMIT ((size_t)1 << 30)
+
 struct aki__tokenizer;      /* immutable after open; any number of threads may encode at once */
 
 /* path: a tokenizer.json. Its "padding" and "truncation" are ignored. The file is not needed afterwards.
@@ -30,9 +33,11 @@ struct aki__encode_options {
 struct aki__encoding {
     int32_t *ids;               /* [count] */
     int64_t *spans;             /* [count, 2] byte begin and end in the text; special tokens 0, 0. Only where want_spans */
-    size_t   count, capacity, spans_capacity;
+    int32_t *types;             /* [count] token types, as the template gives them. Only where want_types */
+    int8_t  *sequences;         /* [count] 0: of the text, 1: of the second one, -1: a special token. Only where want_types */
+    size_t   count, capacity, spans_capacity, types_capacity;
     size_t   full_count;        /* what count would be without max_tokens */
-    bool     want_spans;        /* set by the caller; ids alone are faster */
+    bool     want_spans, want_types;    /* set by the caller; ids alone are faster */
 };
 void aki__encoding_free(struct aki__encoding *e);
 
@@ -52,6 +57,7 @@ size_t      aki__tokenizer_vocabulary(const struct aki__tokenizer *t);          
 const char *aki__tokenizer_piece(const struct aki__tokenizer *t, int32_t id, size_t *size);  /* the file's spelling; NULL: no such id */
 int32_t     aki__tokenizer_id(const struct aki__tokenizer *t, const char *piece, size_t size);   /* -1: none */
 size_t      aki__tokenizer_special_count(const struct aki__tokenizer *t);                    /* tokens the single template adds */
+bool        aki__tokenizer_has_types(const struct aki__tokenizer *t, bool pair);             /* some token type of that template is not 0 */
 /* Makes the single template add this id at the end of every text (for tokenizer.json files that lost their post-processor). */
 void        aki__tokenizer_append(struct aki__tokenizer *t, int32_t id);
 
