@@ -37,20 +37,19 @@ static struct aki__table some_table(size_t count)
 {
     struct aki__table t = { .dtype = (enum aki__table_dtype)below(3) };
 
+    char *p = NEW(char, count * 4 + 1) + 1;             /* at an odd address, as in a mapped file */
+    t.data = p;
     if (t.dtype == AKI_TABLE_F32) {
-        char *p = NEW(char, count * 4 + 2);             /* 2-byte aligned, as a mapped file may be */
         float *values = normals(count, 1);
-        memcpy(p + 2, values, count * 4);
-        t.data = p + 2;
+        memcpy(p, values, count * 4);
     } else {
-        uint16_t *p = NEW(uint16_t, count);
         for (size_t i = 0; i < count; i++) {
             float f = chance(5) ? normal() * 1e-6f : normal();
             uint32_t bits;
             memcpy(&bits, &f, 4);
-            p[i] = t.dtype == AKI_TABLE_BF16 ? (uint16_t)(bits >> 16) : aki__f32_to_f16(f);
+            uint16_t half = t.dtype == AKI_TABLE_BF16 ? (uint16_t)(bits >> 16) : aki__f32_to_f16(f);
+            memcpy(p + 2 * i, &half, sizeof half);
         }
-        t.data = p;
     }
     return t;
 }

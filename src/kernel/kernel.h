@@ -38,7 +38,7 @@ struct aki__out {
 /* ---- embedding rows ---- */
 
 enum aki__table_dtype { AKI_TABLE_F32, AKI_TABLE_F16, AKI_TABLE_BF16 };
-struct aki__table { const void *data; enum aki__table_dtype dtype; };   /* [rows, hidden]; data NULL: no such table; 2-byte aligned at least */
+struct aki__table { const void *data; enum aki__table_dtype dtype; };   /* [rows, hidden]; data NULL: no such table; aligned to nothing: a file's header may have any length */
 
 /* out[t] = words[ids[t]] + positions[position_ids[t]] + types[type_ids[t]]; type_ids NULL: row 0. Ids were checked by the caller. */
 struct aki__embed {
