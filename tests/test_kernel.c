@@ -744,13 +744,34 @@ static void test_dispatch(void **unused)
     assert_non_null(aki__kernels_named("baseline"));
     assert_null(aki__kernels_named("no such set"));
     assert_string_equal(aki__kernels_named("baseline")->isa, "baseline");
-    setenv("AKIEMBED_ISA", "baseline", 1);
-    assert_ptr_equal(aki__kernels(), aki__kernels_named("baseline"));
-    setenv("AKIEMBED_ISA", "no such set", 1);
-    assert_ptr_equal(aki__kernels(), sets[n_sets - 1]);
+
+    const char *asked = getenv("AKIEMBED_ISA");
+    const struct aki__kernels *first = aki__kernels();
+    assert_ptr_equal(first, asked && aki__kernels_named(asked) ? aki__kernels_named(asked) : sets[n_sets - 1]);
+    char *kept = asked ? copy_of(asked, strlen(asked) + 1) : NULL;
+    for (size_t i = 0; i < n_sets; i++) {
+        setenv("AKIEMBED_ISA", sets[i]->isa, 1);
+        assert_int_equal(aki__kernels_ready(NULL), AKI_OK);
+        assert_ptr_equal(aki__kernels(), first);            /* chosen once */
+    }
+    setenv("AKIEMBED_ISA", "", 1);
+    assert_int_equal(aki__kernels_ready(NULL), AKI_OK);
+    static const char *const wrong[] = { "no such set", "avx", "AVX2", "neon", " " };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        aki_error err;
+        char wanted[64];
+        setenv("AKIEMBED_ISA", wrong[i], 1);
+        assert_int_equal(aki__kernels_ready(&err), AKI_E_UNAVAILABLE);
+        snprintf(wanted, sizeof wanted, "\"%s\" here;", wrong[i]);
+        assert_non_null(strstr(err.message, wanted));
+        for (size_t s = 0; s < n_sets; s++)
+            assert_non_null(strstr(err.message, sets[s]->isa));
+    }
     unsetenv("AKIEMBED_ISA");
-    assert_ptr_equal(aki__kernels(), sets[n_sets - 1]);
-    print_message("int8 weights of %s bits here\n", aki__kernels()->int8_limit == 127 ? "8" : "7");
+    assert_int_equal(aki__kernels_ready(NULL), AKI_OK);
+    if (kept)
+        setenv("AKIEMBED_ISA", kept, 1);
+    free_blocks();
 }
 
 int main(void)

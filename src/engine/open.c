@@ -1,6 +1,8 @@
 /* Unit open: a model's life: open, info, health, close; and the devices. */
 #include "engine/engine.h"
 
+#include "kernel/kernel.h"
+
 #include <stdio.h>
 
 static aki_status check_options(const aki_model_options *o, aki_error *err)
@@ -129,6 +131,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     *out = NULL;
     aki_status rc = aki__options_read(&o, sizeof o, options, "aki_model_options", err);
     if (!rc) rc = check_options(&o, err);
+    if (!rc) rc = aki__kernels_ready(err);
     if (rc)
         return rc;
     aki_model *m = aki__zalloc(1, sizeof *m);

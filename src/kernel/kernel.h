@@ -224,8 +224,11 @@ struct aki__kernels {
     void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles */
 };
 
-/* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). */
+/* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). Chosen at the first call, then the same for
+ * ever; any thread. */
 const struct aki__kernels *aki__kernels(void);
+/* UNAVAILABLE where AKIEMBED_ISA names a set that is not here: says which are. To be asked before work that would run in another set. */
+aki_status aki__kernels_ready(aki_error *err);
 /* A set by name; NULL: not in this build, or this processor cannot run it. */
 const struct aki__kernels *aki__kernels_named(const char *isa);
 
