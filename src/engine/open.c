@@ -60,8 +60,6 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
     m->precision = f->int8_bits ? AKI_PRECISION_INT8 : o->precision ? o->precision : AKI_PRECISION_F32;
     if ((o->precision == AKI_PRECISION_F32 || o->precision == AKI_PRECISION_F16) && f->int8_bits)
         return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; %s needs the folder it was made from", f->path, o->precision == AKI_PRECISION_F32 ? "f32" : "f16");
-    if (f->int8_bits == 8 && !aki__session_exact_int8())
-        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: 8-bit weights, but products of this processor saturate: quantise the model on this machine (7 bits)", f->path);
     return AKI_OK;
 }
 
