@@ -140,7 +140,8 @@ struct aki__pool {
 /* A matrix [n, k] (output channels are rows, as in the file) in the order in which a product reads it, padded with zeros:
  *     f32   [panels][k][32]              element: column panel * 32 + j, input i
  *     s8    [panels][k / 4][32][4]       the last: four neighbouring inputs; k rounded up to 4
- * s8 is rotated like the activations and quantised per output channel: s8 = round(w' / scale), scale = max|w'| / 127. scale, sum and bias are padded to whole panels as well. */
+ * s8 is rotated like the activations and quantised per output channel: s8 = round(w' / scale), scale = max|w'| / 127, the same
+ * in every instruction set. scale, sum and bias are padded to whole panels as well. */
 struct aki__packed {
     const void    *data;
     const float   *scale;               /* [n]; NULL: f32 */
