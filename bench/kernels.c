@@ -176,7 +176,7 @@ static void bench_product(size_t rows, size_t n, size_t k)
                                  .scale = i8 ? floats(n, 1) : NULL, .sum = i8 ? need(n, 4) : NULL };
         struct job j = { .product = { .x = i8 ? need(rows * k, 1) : (void *)floats(rows * k, 1), .x_scale = floats(rows, 1), .w = &w, .rows = rows,
                                       .out = need(rows * n, 4) } };
-        j.scratch = need(aki__product_scratch_size(&j.product) + 1, 1);
+        j.scratch = need(set->product_scratch_size(&j.product) + 1, 1);
         snprintf(name, sizeof name, "product %zu x %zu x %zu %s", rows, n, k, i8 ? "int8" : "f32");
         if (strstr(name, filter))
             line(name, run_product, &j, 0, 2.0 * (double)rows * (double)n * (double)k);

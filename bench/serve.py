@@ -29,7 +29,7 @@ CLIENTS, IDLE, LONGEST = 64, 1000, 2000
 
 
 def environment(threads):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("AKIEMBED_")}
+    env = {k: v for k, v in os.environ.items() if k == "AKIEMBED_ISA" or not k.startswith("AKIEMBED_")}
     return {**env, **({"AKIEMBED_THREADS": str(threads)} if threads else {})}
 
 

@@ -122,7 +122,8 @@ AKI_API void aki_model_options_init(void *options, size_t size);
  * cache folder (akiembed/self-tests in $XDG_CACHE_HOME, ~/Library/Caches or ~/.cache) and stand for a new test where the contents of the model's
  * files, the device, its options, plugin, driver and version, ONNX Runtime, this library and the options that shape runs are the same.
  * Errors: NOT_FOUND (no folder, a file or tensor missing), INVALID (contradictory or broken files),
- * UNSUPPORTED (architecture or tokenizer part not implemented: names it), UNAVAILABLE (device, runtime), IO, NOMEM. */
+ * UNSUPPORTED (architecture or tokenizer part not implemented: names it), UNAVAILABLE (device, runtime, or the
+ * instruction set that the environment variable AKIEMBED_ISA names), IO, NOMEM. */
 AKI_API aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *error);
 
 /* Opens only the tokenizer: folder is a tokenizer.json or a folder that holds one. Such a model tokenises and

@@ -24,7 +24,7 @@ def folder(name):
 
 
 def environment():
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("AKIEMBED_", "HF_", "XDG_"))}
+    env = {k: v for k, v in os.environ.items() if k == "AKIEMBED_ISA" or not k.startswith(("AKIEMBED_", "HF_", "XDG_"))}
     env.update(AKIEMBED_THREADS="1", LC_ALL="C.UTF-8")
     return env
 

@@ -294,6 +294,29 @@ class Check(Case):
         self.problems("^: no tensor %s.int8:" % re.escape(products[0]), "no tensor %s.int8_scale:" % re.escape(products[1]), "tensor %s.int8_sum is not of the dtype" % re.escape(products[2]),
                       "tensor %s.int8_scale: scale 0 is no finite number of 0 or more" % re.escape(products[3]), "no tensor " + re.escape(norm), path="quantised")
 
+    def test_sums(self):
+        """Of a quantised folder every column is added up."""
+        quantised = self.path("quantised")
+        self.ok("quantize", "-q", os.path.join(CHECKPOINTS, "bert"), quantised)
+        os.remove(quantised + "/SHA256SUMS")
+        self.problems(path="quantised")
+        w = Safetensors(quantised + "/model.safetensors")
+        first, second, third = [n[:-5] for n in w.tensors if n.endswith(".int8")][:3]
+        sums = w.tensors[first + ".int8_sum"]
+        n = sums[1][0]
+        at = struct.unpack("<%di" % n, sums[2])
+        sums[2] = struct.pack("<%di" % n, *(s + (i in (5, n - 1)) for i, s in enumerate(at)))
+        sums = w.tensors[second + ".int8_sum"]
+        sums[2] = struct.pack("<i", -2**31) + sums[2][4:]
+        data = w.tensors[third + ".int8"]
+        changed = bytearray(data[2])
+        changed[0] ^= 1                     # input 0 of output 0
+        data[2] = bytes(changed)
+        w.write()
+        self.problems("tensor %s.int8_sum: 2 of %d sums are not their columns', the first is number 5: %d, where its weights give %d" % (re.escape(first), n, at[5] + 1, at[5]),
+                      "tensor %s.int8_sum: 1 of .* number 0: -2147483648, where" % re.escape(second), "tensor %s.int8_sum: sum 0 is -2147483648, which 48 weights of 8 bits cannot have" % re.escape(second),
+                      "tensor %s.int8_sum: 1 of .* the first is number 0: " % re.escape(third), path="quantised")
+
     def test_hub_cache(self):
         """A file of the cache is a link to a blob, whose name is its hash: sha256, or git's sha1."""
         folder = self.copy()

@@ -37,7 +37,7 @@ atexit.register(shutil.rmtree, CACHE, True)
 
 
 def environment(**more):
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("AKIEMBED_", "HF_", "XDG_"))}
+    env = {k: v for k, v in os.environ.items() if k == "AKIEMBED_ISA" or not k.startswith(("AKIEMBED_", "HF_", "XDG_"))}
     env.update(XDG_CACHE_HOME=CACHE, AKIEMBED_MODEL=MODEL, AKIEMBED_THREADS="1", LC_ALL="C.UTF-8", COLUMNS="100")
     env.update(more)
     return {k: v for k, v in env.items() if v is not None}

@@ -37,20 +37,19 @@ static struct aki__table some_table(size_t count)
 {
     struct aki__table t = { .dtype = (enum aki__table_dtype)below(3) };
 
+    char *p = NEW(char, count * 4 + 1) + 1;             /* at an odd address, as in a mapped file */
+    t.data = p;
     if (t.dtype == AKI_TABLE_F32) {
-        char *p = NEW(char, count * 4 + 2);             /* 2-byte aligned, as a mapped file may be */
         float *values = normals(count, 1);
-        memcpy(p + 2, values, count * 4);
-        t.data = p + 2;
+        memcpy(p, values, count * 4);
     } else {
-        uint16_t *p = NEW(uint16_t, count);
         for (size_t i = 0; i < count; i++) {
             float f = chance(5) ? normal() * 1e-6f : normal();
             uint32_t bits;
             memcpy(&bits, &f, 4);
-            p[i] = t.dtype == AKI_TABLE_BF16 ? (uint16_t)(bits >> 16) : aki__f32_to_f16(f);
+            uint16_t half = t.dtype == AKI_TABLE_BF16 ? (uint16_t)(bits >> 16) : aki__f32_to_f16(f);
+            memcpy(p + 2 * i, &half, sizeof half);
         }
-        t.data = p;
     }
     return t;
 }
@@ -420,7 +419,7 @@ static void test_pack_s8(void **unused)
         struct aki__table from = some_table(n * k);
         struct aki__packed p = some_packed(set, from, n, k, true, some_outliers(k));
         double *w = NEW(double, k), *rotated = NEW(double, k);
-        int limit = set->int8_limit;
+        const int limit = 127;              /* in every set: a folder of weights is right on all processors */
 
         for (size_t r = 0; r < n; r++) {
             double most = 0;
@@ -462,7 +461,7 @@ static void test_product_f32(void **unused)
         float *x = normals(rows * k, 1), *out = NEW(float, rows * n);
         struct aki__product a = { .x = x, .w = &p, .out = out, .rows = rows };
 
-        RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, aki__product_scratch_size(&a))));
+        RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, set->product_scratch_size(&a))));
         for (size_t t = 0; t < rows; t++)
             for (size_t j = 0; j < n; j++) {
                 double want = p.bias ? p.bias[j] : 0, size = fabs(want);
@@ -492,7 +491,6 @@ static void test_product_s8(void **unused)
         uint8_t *x = NEW(uint8_t, rows * k);
         int32_t *sum = NEW(int32_t, padded);
         float *scale = normals(padded, 1), *x_scale = normals(rows, 1), *bias = normals(padded, 1), *out = NEW(float, rows * n);
-        bool extreme = chance(30);          /* where sums of 16 bits would overflow */
         struct aki__packed p = { .data = data, .scale = scale, .sum = sum, .bias = chance(50) ? bias : NULL, .n = n, .k = k };
         struct aki__product a = { .x = x, .x_scale = x_scale, .w = &p, .out = out, .rows = rows };
 
@@ -500,9 +498,9 @@ static void test_product_s8(void **unused)
         p.side = normals(padded * p.outliers.count, 1);
         a.x_side = normals(rows * p.outliers.count, 1);
         for (size_t i = 0; i < count; i++)
-            data[i] = (int8_t)(extreme ? set->int8_limit : (int)below(2 * (size_t)set->int8_limit + 1) - set->int8_limit);
+            data[i] = (int8_t)(int)(below(256) - 128);
         for (size_t i = 0; i < rows * k; i++)
-            x[i] = (uint8_t)(extreme ? 255 : below(256));
+            x[i] = (uint8_t)below(256);
         for (size_t j = 0; j < padded; j++) {
             sum[j] = 0;
             for (size_t i = 0; i < (k + 3) / 4 * 4; i++) {
@@ -512,7 +510,7 @@ static void test_product_s8(void **unused)
                 sum[j] += *s8;
             }
         }
-        RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, aki__product_scratch_size(&a))));
+        RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, set->product_scratch_size(&a))));
         for (size_t t = 0; t < rows; t++)
             for (size_t j = 0; j < n; j++) {
                 int32_t exact = 0;
@@ -529,6 +527,64 @@ static void test_product_s8(void **unused)
             }
         free_blocks();
     }
+}
+
+/* Products whose sums of 16 bits would overflow, of one and many steps: the exact integer, in every set. Kinds of weights and of inputs: all the largest,
+ * all the least, those in turn, random ones. */
+static int extreme(size_t kind, size_t i, int least, int most)
+{
+    return kind == 0 ? most : kind == 1 ? least : kind == 2 ? (i % 2 ? most : least) : kind == 3 ? (i / 2 % 2 ? most : least) : (int)below((size_t)(most - least + 1)) + least;
+}
+
+static void product_is_exact(size_t rows, size_t n, size_t k, size_t weights, size_t inputs)
+{
+    size_t padded = aki__panels(n) * AKI_PANEL, depth = aki__packed_depth(k, false);
+    int8_t *data = NEW(int8_t, padded * depth);
+    uint8_t *x = NEW(uint8_t, rows * k);
+    int32_t *sum = NEW(int32_t, padded);
+    float *scale = NEW(float, padded), *x_scale = NEW(float, rows), *want = NEW(float, rows * n), *out = NEW(float, rows * n);
+    struct aki__packed p = { .data = data, .scale = scale, .sum = sum, .n = n, .k = k };
+    struct aki__product a = { .x = x, .x_scale = x_scale, .w = &p, .out = out, .rows = rows };
+
+    memset(data, 0, padded * depth);
+    for (size_t j = 0; j < padded; j++) {
+        scale[j] = 1;
+        sum[j] = 0;
+        for (size_t i = 0; i < k; i++)
+            sum[j] += data[(j / 32 * (depth / 4) + i / 4) * 128 + j % 32 * 4 + i % 4] = (int8_t)extreme(weights, i, weights == 3 ? -128 : -127, 127);
+    }
+    for (size_t t = 0; t < rows; t++) {
+        x_scale[t] = 1;
+        for (size_t i = 0; i < k; i++)
+            x[t * k + i] = (uint8_t)extreme(inputs, i, 0, 255);
+        for (size_t j = 0; j < n; j++) {
+            int64_t exact = 0;
+            for (size_t i = 0; i < k; i++)
+                exact += (x[t * k + i] - 128) * packed_s8(&p, j, i);
+            want[t * n + j] = (float)(int32_t)exact;
+        }
+    }
+    for (size_t s = 0; s < n_sets; s++) {
+        memset(out, 0, rows * n * sizeof *out);
+        sets[s]->product(&a, 0, aki__product_count(&a), NEW(char, sets[s]->product_scratch_size(&a)));
+        for (size_t i = 0; i < rows * n; i++)
+            if (out[i] != want[i])
+                fail_msg("%s, %zu inputs, weights %zu, inputs %zu: %.9g, expected %.9g", sets[s]->isa, k, weights, inputs, out[i], want[i]);
+    }
+    free_blocks();
+}
+
+static void test_product_exact(void **unused)
+{
+    static const size_t depths[] = { 1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 511, 512, 513, 1027, 4096 };
+    (void)unused;
+
+    for (size_t weights = 0; weights < 5; weights++)
+        for (size_t inputs = 0; inputs < 5; inputs++) {
+            for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
+                product_is_exact(1 + below(15), 33, depths[i], weights, inputs);
+            product_is_exact(1, 1, AKI_INT8_MOST_INPUTS, weights, inputs);
+        }
 }
 
 /* A row's bits do not depend on the rows beside it, nor on the split. */
@@ -548,13 +604,13 @@ static void test_product_bits(void **unused)
         add_outliers(&u8, rows, p.outliers);
         a.x_side = b.x_side = u8.side;
         set->quantise_rows(&x, k, &u8, 0, rows, NEW(float, k));
-        RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, aki__product_scratch_size(&a))));
+        RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, set->product_scratch_size(&a))));
         b.x = (const char *)a.x + from * k * (s8 ? 1 : sizeof(float));
         b.x_scale += from;
         b.x_side += from * p.outliers.count;
         b.out = NEW(float, some * n);
         b.rows = some;
-        set->product(&b, 0, aki__product_count(&b), NEW(char, aki__product_scratch_size(&b)));
+        set->product(&b, 0, aki__product_count(&b), NEW(char, set->product_scratch_size(&b)));
         assert_memory_equal(a.out + from * n, b.out, some * n * sizeof(float));
         free_blocks();
     }
@@ -580,7 +636,7 @@ static void product_is_near(float row_outlier, float weight_outlier, bool named,
     add_outliers(&o, ROWS, p.outliers);
     set->quantise_rows(&in, K, &o, 0, ROWS, NEW(float, K));
     struct aki__product a = { .x = o.u8, .x_scale = o.row_scale, .x_side = o.side, .w = &p, .out = y, .rows = ROWS };
-    set->product(&a, 0, aki__product_count(&a), NULL);
+    set->product(&a, 0, aki__product_count(&a), NEW(char, set->product_scratch_size(&a)));
     for (size_t t = 0; t < ROWS; t++)
         for (size_t r = 0; r < N; r++) {
             double want = 0;
@@ -657,7 +713,7 @@ static void test_bad_values_show(void **unused)
         struct aki__product product = { .x = u.u8, .x_scale = row_scale, .w = &packed, .out = NEW(float, rows * n), .rows = rows };
         for (size_t t = 0; t < rows; t++)
             memset(u.u8 + t * n, 128, n);
-        set->product(&product, 0, aki__product_count(&product), NULL);
+        set->product(&product, 0, aki__product_count(&product), NEW(char, set->product_scratch_size(&product)));
         for (size_t t = 0; t < rows; t++)
             assert_int_equal(all_finite(product.out + t * n, n), t != row);
 
@@ -671,7 +727,7 @@ static void test_bad_values_show(void **unused)
                            .stride = n, .block = u.block, .outliers = u.outliers }, 0, rows, scratch);
         product.w = &packed;
         product.x = u.u8;
-        set->product(&product, 0, aki__product_count(&product), NULL);
+        set->product(&product, 0, aki__product_count(&product), NEW(char, set->product_scratch_size(&product)));
         for (size_t t = 0; t < rows; t++)
             assert_int_equal(all_finite(product.out + t * n, n), t != row);
         free_blocks();
@@ -745,13 +801,34 @@ static void test_dispatch(void **unused)
     assert_non_null(aki__kernels_named("baseline"));
     assert_null(aki__kernels_named("no such set"));
     assert_string_equal(aki__kernels_named("baseline")->isa, "baseline");
-    setenv("AKIEMBED_ISA", "baseline", 1);
-    assert_ptr_equal(aki__kernels(), aki__kernels_named("baseline"));
-    setenv("AKIEMBED_ISA", "no such set", 1);
-    assert_ptr_equal(aki__kernels(), sets[n_sets - 1]);
+
+    const char *asked = getenv("AKIEMBED_ISA");
+    const struct aki__kernels *first = aki__kernels();
+    assert_ptr_equal(first, asked && aki__kernels_named(asked) ? aki__kernels_named(asked) : sets[n_sets - 1]);
+    char *kept = asked ? copy_of(asked, strlen(asked) + 1) : NULL;
+    for (size_t i = 0; i < n_sets; i++) {
+        setenv("AKIEMBED_ISA", sets[i]->isa, 1);
+        assert_int_equal(aki__kernels_ready(NULL), AKI_OK);
+        assert_ptr_equal(aki__kernels(), first);            /* chosen once */
+    }
+    setenv("AKIEMBED_ISA", "", 1);
+    assert_int_equal(aki__kernels_ready(NULL), AKI_OK);
+    static const char *const wrong[] = { "no such set", "avx", "AVX2", "neon", " " };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        aki_error err;
+        char wanted[64];
+        setenv("AKIEMBED_ISA", wrong[i], 1);
+        assert_int_equal(aki__kernels_ready(&err), AKI_E_UNAVAILABLE);
+        snprintf(wanted, sizeof wanted, "\"%s\" here;", wrong[i]);
+        assert_non_null(strstr(err.message, wanted));
+        for (size_t s = 0; s < n_sets; s++)
+            assert_non_null(strstr(err.message, sets[s]->isa));
+    }
     unsetenv("AKIEMBED_ISA");
-    assert_ptr_equal(aki__kernels(), sets[n_sets - 1]);
-    print_message("int8 weights of %s bits here\n", aki__kernels()->int8_limit == 127 ? "8" : "7");
+    assert_int_equal(aki__kernels_ready(NULL), AKI_OK);
+    if (kept)
+        setenv("AKIEMBED_ISA", kept, 1);
+    free_blocks();
 }
 
 int main(void)
@@ -772,6 +849,7 @@ int main(void)
         cmocka_unit_test(test_pack_s8),
         cmocka_unit_test(test_product_f32),
         cmocka_unit_test(test_product_s8),
+        cmocka_unit_test(test_product_exact),
         cmocka_unit_test(test_product_bits),
         cmocka_unit_test(test_product),
         cmocka_unit_test(test_bad_values_show),

@@ -508,6 +508,27 @@ static void test_tampered_scales(void **state)
     }
 }
 
+/* Sums at the edge of what its 96 weights of 8 bits can have, and beyond. */
+static void test_tampered_sums(void **state)
+{
+    static const struct { int32_t value; bool good; } rows[] = { { 96 * 127, true }, { 96 * -128, true }, { 96 * 127 + 1, false }, { 96 * -128 - 1, false }, { INT32_MIN, false }, { INT32_MAX, false } };
+    char folder[600], good[600];
+    struct file f;
+    (void)state;
+
+    path_of(good, sizeof good, "good");
+    path_of(folder, sizeof folder, "tampered");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        file_of_copy(&f, folder, good);
+        memcpy(data_of(&f, "encoder.layer.1.output.dense.int8_sum") + 4 * 3, &rows[i].value, 4);
+        file_write(&f);
+        if (rows[i].good)
+            aki_model_close(open_model(folder, AKI_PRECISION_DEFAULT));
+        else
+            expect(folder, AKI_E_INVALID, "encoder.layer.1.output.dense.int8_sum: sum 3 is ");
+    }
+}
+
 static void test_tampered_config(void **state)
 {
     static const struct { const char *edit; aki_status status; const char *what; } rows[] = {
@@ -552,7 +573,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_extremes), cmocka_unit_test(test_what_it_refuses), cmocka_unit_test(test_failures_leave_nothing),
-        cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_outliers), cmocka_unit_test(test_tampered_f32), cmocka_unit_test(test_tampered_scales), cmocka_unit_test(test_tampered_config),
+        cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_outliers), cmocka_unit_test(test_tampered_f32), cmocka_unit_test(test_tampered_scales), cmocka_unit_test(test_tampered_sums), cmocka_unit_test(test_tampered_config),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -28,7 +28,7 @@ class Windows(unittest.TestCase):
         return os.path.join(self.folder, name)
 
     def run_one(self, command, arguments, code, variables, **more):
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("AKIEMBED_", "HF_", "XDG_"))}
+        env = {k: v for k, v in os.environ.items() if k == "AKIEMBED_ISA" or not k.startswith(("AKIEMBED_", "HF_", "XDG_"))}
         # To files: Wine's own processes outlive the program and keep a pipe open.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             done = subprocess.run([*command, *arguments], stdout=out, stderr=err, timeout=300, cwd=self.folder, env={**env, **variables}, **more)

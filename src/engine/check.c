@@ -330,6 +330,55 @@ static void check_numbers(struct check *c, const struct aki__tensor *t)
             first);
 }
 
+/* The sums that belong to a product's weights [panels, k / 4, 32, 4]; NULL: it is none, or they are none for it. */
+static const struct aki__tensor *sums_of(const struct aki__weights *w, const struct aki__tensor *t)
+{
+    char name[512];
+    int length = snprintf(name, sizeof name, "%s_sum", t->name);
+    const char *tail = strrchr(t->name, '.');
+
+    if (!tail || strcmp(tail, ".int8") != 0 || length >= (int)sizeof name || t->dtype != AKI_I8 || t->rank != 4 || t->shape[2] != 32 || t->shape[3] != 4)
+        return NULL;
+    const struct aki__tensor *sums = aki__weights_find(w, name);
+    return sums && sums->dtype == AKI_I32 && sums->rank == 1 && (sums->shape[0] + 31) / 32 == t->shape[0] ? sums : NULL;
+}
+
+/* As check_numbers: reads all of it. Every column must add up to its stored sum, or all its outputs are shifted. */
+static void check_sums(struct check *c, const struct aki__tensor *t, const struct aki__tensor *sums)
+{
+    const char *data = t->data;
+    size_t panel_size = (size_t)t->shape[1] * 128, columns = (size_t)sums->shape[0], bad = 0, first = 0, read = 0;
+    int32_t stored, first_stored = 0;
+    int64_t first_sum = 0;
+    uint64_t size;
+
+    for (size_t column = 0; column < columns && !c->rc; column += 32) {
+        int64_t sum[32] = { 0 };
+        const signed char *panel = (const signed char *)t->data + column / 32 * panel_size;
+        for (size_t i = 0; i < panel_size; i++)
+            sum[i / 4 % 32] += panel[i];
+        for (size_t j = 0; j < 32 && column + j < columns; j++) {
+            memcpy(&stored, (const char *)sums->data + 4 * (column + j), sizeof stored);
+            if (stored != sum[j] && bad++ == 0) {
+                first = column + j;
+                first_stored = stored;
+                first_sum = sum[j];
+            }
+        }
+        read += panel_size;
+        if (read >= BLOCK || column + 32 >= columns) {
+            aki__map_release(t->map, data, read);
+            data += read;
+            c->done += read;
+            read = 0;
+            tell(c, AKI_CHECK_PROGRESS, aki__tensor_file(t, &size), "", c->done, c->total);
+        }
+    }
+    if (bad)
+        say(c, AKI_CHECK_PROBLEM, aki__tensor_file(t, &size), "tensor %.120s: %zu of %zu sums are not their columns', the first is number %zu: %d, where its weights give %lld", sums->name, bad,
+            columns, first, (int)first_stored, (long long)first_sum);
+}
+
 static const char *const dtype_names[] = { "f32", "f16", "bf16", "i8", "u8", "i32", "i64", "others" };
 
 /* One event for each file of the weights: how many tensors, and of which types. */
@@ -363,8 +412,13 @@ static uint64_t weights_bytes(const struct aki__weights *w)
 
 static void check_weights(struct check *c, const struct aki__weights *w)
 {
-    for (size_t i = 0; w && i < aki__weights_count(w) && !c->rc; i++)
-        check_numbers(c, aki__weights_at(w, i));
+    for (size_t i = 0; w && i < aki__weights_count(w) && !c->rc; i++) {
+        const struct aki__tensor *t = aki__weights_at(w, i), *sums = sums_of(w, t);
+        if (sums)
+            check_sums(c, t, sums);
+        else
+            check_numbers(c, t);
+    }
     if (w && !c->rc)
         tell_weights(c, w);
 }

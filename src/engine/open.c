@@ -1,6 +1,8 @@
 /* Unit open: a model's life: open, info, health, close; and the devices. */
 #include "engine/engine.h"
 
+#include "kernel/kernel.h"
+
 #include <stdio.h>
 
 static aki_status check_options(const aki_model_options *o, aki_error *err)
@@ -48,8 +50,6 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
     m->precision = f->int8_bits ? AKI_PRECISION_INT8 : o->precision ? o->precision : AKI_PRECISION_F32;
     if ((o->precision == AKI_PRECISION_F32 || o->precision == AKI_PRECISION_F16) && f->int8_bits)
         return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; %s needs the folder it was made from", f->path, o->precision == AKI_PRECISION_F32 ? "f32" : "f16");
-    if (f->int8_bits == 8 && !aki__session_exact_int8())
-        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: 8-bit weights, but products of this processor saturate: quantise the model on this machine (7 bits)", f->path);
     return AKI_OK;
 }
 
@@ -119,6 +119,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     *out = NULL;
     aki_status rc = aki__options_read(&o, sizeof o, options, "aki_model_options", err);
     if (!rc) rc = check_options(&o, err);
+    if (!rc) rc = aki__kernels_ready(err);
     if (rc)
         return rc;
     aki_model *m = aki__zalloc(1, sizeof *m);

@@ -56,10 +56,9 @@ static aki_status write_file(struct copy *c, const char *name, const struct aki_
 }
 
 /* A file as it is, but for config.json, which says that the folder is quantised. */
-static aki_status copy_file(struct copy *c, const char *path, const char *name, int bits)
+static aki_status copy_file(struct copy *c, const char *path, const char *name)
 {
     struct aki__map m;
-    char note[160];
 
     aki_status rc = aki__map_open(&m, path, c->err);
     if (rc)
@@ -68,9 +67,9 @@ static aki_status copy_file(struct copy *c, const char *path, const char *name, 
     size_t count = 1;
     const char *brace = memchr(m.data, '{', m.size);
     if (strcmp(name, "config.json") == 0 && brace) {
-        int n = snprintf(note, sizeof note, "\n  \"quantization_config\": {\"quant_method\": \"akiembed\", \"format\": \"rotated-w8a8-3\", \"bits\": %d},", bits);
+        static const char note[] = "\n  \"quantization_config\": {\"quant_method\": \"akiembed\", \"format\": \"rotated-w8a8-3\", \"bits\": 8},";
         parts[0].size = (size_t)(brace + 1 - m.data);
-        parts[1] = (struct aki__buf){ .data = note, .size = (size_t)n };
+        parts[1] = (struct aki__buf){ .data = (char *)(uintptr_t)note, .size = sizeof note - 1 };
         parts[2] = (struct aki__buf){ .data = parts[0].data + parts[0].size, .size = m.size - parts[0].size };
         count = 3;
     }
@@ -80,7 +79,7 @@ static aki_status copy_file(struct copy *c, const char *path, const char *name, 
 }
 
 /* The files the model was opened from; its weights at the top are written anew. */
-static aki_status copy_files(struct copy *c, const struct aki__model *f, int bits)
+static aki_status copy_files(struct copy *c, const struct aki__model *f)
 {
     size_t root = strlen(f->path);
     aki_status rc = AKI_OK;
@@ -90,7 +89,7 @@ static aki_status copy_files(struct copy *c, const struct aki__model *f, int bit
         while (*name == '/')
             name++;
         if (strchr(name, '/') || !strstr(name, ".safetensors"))
-            rc = copy_file(c, f->files[i].path, name, bits);
+            rc = copy_file(c, f->files[i].path, name);
     }
     return rc;
 }
@@ -215,7 +214,8 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
 
     if (!folder || !out)
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", folder ? "out" : "folder");
-    aki_status rc = aki__model_folder_open(&f, folder, err);
+    aki_status rc = aki__kernels_ready(err);
+    if (!rc) rc = aki__model_folder_open(&f, folder, err);
     if (!rc && f->int8_bits)
         rc = aki__fail(err, AKI_E_INVALID, "%s: quantised already", folder);
     if (!rc && aki__is_folder(out) && !aki__folder_is_empty(out))
@@ -234,7 +234,7 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
         rc = aki__make_folder(out, err);
         c.made = !rc && !there;             /* a file of that name is not ours to take away */
     }
-    if (!rc) rc = copy_files(&c, f, aki__session_exact_int8() ? 8 : 7);
+    if (!rc) rc = copy_files(&c, f);
     if (!rc) rc = write_weights(&c, &g, &keep);
     close_copy(&c, rc != AKI_OK);
     aki__pool_close(pool);

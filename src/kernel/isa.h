@@ -22,13 +22,6 @@
 #  define AKI_LANES 4
 #endif
 
-/* Magnitude of weights up to which u8 * s8 products are exact. AVX2 adds two of them in 16 bits: 255 * 63 fits twice, 255 * 127 does not. */
-#if AKI_LANES == 8 && !defined(__AVXVNNI__)
-#  define AKI_INT8_LIMIT 63
-#else
-#  define AKI_INT8_LIMIT 127
-#endif
-
 #define AKI_SIMD _Pragma("omp simd")
 /* For loops over registers: a vector that is indexed by a variable lives in memory. */
 #if defined(__clang__)
@@ -129,7 +122,7 @@ uint32_t ISA(rotate)(float *dst, const float *src, size_t n, size_t block);
 void ISA(quantise_row)(const struct aki__out *out, size_t row, float *scratch, const float *y, size_t n);
 
 /* s8[n] = rotated row (changed) / scale; answers the scale, and *sum of s8. */
-float ISA(quantise_weights)(int8_t *s8, float *row, size_t n, size_t block, int limit, int32_t *sum);
+float ISA(quantise_weights)(int8_t *s8, float *row, size_t n, size_t block, int32_t *sum);
 
 void ISA(embed)(const struct aki__embed *a, size_t begin, size_t end);
 void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch);
@@ -140,6 +133,7 @@ void ISA(attention_run)(const struct aki__attention *a, size_t begin, size_t end
 void ISA(attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
 void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);
 void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);
+size_t ISA(product_scratch_size)(const struct aki__product *a);
 void ISA(pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
 void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
 void ISA(squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);

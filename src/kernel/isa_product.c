@@ -118,17 +118,89 @@ AKI_INLINE void tile_f32(const struct tile *t, int rows)
 
 /* ---------------------------------------------------------------- int8 ------------------------------------------ */
 
-/* Each lane: sum + a[0] * b[0] + … + a[3] * b[3], where x holds the same four u8 in every lane and w four s8 of a column.
- * Exact for weights within AKI_INT8_LIMIT. SIGNED_ROWS: takes the u8 as s8, less 128. */
-#if defined(__AVX512VNNI__) && AKI_LANES == 16
-AKI_INLINE vi dot(vi sum, vi x, vi w) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w); }
-#elif defined(__AVXVNNI__) && AKI_LANES == 8
-AKI_INLINE vi dot(vi sum, vi x, vi w) { return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w); }
-#elif AKI_LANES == 8
-AKI_INLINE vi dot(vi sum, vi x, vi w)
+#if defined(__SSE2__) && !(defined(__AVX512VNNI__) && AKI_LANES == 16) && !(defined(__AVXVNNI__) && AKI_LANES == 8)
+#  define PAIRS
+#endif
+
+/* A step is four neighbouring inputs. The sums are exact for every u8 and s8. */
+#if defined(PAIRS)
+
+/* x86's products of u8 and s8 without VNNI are added up in 16 bits, where 2 * 255 * 127 does not fit. So both are widened to 16 bits, of which
+ * vpmaddwd adds two products in 32. Inputs 0 and 2 of a step are one pair (the even bytes), 1 and 3 the other. Pairs of weights are made as they are
+ * read; rows are widened once for all columns: all even pairs of a row, then all odd ones, each part padded to whole vectors. */
+#if AKI_LANES == 8
+AKI_INLINE vi pair_dot(vi x, vi w) { return (vi)_mm256_madd_epi16((__m256i)x, (__m256i)w); }
+AKI_INLINE vi even_pairs(vi w) { return (vi)_mm256_srai_epi16(_mm256_slli_epi16((__m256i)w, 8), 8); }
+AKI_INLINE vi odd_pairs(vi w) { return (vi)_mm256_srai_epi16((__m256i)w, 8); }
+#else
+AKI_INLINE vi pair_dot(vi x, vi w) { return (vi)_mm_madd_epi16((__m128i)x, (__m128i)w); }
+AKI_INLINE vi even_pairs(vi w) { return (vi)_mm_srai_epi16(_mm_slli_epi16((__m128i)w, 8), 8); }
+AKI_INLINE vi odd_pairs(vi w) { return (vi)_mm_srai_epi16((__m128i)w, 8); }
+#endif
+
+/* Bytes of a row's even pairs, or of its odd ones. */
+AKI_INLINE size_t pairs_size(size_t k) { return (k + sizeof(vi) - 1) / sizeof(vi) * sizeof(vi); }
+
+static void widen(char *to, const uint8_t *x, size_t k)
 {
-    return sum + (vi)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)x, (__m256i)w), _mm256_set1_epi16(1));
+    size_t half = pairs_size(k);
+
+    for (size_t i = 0; i < k; i += sizeof(vi)) {
+        vi bytes = {0};
+        if (k - i >= sizeof bytes)
+            memcpy(&bytes, x + i, sizeof bytes);
+        else
+            memcpy(&bytes, x + i, k - i);
+        vi even = bytes & 0x00FF00FF, odd = bytes >> 8 & 0x00FF00FF;
+        memcpy(to + i, &even, sizeof even);
+        memcpy(to + half + i, &odd, sizeof odd);
+    }
 }
+
+AKI_INLINE void step_s8(vi sum[][TILE_VECTORS], const char *x, size_t stride, const char *w, bool odd, int rows)
+{
+    vi b[TILE_VECTORS];
+
+    AKI_UNROLL
+    for (int v = 0; v < TILE_VECTORS; v++) {
+        memcpy(&b[v], w + (size_t)v * sizeof b[v], sizeof b[v]);
+        b[v] = odd ? odd_pairs(b[v]) : even_pairs(b[v]);
+    }
+    AKI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        int32_t pair;
+        memcpy(&pair, x + (size_t)r * stride, sizeof pair);
+        AKI_UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++)
+            sum[r][v] += pair_dot(pair - (vi){0}, b[v]);
+    }
+}
+
+/* Even pairs and odd ones in turn, by stretches whose weights stay in the first-level cache: both at once would need more than 16 registers. */
+AKI_INLINE void sum_s8(const struct tile *t, vi sum[][TILE_VECTORS], int rows)
+{
+    enum { STRETCH = 512 };
+    size_t k = t->a->w->k, half = pairs_size(k);
+
+    for (size_t begin = 0; begin < k; begin += STRETCH) {
+        size_t end = k - begin < STRETCH ? k : begin + STRETCH;
+        for (size_t i = begin; i < end; i += 4) {
+            fetch(t->w + i * AKI_PANEL, t->ahead);
+            step_s8(sum, t->x + i, t->stride, t->w + i * AKI_PANEL, false, rows);
+        }
+        for (size_t i = begin; i < end; i += 4)
+            step_s8(sum, t->x + half + i, t->stride, t->w + i * AKI_PANEL, true, rows);
+    }
+}
+
+#else
+
+/* Each lane: sum + a[0] * b[0] + … + a[3] * b[3], where x holds the same four u8 in every lane and w four s8 of a column.
+ * SIGNED_ROWS: takes the u8 as s8, less 128. */
+#if AKI_LANES == 16
+AKI_INLINE vi dot(vi sum, vi x, vi w) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w); }
+#elif AKI_LANES == 8
+AKI_INLINE vi dot(vi sum, vi x, vi w) { return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w); }
 #elif defined(__ARM_FEATURE_DOTPROD)
 #  define SIGNED_ROWS
 AKI_INLINE vi dot(vi sum, vi x, vi w) { return (vi)vdotq_s32((int32x4_t)sum, (int8x16_t)x, (int8x16_t)w); }
@@ -170,11 +242,24 @@ AKI_INLINE void step_s8(vi sum[][TILE_VECTORS], const uint8_t *x, size_t stride,
     }
 }
 
+AKI_INLINE void sum_s8(const struct tile *t, vi sum[][TILE_VECTORS], int rows)
+{
+    const uint8_t *x = (const uint8_t *)t->x;
+    size_t k = t->a->w->k, i = 0;
+
+    for (; i + 4 <= k; i += 4) {
+        fetch(t->w + i * AKI_PANEL, t->ahead);
+        step_s8(sum, x + i, t->stride, t->w + i * AKI_PANEL, 4, rows);
+    }
+    if (i < k)
+        step_s8(sum, x + i, t->stride, t->w + i * AKI_PANEL, k - i, rows);
+}
+
+#endif
+
 AKI_INLINE void tile_s8(const struct tile *t, int rows)
 {
     const struct aki__packed *packed = t->a->w;
-    size_t k = packed->k, i = 0;
-    const uint8_t *x = (const uint8_t *)t->x;
     vi sum[TILE_ROWS][TILE_VECTORS], start[TILE_VECTORS];
     vf real[TILE_ROWS][TILE_VECTORS], scale[TILE_VECTORS];
 
@@ -193,12 +278,7 @@ AKI_INLINE void tile_s8(const struct tile *t, int rows)
         AKI_UNROLL
         for (int v = 0; v < TILE_VECTORS; v++)
             sum[r][v] = start[v];
-    for (; i + 4 <= k; i += 4) {
-        fetch(t->w + i * AKI_PANEL, t->ahead);
-        step_s8(sum, x + i, t->stride, t->w + i * AKI_PANEL, 4, rows);
-    }
-    if (i < k)
-        step_s8(sum, x + i, t->stride, t->w + i * AKI_PANEL, k - i, rows);
+    sum_s8(t, sum, rows);
     AKI_UNROLL
     for (int r = 0; r < rows; r++)
         AKI_UNROLL
@@ -247,20 +327,47 @@ static void run_panel(const struct aki__product *a, const char *x, size_t stride
         }
 }
 
+/* Bytes between rows of a copy, of which not many may lie 4 KiB apart: they would push each other out of the first-level cache. 0: rows are
+ * multiplied where they are. */
+static size_t copy_stride(const struct aki__packed *w)
+{
+    size_t row = w->k * (w->scale ? 1 : sizeof(float));
+
+#if defined(PAIRS)
+    if (w->scale)
+        return 2 * pairs_size(w->k) + 64;
+#endif
+    return row % 4096 ? 0 : row + 64;
+}
+
+size_t ISA(product_scratch_size)(const struct aki__product *a)
+{
+    return (a->rows < AKI_PRODUCT_ROWS ? a->rows : AKI_PRODUCT_ROWS) * copy_stride(a->w);
+}
+
+static void copy_row(char *to, const char *x, size_t row_size, const struct aki__packed *w)
+{
+#if defined(PAIRS)
+    if (w->scale) {
+        widen(to, (const uint8_t *)x, w->k);
+        return;
+    }
+#endif
+    (void)w;
+    memcpy(to, x, row_size);
+}
+
 void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *scratch)
 {
-    size_t panels = aki__panels(a->w->n), row_size = a->w->k * (a->w->scale ? 1 : sizeof(float)), stride = row_size;
-    bool copied = aki__product_scratch_size(a) != 0;
+    size_t panels = aki__panels(a->w->n), row_size = a->w->k * (a->w->scale ? 1 : sizeof(float)), stride = copy_stride(a->w);
 
-    if (copied)
-        stride += 64;
     for (size_t unit = begin; unit < end; unit++) {
         size_t first = unit / panels * AKI_PRODUCT_ROWS, count = a->rows - first < AKI_PRODUCT_ROWS ? a->rows - first : AKI_PRODUCT_ROWS;
         const char *x = (const char *)a->x + first * row_size;
-        if (copied && (unit == begin || unit % panels == 0))
+        if (stride && (unit == begin || unit % panels == 0))
             for (size_t r = 0; r < count; r++)
-                memcpy((char *)scratch + r * stride, x + r * row_size, row_size);
-        run_panel(a, copied ? scratch : x, stride, first, count, unit % panels);
+                copy_row((char *)scratch + r * stride, x + r * row_size, row_size, a->w);
+        run_panel(a, stride ? scratch : x, stride ? stride : row_size, first, count, unit % panels);
     }
 }
 
@@ -295,7 +402,7 @@ void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *sc
             a->side[(column / AKI_PANEL * count + c) * AKI_PANEL + column % AKI_PANEL] = *w;
             *w = 0;
         }
-        a->scale[column] = ISA(quantise_weights)(row, scratch, a->k, a->block, AKI_INT8_LIMIT, &a->sum[column]);
+        a->scale[column] = ISA(quantise_weights)(row, scratch, a->k, a->block, &a->sum[column]);
         for (size_t i = 0; i < depth; i += 4)
             memcpy(to + i * AKI_PANEL, row + i, 4);
     }

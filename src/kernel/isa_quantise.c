@@ -172,8 +172,8 @@ uint32_t ISA(rotate)(float *dst, const float *src, size_t n, size_t block)
 
 /* ---------------------------------------------------------------- activations ----------------------------------- */
 
-/* Scale of the rotated row without its 1/sqrt(block), and the factor that takes it to -limit .. limit. */
-AKI_INLINE float row_factor(uint32_t most, size_t block, int limit, float *scale)
+/* Scale of the rotated row without its 1/sqrt(block), and the factor that takes it to -127 .. 127. */
+AKI_INLINE float row_factor(uint32_t most, size_t block, float *scale)
 {
     float max = bits_float(most);
 
@@ -181,8 +181,8 @@ AKI_INLINE float row_factor(uint32_t most, size_t block, int limit, float *scale
         *scale = most >= NOT_FINITE ? NAN : 0.0f;
         return 0.0f;
     }
-    *scale = max / ((float)limit * sqrtf((float)block));
-    return (float)limit / max;
+    *scale = max / (127.0f * sqrtf((float)block));
+    return 127.0f / max;
 }
 
 void ISA(quantise_row)(const struct aki__out *out, size_t row, float *scratch, const float *y, size_t n)
@@ -198,7 +198,7 @@ void ISA(quantise_row)(const struct aki__out *out, size_t row, float *scratch, c
         y = scratch;
     }
     uint32_t most = ISA(rotate)(scratch, y, n, out->block);
-    float factor = row_factor(most, out->block, 127, &out->row_scale[row]);
+    float factor = row_factor(most, out->block, &out->row_scale[row]);
     uint8_t *restrict u8 = out->u8 + row * out->stride;
 
     if (factor == 0.0f) {
@@ -232,9 +232,9 @@ void ISA(squares)(const struct aki__squares *a, size_t begin, size_t end, float 
     }
 }
 
-float ISA(quantise_weights)(int8_t *restrict s8, float *row, size_t n, size_t block, int limit, int32_t *sum)
+float ISA(quantise_weights)(int8_t *restrict s8, float *row, size_t n, size_t block, int32_t *sum)
 {
-    float scale, factor = row_factor(ISA(rotate)(row, row, n, block), block, limit, &scale);
+    float scale, factor = row_factor(ISA(rotate)(row, row, n, block), block, &scale);
     int32_t total = 0;
 
     if (factor == 0.0f)

@@ -18,20 +18,27 @@ AKI_INLINE float f16_bits_to_f32(uint16_t h)
     return bits_float(bits | sign);
 }
 
+AKI_INLINE uint16_t load16(const char *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return h;
+}
+
 void ISA(table_row)(float *restrict out, const struct aki__table *t, size_t at, size_t n)
 {
     if (t->dtype == AKI_TABLE_F32) {
-        memcpy(out, (const char *)t->data + at * sizeof(float), n * sizeof(float));     /* mapped: not always 4-byte aligned */
+        memcpy(out, (const char *)t->data + at * sizeof(float), n * sizeof(float));
     } else {
-        const uint16_t *restrict from = (const uint16_t *)t->data + at;
+        const char *restrict from = (const char *)t->data + at * sizeof(uint16_t);
         if (t->dtype == AKI_TABLE_BF16) {
             AKI_SIMD
             for (size_t i = 0; i < n; i++)
-                out[i] = bits_float((uint32_t)from[i] << 16);
+                out[i] = bits_float((uint32_t)load16(from + 2 * i) << 16);
         } else {
             AKI_SIMD
             for (size_t i = 0; i < n; i++)
-                out[i] = f16_bits_to_f32(from[i]);
+                out[i] = f16_bits_to_f32(load16(from + 2 * i));
         }
     }
 }

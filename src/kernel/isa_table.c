@@ -6,7 +6,6 @@
 
 const struct aki__kernels ISA(kernels) = {
     .isa = ISA_NAME(AKI_ISA),
-    .int8_limit = AKI_INT8_LIMIT,
 #if defined(__AVX512BF16__)
     .bf16 = true,
 #endif
@@ -19,6 +18,7 @@ const struct aki__kernels ISA(kernels) = {
     .attention_keep = ISA(attention_keep),
     .quantise_rows = ISA(quantise_rows),
     .product = ISA(product),
+    .product_scratch_size = ISA(product_scratch_size),
     .pack_f32 = ISA(pack_f32),
     .pack_s8 = ISA(pack_s8),
     .squares = ISA(squares),

@@ -2,6 +2,8 @@
 #include "kernel/kernel.h"
 #include "kernel/attention_layout.h"
 
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #if defined(AKI_X86_KERNELS)
@@ -92,14 +94,47 @@ const struct aki__kernels *aki__kernels_named(const char *isa)
     return NULL;
 }
 
-const struct aki__kernels *aki__kernels(void)
+/* What AKIEMBED_ISA names; NULL: nothing. */
+static const char *asked_for(void)
 {
     const char *wanted = getenv("AKIEMBED_ISA");
+    return wanted && *wanted ? wanted : NULL;
+}
+
+aki_status aki__kernels_ready(aki_error *err)
+{
+    const char *wanted = asked_for();
+    char there[128] = "";
+
+    if (!wanted || aki__kernels_named(wanted))
+        return AKI_OK;
+    for (size_t i = 0, size = 0; i < sizeof sets / sizeof *sets && size < sizeof there; i++)
+        if (sets[i].runs())
+            size += (size_t)snprintf(there + size, sizeof there - size, "%s%s", size ? ", " : "", sets[i].set->isa);
+    return aki__fail(err, AKI_E_UNAVAILABLE, "AKIEMBED_ISA: no instruction set \"%.40s\" here; this build and this processor have %s", wanted, there);
+}
+
+static const struct aki__kernels *choose(void)
+{
+    const char *wanted = asked_for();
     const struct aki__kernels *found = wanted ? aki__kernels_named(wanted) : NULL;
 
     for (size_t i = 0; !found; i++)
         found = sets[i].runs() ? sets[i].set : NULL;
     return found;
+}
+
+const struct aki__kernels *aki__kernels(void)
+{
+    /* Once: in a virtual machine asking the processor takes long, and a host may change its environment while threads run. */
+    static _Atomic(const struct aki__kernels *) chosen;
+    const struct aki__kernels *set = atomic_load(&chosen), *mine;
+
+    if (!set) {
+        mine = choose();
+        set = atomic_compare_exchange_strong(&chosen, &set, mine) ? mine : set;     /* else another thread was first */
+    }
+    return set;
 }
 
 /* ---------------------------------------------------------------- sizes ----------------------------------------- */

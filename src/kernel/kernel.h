@@ -38,7 +38,7 @@ struct aki__out {
 /* ---- embedding rows ---- */
 
 enum aki__table_dtype { AKI_TABLE_F32, AKI_TABLE_F16, AKI_TABLE_BF16 };
-struct aki__table { const void *data; enum aki__table_dtype dtype; };   /* [rows, hidden]; data NULL: no such table; 2-byte aligned at least */
+struct aki__table { const void *data; enum aki__table_dtype dtype; };   /* [rows, hidden]; data NULL: no such table; aligned to nothing: a file's header may have any length */
 
 /* out[t] = words[ids[t]] + positions[position_ids[t]] + types[type_ids[t]]; type_ids NULL: row 0. Ids were checked by the caller. */
 struct aki__embed {
@@ -140,8 +140,8 @@ struct aki__pool {
 /* A matrix [n, k] (output channels are rows, as in the file) in the order in which a product reads it, padded with zeros:
  *     f32   [panels][k][32]              element: column panel * 32 + j, input i
  *     s8    [panels][k / 4][32][4]       the last: four neighbouring inputs; k rounded up to 4
- * s8 is rotated like the activations and quantised per output channel: s8 = round(w' / scale), scale = max|w'| / limit (int8_limit of
- * the instruction set). scale, sum and bias are padded to whole panels as well. */
+ * s8 is rotated like the activations and quantised per output channel: s8 = round(w' / scale), scale = max|w'| / 127, the same
+ * in every instruction set. scale, sum and bias are padded to whole panels as well. */
 struct aki__packed {
     const void    *data;
     const float   *scale;               /* [n]; NULL: f32 */
@@ -189,12 +189,6 @@ static inline size_t aki__packed_count(size_t n, size_t k, bool f32) { return ak
 /* Rows that share one pass over the weights: whole tiles of any instruction set. */
 #define AKI_PRODUCT_ROWS ((size_t)504)
 
-/* Rows whose starts lie 4 KiB apart would push each other out of the first-level cache: these are multiplied from a copy. Bytes of it. */
-static inline size_t aki__product_scratch_size(const struct aki__product *a)
-{
-    size_t row = a->w->k * (a->w->scale ? 1 : sizeof(float)), rows = a->rows < AKI_PRODUCT_ROWS ? a->rows : AKI_PRODUCT_ROWS;
-    return row % 4096 ? 0 : rows * (row + 64);
-}
 /* Units of a product. */
 static inline size_t aki__product_count(const struct aki__product *a)
 {
@@ -203,7 +197,6 @@ static inline size_t aki__product_count(const struct aki__product *a)
 
 struct aki__kernels {
     const char *isa;                    /* "avx512bf16", "avx512", "avxvnni", "avx2", "dotprod", "baseline" */
-    int int8_limit;                     /* magnitude of 8-bit weights up to which its u8 * s8 products are exact: 127, or 63 */
     bool bf16;                          /* it has products of bf16 for attention */
     void (*embed)(const struct aki__embed *a, size_t begin, size_t end);
     /* scratch: [hidden] floats, 64-byte aligned, one per thread */
@@ -216,7 +209,8 @@ struct aki__kernels {
      * k, v: [count, kv_heads*head_dim], for a later call's `kept`. */
     void (*attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
     void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);   /* scratch: [columns] */
-    void (*product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);   /* units: see aki__product_count; scratch: aki__product_scratch_size() bytes */
+    void (*product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);   /* units: see aki__product_count; scratch: product_scratch_size() bytes */
+    size_t (*product_scratch_size)(const struct aki__product *a);
     /* Rows of the file's matrix. Split at multiples of AKI_PANEL: so each thread writes cache lines of its own, mostly. */
     void (*pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
     void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch); /* scratch: [k] floats and as many bytes, k rounded up to 4 */
@@ -224,8 +218,11 @@ struct aki__kernels {
     void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles */
 };
 
-/* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). */
+/* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). Chosen at the first call, then the same for
+ * ever; any thread. */
 const struct aki__kernels *aki__kernels(void);
+/* UNAVAILABLE where AKIEMBED_ISA names a set that is not here: says which are. To be asked before work that would run in another set. */
+aki_status aki__kernels_ready(aki_error *err);
 /* A set by name; NULL: not in this build, or this processor cannot run it. */
 const struct aki__kernels *aki__kernels_named(const char *isa);
 

@@ -202,6 +202,16 @@ static aki_status all_numbers(const struct aki__model *m, const float *x, size_t
     return AKI_OK;
 }
 
+/* Sums that k weights of 8 bits can have; others overflow 32 bits where they are multiplied. */
+static aki_status all_sums(const struct aki__model *m, const int32_t *sum, size_t count, size_t k, const char *name, aki_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sum[i] > (int64_t)k * 127 || sum[i] < (int64_t)k * -128)
+            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_sum: sum %zu is %d, which %zu weights of 8 bits cannot have: quantise the model again", m->path, m->prefix, name, i,
+                             (int)sum[i], k);
+    return AKI_OK;
+}
+
 aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n)
 {
     const size_t panels = (n + 31) / 32;
@@ -223,6 +233,7 @@ aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *o
     out->side = side;
     out->exact = exact;
     rc = all_numbers(m, out->scale, n, 0, name, "scale: scale", err);
+    if (!rc) rc = all_sums(m, out->sum, n, k, name, err);
     if (!rc) rc = all_numbers(m, out->side, panels * 32 * out->column_count, -INFINITY, name, "side: value", err);
     return rc ? rc : all_numbers(m, out->exact, out->row_count * k, -INFINITY, name, "exact: value", err);
 }

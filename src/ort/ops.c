@@ -178,7 +178,7 @@ static OrtStatus *product(struct call *c)
 
     a.out = output(c, 0, x.rows, w->n);
     spread(c, (struct split){ .body = product_body, .args = &a, .count = aki__product_count(&a) }, rows * AKI_PANEL * w->k / (w->scale ? 64 : 16),
-           aki__product_scratch_size(&a));
+           c->kernel->k->product_scratch_size(&a));
     for (size_t t = 0; t < x.rows && exact.data && !c->st; t++)
         for (size_t r = 0; r < p->rows.count; r++)
             a.out[t * w->n + (size_t)p->rows.columns[r]] = ((const float *)exact.data)[t * p->rows.count + r];

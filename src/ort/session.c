@@ -188,8 +188,6 @@ done:
     return rc;
 }
 
-bool aki__session_exact_int8(void) { return aki__kernels()->int8_limit == 127; }
-
 void aki__session_close(struct aki__session *s)
 {
     /* In a child after fork, the threads to wait for, ours and ONNX Runtime's, are the parent's: all stays as it is until the process ends. */

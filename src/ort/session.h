@@ -32,8 +32,6 @@ struct aki__session_info {
     uint64_t weights_size;      /* bytes of the constants of all of these */
 };
 
-/* int8 products of this processor are exact with 8-bit weights; else they need 7 bits. */
-bool aki__session_exact_int8(void);
 
 /* The model must outlive the session (embedding tables stay in its map). */
 aki_status aki__session_open(struct aki__session **out, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err);
