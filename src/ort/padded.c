@@ -28,10 +28,11 @@ struct aki__padded {
     struct aki__device  device;
     char              **settings;           /* copies of the device's options */
     char               *name;
-    bool                f16, fixed, causal;
-    int                 window, head_dim;
+    bool                f16, fixed;
+    struct aki__portable_needs needs;       /* of `graph`; none of a file */
+    float              *inverse[AKI_PORTABLE_ROPES], *biases[AKI_PORTABLE_BIASES];  /* frequencies and tables by distance of what it needs */
     size_t              hidden, max_tokens, max_batch_tokens, max_buckets;
-    float              *inverse;            /* [head_dim / 2] */
+    enum aki__kernel_act act;               /* of the rows that are pooled */
     struct dense       *dense;              /* [dense_count] */
     size_t              dense_count;
     uint64_t            weights_size;       /* of one session */
@@ -137,17 +138,21 @@ struct group {
     float *rows_out;                        /* [row_count, hidden] of the batch */
 };
 
+/* [rows, length, columns] */
 static void fill_embeds(const struct aki__padded *p, const struct group *g, float *out)
 {
-    const struct aki__block *e = &p->graph.blocks[0];
-    struct aki__embed a = { .words = aki__table_of(e->words), .positions = aki__table_of(e->positions), .types = aki__table_of(e->types), .hidden = p->hidden };
+    const struct aki__block *b = &p->graph.blocks[p->needs.embed];
+    const struct aki__g_embed *e = &b->embed;
+    const size_t columns = (size_t)b->columns;
+    struct aki__embed a = { .words = aki__table_of(e->words), .positions = aki__table_of(e->positions), .types = aki__table_of(e->types), .hidden = columns, .scale = (float)e->scale };
 
-    memset(out, 0, g->rows * g->length * p->hidden * sizeof *out);
+    memset(out, 0, g->rows * g->length * columns * sizeof *out);
     for (size_t i = 0; i < g->count; i++) {
         size_t start = (size_t)g->b->starts[g->texts[i]], tokens = (size_t)g->b->starts[g->texts[i] + 1] - start;
-        a.out = out + i * g->length * p->hidden;
+        a.out = out + i * g->length * columns;
         a.ids = g->b->ids + start;
         a.position_ids = g->b->positions + start;
+        a.type_ids = g->b->types ? g->b->types + start : NULL;
         aki__kernels()->embed(&a, 0, tokens);
     }
 }
@@ -159,28 +164,43 @@ static size_t tokens_of(const struct group *g, size_t i)
 }
 
 /* [1 or rows, 1, queries, length] */
-static void fill_mask(const struct aki__padded *p, const struct group *g, float *out, size_t batch, size_t queries, int window)
+static void fill_mask(const struct aki__portable_mask *m, const struct group *g, float *out, size_t batch, size_t queries)
 {
+    const size_t window = (size_t)m->window;
+
     for (size_t t = 0; t < batch; t++)
         for (size_t i = 0; i < queries; i++)
             for (size_t j = 0; j < g->length; j++, out++) {
-                bool hidden = p->causal ? j > i : j >= tokens_of(g, t);
+                bool hidden = m->causal ? j > i : j >= tokens_of(g, t);
                 if (window)
-                    hidden |= j + (size_t)window <= i || (!p->causal && i + (size_t)window <= j);
+                    hidden |= j + window <= i || (!m->causal && i + window <= j);
                 *out = hidden ? AKI_PORTABLE_HIDDEN : 0.0f;
             }
 }
 
-static aki_status fill_rotation(const struct aki__padded *p, const struct group *g, float *cos, float *sin, aki_error *err)
+/* [1, heads, length, length], out of the table by distance. */
+static void fill_bias(const struct aki__g_attention *a, const float *table, const struct group *g, float *out)
 {
-    const size_t half = (size_t)p->head_dim / 2;
+    const int64_t reach = a->bias.reach, length = (int64_t)g->length;
+
+    for (int h = 0; h < a->heads; h++, table += 2 * reach + 1)
+        for (int64_t i = 0; i < length; i++)
+            for (int64_t j = 0; j < length; j++) {
+                int64_t distance = j - i < -reach ? -reach : j - i > reach ? reach : j - i;
+                *out++ = table[distance + reach];
+            }
+}
+
+static aki_status fill_rotation(size_t head_dim, const float *inverse, const struct group *g, float *cos, float *sin, aki_error *err)
+{
+    const size_t half = head_dim / 2;
     int32_t *positions = aki__alloc(g->length, sizeof *positions);
     float *angles = aki__alloc(g->length, 2 * half * sizeof *angles);
 
     if (positions && angles) {
         for (size_t i = 0; i < g->length; i++)
             positions[i] = (int32_t)i;
-        aki__kernels()->rope(&(struct aki__rope){ .out = angles, .positions = positions, .inverse = p->inverse, .head_dim = (size_t)p->head_dim }, 0, g->length);
+        aki__kernels()->rope(&(struct aki__rope){ .out = angles, .positions = positions, .inverse = inverse, .head_dim = head_dim }, 0, g->length);
         for (size_t i = 0; i < g->length; i++)
             for (size_t k = 0; k < half; k++) {
                 float c = angles[2 * half * i + k], s = angles[2 * half * i + half + k];
@@ -219,24 +239,29 @@ static float *add_tensor(struct aki__padded *p, struct tensors *t, const char *n
 static aki_status fill(struct aki__padded *p, const struct group *g, struct tensors *t, aki_error *err)
 {
     const int64_t rows = (int64_t)g->rows, length = (int64_t)g->length;
-    const int64_t batch = p->causal ? 1 : rows;
+    const struct aki__portable_needs *needs = &p->needs;
     aki_status rc = AKI_OK;
 
-    float *embeds = add_tensor(p, t, "inputs_embeds", 3, (int64_t[]){ rows, length, (int64_t)p->hidden }, &rc, err);
-    float *mask = add_tensor(p, t, "mask", 4, (int64_t[]){ batch, 1, p->causal ? length : 1, length }, &rc, err);
-    if (!rc) {
+    float *embeds = add_tensor(p, t, "inputs_embeds", 3, (int64_t[]){ rows, length, p->graph.blocks[needs->embed].columns }, &rc, err);
+    if (!rc)
         fill_embeds(p, g, embeds);
-        fill_mask(p, g, mask, (size_t)batch, p->causal ? g->length : 1, 0);
-    }
-    if (p->window) {
-        float *windowed = add_tensor(p, t, "window_mask", 4, (int64_t[]){ batch, 1, length, length }, &rc, err);
+    for (int i = 0; i < needs->mask_count && !rc; i++) {
+        const struct aki__portable_mask *m = &needs->masks[i];
+        const int64_t batch = m->causal ? 1 : rows, queries = m->causal || m->window ? length : 1;
+        float *mask = add_tensor(p, t, m->name, 4, (int64_t[]){ batch, 1, queries, length }, &rc, err);
         if (!rc)
-            fill_mask(p, g, windowed, (size_t)batch, g->length, p->window);
+            fill_mask(m, g, mask, (size_t)batch, (size_t)queries);
     }
-    if (p->head_dim) {
-        float *cos = add_tensor(p, t, "cos", 3, (int64_t[]){ length, 1, p->head_dim }, &rc, err);
-        float *sin = add_tensor(p, t, "sin", 3, (int64_t[]){ length, 1, p->head_dim }, &rc, err);
-        if (!rc) rc = fill_rotation(p, g, cos, sin, err);
+    for (int i = 0; i < needs->rope_count && !rc; i++) {
+        const int64_t head_dim = needs->ropes[i]->head_dim;
+        float *cos = add_tensor(p, t, aki__portable_cos(i), 3, (int64_t[]){ length, 1, head_dim }, &rc, err);
+        float *sin = add_tensor(p, t, aki__portable_sin(i), 3, (int64_t[]){ length, 1, head_dim }, &rc, err);
+        if (!rc) rc = fill_rotation((size_t)head_dim, p->inverse[i], g, cos, sin, err);
+    }
+    for (int i = 0; i < needs->bias_count && !rc; i++) {
+        float *bias = add_tensor(p, t, aki__portable_bias(i), 4, (int64_t[]){ 1, needs->biases[i]->heads, length, length }, &rc, err);
+        if (!rc)
+            fill_bias(needs->biases[i], p->biases[i], g, bias);
     }
     return rc;
 }
@@ -399,13 +424,13 @@ static aki_status pool(const struct aki__padded *p, const struct aki__batch *b, 
 {
     const size_t width = (widest(p) + 15) & ~(size_t)15;
     const bool dense = b->dense && p->dense_count;
-    double *sums = aki__alloc_aligned(p->hidden, sizeof *sums);
+    double *sums = aki__alloc_aligned(p->hidden, sizeof *sums + (p->act ? sizeof(float) : 0));
     float *pooled = dense ? aki__alloc_aligned(b->vectors, p->hidden * sizeof *pooled) : out;
     float *rooms = aki__alloc_aligned(3 * width, sizeof *rooms);
 
     aki_status rc = sums && pooled && rooms ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "%zu vectors", b->vectors);
     if (!rc) {
-        const struct aki__pool a = { .out = pooled, .x = rows, .starts = b->pool_starts, .weight_from = b->weight_from, .hidden = p->hidden, .mode = (enum aki__pool_mode)b->mode };
+        const struct aki__pool a = { .out = pooled, .x = rows, .starts = b->pool_starts, .weight_from = b->weight_from, .hidden = p->hidden, .mode = (enum aki__pool_mode)b->mode, .act = p->act };
         aki__kernels()->pool(&a, 0, b->vectors, sums);
     }
     for (size_t i = 0; i < b->vectors && dense && !rc; i++) {
@@ -478,19 +503,49 @@ static bool copy_settings(struct aki__padded *p, const struct aki__device *d)
     return ok;
 }
 
-static bool copy_graph(struct aki__padded *p, const struct aki__graph *g)
+/* Keeps what the graph's attentions are given besides masks. */
+static bool copy_needs(struct aki__padded *p)
 {
+    const struct aki__portable_needs *needs = &p->needs;
+    bool ok = true;
+
+    for (int i = 0; i < needs->rope_count && ok; i++) {
+        p->inverse[i] = aki__alloc((size_t)needs->ropes[i]->head_dim / 2, sizeof *p->inverse[i]);
+        ok = p->inverse[i] != NULL;
+        if (ok)
+            aki__g_frequencies(p->inverse[i], needs->ropes[i]);
+    }
+    for (int i = 0; i < needs->bias_count && ok; i++) {
+        const struct aki__g_attention *a = needs->biases[i];
+        p->biases[i] = aki__alloc((size_t)a->heads * (2 * (size_t)a->bias.reach + 1), sizeof *p->biases[i]);
+        ok = p->biases[i] != NULL;
+        if (ok)
+            aki__g_bias_table(p->biases[i], a, 1.0f);
+    }
+    return ok;
+}
+
+static aki_status copy_graph(struct aki__padded *p, const struct aki__graph *g, bool is_file, aki_error *err)
+{
+    aki_status rc = AKI_OK;
+
     p->graph = *g;
     p->graph.err = NULL;
     p->graph.blocks = aki__alloc(g->count, sizeof *g->blocks);
     p->dense = aki__zalloc(p->model->dense_count, sizeof *p->dense);
-    p->inverse = aki__alloc((size_t)p->head_dim / 2, sizeof *p->inverse);
-    if (!p->graph.blocks || !p->dense || !p->inverse)
-        return false;
-    if (g->count)                           /* an .onnx file has none */
+    bool ok = p->graph.blocks && p->dense;
+    if (ok && g->count)                     /* an .onnx file has none */
         memcpy(p->graph.blocks, g->blocks, g->count * sizeof *g->blocks);
-    aki__rope_frequencies(p->inverse, p->head_dim, p->model->rope_theta);
-    return read_dense(p);
+    if (ok && !is_file) {
+        const struct aki__block *hidden = &p->graph.blocks[aki__graph_result(g, AKI_RESULT_HIDDEN)];
+        p->hidden = (size_t)hidden->columns;
+        p->act = aki__act_of(hidden->act);
+        rc = aki__portable_needs(&p->needs, &p->graph, err);
+        ok = rc || copy_needs(p);
+    }
+    if (!rc && !(ok && read_dense(p)))
+        rc = aki__fail(err, AKI_E_NOMEM, "session");
+    return rc;
 }
 
 aki_status aki__padded_open(struct aki__padded **out, const struct aki__runtime *rt, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err)
@@ -509,10 +564,9 @@ aki_status aki__padded_open(struct aki__padded **out, const struct aki__runtime 
     p->max_tokens = options->max_tokens;
     p->max_batch_tokens = options->max_batch_tokens;
     p->max_buckets = !p->fixed ? 1 : options->max_buckets < MOST_BUCKETS ? (size_t)options->max_buckets : MOST_BUCKETS;
-    if (!options->file)
-        aki__portable_needs(g, &p->causal, &p->window, &p->head_dim);
-    if (!copy_settings(p, options->device) || !copy_graph(p, g))
+    if (!copy_settings(p, options->device))
         rc = aki__fail(err, AKI_E_NOMEM, "session");
+    if (!rc) rc = copy_graph(p, g, options->file != NULL, err);
     if (!rc && !options->file)              /* of fixed ones a first, to see that the device takes any at all */
         rc = p->fixed ? make_bucket(p, 1, length_of_bucket(p, 1), err) : make_bucket(p, 0, 0, err);
     if (!rc) {
@@ -540,7 +594,10 @@ void aki__padded_close(struct aki__padded *p)
     aki__free(p->settings);
     aki__free(p->name);
     aki__free(p->dense);
-    aki__free(p->inverse);
+    for (int i = 0; i < AKI_PORTABLE_ROPES; i++)
+        aki__free(p->inverse[i]);
+    for (int i = 0; i < AKI_PORTABLE_BIASES; i++)
+        aki__free(p->biases[i]);
     aki__free(p->graph.blocks);
     aki__free(p);
 }

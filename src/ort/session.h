@@ -53,6 +53,7 @@ struct aki__prefix_use {
 /* One run: texts laid end to end. See cpu.h for the arrays. */
 struct aki__batch {
     const int32_t *ids, *positions;         /* [tokens] */
+    const int32_t *types;                   /* [tokens], or NULL: all 0 */
     const int32_t *starts, *query_starts;   /* [texts + 1] */
     const int32_t *key_starts;              /* [texts + 1] as starts, with the reused tokens counted */
     const struct aki__prefix_use *prefixes; /* [texts] */
