@@ -338,7 +338,7 @@ static int bucket_of(int distance, int n, int reach)
     int side = n / 2, exact = side / 2, far = abs(distance);
 
     if (far >= exact) {
-        float part = logf((float)far / (float)exact) / logf((float)reach / (float)exact) * (float)(side - exact);
+        float part = logf((float)far / (float)exact) / (float)log((double)reach / exact) * (float)(side - exact);
         far = exact + (int)part < side ? exact + (int)part : side - 1;
     }
     return far + (distance > 0 ? side : 0);

@@ -230,8 +230,10 @@ static int lower_norm(struct lowering *l, const struct aki__block *b)
     int x = l->places[b->in[0]];
     const struct aki__g_norm *n = &b->norm;
 
-    if (n->rms)
-        return rms_norm(l, x, b->weight, (float)n->eps, n->shift, 1.0f);
+    if (n->rms) {
+        x = rms_norm(l, x, b->weight, (float)n->eps, n->shift, 1.0f);
+        return b->bias ? apply(l, "Add", x, vector(l, b->bias, 0, 1.0f), -1) : x;
+    }
     int gamma = vector(l, b->weight, n->shift, 1.0f), beta = b->bias ? vector(l, b->bias, 0, 1.0f) : -1;
     x = apply(l, "LayerNormalization", x, gamma, beta, -1);
     struct aki__onnx_attribute *eps = attribute(l, "epsilon", 0);
@@ -533,6 +535,8 @@ static void make_output(struct lowering *l)
     }
     const struct aki__block *pool = &g->blocks[hidden];
     int x = l->places[pool->in[0]];
+    if (x == l->embeds)                     /* an output cannot be an input */
+        x = apply(l, "Identity", x, -1);
     aki__onnx_output(l->o, "last_hidden_state", l->options.f16 ? cast(l, x, AKI_ONNX_F32) : x, AKI_ONNX_F32, 3, batch, rows);
     l->o->outputs[l->o->output_count - 1].shape[2] = pool->columns;
 }
