@@ -204,7 +204,8 @@ static void lower_norm(lowering *l, const struct aki__block *b, place *p)
     } else {
         x = sum->f32;
     }
-    aki__g_gamma(gamma, b);
+    if (b->weight)                          /* else it is missing, and was told */
+        aki__g_gamma(gamma, b);
     *plan = (struct aki__norm_plan){ .gamma = gamma, .beta = vector(l, b->bias), .eps = (float)b->norm.eps, .rms = b->norm.rms, .add = add ? add->at : 0,
                                      .hidden = (size_t)b->columns, .block = aki__rotation_block((size_t)b->columns), .outliers = *outliers_of(l, p) };
     struct aki__onnx_node *n = aki__cpu_node(l, "Norm", plan);
@@ -440,6 +441,7 @@ static void make_inputs(lowering *l)
 
 static void make_outputs(lowering *l)
 {
+    _Static_assert(AKI_RESULT_KINDS <= sizeof l->o->outputs / sizeof *l->o->outputs, "a graph has as many outputs as there are results");
     static const char *const names[AKI_RESULT_KINDS] = { [AKI_RESULT_HIDDEN] = "hidden", [AKI_RESULT_VECTORS] = "vectors" };
 
     for (size_t i = 0; i < l->g->result_count && !l->rc; i++) {

@@ -3,12 +3,12 @@
 
 #include "kernel/kernel.h"
 #include "ort/cpu.h"
-#include "ort/portable.h"
+#include "ort/padded_inputs.h"
 #include "ort/runtime.h"
 
 #include <stdlib.h>
 
-enum { MOST_BUCKETS = 64, LEAST_LENGTH = 16, MOST_PORTS = AKI_ONNX_MAX_IO, FREE_ROUNDING = 8, LIGHT_TOKENS = 512 };
+enum { MOST_BUCKETS = 64, LEAST_LENGTH = 16, FREE_ROUNDING = 8, LIGHT_TOKENS = 512 };
 
 /* A session for texts × length; both 0: for any. */
 struct bucket {
@@ -29,8 +29,7 @@ struct aki__padded {
     char              **settings;           /* copies of the device's options */
     char               *name;
     bool                f16, fixed;
-    struct aki__portable_needs needs;       /* of `graph`; none of a file */
-    float              *inverse[AKI_PORTABLE_ROPES], *biases[AKI_PORTABLE_BIASES];  /* frequencies and tables by distance of what it needs */
+    struct aki__padded_inputs inputs;       /* of `graph`; none of a file */
     size_t              hidden, max_tokens, max_batch_tokens, max_buckets;
     enum aki__kernel_act act;               /* of the rows that are pooled */
     struct dense       *dense;              /* [dense_count] */
@@ -130,144 +129,8 @@ static size_t texts_of_bucket(const struct aki__padded *p, size_t texts, size_t 
 
 /* ---------------------------------------------------------------- one padded run -------------------------------- */
 
-/* Some of the batch's texts, in one session. */
-struct group {
-    const struct aki__batch *b;
-    const size_t *texts;                    /* [count] numbers in the batch */
-    size_t count, rows, length;             /* rows × length: of the tensors */
-    float *rows_out;                        /* [row_count, hidden] of the batch */
-};
-
-/* [rows, length, columns] */
-static void fill_embeds(const struct aki__padded *p, const struct group *g, float *out)
-{
-    const struct aki__block *b = &p->graph.blocks[p->needs.embed];
-    const struct aki__g_embed *e = &b->embed;
-    const size_t columns = (size_t)b->columns;
-    struct aki__embed a = { .words = aki__table_of(e->words), .positions = aki__table_of(e->positions), .types = aki__table_of(e->types), .hidden = columns, .scale = (float)e->scale };
-
-    memset(out, 0, g->rows * g->length * columns * sizeof *out);
-    for (size_t i = 0; i < g->count; i++) {
-        size_t start = (size_t)g->b->starts[g->texts[i]], tokens = (size_t)g->b->starts[g->texts[i] + 1] - start;
-        a.out = out + i * g->length * columns;
-        a.ids = g->b->ids + start;
-        a.position_ids = g->b->positions + start;
-        a.type_ids = g->b->types ? g->b->types + start : NULL;
-        aki__kernels()->embed(&a, 0, tokens);
-    }
-}
-
-static size_t tokens_of(const struct group *g, size_t i)
-{
-    /* A row without a text sees its first key: no row may be without any. */
-    return i < g->count ? (size_t)(g->b->starts[g->texts[i] + 1] - g->b->starts[g->texts[i]]) : 1;
-}
-
-/* [1 or rows, 1, queries, length] */
-static void fill_mask(const struct aki__portable_mask *m, const struct group *g, float *out, size_t batch, size_t queries)
-{
-    const size_t window = (size_t)m->window;
-
-    for (size_t t = 0; t < batch; t++)
-        for (size_t i = 0; i < queries; i++)
-            for (size_t j = 0; j < g->length; j++, out++) {
-                bool hidden = m->causal ? j > i : j >= tokens_of(g, t);
-                if (window)
-                    hidden |= j + window <= i || (!m->causal && i + window <= j);
-                *out = hidden ? AKI_PORTABLE_HIDDEN : 0.0f;
-            }
-}
-
-/* [1, heads, length, length], out of the table by distance. */
-static void fill_bias(const struct aki__g_attention *a, const float *table, const struct group *g, float *out)
-{
-    const int64_t reach = a->bias.reach, length = (int64_t)g->length;
-
-    for (int h = 0; h < a->heads; h++, table += 2 * reach + 1)
-        for (int64_t i = 0; i < length; i++)
-            for (int64_t j = 0; j < length; j++) {
-                int64_t distance = j - i < -reach ? -reach : j - i > reach ? reach : j - i;
-                *out++ = table[distance + reach];
-            }
-}
-
-static aki_status fill_rotation(size_t head_dim, const float *inverse, const struct group *g, float *cos, float *sin, aki_error *err)
-{
-    const size_t half = head_dim / 2;
-    int32_t *positions = aki__alloc(g->length, sizeof *positions);
-    float *angles = aki__alloc(g->length, 2 * half * sizeof *angles);
-
-    if (positions && angles) {
-        for (size_t i = 0; i < g->length; i++)
-            positions[i] = (int32_t)i;
-        aki__kernels()->rope(&(struct aki__rope){ .out = angles, .positions = positions, .inverse = inverse, .head_dim = head_dim }, 0, g->length);
-        for (size_t i = 0; i < g->length; i++)
-            for (size_t k = 0; k < half; k++) {
-                float c = angles[2 * half * i + k], s = angles[2 * half * i + half + k];
-                cos[2 * half * i + k] = cos[2 * half * i + half + k] = c;
-                sin[2 * half * i + k] = -s;
-                sin[2 * half * i + half + k] = s;
-            }
-    }
-    aki_status rc = positions && angles ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "a run of %zu x %zu tokens", g->rows, g->length);
-    aki__free(positions);
-    aki__free(angles);
-    return rc;
-}
-
-/* The tensors of a run, each in memory of its own. */
-struct tensors { const char *names[MOST_PORTS]; float *data[MOST_PORTS]; OrtValue *values[MOST_PORTS]; size_t count; };
-
-static float *add_tensor(struct aki__padded *p, struct tensors *t, const char *name, int rank, const int64_t *shape, aki_status *rc, aki_error *err)
-{
-    size_t elements = 1, bytes = 0;
-    bool fits = true;
-
-    for (int i = 0; i < rank; i++)
-        fits = fits && aki__mul(elements, (size_t)shape[i], &elements);
-    fits = fits && aki__mul(elements, sizeof(float), &bytes);
-    size_t i = t->count++;
-    t->names[i] = name;
-    t->data[i] = *rc || !fits ? NULL : aki__alloc_aligned(bytes, 1);
-    if (!*rc && !t->data[i])
-        *rc = aki__fail(err, AKI_E_NOMEM, "a run's %s", name);
-    if (!*rc)
-        *rc = aki__ort_status(p->rt, p->rt->api->CreateTensorWithDataAsOrtValue(p->rt->cpu, t->data[i], bytes, shape, (size_t)rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &t->values[i]), name, err);
-    return *rc ? NULL : t->data[i];
-}
-
-static aki_status fill(struct aki__padded *p, const struct group *g, struct tensors *t, aki_error *err)
-{
-    const int64_t rows = (int64_t)g->rows, length = (int64_t)g->length;
-    const struct aki__portable_needs *needs = &p->needs;
-    aki_status rc = AKI_OK;
-
-    float *embeds = add_tensor(p, t, "inputs_embeds", 3, (int64_t[]){ rows, length, p->graph.blocks[needs->embed].columns }, &rc, err);
-    if (!rc)
-        fill_embeds(p, g, embeds);
-    for (int i = 0; i < needs->mask_count && !rc; i++) {
-        const struct aki__portable_mask *m = &needs->masks[i];
-        const int64_t batch = m->causal ? 1 : rows, queries = m->causal || m->window ? length : 1;
-        float *mask = add_tensor(p, t, m->name, 4, (int64_t[]){ batch, 1, queries, length }, &rc, err);
-        if (!rc)
-            fill_mask(m, g, mask, (size_t)batch, (size_t)queries);
-    }
-    for (int i = 0; i < needs->rope_count && !rc; i++) {
-        const int64_t head_dim = needs->ropes[i]->head_dim;
-        float *cos = add_tensor(p, t, aki__portable_cos(i), 3, (int64_t[]){ length, 1, head_dim }, &rc, err);
-        float *sin = add_tensor(p, t, aki__portable_sin(i), 3, (int64_t[]){ length, 1, head_dim }, &rc, err);
-        if (!rc) rc = fill_rotation((size_t)head_dim, p->inverse[i], g, cos, sin, err);
-    }
-    for (int i = 0; i < needs->bias_count && !rc; i++) {
-        float *bias = add_tensor(p, t, aki__portable_bias(i), 4, (int64_t[]){ 1, needs->biases[i]->heads, length, length }, &rc, err);
-        if (!rc)
-            fill_bias(needs->biases[i], p->biases[i], g, bias);
-    }
-    return rc;
-}
-
 /* The rows that the pooling reads, from padded rows to the batch's. */
-static void take_rows(const struct aki__padded *p, const struct group *g, const float *hidden)
+static void take_rows(const struct aki__padded *p, const struct aki__padded_group *g, const float *hidden)
 {
     const struct aki__batch *b = g->b;
 
@@ -278,16 +141,16 @@ static void take_rows(const struct aki__padded *p, const struct group *g, const 
     }
 }
 
-static aki_status run_group(struct aki__padded *p, struct bucket *bucket, const struct group *g, aki_error *err)
+static aki_status run_group(struct aki__padded *p, struct bucket *bucket, const struct aki__padded_group *g, aki_error *err)
 {
     static const char *const output = "last_hidden_state";
     const OrtApi *api = p->rt->api;
-    struct tensors t = { 0 };
+    struct aki__padded_tensors t = { 0 };
     OrtValue *result = NULL;
     void *hidden = NULL;
 
     bucket->used = ++p->clock;
-    aki_status rc = fill(p, g, &t, err);
+    aki_status rc = aki__padded_fill(&p->inputs, p->rt, g, &t, err);
     OrtStatus *st = rc ? NULL : api->Run(bucket->session, NULL, t.names, (const OrtValue *const *)t.values, t.count, &output, 1, &result);
     if (!rc && !st) st = api->GetTensorMutableData(result, &hidden);
     if (!rc) rc = aki__ort_status(p->rt, st, "run", err);
@@ -295,11 +158,7 @@ static aki_status run_group(struct aki__padded *p, struct bucket *bucket, const 
         take_rows(p, g, hidden);
     if (result)
         api->ReleaseValue(result);
-    for (size_t i = 0; i < t.count; i++) {
-        if (t.values[i])
-            api->ReleaseValue(t.values[i]);
-        aki__free_aligned(t.data[i]);
-    }
+    aki__padded_tensors_free(p->rt, &t);
     return rc;
 }
 
@@ -366,7 +225,7 @@ static aki_status run_next(struct aki__padded *p, const struct aki__batch *b, co
         return rc;
     for (size_t i = 0; i < n; i++)
         texts[i] = sorted[i].text;
-    const struct group g = { .b = b, .texts = texts, .count = n, .rows = p->fixed ? bucket->texts : n, .length = p->fixed ? bucket->length : length, .rows_out = rows_out };
+    const struct aki__padded_group g = { .b = b, .texts = texts, .count = n, .rows = p->fixed ? bucket->texts : n, .length = p->fixed ? bucket->length : length, .rows_out = rows_out };
     *done = n;
     return run_group(p, bucket, &g, err);
 }
@@ -503,28 +362,6 @@ static bool copy_settings(struct aki__padded *p, const struct aki__device *d)
     return ok;
 }
 
-/* Keeps what the graph's attentions are given besides masks. */
-static bool copy_needs(struct aki__padded *p)
-{
-    const struct aki__portable_needs *needs = &p->needs;
-    bool ok = true;
-
-    for (int i = 0; i < needs->rope_count && ok; i++) {
-        p->inverse[i] = aki__alloc((size_t)needs->ropes[i]->head_dim / 2, sizeof *p->inverse[i]);
-        ok = p->inverse[i] != NULL;
-        if (ok)
-            aki__g_frequencies(p->inverse[i], needs->ropes[i]);
-    }
-    for (int i = 0; i < needs->bias_count && ok; i++) {
-        const struct aki__g_attention *a = needs->biases[i];
-        p->biases[i] = aki__alloc((size_t)a->heads * (2 * (size_t)a->bias.reach + 1), sizeof *p->biases[i]);
-        ok = p->biases[i] != NULL;
-        if (ok)
-            aki__g_bias_table(p->biases[i], a, 1.0f);
-    }
-    return ok;
-}
-
 static aki_status copy_graph(struct aki__padded *p, const struct aki__graph *g, bool is_file, aki_error *err)
 {
     aki_status rc = AKI_OK;
@@ -540,8 +377,7 @@ static aki_status copy_graph(struct aki__padded *p, const struct aki__graph *g, 
         const struct aki__block *hidden = &p->graph.blocks[aki__graph_result(g, AKI_RESULT_HIDDEN)];
         p->hidden = (size_t)hidden->columns;
         p->act = aki__act_of(hidden->act);
-        rc = aki__portable_needs(&p->needs, &p->graph, err);
-        ok = rc || copy_needs(p);
+        rc = aki__padded_inputs_open(&p->inputs, &p->graph, err);
     }
     if (!rc && !(ok && read_dense(p)))
         rc = aki__fail(err, AKI_E_NOMEM, "session");
@@ -594,10 +430,7 @@ void aki__padded_close(struct aki__padded *p)
     aki__free(p->settings);
     aki__free(p->name);
     aki__free(p->dense);
-    for (int i = 0; i < AKI_PORTABLE_ROPES; i++)
-        aki__free(p->inverse[i]);
-    for (int i = 0; i < AKI_PORTABLE_BIASES; i++)
-        aki__free(p->biases[i]);
+    aki__padded_inputs_close(&p->inputs);
     aki__free(p->graph.blocks);
     aki__free(p);
 }

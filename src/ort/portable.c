@@ -179,6 +179,8 @@ const char *aki__portable_bias(int i) { return i ? "bias2" : "bias"; }
 aki_status aki__portable_needs(struct aki__portable_needs *out, const struct aki__graph *g, aki_error *err)
 {
     *out = (struct aki__portable_needs){ .embed = -1 };
+    if (aki__graph_result(g, AKI_RESULT_HIDDEN) < 0)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a network that pools no hidden rows: on the cpu only", g->model->path);
     for (size_t i = 0; i < g->count; i++) {
         const struct aki__g_attention *a = &g->blocks[i].attention;
         if (g->blocks[i].op == AKI_G_EMBED && out->embed >= 0)
