@@ -35,6 +35,7 @@ double reference_act(enum aki__kernel_act act, double x)
     case AKI_KACT_RELU:      return x < 0 ? 0 : x;
     case AKI_KACT_SILU:      return x / (1 + exp(-x));
     case AKI_KACT_TANH:      return tanh(x);
+    case AKI_KACT_LOG1P_RELU: return x != x ? x : log1p(x < 0 ? 0 : x);
     }
     return NAN;
 }
@@ -92,6 +93,11 @@ void reference_attention(double *out, const struct aki__attention *a)
                     head(k, a, &a->k, j, j, kv, a->k_norm);
                     for (size_t i = 0; i < n; i++)
                         score[j] += q[i] * k[i] * a->scale;
+                    if (a->bias) {
+                        int64_t reach = (int64_t)a->reach, distance = (int64_t)j - (int64_t)token;
+                        distance = distance < -reach ? -reach : distance > reach ? reach : distance;
+                        score[j] += a->bias[(int64_t)h * (2 * reach + 1) + distance + reach] / 1.44269504088896340736;
+                    }
                     score[j] = seen ? score[j] : -INFINITY;
                     max = score[j] > max ? score[j] : max;
                 }
@@ -118,7 +124,7 @@ void reference_pool(double *out, const struct aki__pool *a, size_t vector)
     for (size_t i = 0; i < a->hidden; i++) {
         double sum = 0, max = -INFINITY, weights = 0;
         for (size_t t = first; t < end; t++) {
-            double x = a->x[t * a->hidden + i], w = (double)(t - first) + 1 + (a->weight_from ? a->weight_from[vector] : 0);
+            double x = reference_act(a->act, a->x[t * a->hidden + i]), w = (double)(t - first) + 1 + (a->weight_from ? a->weight_from[vector] : 0);
             w = a->mode == AKI_POOL_WEIGHTEDMEAN ? w : 1;
             sum += w * x;
             weights += w;

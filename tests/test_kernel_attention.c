@@ -36,6 +36,10 @@ static struct aki__attention some_attention(size_t most_keys)
     }
     if (chance(50) && a.head_dim % 2 == 0)
         a.rope = normals(a.tokens * a.head_dim, 0.7f);
+    if (chance(30)) {
+        a.reach = between(1, most_keys + 5);
+        a.bias = normals(a.heads * (2 * a.reach + 1), 1);
+    }
     return a;
 }
 

@@ -22,9 +22,12 @@ static aki__blk layer(struct aki__graph *g, const struct aki__model *m, int i, a
 
 void aki__arch_bert(struct aki__graph *g, const struct aki__model *m)
 {
-    aki__blk x = aki__g_embed(g, aki__g_tensor(g, m->vocabulary, m->hidden, "embeddings.word_embeddings.weight"),
-                              aki__g_tensor(g, m->positions, m->hidden, "embeddings.position_embeddings.weight"),
-                              m->types ? aki__g_tensor(g, m->types, m->hidden, "embeddings.token_type_embeddings.weight") : NULL);
+    const struct aki__g_embed tables = {
+        .words = aki__g_tensor(g, m->vocabulary, m->hidden, "embeddings.word_embeddings.weight"),
+        .positions = aki__g_tensor(g, m->positions, m->hidden, "embeddings.position_embeddings.weight"),
+        .types = m->types ? aki__g_tensor(g, m->types, m->hidden, "embeddings.token_type_embeddings.weight") : NULL,
+    };
+    aki__blk x = aki__g_embed(g, &tables);
 
     x = aki__g_layer_norm(g, x, "embeddings.LayerNorm");
     for (int i = 0; i < m->layers; i++)

@@ -6,7 +6,7 @@ static aki__blk layer(struct aki__graph *g, const struct aki__model *m, int i, a
 {
     const int64_t q_columns = (int64_t)m->heads * m->head_dim, kv_columns = (int64_t)m->kv_heads * m->head_dim;
     const bool bias = m->attention_bias;
-    struct aki__g_attention spec = { .heads = m->heads, .kv_heads = m->kv_heads, .head_dim = m->head_dim, .causal = m->causal, .rope = true };
+    struct aki__g_attention spec = { .heads = m->heads, .kv_heads = m->kv_heads, .head_dim = m->head_dim, .causal = m->causal, .rope_theta = m->rope_theta };
 
     spec.window = m->sliding_window && i >= m->first_sliding_layer ? m->sliding_window : 0;
     spec.q_norm = aki__g_tensor(g, m->head_dim, 0, "layers.%d.self_attn.q_norm.weight", i);
@@ -30,7 +30,7 @@ static aki__blk layer(struct aki__graph *g, const struct aki__model *m, int i, a
 
 void aki__arch_qwen3(struct aki__graph *g, const struct aki__model *m)
 {
-    aki__blk x = aki__g_embed(g, aki__g_tensor(g, m->vocabulary, m->hidden, "embed_tokens.weight"), NULL, NULL);
+    aki__blk x = aki__g_embed(g, &(struct aki__g_embed){ .words = aki__g_tensor(g, m->vocabulary, m->hidden, "embed_tokens.weight") });
 
     for (int i = 0; i < m->layers; i++)
         x = layer(g, m, i, x, i == m->layers - 1);

@@ -233,8 +233,8 @@ static void check_network(struct check *c, const struct aki__model *m)
         on_fault(c, &why);
     for (size_t i = 0; i < g.count && ok; i++) {
         const struct aki__block *b = &g.blocks[i];
-        ok = use(c, b->words) && use(c, b->positions) && use(c, b->types) && use(c, b->weight) && use(c, b->bias) && use(c, b->attention.q_norm) &&
-             use(c, b->attention.k_norm);
+        ok = use(c, b->embed.words) && use(c, b->embed.positions) && use(c, b->embed.types) && use(c, b->weight) && use(c, b->bias) &&
+             use(c, b->attention.q_norm) && use(c, b->attention.k_norm) && use(c, b->attention.bias.buckets);
     }
     if (!ok)
         c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");

@@ -136,11 +136,15 @@ static bool collect(struct list *l, const struct aki__graph *g, const struct aki
 {
     bool ok = true;
 
-    for (size_t i = 0; i < g->count && (int)i < g->hidden && ok; i++) {
+    for (size_t i = 0; i < g->count && ok; i++) {
         const struct aki__block *b = &g->blocks[i];
-        ok = push_tensor(l, b->words, g->model) && push_tensor(l, b->positions, g->model) && push_tensor(l, b->types, g->model) &&
+        const struct aki__g_embed *e = &b->embed;
+        if (b->rows == AKI_ROWS_VECTORS)
+            continue;
+        ok = push_tensor(l, e->words, g->model) && push_tensor(l, e->positions, g->model) && push_tensor(l, e->types, g->model) &&
              push_tensor(l, b->op == AKI_G_LINEAR && !keep->f32[i] ? NULL : b->weight, g->model) && push_tensor(l, b->bias, g->model) &&
-             push_tensor(l, b->attention.q_norm, g->model) && push_tensor(l, b->attention.k_norm, g->model);
+             push_tensor(l, b->attention.q_norm, g->model) && push_tensor(l, b->attention.k_norm, g->model) &&
+             push_tensor(l, b->attention.bias.buckets, g->model);
     }
     for (size_t i = 0; i < keep->product_count && ok; i++) {
         const char *name = keep->products[i].name;

@@ -418,10 +418,16 @@ AKI_INLINE void softmax_step(float *scores, size_t n, size_t rows, const struct 
 
 /* ---------------------------------------------------------------- run ------------------------------------------- */
 
+/* Which of the text's keys is the query's own. */
+AKI_INLINE size_t position(const struct aki__attention *a, size_t text, size_t query)
+{
+    return (a->query_rows ? (size_t)a->query_rows[query] : query) - (size_t)a->starts[text] + att_kept(a, text);
+}
+
 /* Of the text's keys. */
 AKI_INLINE struct span visible(const struct aki__attention *a, size_t text, size_t query)
 {
-    size_t keys = att_keys(a, text), i = (a->query_rows ? (size_t)a->query_rows[query] : query) - (size_t)a->starts[text] + att_kept(a, text);
+    size_t keys = att_keys(a, text), i = position(a, text, query);
     struct span s = { 0, keys };
 
     if (a->window && i + 1 > a->window)
@@ -438,6 +444,34 @@ struct task {
     size_t first, count;                    /* queries */
     float *sum, *max, *weight, *scores;     /* [rows][depth], [rows], [rows], [STRIP][KEY_BLOCK] */
 };
+
+/* score[i] += the bias of the distance first + i, i < n. */
+static void add_bias(float *score, int64_t n, const float *bias, int64_t reach, int64_t first)
+{
+    int64_t near = first >= -reach ? 0 : -reach - first < n ? -reach - first : n;
+    int64_t far = first > reach ? 0 : reach + 1 - first < n ? reach + 1 - first : n;
+
+    AKI_SIMD
+    for (int64_t i = 0; i < near; i++)
+        score[i] += bias[0];
+    AKI_SIMD
+    for (int64_t i = near; i < far; i++)
+        score[i] += bias[first + reach + i];
+    AKI_SIMD
+    for (int64_t i = far; i < n; i++)
+        score[i] += bias[2 * reach];
+}
+
+/* Rows at … at + rows of the task against n keys from `block` on. */
+static void bias_strip(const struct aki__attention *a, const struct task *t, size_t at, size_t rows, size_t block, size_t n)
+{
+    size_t group = att_group(a);
+
+    for (size_t r = 0; r < rows; r++) {
+        size_t query = position(a, t->text, t->first + (at + r) / group), head = t->head * group + (at + r) % group;
+        add_bias(t->scores + r * KEY_BLOCK, (int64_t)n, a->bias + head * (2 * a->reach + 1), (int64_t)a->reach, (int64_t)block - (int64_t)query);
+    }
+}
 
 /* Rows at … at + rows of the task against the keys of one block. */
 static void run_strip(const struct aki__attention *a, const struct task *t, size_t at, size_t rows, size_t block)
@@ -457,6 +491,8 @@ static void run_strip(const struct aki__attention *a, const struct task *t, size
     panel = att_panel_of(a, t->text) + block / PANEL;
     product_new(t->scores, KEY_BLOCK, att_q(a, t->head, t->first) + at * att_row(a), att_row(a), att_k(a, t->head, panel), PANEL * att_key(a), PANEL,
                 att_key(a), rows, (n + PANEL - 1) / PANEL, a->bf16);
+    if (a->bias)
+        bias_strip(a, t, at, rows, block, n);
     for (size_t r = 0; r < rows; r++)
         span[r] = (struct span){ span[r].low < block ? 0 : span[r].low - block, span[r].high < block ? 0 : span[r].high - block };
     softmax_step(t->scores, (n + PANEL - 1) / PANEL * PANEL, rows, span, t->max + at, t->weight + at, keep, a->bf16);

@@ -88,6 +88,11 @@ void ISA(embed)(const struct aki__embed *a, size_t begin, size_t end)
     for (size_t t = begin; t < end; t++) {
         float *out = a->out + t * n;
         ISA(table_row)(out, &a->words, (size_t)a->ids[t] * n, n);
+        if (a->scale != 0) {
+            AKI_SIMD
+            for (size_t i = 0; i < n; i++)
+                out[i] *= a->scale;
+        }
         if (a->types.data)
             add_table_row(out, &a->types, (a->type_ids ? (size_t)a->type_ids[t] : 0) * n, n);
         if (a->positions.data)
@@ -232,6 +237,7 @@ static void act_row(float *restrict y, const float *restrict x, const float *res
     case AKI_KACT_RELU:      ACT_LOOP(v > 0.0f ? v : 0.0f) break;
     case AKI_KACT_SILU:      ACT_LOOP(silu_fast(v)) break;
     case AKI_KACT_TANH:      ACT_LOOP(tanh_fast(v)) break;
+    case AKI_KACT_LOG1P_RELU: ACT_LOOP(log1pf(v > 0.0f ? v : 0.0f)) break;
     }
 }
 
@@ -282,6 +288,10 @@ static void pool_rows(double *restrict sum, const float *restrict x, size_t rows
 
 void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch)
 {
+    /* The largest value of an activation that rises is that of the largest value: one row in place of many. */
+    const bool late = a->mode == AKI_POOL_MAX && (a->act == AKI_KACT_RELU || a->act == AKI_KACT_LOG1P_RELU || a->act == AKI_KACT_TANH);
+    float *activated = (float *)(scratch + a->hidden);
+
     for (size_t v = begin; v < end; v++) {
         size_t first = (size_t)a->starts[v], rows = (size_t)a->starts[v + 1] - first;
         double weight = a->weight_from ? (double)a->weight_from[v] + 1.0 : 1.0, by = 1.0;
@@ -289,7 +299,13 @@ void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scra
 
         for (size_t i = 0; i < a->hidden; i++)
             scratch[i] = a->mode == AKI_POOL_MAX ? -INFINITY : 0.0;
-        pool_rows(scratch, a->x + first * a->hidden, rows, a->hidden, a->mode, weight);
+        if (a->act == AKI_KACT_NONE || late)
+            pool_rows(scratch, a->x + first * a->hidden, rows, a->hidden, a->mode, weight);
+        else
+            for (size_t t = 0; t < rows; t++) {
+                act_row(activated, a->x + (first + t) * a->hidden, NULL, a->hidden, a->act);
+                pool_rows(scratch, activated, 1, a->hidden, a->mode, weight + (double)t);
+            }
         if (a->mode == AKI_POOL_MEAN)
             by = (double)rows;
         else if (a->mode == AKI_POOL_MEAN_SQRT_LEN)
@@ -298,5 +314,9 @@ void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scra
             by = (double)rows * (weight + ((double)rows - 1.0) / 2.0);
         for (size_t i = 0; i < a->hidden; i++)
             out[i] = (float)(scratch[i] / by);
+        if (late) {
+            memcpy(activated, out, a->hidden * sizeof *out);
+            act_row(out, activated, NULL, a->hidden, a->act);
+        }
     }
 }

@@ -40,12 +40,13 @@ struct aki__out {
 enum aki__table_dtype { AKI_TABLE_F32, AKI_TABLE_F16, AKI_TABLE_BF16 };
 struct aki__table { const void *data; enum aki__table_dtype dtype; };   /* [rows, hidden]; data NULL: no such table; aligned to nothing: a file's header may have any length */
 
-/* out[t] = words[ids[t]] + positions[position_ids[t]] + types[type_ids[t]]; type_ids NULL: row 0. Ids were checked by the caller. */
+/* out[t] = words[ids[t]] * scale + positions[position_ids[t]] + types[type_ids[t]]; type_ids NULL: row 0. Ids were checked by the caller. */
 struct aki__embed {
     float           *out;               /* [tokens, hidden] */
     const int32_t   *ids, *position_ids, *type_ids;
     struct aki__table words, positions, types;
     size_t           hidden;
+    float            scale;             /* 0: none */
 };
 
 /* ---- norm, with residual ---- */
@@ -66,7 +67,7 @@ struct aki__norm {
 
 /* ---- activation, with gate ---- */
 
-enum aki__kernel_act { AKI_KACT_NONE, AKI_KACT_GELU, AKI_KACT_GELU_TANH, AKI_KACT_RELU, AKI_KACT_SILU, AKI_KACT_TANH };
+enum aki__kernel_act { AKI_KACT_NONE, AKI_KACT_GELU, AKI_KACT_GELU_TANH, AKI_KACT_RELU, AKI_KACT_SILU, AKI_KACT_TANH, AKI_KACT_LOG1P_RELU };
 
 /* out = act(x), or act(x) * gate where gate is present (columns of the same product: x the first half, gate the second). */
 struct aki__act {
@@ -108,7 +109,10 @@ struct aki__attention {
     size_t         texts, tokens, queries, heads, kv_heads, head_dim;
     bool           causal;
     size_t         window;              /* a query at token i sees keys j with i - j < window (and, not causal, j - i < window); 0: all */
-    float          scale;               /* of the scores: 1 / sqrt(head_dim) */
+    float          scale;               /* of the scores, mostly 1 / sqrt(head_dim) */
+    const float   *bias;                /* [heads, 2 * reach + 1] added to the scores, times log2(e) (scores are exponents of 2): by the distance
+                                         * key - query, from -reach on; farther keys have the bias of the end; or NULL */
+    size_t         reach;
     const float   *q_norm, *k_norm;     /* [head_dim] RMS gamma or NULL */
     float          norm_eps;
     const float   *rope;                /* [tokens, head_dim] of aki__rope or NULL */
@@ -131,6 +135,7 @@ struct aki__pool {
     const int32_t *weight_from;         /* [count] or NULL: 0 */
     size_t         hidden;
     enum aki__pool_mode mode;
+    enum aki__kernel_act act;           /* of the rows, before they are pooled */
 };
 
 /* ---- products ---- */
@@ -215,7 +220,7 @@ struct aki__kernels {
     void (*pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
     void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch); /* scratch: [k] floats and as many bytes, k rounded up to 4 */
     void (*squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);   /* columns: [k], added to */
-    void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles */
+    void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles; with an activation as many floats behind */
 };
 
 /* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). Chosen at the first call, then the same for

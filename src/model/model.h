@@ -17,7 +17,7 @@ struct aki__tensor {
     const struct aki__map  *map;        /* of its file, for aki__map_release */
 };
 
-enum aki__activation { AKI_ACT_NONE, AKI_ACT_GELU, AKI_ACT_GELU_TANH, AKI_ACT_RELU, AKI_ACT_SILU, AKI_ACT_TANH };
+enum aki__activation { AKI_ACT_NONE, AKI_ACT_GELU, AKI_ACT_GELU_TANH, AKI_ACT_RELU, AKI_ACT_SILU, AKI_ACT_TANH, AKI_ACT_LOG1P_RELU };
 
 /* A sentence-transformers Dense module behind the pooling: y = act(x W^T + b). */
 struct aki__dense {

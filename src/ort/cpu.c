@@ -1,115 +1,36 @@
-/* Unit cpu: the packed, fused dialect. See cpu.h.
+/* Unit cpu: the packed, fused dialect: blocks. See cpu.h.
  *
- * A linear block is not emitted where it stands but by the block that uses it: linears of one input that are used together (q, k, v; gate, up)
- * become one product. An addition is emitted by the norm behind it. */
-#include "ort/cpu.h"
+ * Blocks are emitted in their order, but for linears and additions: these where they are first read, so that the reader can fuse them. Linears of one
+ * input that one block reads (q, k, v; gate, up) become one product, and an addition becomes a part of the norm behind it. Any other reader
+ * asks for rows_of a block, which emits what is not there yet. */
+#include "ort/cpu_lowering.h"
 
-#include "kernel/kernel.h"
-#include "ort/ops.h"
-#include "ort/outliers.h"
+#include <math.h>
 
-/* Takes over a block of aki__alloc_aligned; NULL (and it is freed): no memory. */
-static void *keep_block(struct aki__keep *k, void *block)
-{
-    if (!block || !aki__grow((void **)&k->blocks, &k->capacity, k->count + 1, sizeof *k->blocks)) {
-        aki__free_aligned(block);
-        return NULL;
-    }
-    return k->blocks[k->count++] = block;
-}
-
-void aki__keep_free(struct aki__keep *k)
-{
-    for (size_t i = 0; i < k->count; i++)
-        aki__free_aligned(k->blocks[i]);
-    aki__free(k->blocks);
-    aki__free(k->products);
-    *k = (struct aki__keep){ 0 };
-}
-
-static size_t data_size(const struct aki__packed *p) { return aki__packed_count(p->n, p->k, !p->scale) * (p->scale ? 1 : sizeof(float)); }
-
-uint64_t aki__keep_weights_size(const struct aki__keep *k)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < k->product_count; i++)
-        sum += data_size(k->products[i].packed);
-    return sum;
-}
-
-size_t aki__keep_f32_products(const struct aki__keep *k)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < k->product_count; i++)
-        count += !k->products[i].packed->scale;
-    return count;
-}
-
-size_t aki__keep_widest(const struct aki__keep *k)
-{
-    size_t most = 0;
-
-    for (size_t i = 0; i < k->product_count; i++)
-        most = k->products[i].packed->n > most ? k->products[i].packed->n : most;
-    return most;
-}
-
-/* Where a block's rows are: value numbers of the ONNX graph, 0 for forms that nobody needs. */
-struct place {
-    bool need_f32, need_u8;         /* decided before anything is emitted */
-    int  f32, u8, scale, side;
-};
-
-/* A product of one or more linears of the same input: its rows, and where each linear's columns begin. */
-struct product { int rows; size_t at[3]; };
-
-struct lowering {
-    const struct aki__graph *g;
-    struct aki__onnx        *o;
-    struct aki__keep        *keep;
-    struct aki__cpu_options  options;
-    struct place            *places;
-    struct aki__outliers    *outliers;      /* [g->count], see outliers.h */
-    int ids, positions, starts, rows, query_starts, pool_starts, weight_from, mode, key_starts, prefixes;
-    int rope, attentions;
-    aki_status rc;
-    aki_error *err;
-};
-
-/* Zeroed. */
-static void *keep(struct lowering *l, size_t count, size_t size)
-{
-    void *block = l->rc ? NULL : keep_block(l->keep, aki__alloc_aligned(count, size));
-
-    if (block)
-        memset(block, 0, count * size);
-    else if (!l->rc)
-        l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
-    return block;
-}
-
-static bool is_int8(const struct lowering *l, aki__blk linear) { return l->options.int8 && linear < l->g->hidden && !l->keep->f32[linear]; }
-
-static void defect(struct lowering *l, const char *what)
-{
-    if (!l->rc)
-        l->rc = aki__fail(l->err, AKI_E_INTERNAL, "cpu dialect: %s", what);
-}
+typedef struct aki__cpu_lowering lowering;
+typedef struct aki__cpu_place place;
 
 /* A small tensor as f32; NULL stays NULL. */
-static const float *vector(struct lowering *l, const struct aki__tensor *t)
+static float *vector(lowering *l, const struct aki__tensor *t)
 {
-    if (!t)
-        return NULL;
-    float *out = keep(l, (size_t)t->shape[0], sizeof *out);
+    float *out = t ? aki__cpu_keep(l, (size_t)t->shape[0], sizeof *out) : NULL;
+
     if (out)
         aki__tensor_read(out, t, 0, (size_t)t->shape[0]);
     return out;
 }
 
-static struct aki__onnx_node *node(struct lowering *l, const char *op, const void *plan)
+/* The same of a head's gamma. */
+static const float *gamma_of(lowering *l, const struct aki__tensor *t, float shift)
+{
+    float *out = vector(l, t);
+
+    for (int64_t i = 0; out && shift != 0 && i < t->shape[0]; i++)
+        out[i] += shift;
+    return out;
+}
+
+struct aki__onnx_node *aki__cpu_node(lowering *l, const char *op, const void *plan)
 {
     static struct aki__onnx_node nowhere;       /* written to once memory has run out, never read */
     struct aki__onnx_node *n = l->rc ? NULL : aki__onnx_node(l->o, op, "aki");
@@ -124,396 +45,358 @@ static struct aki__onnx_node *node(struct lowering *l, const char *op, const voi
     return n;
 }
 
-static void take(struct aki__onnx_node *n, int value) { n->inputs[n->input_count++] = value; }
-
-static int give(struct lowering *l, struct aki__onnx_node *n, bool wanted)
+int aki__cpu_output(lowering *l, struct aki__onnx_node *n, bool wanted)
 {
     return n->outputs[n->output_count++] = wanted ? aki__onnx_value(l->o) : 0;
 }
 
-/* The outputs f32, u8, scale, side of a block, as far as they are needed. */
-static void give_place(struct lowering *l, struct aki__onnx_node *n, struct place *p)
+/* What is rounded of a block's rows, and what is not. */
+static const struct aki__outliers *outliers_of(const lowering *l, const place *p) { return &l->outliers[p - l->places].read; }
+
+/* The outputs f32, u8, scale, side of a node, as far as they are wanted: p's rows from now on. */
+static void outputs(lowering *l, struct aki__onnx_node *n, place *p, bool f32, bool u8)
 {
-    p->f32 = give(l, n, p->need_f32);
-    p->u8 = give(l, n, p->need_u8);
-    p->scale = give(l, n, p->need_u8);
-    p->side = give(l, n, p->need_u8 && l->outliers[p - l->places].count);
+    int rows = aki__cpu_output(l, n, f32), quantised = aki__cpu_output(l, n, u8), scale = aki__cpu_output(l, n, u8);
+    int side = aki__cpu_output(l, n, u8 && outliers_of(l, p)->count);
+
+    if (f32) {
+        p->f32 = rows;
+        p->at = 0;
+        p->part = false;
+    }
+    if (u8) {
+        p->u8 = quantised;
+        p->scale = scale;
+        p->side = side;
+    }
+    p->emitted = true;
 }
 
-/* ---------------------------------------------------------------- weights --------------------------------------- */
+/* ---------------------------------------------------------------- rows of a block ------------------------------- */
 
-struct pack_args { struct aki__pack pack; size_t rows; float *scratch; size_t scratch_size; };
-
-static void pack_step(void *user, size_t i)
+/* Copies p's rows: to rows of their own, and rounded for int8 products. */
+static void copy(lowering *l, place *p, size_t columns, bool f32, bool u8)
 {
-    const struct pack_args *a = user;
-    size_t begin = i * AKI_PANEL, end = begin + AKI_PANEL < a->rows ? begin + AKI_PANEL : a->rows;
+    struct aki__act_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
 
-    if (a->scratch)
-        aki__kernels()->pack_s8(&a->pack, begin, end, a->scratch + i * a->scratch_size);
+    if (!plan)
+        return;
+    *plan = (struct aki__act_plan){ .x = p->at, .act = AKI_KACT_NONE, .columns = columns, .block = aki__rotation_block(columns), .outliers = *outliers_of(l, p) };
+    struct aki__onnx_node *n = aki__cpu_node(l, "Act", plan);
+    aki__cpu_input(n, p->f32);
+    outputs(l, n, p, f32, u8);
+}
+
+static place *rows_of(lowering *l, aki__blk x);
+static place *own_rows_of(lowering *l, aki__blk x);
+
+/* What a linear's product reads. */
+static void make_input(lowering *l, aki__blk linear)
+{
+    aki__blk x = l->g->blocks[linear].in[0];
+
+    if (aki__cpu_is_int8(l, linear) && !l->outliers[linear].rows.count)
+        rows_of(l, x);
     else
-        aki__kernels()->pack_f32(&a->pack, begin, end);
+        own_rows_of(l, x);
 }
 
-/* Packs the rows of several matrices [out, in] under each other into w, whose n and k are known. */
-static void pack(struct lowering *l, struct aki__packed *w, const struct aki__tensor *const *t, size_t count, bool int8)
+/* An addition without a norm behind it. */
+static void lower_add(lowering *l, const struct aki__block *b, place *p)
 {
-    size_t panels = aki__panels(w->n), elements = aki__packed_count(w->n, w->k, !int8), size = int8 ? 1 : sizeof(float), steps = 0;
-    struct pack_args a = { .pack = { .k = w->k, .block = aki__rotation_block(w->k), .outliers = w->outliers }, .scratch_size = (w->k + (w->k + 3) / 4 + 15) & ~(size_t)15 };
+    struct aki__add_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
+    const place *x = rows_of(l, b->in[0]), *y = rows_of(l, b->in[1]);
 
-    for (size_t i = 0; i < count; i++)
-        steps = aki__panels((size_t)t[i]->shape[0]) > steps ? aki__panels((size_t)t[i]->shape[0]) : steps;
-    w->data = a.pack.out = keep_block(l->keep, aki__alloc_aligned(elements, size));
-    if (int8) {
-        w->scale = a.pack.scale = keep(l, panels * AKI_PANEL, sizeof(float));
-        w->sum = a.pack.sum = keep(l, panels * AKI_PANEL, sizeof(int32_t));
-        a.scratch = aki__alloc_aligned(steps * a.scratch_size, sizeof *a.scratch);
-        if (w->outliers.count)
-            w->side = a.pack.side = keep(l, panels * AKI_PANEL * w->outliers.count, sizeof(float));
-    }
-    if (!w->data || l->rc || (int8 && !a.scratch)) {
-        if (!l->rc)
-            l->rc = aki__fail(l->err, AKI_E_NOMEM, "weights of %zu x %zu", w->n, w->k);
-        aki__free_aligned(a.scratch);
+    if (!plan)
         return;
-    }
-    memset((char *)a.pack.out + elements / panels * (panels - 1) * size, 0, elements / panels * size);
-    for (size_t i = 0; i < count; i++) {
-        a.pack.w = aki__table_of(t[i]);
-        a.rows = (size_t)t[i]->shape[0];
-        aki__pool_each(l->options.pool, aki__panels(a.rows), pack_step, &a);
-        aki__map_release(t[i]->map, t[i]->data, t[i]->size);
-        a.pack.column += a.rows;
-    }
-    aki__free_aligned(a.scratch);
+    *plan = (struct aki__add_plan){ .x = x->at, .y = y->at, .columns = (size_t)b->columns };
+    struct aki__onnx_node *n = aki__cpu_node(l, "Add", plan);
+    aki__cpu_input(n, x->f32);
+    aki__cpu_input(n, y->f32);
+    p->f32 = aki__cpu_output(l, n, true);
+    p->emitted = true;
 }
 
-/* The same out of a folder that was quantised: the weights are a view of the file. */
-static void view_stored(struct lowering *l, struct aki__packed *w, struct aki__keep_product *kept, const char *name)
+/* A block's rows in all forms that are needed, wherever they lie. */
+static place *rows_of(lowering *l, aki__blk x)
 {
-    struct aki__model_int8 stored;
-    float *scale = keep(l, aki__panels(w->n) * AKI_PANEL, sizeof *scale);
-    int32_t *sum = keep(l, aki__panels(w->n) * AKI_PANEL, sizeof *sum);
+    const struct aki__block *b = &l->g->blocks[x];
+    place *p = &l->places[x];
 
-    if (l->rc)
-        return;
-    aki_status rc = aki__model_int8(l->g->model, &stored, l->err, name, w->k, w->n);
-    if (!rc && (stored.column_count != w->outliers.count || (stored.column_count && memcmp(stored.columns, w->outliers.columns, stored.column_count * sizeof(int32_t)))))
-        rc = aki__fail(l->err, AKI_E_INVALID, "%s: tensor %.100s.int8_columns is not that of the other products of these rows: quantise the model again", l->g->model->path, name);
-    l->rc = aki__graph_fault(l->g, name, rc, l->err);
-    if (rc)
-        return;
-    memcpy(scale, stored.scale, w->n * sizeof *scale);
-    memcpy(sum, stored.sum, w->n * sizeof *sum);
-    w->data = stored.data;
-    w->scale = scale;
-    w->sum = sum;
-    w->side = stored.side;
-    kept->rows = (struct aki__outliers){ .columns = stored.rows, .count = stored.row_count };
-    kept->exact = stored.exact;
-}
-
-/* Weights of the outputs that are outliers, as f32. */
-static void gather_exact(struct lowering *l, struct aki__keep_product *kept, const aki__blk *linears, const size_t *at, size_t count, size_t k)
-{
-    for (size_t i = 0; i < count; i++)
-        kept->rows.count += l->outliers[linears[i]].count;
-    int32_t *rows = kept->rows.count ? keep(l, kept->rows.count, sizeof *rows) : NULL;
-    float *exact = rows ? keep(l, kept->rows.count * k, sizeof *exact) : NULL;
-    size_t r = 0;
-    for (size_t i = 0; i < count && exact; i++)
-        for (size_t c = 0; c < l->outliers[linears[i]].count; c++, r++) {
-            size_t row = (size_t)l->outliers[linears[i]].columns[c];
-            rows[r] = (int32_t)(at[i] + row);
-            aki__tensor_read(exact + r * k, l->g->blocks[linears[i]].weight, row * k, k);
-        }
-    kept->rows.columns = rows;
-    kept->exact = exact;
-}
-
-/* Biases of the linears, side by side. */
-static void pack_biases(struct lowering *l, struct aki__packed *w, const aki__blk *linears, const size_t *at, size_t count)
-{
-    bool any = false;
-
-    for (size_t i = 0; i < count; i++)
-        any |= l->g->blocks[linears[i]].bias != NULL;
-    float *bias = any ? keep(l, aki__panels(w->n) * AKI_PANEL, sizeof *bias) : NULL;
-    for (size_t i = 0; i < count && bias; i++) {
-        const struct aki__tensor *t = l->g->blocks[linears[i]].bias;
-        if (t)
-            aki__tensor_read(bias + at[i], t, 0, (size_t)t->shape[0]);
+    if (!p->emitted && b->op == AKI_G_LINEAR) {
+        make_input(l, x);
+        aki__cpu_product(l, &x, 1);
     }
-    w->bias = bias;
-}
-
-/* ---------------------------------------------------------------- products -------------------------------------- */
-
-/* The outputs that are outliers once more, as a product of f32. */
-static int exact_product(struct lowering *l, const struct aki__keep_product *kept, const struct place *x)
-{
-    const struct aki__packed *w = kept->packed;
-    size_t n = kept->rows.count;
-    struct aki__product_plan *plan = keep(l, 1, sizeof *plan);
-    float *data = keep(l, aki__packed_count(n, w->k, true), sizeof *data), *bias = w->bias ? keep(l, aki__panels(n) * AKI_PANEL, sizeof *bias) : NULL;
-
-    if (l->rc)
-        return 0;
-    aki__kernels()->pack_f32(&(struct aki__pack){ .w = { .data = kept->exact, .dtype = AKI_TABLE_F32 }, .k = w->k, .out = data }, 0, n);
-    for (size_t r = 0; r < n && bias; r++)
-        bias[r] = w->bias[kept->rows.columns[r]];
-    plan->w = (struct aki__packed){ .data = data, .bias = bias, .n = n, .k = w->k };
-    struct aki__onnx_node *product = node(l, "Product", plan);
-    take(product, x->f32);
-    return give(l, product, true);
-}
-
-/* One product of `count` linears that have the same input. */
-static struct product product(struct lowering *l, const aki__blk *linears, size_t count)
-{
-    const struct aki__tensor *weights[3] = { NULL };
-    const struct aki__block *first = &l->g->blocks[linears[0]];
-    const struct place *x = &l->places[first->in[0]];
-    bool int8 = is_int8(l, linears[0]);
-    struct aki__product_plan *plan = keep(l, 1, sizeof *plan);
-    struct aki__packed *w = plan ? &plan->w : NULL;
-    struct aki__keep_product kept = { .name = first->name, .packed = w };
-    struct product p = { 0 };
-    int exact = 0;
-
-    if (!w)
-        return p;
-    w->k = (size_t)l->g->blocks[first->in[0]].columns;
-    if (int8)
-        w->outliers = l->outliers[first->in[0]];
-    for (size_t i = 0; i < count; i++) {
-        const struct aki__block *b = &l->g->blocks[linears[i]];
-        if (b->op != AKI_G_LINEAR || b->in[0] != first->in[0]) {
-            defect(l, "a product of other things than linears of one input");
-            return p;
-        }
-        if (is_int8(l, linears[i]) != int8) {       /* tensors of a quantised folder */
-            if (l->rc)
-                return p;
-            l->rc = aki__fail(l->err, AKI_E_INVALID, "%s: of %s and %s only one has a tensor .weight: quantise the model again", l->g->model->path, first->name, b->name);
-            l->rc = aki__graph_fault(l->g, b->name, l->rc, l->err);
-            return p;
-        }
-        weights[i] = b->weight;
-        p.at[i] = w->n;
-        w->n += (size_t)b->columns;
-    }
-    if (int8 && w->k > AKI_INT8_MOST_INPUTS && !l->rc)
-        l->rc = aki__fail(l->err, AKI_E_UNSUPPORTED, "%s: %zu inputs: sums of 32 bits hold %zu; use f32", first->name, w->k, AKI_INT8_MOST_INPUTS);
-    if (weights[0]) {
-        if (int8)
-            gather_exact(l, &kept, linears, p.at, count, w->k);
-        pack(l, w, weights, count, int8);
-    } else {
-        view_stored(l, w, &kept, first->name);
-    }
-    pack_biases(l, w, linears, p.at, count);
-    if (!l->rc && !aki__grow((void **)&l->keep->products, &l->keep->product_capacity, l->keep->product_count + 1, sizeof *l->keep->products))
-        l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
-    if (!l->rc)
-        l->keep->products[l->keep->product_count++] = kept;
-    if (kept.rows.count)
-        exact = exact_product(l, &kept, x);
-    plan->rows = kept.rows;
-    struct aki__onnx_node *n = node(l, "Product", plan);
-    take(n, int8 ? x->u8 : x->f32);
-    take(n, int8 ? x->scale : 0);
-    take(n, w->outliers.count ? x->side : 0);
-    take(n, exact);
-    p.rows = give(l, n, true);
+    if (!p->emitted && b->op == AKI_G_ADD)
+        lower_add(l, b, p);
+    if (p->need_u8 && !p->u8)
+        copy(l, p, (size_t)b->columns, false, true);
     return p;
+}
+
+/* The same, as rows that have no other columns. */
+static place *own_rows_of(lowering *l, aki__blk x)
+{
+    place *p = rows_of(l, x);
+
+    if (p->part)
+        copy(l, p, (size_t)l->g->blocks[x].columns, true, false);
+    return p;
+}
+
+/* Linears among what a block reads become one product where they have the same input. */
+static void fuse(lowering *l, const struct aki__block *b)
+{
+    for (int i = 0; i < b->in_count; i++) {
+        aki__blk group[3];
+        size_t count = 0;
+        for (int k = i; k < b->in_count; k++) {
+            const struct aki__block *x = &l->g->blocks[b->in[k]];
+            bool again = count && b->in[k] == group[0];
+            if (x->op == AKI_G_LINEAR && !l->places[b->in[k]].emitted && !again && (!count || x->in[0] == l->g->blocks[group[0]].in[0])) {
+                make_input(l, b->in[k]);
+                group[count++] = b->in[k];
+            }
+        }
+        if (count)
+            aki__cpu_product(l, group, count);
+    }
 }
 
 /* ---------------------------------------------------------------- blocks ---------------------------------------- */
 
-static void lower_embed(struct lowering *l, const struct aki__block *b, struct place *p)
+static void lower_embed(lowering *l, const struct aki__block *b, place *p)
 {
-    struct aki__embed_plan *plan = keep(l, 1, sizeof *plan);
+    const struct aki__g_embed *e = &b->embed;
+    struct aki__embed_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
 
     if (!plan)
         return;
-    *plan = (struct aki__embed_plan){ .words = aki__table_of(b->words), .positions = aki__table_of(b->positions), .types = aki__table_of(b->types), .hidden = (size_t)b->columns };
-    struct aki__onnx_node *n = node(l, "Embed", plan);
-    take(n, l->ids);
-    take(n, l->positions);
-    p->f32 = give(l, n, true);
+    *plan = (struct aki__embed_plan){ .words = aki__table_of(e->words), .positions = aki__table_of(e->positions), .types = aki__table_of(e->types),
+                                      .hidden = (size_t)b->columns, .scale = (float)e->scale };
+    struct aki__onnx_node *n = aki__cpu_node(l, "Embed", plan);
+    aki__cpu_input(n, l->ids);
+    aki__cpu_input(n, l->positions);
+    if (e->types && e->types->shape[0] > 1)
+        aki__cpu_input(n, l->types);
+    p->f32 = aki__cpu_output(l, n, true);
+    p->emitted = true;
 }
 
-static void lower_norm(struct lowering *l, const struct aki__block *b, struct place *p)
+static void lower_norm(lowering *l, const struct aki__block *b, place *p)
 {
-    struct aki__norm_plan *plan = keep(l, 1, sizeof *plan);
+    struct aki__norm_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
+    float *gamma = aki__cpu_keep(l, (size_t)b->columns, sizeof *gamma);
     const struct aki__block *in = &l->g->blocks[b->in[0]];
-    struct place *sum = &l->places[b->in[0]];
-
-    if (!plan)
-        return;
-    *plan = (struct aki__norm_plan){ .gamma = vector(l, b->weight), .beta = vector(l, b->bias), .eps = (float)l->g->model->norm_eps, .rms = b->rms,
-                                     .hidden = (size_t)b->columns, .block = aki__rotation_block((size_t)b->columns), .outliers = l->outliers[p - l->places] };
-    if (in->op != AKI_G_ADD || sum->f32) {
-        struct aki__onnx_node *n = node(l, "Norm", plan);
-        take(n, sum->f32);
-        take(n, 0);
-        give(l, n, false);
-        give_place(l, n, p);
-        return;
-    }
-    /* x + linear(…): whichever side is the linear is the product. */
-    bool swapped = l->g->blocks[in->in[0]].op == AKI_G_LINEAR;
-    aki__blk x = in->in[swapped], y = in->in[!swapped];
-    if (l->g->blocks[y].op != AKI_G_LINEAR) {
-        defect(l, "an addition without a linear");
-        return;
-    }
-    struct product add = product(l, &y, 1);
-    struct aki__onnx_node *n = node(l, "Norm", plan);
-    take(n, l->places[x].f32);
-    take(n, add.rows);
-    sum->f32 = give(l, n, sum->need_f32);
-    give_place(l, n, p);
-}
-
-static void lower_act(struct lowering *l, const struct aki__block *b, struct place *p)
-{
-    struct aki__act_plan *plan = keep(l, 1, sizeof *plan);
-    struct product x = product(l, b->in, (size_t)b->in_count);
+    place *sum = &l->places[b->in[0]];
+    const bool fused = in->op == AKI_G_ADD && !sum->emitted;
+    int x = 0;
+    const place *add = NULL;
 
     if (l->rc)
         return;
-    *plan = (struct aki__act_plan){ .gate = x.at[1], .gated = b->op == AKI_G_GATE, .act = aki__act_of(b->act), .columns = (size_t)b->columns,
-                                    .block = aki__rotation_block((size_t)b->columns), .outliers = l->outliers[p - l->places] };
-    struct aki__onnx_node *n = node(l, "Act", plan);
-    take(n, x.rows);
-    give_place(l, n, p);
+    if (fused) {
+        const bool swapped = l->g->blocks[in->in[0]].op == AKI_G_LINEAR;       /* a linear's rows may be a part of wider ones */
+        add = rows_of(l, in->in[!swapped]);
+        x = own_rows_of(l, in->in[swapped])->f32;
+    } else if (rows_of(l, b->in[0])->part) {
+        add = sum;
+    } else {
+        x = sum->f32;
+    }
+    if (b->weight)                          /* else it is missing, and was told */
+        aki__g_gamma(gamma, b);
+    *plan = (struct aki__norm_plan){ .gamma = gamma, .beta = vector(l, b->bias), .eps = (float)b->norm.eps, .rms = b->norm.rms, .add = add ? add->at : 0,
+                                     .hidden = (size_t)b->columns, .block = aki__rotation_block((size_t)b->columns), .outliers = *outliers_of(l, p) };
+    struct aki__onnx_node *n = aki__cpu_node(l, "Norm", plan);
+    aki__cpu_input(n, x);
+    aki__cpu_input(n, add ? add->f32 : 0);
+    if (fused) {
+        sum->f32 = aki__cpu_output(l, n, sum->need_f32 || sum->need_u8);
+        sum->emitted = sum->f32 != 0;
+    } else {
+        aki__cpu_output(l, n, false);
+    }
+    outputs(l, n, p, p->need_f32, p->need_u8);
 }
 
-static int rope_of(struct lowering *l, int head_dim)
+static void lower_act(lowering *l, const struct aki__block *b, place *p)
 {
-    if (l->rope || l->rc)
-        return l->rope;
-    struct aki__rope_plan *plan = keep(l, 1, sizeof *plan);
-    float *inverse = keep(l, (size_t)head_dim / 2, sizeof *inverse);
+    struct aki__act_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
+    const bool gated = b->op == AKI_G_GATE;
+
+    fuse(l, b);
+    const place *x = rows_of(l, b->in[0]), *gate = gated ? rows_of(l, b->in[1]) : NULL;
+    if (l->rc)
+        return;
+    *plan = (struct aki__act_plan){ .x = x->at, .gate = gated ? gate->at : 0, .gated = gated, .act = aki__act_of(b->act), .columns = (size_t)b->columns,
+                                    .block = aki__rotation_block((size_t)b->columns), .outliers = *outliers_of(l, p) };
+    struct aki__onnx_node *n = aki__cpu_node(l, "Act", plan);
+    aki__cpu_input(n, x->f32);
+    if (gated && gate->f32 != x->f32)
+        aki__cpu_input(n, gate->f32);
+    outputs(l, n, p, p->need_f32, p->need_u8);
+}
+
+static void remember(lowering *l, struct aki__cpu_shared shared)
+{
+    if (l->rc)
+        return;
+    if (aki__grow((void **)&l->shared, &l->shared_capacity, l->shared_count + 1, sizeof *l->shared))
+        l->shared[l->shared_count++] = shared;
+    else
+        l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
+}
+
+/* cos and sin of the positions: a value that all layers of the same frequencies share. */
+static int rope_of(lowering *l, const struct aki__g_attention *a)
+{
+    for (size_t i = 0; i < l->shared_count; i++)
+        if (l->shared[i].rope && aki__g_same_rope(l->shared[i].spec, a))
+            return l->shared[i].rope;
+    struct aki__rope_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
+    float *inverse = aki__cpu_keep(l, (size_t)a->head_dim / 2, sizeof *inverse);
     if (l->rc)
         return 0;
-    aki__rope_frequencies(inverse, head_dim, l->g->model->rope_theta);
-    *plan = (struct aki__rope_plan){ .inverse = inverse, .head_dim = (size_t)head_dim };
-    struct aki__onnx_node *n = node(l, "Rope", plan);
-    take(n, l->positions);
-    return l->rope = give(l, n, true);
+    aki__g_frequencies(inverse, a);
+    *plan = (struct aki__rope_plan){ .inverse = inverse, .head_dim = (size_t)a->head_dim };
+    struct aki__onnx_node *n = aki__cpu_node(l, "Rope", plan);
+    aki__cpu_input(n, l->positions);
+    int rope = aki__cpu_output(l, n, true);
+    remember(l, (struct aki__cpu_shared){ .spec = a, .rope = rope });
+    return rope;
 }
 
-static void lower_attention(struct lowering *l, const struct aki__block *b, struct place *p)
+/* The bias by distance, which layers share as well. The kernel's scores are exponents of 2. */
+static const float *bias_of(lowering *l, const struct aki__g_attention *a)
+{
+    for (size_t i = 0; i < l->shared_count; i++)
+        if (l->shared[i].bias && aki__g_same_bias(l->shared[i].spec, a))
+            return l->shared[i].bias;
+    float *table = aki__cpu_keep(l, (size_t)a->heads * (2 * (size_t)a->bias.reach + 1), sizeof *table);
+    if (!table)
+        return NULL;
+    aki__g_bias_table(table, a, 1.44269504f);
+    remember(l, (struct aki__cpu_shared){ .spec = a, .bias = table });
+    return table;
+}
+
+static void lower_attention(lowering *l, const struct aki__block *b, place *p)
 {
     const struct aki__g_attention *a = &b->attention;
-    struct aki__attention_plan *plan = keep(l, 1, sizeof *plan);
-    aki__blk from_q = l->g->blocks[b->in[0]].in[0], from_k = l->g->blocks[b->in[1]].in[0];
-    bool pruned = from_q != from_k;     /* queries of the pooled rows only */
-    int rope = a->rope ? rope_of(l, a->head_dim) : 0;
-    struct product q, kv;
+    struct aki__attention_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
+    const bool read = b->rows == AKI_ROWS_READ;     /* queries of the rows that are read only */
+    int rope = aki__g_rotates(a) ? rope_of(l, a) : 0;
 
-    if (pruned) {
-        q = product(l, b->in, 1);
-        kv = product(l, b->in + 1, 2);
-        kv.at[2] = kv.at[1];
-        kv.at[1] = kv.at[0];
-    } else {
-        q = kv = product(l, b->in, 3);
-    }
+    fuse(l, b);
+    const place *q = rows_of(l, b->in[0]), *k = rows_of(l, b->in[1]), *v = rows_of(l, b->in[2]);
     if (l->rc)
         return;
-    *plan = (struct aki__attention_plan){ .k = kv.at[1], .v = kv.at[2], .heads = (size_t)a->heads, .kv_heads = (size_t)a->kv_heads,
+    *plan = (struct aki__attention_plan){ .q = q->at, .k = k->at, .v = v->at, .heads = (size_t)a->heads, .kv_heads = (size_t)a->kv_heads,
         .head_dim = (size_t)a->head_dim, .window = (size_t)a->window, .block = aki__rotation_block((size_t)b->columns), .causal = a->causal,
-        .q_norm = vector(l, a->q_norm), .k_norm = vector(l, a->k_norm), .norm_eps = (float)l->g->model->norm_eps, .layer = (size_t)l->attentions++, .bf16 = is_int8(l, b->in[0]),
-        .outliers = l->outliers[p - l->places] };
-    struct aki__onnx_node *n = node(l, "Attention", plan);
-    take(n, q.rows);
-    take(n, kv.rows);
-    take(n, l->starts);
-    take(n, l->query_starts);
-    take(n, pruned ? l->rows : 0);
-    take(n, rope);
-    take(n, a->causal ? l->key_starts : 0);
-    take(n, a->causal ? l->prefixes : 0);
-    give_place(l, n, p);
+        .q_norm = gamma_of(l, a->q_norm, a->norm_shift), .k_norm = gamma_of(l, a->k_norm, a->norm_shift), .norm_eps = (float)a->norm_eps,
+        .scale = (float)(a->scale != 0 ? a->scale : 1.0 / sqrt((double)a->head_dim)), .bias = a->bias.reach ? bias_of(l, a) : NULL,
+        .reach = (size_t)a->bias.reach, .layer = (size_t)l->attentions++, .bf16 = aki__cpu_is_int8(l, b->in[0]), .outliers = *outliers_of(l, p) };
+    struct aki__onnx_node *n = aki__cpu_node(l, "Attention", plan);
+    aki__cpu_input(n, q->f32);
+    aki__cpu_input(n, k->f32);
+    aki__cpu_input(n, l->starts);
+    aki__cpu_input(n, l->query_starts);
+    aki__cpu_input(n, read ? l->rows : 0);
+    aki__cpu_input(n, rope);
+    aki__cpu_input(n, a->causal ? l->key_starts : 0);
+    aki__cpu_input(n, a->causal ? l->prefixes : 0);
+    if (v->f32 != k->f32)
+        aki__cpu_input(n, v->f32);
+    outputs(l, n, p, p->need_f32, p->need_u8);
 }
 
-static void lower_rows(struct lowering *l, const struct aki__block *b, struct place *p)
+static void lower_rows(lowering *l, const struct aki__block *b, place *p)
 {
-    const struct place *x = &l->places[b->in[0]];
+    const place *x = p->need_f32 ? own_rows_of(l, b->in[0]) : rows_of(l, b->in[0]);
 
     if (p->need_f32) {
-        struct aki__onnx_node *n = node(l, "Rows", NULL);
-        take(n, x->f32);
-        take(n, l->rows);
-        p->f32 = give(l, n, true);
+        struct aki__onnx_node *n = aki__cpu_node(l, "Rows", NULL);
+        aki__cpu_input(n, x->f32);
+        aki__cpu_input(n, l->rows);
+        p->f32 = aki__cpu_output(l, n, true);
     }
     if (p->need_u8) {
-        struct aki__onnx_node *n = node(l, "Rows8", NULL);
-        take(n, x->u8);
-        take(n, x->scale);
-        take(n, l->rows);
-        take(n, x->side);
-        p->u8 = give(l, n, true);
-        p->scale = give(l, n, true);
-        p->side = give(l, n, x->side != 0);
+        struct aki__onnx_node *n = aki__cpu_node(l, "Rows8", NULL);
+        aki__cpu_input(n, x->u8);
+        aki__cpu_input(n, x->scale);
+        aki__cpu_input(n, l->rows);
+        aki__cpu_input(n, x->side);
+        p->u8 = aki__cpu_output(l, n, true);
+        p->scale = aki__cpu_output(l, n, true);
+        p->side = aki__cpu_output(l, n, x->side != 0);
     }
+    p->emitted = true;
 }
 
-static void lower_pool(struct lowering *l, const struct aki__block *b, struct place *p)
+static void lower_pool(lowering *l, const struct aki__block *b, place *p)
 {
-    struct aki__pool_plan *plan = keep(l, 1, sizeof *plan);
+    struct aki__pool_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
+    const place *x = own_rows_of(l, b->in[0]);
 
     if (!plan)
         return;
-    plan->hidden = (size_t)b->columns;
-    struct aki__onnx_node *n = node(l, "Pool", plan);
-    take(n, l->places[b->in[0]].f32);
-    take(n, l->pool_starts);
-    take(n, l->weight_from);
-    take(n, l->mode);
-    p->f32 = give(l, n, true);
+    *plan = (struct aki__pool_plan){ .hidden = (size_t)b->columns, .act = aki__act_of(b->act) };
+    struct aki__onnx_node *n = aki__cpu_node(l, "Pool", plan);
+    aki__cpu_input(n, x->f32);
+    aki__cpu_input(n, l->pool_starts);
+    aki__cpu_input(n, l->weight_from);
+    aki__cpu_input(n, l->mode);
+    p->f32 = aki__cpu_output(l, n, true);
+    p->emitted = true;
 }
 
-/* Who reads what of whom, from the end to the beginning. */
-static void decide_needs(struct lowering *l)
+/* ---------------------------------------------------------------- the graph ------------------------------------- */
+
+/* What block i needs of its input number k. */
+static void need(lowering *l, aki__blk i, int k)
+{
+    const struct aki__block *b = &l->g->blocks[i];
+    place *x = &l->places[b->in[k]];
+
+    x->used = true;
+    switch (b->op) {
+    case AKI_G_LINEAR:
+        x->need_u8 |= aki__cpu_is_int8(l, i);
+        x->need_f32 |= !aki__cpu_is_int8(l, i) || l->outliers[i].rows.count;
+        break;
+    case AKI_G_ROWS:
+        x->need_f32 |= l->places[i].need_f32;
+        x->need_u8 |= l->places[i].need_u8;
+        break;
+    case AKI_G_NORM:
+        x->need_f32 |= l->g->blocks[b->in[k]].op != AKI_G_ADD;      /* else the norm makes the sum, or finds it made */
+        break;
+    default:
+        x->need_f32 = true;
+        break;
+    }
+}
+
+/* Who reads what of whom, from the end to the beginning. What nobody reads is not computed. */
+static void decide_needs(lowering *l)
 {
     const struct aki__graph *g = l->g;
 
-    l->places[g->hidden].need_f32 = l->places[g->vectors].need_f32 = true;
-    for (size_t i = g->count; i-- > 0;) {
-        const struct aki__block *b = &g->blocks[i];
-        for (int k = 0; k < b->in_count; k++) {
-            struct place *x = &l->places[b->in[k]];
-            switch (b->op) {
-            case AKI_G_LINEAR:
-                x->need_u8 |= is_int8(l, (aki__blk)i);
-                x->need_f32 |= !is_int8(l, (aki__blk)i) || l->outliers[i].count;
-                break;
-            case AKI_G_ROWS:
-                x->need_f32 |= l->places[i].need_f32;
-                x->need_u8 |= l->places[i].need_u8;
-                break;
-            case AKI_G_NORM:
-                if (g->blocks[b->in[k]].op != AKI_G_ADD)
-                    x->need_f32 = true;
-                break;
-            default:
-                x->need_f32 = true;
-                break;
-            }
-        }
-    }
+    for (size_t i = 0; i < g->result_count; i++)
+        l->places[g->results[i].blk].used = l->places[g->results[i].blk].need_f32 = true;
+    for (size_t i = g->count; i-- > 0;)
+        for (int k = 0; k < g->blocks[i].in_count && l->places[i].used; k++)
+            need(l, (aki__blk)i, k);
 }
 
-static void lower(struct lowering *l)
+static void lower(lowering *l)
 {
     for (size_t i = 0; i < l->g->count && !l->rc; i++) {
         const struct aki__block *b = &l->g->blocks[i];
-        struct place *p = &l->places[i];
+        place *p = &l->places[i];
+        if (!p->used)
+            continue;
         switch (b->op) {
         case AKI_G_EMBED:     lower_embed(l, b, p); break;
         case AKI_G_NORM:      lower_norm(l, b, p); break;
@@ -523,41 +406,68 @@ static void lower(struct lowering *l)
         case AKI_G_ROWS:      lower_rows(l, b, p); break;
         case AKI_G_POOL:      lower_pool(l, b, p); break;
         case AKI_G_LINEAR:
-        case AKI_G_ADD:       break;        /* by the block that uses it */
+        case AKI_G_ADD:       break;        /* by the block that reads it */
         }
+    }
+}
+
+/* Several types of tokens: then the run says which. */
+static bool has_types(const struct aki__graph *g)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < g->count; i++)
+        any |= g->blocks[i].embed.types && g->blocks[i].embed.types->shape[0] > 1;
+    return any;
+}
+
+static void make_inputs(lowering *l)
+{
+    struct aki__onnx *o = l->o;
+
+    l->ids = aki__onnx_input(o, "ids", AKI_ONNX_I32, 1, -1, 0);
+    l->positions = aki__onnx_input(o, "positions", AKI_ONNX_I32, 1, -1, 0);
+    l->starts = aki__onnx_input(o, "starts", AKI_ONNX_I32, 1, -1, 0);
+    l->rows = aki__onnx_input(o, "rows", AKI_ONNX_I32, 1, -1, 0);
+    l->query_starts = aki__onnx_input(o, "query_starts", AKI_ONNX_I32, 1, -1, 0);
+    l->pool_starts = aki__onnx_input(o, "pool_starts", AKI_ONNX_I32, 1, -1, 0);
+    l->weight_from = aki__onnx_input(o, "weight_from", AKI_ONNX_I32, 1, -1, 0);
+    l->mode = aki__onnx_input(o, "mode", AKI_ONNX_I32, 1, 1, 0);
+    l->key_starts = aki__onnx_input(o, "key_starts", AKI_ONNX_I32, 1, -1, 0);
+    l->prefixes = aki__onnx_input(o, "prefixes", AKI_ONNX_I64, 1, 1, 0);
+    if (has_types(l->g))
+        l->types = aki__onnx_input(o, "types", AKI_ONNX_I32, 1, -1, 0);
+}
+
+static void make_outputs(lowering *l)
+{
+    _Static_assert(AKI_RESULT_KINDS <= sizeof l->o->outputs / sizeof *l->o->outputs, "a graph has as many outputs as there are results");
+    static const char *const names[AKI_RESULT_KINDS] = { [AKI_RESULT_HIDDEN] = "hidden", [AKI_RESULT_VECTORS] = "vectors" };
+
+    for (size_t i = 0; i < l->g->result_count && !l->rc; i++) {
+        aki__blk x = l->g->results[i].blk;
+        aki__onnx_output(l->o, names[l->g->results[i].kind], own_rows_of(l, x)->f32, AKI_ONNX_F32, 2, -1, l->g->blocks[x].columns);
     }
 }
 
 aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const struct aki__graph *g, const struct aki__cpu_options *options, aki_error *err)
 {
-    struct lowering l = { .g = g, .o = o, .keep = kept, .options = *options, .err = err };
+    lowering l = { .g = g, .o = o, .keep = kept, .options = *options, .err = err };
 
     l.places = aki__zalloc(g->count, sizeof *l.places);
     if (!l.places)
         return aki__fail(err, AKI_E_NOMEM, "graph");
-    l.outliers = keep(&l, g->count, sizeof *l.outliers);
-    kept->f32 = keep(&l, g->count, sizeof *kept->f32);
-    int32_t *columns = options->int8 ? keep(&l, g->count * AKI_MOST_OUTLIERS, sizeof *columns) : NULL;
+    l.outliers = aki__cpu_keep(&l, g->count, sizeof *l.outliers);
+    kept->f32 = aki__cpu_keep(&l, g->count, sizeof *kept->f32);
+    int32_t *columns = options->int8 ? aki__cpu_keep(&l, g->count * 2 * AKI_MOST_OUTLIERS, sizeof *columns) : NULL;
     if (options->int8 && !l.rc)
         l.rc = aki__outliers_find(l.outliers, kept->f32, columns, g, options->pool, err);
-    l.ids = aki__onnx_input(o, "ids", AKI_ONNX_I32, 1, -1, 0);
-    l.positions = aki__onnx_input(o, "positions", AKI_ONNX_I32, 1, -1, 0);
-    l.starts = aki__onnx_input(o, "starts", AKI_ONNX_I32, 1, -1, 0);
-    l.rows = aki__onnx_input(o, "rows", AKI_ONNX_I32, 1, -1, 0);
-    l.query_starts = aki__onnx_input(o, "query_starts", AKI_ONNX_I32, 1, -1, 0);
-    l.pool_starts = aki__onnx_input(o, "pool_starts", AKI_ONNX_I32, 1, -1, 0);
-    l.weight_from = aki__onnx_input(o, "weight_from", AKI_ONNX_I32, 1, -1, 0);
-    l.mode = aki__onnx_input(o, "mode", AKI_ONNX_I32, 1, 1, 0);
-    l.key_starts = aki__onnx_input(o, "key_starts", AKI_ONNX_I32, 1, -1, 0);
-    l.prefixes = aki__onnx_input(o, "prefixes", AKI_ONNX_I64, 1, 1, 0);
+    make_inputs(&l);
     if (!l.rc)
         decide_needs(&l);
     lower(&l);
-    if (!l.rc) {
-        aki__onnx_output(o, "hidden", l.places[g->hidden].f32, AKI_ONNX_F32, 2, -1, g->blocks[g->hidden].columns);
-        if (g->vectors != g->hidden)
-            aki__onnx_output(o, "vectors", l.places[g->vectors].f32, AKI_ONNX_F32, 2, -1, g->blocks[g->vectors].columns);
-    }
+    make_outputs(&l);
+    aki__free(l.shared);
     aki__free(l.places);
     return l.rc;
 }

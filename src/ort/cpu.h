@@ -2,8 +2,9 @@
  *
  * Tokens of all texts lie end to end ([T], no padding). Graph inputs (i32): ids [T], positions [T], starts [B + 1], rows [R] and
  * query_starts [B + 1] (the rows the pooling reads), pool_starts [N + 1], weight_from [N], mode [1] (enum aki__pool_mode), key_starts [B + 1];
+ * where the network has several token types: types [T], or [0] for type 0 throughout;
  * i64: prefixes [1] (address of struct aki__prefix_use [B]).
- * Outputs (f32): hidden [N, hidden], and vectors [N, dim] where the model has Dense modules. */
+ * Outputs (f32): of each result of the graph [N, its columns]: hidden, vectors. */
 #ifndef AKI_CPU_H
 #define AKI_CPU_H
 
@@ -31,13 +32,15 @@ size_t   aki__keep_widest(const struct aki__keep *k);          /* columns of the
 /* pool: for packing; taken by the caller, or NULL. */
 struct aki__cpu_options { bool int8; struct aki__pool *pool; };
 
-/* A tensor and an activation as the kernels know them. */
-static inline struct aki__table aki__table_of(const struct aki__tensor *t)
+/* A tensor, from its element `at` on, and an activation as the kernels know them. */
+static inline struct aki__table aki__table_from(const struct aki__tensor *t, size_t at)
 {
     if (!t)
         return (struct aki__table){ 0 };
-    return (struct aki__table){ .data = t->data, .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
+    return (struct aki__table){ .data = (const char *)t->data + at * aki__dtype_size(t->dtype), .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
 }
+
+static inline struct aki__table aki__table_of(const struct aki__tensor *t) { return aki__table_from(t, 0); }
 
 static inline enum aki__kernel_act aki__act_of(enum aki__activation act)
 {
@@ -47,6 +50,7 @@ static inline enum aki__kernel_act aki__act_of(enum aki__activation act)
     case AKI_ACT_RELU:      return AKI_KACT_RELU;
     case AKI_ACT_SILU:      return AKI_KACT_SILU;
     case AKI_ACT_TANH:      return AKI_KACT_TANH;
+    case AKI_ACT_LOG1P_RELU: return AKI_KACT_LOG1P_RELU;
     default:                return AKI_KACT_NONE;
     }
 }

@@ -36,16 +36,18 @@ size_t aki__onnx_type_size(enum aki__onnx_type type)
     }
 }
 
-int aki__onnx_weights(struct aki__onnx *o, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1, const struct aki__tensor *t, bool transposed, float factor)
+int aki__onnx_weights(struct aki__onnx *o, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1, const struct aki__onnx_constant *from)
 {
     size_t size = (size_t)d0 * (rank > 1 ? (size_t)d1 : 1) * aki__onnx_type_size(type);     /* of a tensor in a file: no overflow */
     int value = aki__onnx_constant(o, type, rank, d0, d1, NULL, size, false, NULL);
 
     if (value) {
         struct aki__onnx_constant *c = &o->constants[o->constant_count - 1];
-        c->tensor = t;
-        c->transposed = transposed;
-        c->factor = factor;
+        c->tensor = from->tensor;
+        c->first = from->first;
+        c->transposed = from->transposed;
+        c->shift = from->shift;
+        c->factor = from->factor;
     }
     return value;
 }
@@ -72,10 +74,10 @@ bool aki__onnx_fill(struct aki__onnx_constant *c)
     void *out = row ? aki__alloc_aligned(c->size ? c->size : 1, 1) : NULL;
     for (size_t i = 0; i < rows && out; i += ROWS) {
         size_t n = rows - i < ROWS ? rows - i : ROWS;
-        aki__tensor_read(row, c->tensor, i * columns, n * columns);
+        aki__tensor_read(row, c->tensor, c->first + i * columns, n * columns);
         for (size_t k = 0; k < columns; k++)
             for (size_t r = 0; r < n; r++)
-                store(out, c->type, c->transposed ? k * rows + i + r : (i + r) * columns + k, row[r * columns + k] * c->factor);
+                store(out, c->type, c->transposed ? k * rows + i + r : (i + r) * columns + k, (c->shift != 0 ? row[r * columns + k] + c->shift : row[r * columns + k]) * c->factor);
     }
     aki__free(row);
     if (out)

@@ -41,9 +41,10 @@ struct aki__onnx_constant {
     size_t              size;               /* bytes */
     bool                owned;
     const struct aki__map *map;             /* where borrowed data lies in a file: its pages are given back once packed; or NULL */
-    const struct aki__tensor *tensor;       /* what aki__onnx_fill makes it of: the first elements of this, */
+    const struct aki__tensor *tensor;       /* what aki__onnx_fill makes it of: elements of this, */
+    size_t              first;              /* from this one on, */
     bool                transposed;         /* with its two dimensions exchanged, */
-    float               factor;             /* and multiplied by this */
+    float               shift, factor;      /* shift added, then multiplied by factor */
 };
 
 /* An input or output of the graph. */
@@ -70,8 +71,9 @@ static inline int aki__onnx_value(struct aki__onnx *o) { return ++o->values; }
 struct aki__onnx_node *aki__onnx_node(struct aki__onnx *o, const char *op, const char *domain);
 /* A constant's value number; 0: no memory (data is then freed, if owned). */
 int  aki__onnx_constant(struct aki__onnx *o, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1, const void *data, size_t size, bool owned, const struct aki__map *map);
-/* A constant of f32 or f16 that is read out of the model only when a sink wants it, so that a large model is never in memory twice. 0: no memory. */
-int  aki__onnx_weights(struct aki__onnx *o, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1, const struct aki__tensor *t, bool transposed, float factor);
+/* A constant of f32 or f16 that is read out of the model only when a sink wants it, so that a large model is never in memory twice. from: tensor,
+ * first, transposed, shift and factor. 0: no memory. */
+int  aki__onnx_weights(struct aki__onnx *o, enum aki__onnx_type type, int rank, int64_t d0, int64_t d1, const struct aki__onnx_constant *from);
 /* Sees to it that c->data is there. false: no memory. */
 bool aki__onnx_fill(struct aki__onnx_constant *c);
 /* Bytes of an element. */

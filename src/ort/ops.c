@@ -155,8 +155,9 @@ static void embed_body(const void *a, const struct aki__kernels *k, size_t begin
 static OrtStatus *embed(struct call *c)
 {
     const struct aki__embed_plan *p = c->kernel->plan;
-    struct in ids = input(c, 0), positions = input(c, 1);
-    struct aki__embed a = { .ids = ids.data, .position_ids = positions.data, .words = p->words, .positions = p->positions, .types = p->types, .hidden = p->hidden };
+    struct in ids = input(c, 0), positions = input(c, 1), types = input(c, 2);
+    struct aki__embed a = { .ids = ids.data, .position_ids = positions.data, .type_ids = types.rows ? types.data : NULL, .words = p->words, .positions = p->positions,
+                            .types = p->types, .hidden = p->hidden, .scale = p->scale };
 
     a.out = output(c, 0, ids.rows, p->hidden);
     spread(c, (struct split){ .body = embed_body, .args = &a, .count = ids.rows }, p->hidden, 0);
@@ -195,7 +196,7 @@ static OrtStatus *norm(struct call *c)
     const struct aki__norm_plan *p = c->kernel->plan;
     struct in x = input(c, 0), add = input(c, 1);
     size_t rows = x.data ? x.rows : add.rows;
-    struct aki__norm a = { .x = x.data, .add = rows_of(&add, 0), .gamma = p->gamma, .beta = p->beta, .hidden = p->hidden, .eps = p->eps, .rms = p->rms };
+    struct aki__norm a = { .x = x.data, .add = rows_of(&add, p->add), .gamma = p->gamma, .beta = p->beta, .hidden = p->hidden, .eps = p->eps, .rms = p->rms };
 
     a.sum = output(c, 0, rows, p->hidden);
     a.out = outputs(c, 1, rows, p->hidden, p->block, p->outliers);
@@ -211,13 +212,37 @@ static void act_body(const void *a, const struct aki__kernels *k, size_t begin, 
 static OrtStatus *act(struct call *c)
 {
     const struct aki__act_plan *p = c->kernel->plan;
-    struct in x = input(c, 0);
-    struct aki__act a = { .x = rows_of(&x, 0), .columns = p->columns, .act = p->act };
+    struct in x = input(c, 0), gate = input(c, 1);
+    struct aki__act a = { .x = rows_of(&x, p->x), .columns = p->columns, .act = p->act };
 
     if (p->gated)
-        a.gate = rows_of(&x, p->gate);
+        a.gate = rows_of(gate.data ? &gate : &x, p->gate);
     a.out = outputs(c, 0, x.rows, p->columns, p->block, p->outliers);
     spread(c, (struct split){ .body = act_body, .args = &a, .count = x.rows }, p->columns * 4, p->columns * sizeof(float));
+    return c->st;
+}
+
+struct add_args { struct aki__rows x, y; float *out; size_t columns; };
+
+static void add_body(const void *args, const struct aki__kernels *k, size_t begin, size_t end, void *scratch)
+{
+    const struct add_args *a = args;
+    (void)k;
+    (void)scratch;
+
+    for (size_t t = begin; t < end; t++)
+        for (size_t i = 0; i < a->columns; i++)
+            a->out[t * a->columns + i] = a->x.f32[t * a->x.stride + i] + a->y.f32[t * a->y.stride + i];
+}
+
+static OrtStatus *add(struct call *c)
+{
+    const struct aki__add_plan *p = c->kernel->plan;
+    struct in x = input(c, 0), y = input(c, 1);
+    struct add_args a = { .x = rows_of(&x, p->x), .y = rows_of(&y, p->y), .columns = p->columns };
+
+    a.out = output(c, 0, x.rows, p->columns);
+    spread(c, (struct split){ .body = add_body, .args = &a, .count = x.rows }, p->columns, 0);
     return c->st;
 }
 
@@ -286,13 +311,13 @@ static void keep_prefixes(const struct call *c, const struct aki__attention *a, 
 static OrtStatus *attention(struct call *c)
 {
     const struct aki__attention_plan *p = c->kernel->plan;
-    struct in q = input(c, 0), kv = input(c, 1), starts = input(c, 2), query_starts = input(c, 3), rows = input(c, 4), cos_sin = input(c, 5);
-    struct in key_starts = input(c, 6), prefixes = input(c, 7);
+    struct in q = input(c, 0), k = input(c, 1), starts = input(c, 2), query_starts = input(c, 3), rows = input(c, 4), cos_sin = input(c, 5);
+    struct in key_starts = input(c, 6), prefixes = input(c, 7), values = input(c, 8);
     const struct aki__prefix_use *uses = prefixes.data ? (const void *)(uintptr_t)*(const int64_t *)prefixes.data : NULL;
-    struct aki__attention a = { .q = rows_of(&q, 0), .k = rows_of(&kv, p->k), .v = rows_of(&kv, p->v),
+    struct aki__attention a = { .q = rows_of(&q, p->q), .k = rows_of(&k, p->k), .v = rows_of(values.data ? &values : &k, p->v),
         .starts = starts.data, .query_starts = rows.data ? query_starts.data : starts.data, .query_rows = rows.data, .texts = starts.rows - 1,
-        .tokens = kv.rows, .queries = q.rows, .heads = p->heads, .kv_heads = p->kv_heads, .head_dim = p->head_dim, .causal = p->causal,
-        .window = p->window, .scale = (float)(1.0 / __builtin_sqrt((double)p->head_dim)), .q_norm = p->q_norm, .k_norm = p->k_norm,
+        .tokens = k.rows, .queries = q.rows, .heads = p->heads, .kv_heads = p->kv_heads, .head_dim = p->head_dim, .causal = p->causal,
+        .window = p->window, .scale = p->scale, .bias = p->bias, .reach = p->reach, .q_norm = p->q_norm, .k_norm = p->k_norm,
         .norm_eps = p->norm_eps, .rope = cos_sin.data, .bf16 = p->bf16 && c->kernel->k->bf16 };
     struct aki__kept *kept = uses ? kept_of(c, uses, a.texts, p->layer) : NULL;
     if (kept) {
@@ -308,7 +333,7 @@ static OrtStatus *attention(struct call *c)
         a.out = (struct aki__out){ .f32 = own ? (float *)line_up(own) : out.f32, .stride = columns };
         size_t units = aki__attention_prepare_count(&a), tasks = aki__attention_task_count(&a);
         if (units)
-            spread(c, (struct split){ .body = prepare_body, .args = &a, .count = units }, (kv.rows * p->kv_heads * 2 + q.rows * p->heads) * p->head_dim / units,
+            spread(c, (struct split){ .body = prepare_body, .args = &a, .count = units }, (k.rows * p->kv_heads * 2 + q.rows * p->heads) * p->head_dim / units,
                    aki__attention_scratch_size(&a) * sizeof(float));
         if (uses && !c->st)
             keep_prefixes(c, &a, uses, p->layer);
@@ -366,14 +391,14 @@ static OrtStatus *pool(struct call *c)
 {
     const struct aki__pool_plan *p = c->kernel->plan;
     struct in x = input(c, 0), starts = input(c, 1), from = input(c, 2), mode = input(c, 3);
-    struct aki__pool a = { .x = x.data, .starts = starts.data, .weight_from = from.data, .hidden = p->hidden };
+    struct aki__pool a = { .x = x.data, .starts = starts.data, .weight_from = from.data, .hidden = p->hidden, .act = p->act };
     size_t count = starts.rows ? starts.rows - 1 : 0;
 
     a.out = output(c, 0, count, p->hidden);
     if (c->st)
         return c->st;
     a.mode = (enum aki__pool_mode)*(const int32_t *)mode.data;
-    spread(c, (struct split){ .body = pool_body, .args = &a, .count = count }, count ? x.rows * p->hidden / count : 0, p->hidden * sizeof(double));
+    spread(c, (struct split){ .body = pool_body, .args = &a, .count = count }, count ? x.rows * p->hidden / count : 0, p->hidden * (sizeof(double) + (p->act ? sizeof(float) : 0)));
     return c->st;
 }
 
@@ -462,12 +487,13 @@ static void destroy_kernel(void *kernel)
 }
 
 static struct op ops[] = {
-    { .name = "Embed",     .inputs = "ii",       .outputs = "f",     .compute = embed },
+    { .name = "Embed",     .inputs = "iiI",      .outputs = "f",     .compute = embed },
     { .name = "Product",   .inputs = "?FFF",     .outputs = "f",     .compute = product },
     { .name = "Norm",      .inputs = "FF",       .outputs = "FFUFF", .compute = norm },
-    { .name = "Act",       .inputs = "f",        .outputs = "FUFF",  .compute = act },
+    { .name = "Act",       .inputs = "fF",       .outputs = "FUFF",  .compute = act },
+    { .name = "Add",       .inputs = "ff",       .outputs = "f",     .compute = add },
     { .name = "Rope",      .inputs = "i",        .outputs = "f",     .compute = rope },
-    { .name = "Attention", .inputs = "ffiiIFIL", .outputs = "FUFF",  .compute = attention },
+    { .name = "Attention", .inputs = "ffiiIFILF", .outputs = "FUFF", .compute = attention },
     { .name = "Rows",      .inputs = "fi",       .outputs = "f",     .compute = rows_f32 },
     { .name = "Rows8",     .inputs = "ufiF",     .outputs = "ufF",   .compute = rows_u8 },
     { .name = "Pool",      .inputs = "fiii",     .outputs = "f",     .compute = pool },

@@ -91,13 +91,13 @@ static void measure_step(void *user, size_t i)
     aki__kernels()->squares(&m->squares, m->rows * i / PARTS, m->rows * (i + 1) / PARTS, m->columns + i * m->squares.k);
 }
 
-/* Root mean squares of the columns and of the rows of a matrix; all: of every row, else enough of them for the columns. The parts are fixed
- * and are added in order: so the sizes, and with them the outliers, do not depend on the number of threads. */
-static void measure(struct search *s, float *columns, float *rows, const struct aki__tensor *t, bool all)
+/* Root mean squares of the columns and of the rows of a matrix, n rows of the tensor from `first` on; all: of every row, else enough of them for
+ * the columns. The parts are fixed and are added in order: so the sizes, and with them the outliers, do not depend on the number of threads. */
+static void measure(struct search *s, float *columns, float *rows, const struct aki__tensor *t, size_t first, size_t n, bool all)
 {
-    size_t n = (size_t)t->shape[0], k = (size_t)t->shape[1], step = all || n < MOST_ROWS ? 1 : n / MOST_ROWS;
+    size_t k = (size_t)t->shape[1], step = all || n < MOST_ROWS ? 1 : n / MOST_ROWS;
     float *parts = numbers(s, PARTS * k), *own = rows ? NULL : numbers(s, n);
-    struct measure m = { .squares = { .w = aki__table_of(t), .k = k, .step = step, .rows = rows ? rows : own }, .rows = n / step, .columns = parts };
+    struct measure m = { .squares = { .w = aki__table_from(t, first * k), .k = k, .step = step, .rows = rows ? rows : own }, .rows = n / step, .columns = parts };
 
     if (!s->rc) {
         aki__pool_each(s->pool, PARTS, measure_step, &m);
@@ -119,11 +119,14 @@ static void measure(struct search *s, float *columns, float *rows, const struct 
 
 static void size_embed(struct search *s, const struct aki__block *b, float *size, size_t n)
 {
-    const struct aki__tensor *tables[] = { b->words, b->positions, b->types };
+    const struct aki__tensor *tables[] = { b->embed.words, b->embed.positions, b->embed.types };
 
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         if (tables[i])
-            measure(s, size, NULL, tables[i], false);
+            measure(s, size, NULL, tables[i], 0, (size_t)tables[i]->shape[0], false);
+        for (size_t k = 0; k < n && i == 0 && b->embed.scale != 0; k++)
+            size[k] *= (float)(b->embed.scale * b->embed.scale);
+    }
     for (size_t i = 0; i < n; i++)
         size[i] = sqrtf(size[i]);
 }
@@ -146,7 +149,7 @@ static void judge_columns(struct search *s, aki__blk from, const float *read, si
     float *gamma = b->op == AKI_G_NORM ? numbers(s, k) : NULL;
 
     if (gamma) {
-        aki__tensor_read(gamma, b->weight, 0, k);
+        aki__g_gamma(gamma, b);
         for (size_t i = 0; i < k; i++)
             gamma[i] = fabsf(gamma[i]);
         relate(gamma, k);
@@ -177,7 +180,7 @@ static void size_linear(struct search *s, const struct aki__block *b, float *siz
     if (!s->read[from])
         s->read[from] = numbers(s, k);
     if (!s->rc)
-        measure(s, read, size, b->weight, true);
+        measure(s, read, size, b->weight, (size_t)b->first, n, true);
     if (!s->rc) {
         for (size_t i = 0; i < k; i++)
             read[i] = sqrtf(read[i]);
@@ -197,7 +200,7 @@ static void size_norm(struct search *s, const struct aki__block *b, float *size,
     double sum = 0;
 
     if (!s->rc) {
-        aki__tensor_read(gamma, b->weight, 0, n);
+        aki__g_gamma(gamma, b);
         if (b->bias)
             aki__tensor_read(beta, b->bias, 0, n);
         for (size_t i = 0; i < n; i++)
@@ -267,43 +270,47 @@ static void choose(struct aki__outliers *o, int32_t *columns, float *size, const
     }
 }
 
-static void find_all(struct search *s, struct aki__outliers *found, bool *f32, int32_t *columns)
+static void find_all(struct search *s, struct aki__found *found, bool *f32, int32_t *columns)
 {
     const struct aki__graph *g = s->g;
+    const aki__blk count = (aki__blk)g->count;
 
-    for (aki__blk i = 0; i < g->hidden && !s->rc; i++) {
-        s->size[i] = numbers(s, columns_of(s, i));
-        if (!s->rc)
+    for (aki__blk i = 0; i < count && !s->rc; i++) {
+        s->size[i] = g->blocks[i].rows == AKI_ROWS_VECTORS ? NULL : numbers(s, columns_of(s, i));
+        if (s->size[i])
             size_block(s, &g->blocks[i], s->size[i]);
     }
-    for (aki__blk i = 0; i < g->hidden && !s->rc; i++) {
-        bool linear = g->blocks[i].op == AKI_G_LINEAR;
+    for (aki__blk i = 0; i < count && !s->rc; i++, columns += 2 * AKI_MOST_OUTLIERS) {
+        bool linear = s->size[i] && g->blocks[i].op == AKI_G_LINEAR;
         f32[i] = linear && read_by(g, &g->blocks[i]) <= s->exact;
-        if (linear ? !f32[i] : s->read[i] && i > s->exact)
-            choose(&found[i], columns + (size_t)i * AKI_MOST_OUTLIERS, s->size[i], s->read[i], columns_of(s, i));
+        if (linear && !f32[i])
+            choose(&found[i].rows, columns, s->size[i], NULL, columns_of(s, i));
+        if (s->read[i] && i > s->exact)
+            choose(&found[i].read, columns + AKI_MOST_OUTLIERS, s->size[i], s->read[i], columns_of(s, i));
     }
 }
 
-/* Products of one block's rows agree in them, which view_stored of cpu.c checks: so any of them tells. */
-static void find_stored(struct search *s, struct aki__outliers *found, bool *f32)
+/* Products of one block's rows agree in them, which view_stored of cpu_products.c checks: so any of them tells. */
+static void find_stored(struct search *s, struct aki__found *found, bool *f32)
 {
-    for (aki__blk i = 0; i < s->g->hidden && !s->rc; i++) {
+    for (aki__blk i = 0; i < (aki__blk)s->g->count && !s->rc; i++) {
         const struct aki__block *b = &s->g->blocks[i];
+        const bool linear = b->op == AKI_G_LINEAR && b->rows != AKI_ROWS_VECTORS;
         struct aki__model_int8 stored;
-        f32[i] = b->op == AKI_G_LINEAR && b->weight;
-        if (b->op != AKI_G_LINEAR || f32[i])
+        f32[i] = linear && b->weight;
+        if (!linear || f32[i])
             continue;
         aki__blk from = read_by(s->g, b);
         aki_status rc = aki__model_int8_outliers(s->g->model, &stored, s->err, b->name, columns_of(s, from), INT32_MAX);
         s->rc = aki__graph_fault(s->g, b->name, rc, s->err);
         if (!rc && stored.column_count)
-            found[from] = (struct aki__outliers){ .columns = stored.columns, .count = stored.column_count };
+            found[from].read = (struct aki__outliers){ .columns = stored.columns, .count = stored.column_count };
         if (!rc)
-            found[i] = (struct aki__outliers){ .columns = stored.rows, .count = stored.row_count };
+            found[i].rows = (struct aki__outliers){ .columns = stored.rows, .count = stored.row_count };
     }
 }
 
-aki_status aki__outliers_find(struct aki__outliers *found, bool *f32, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err)
+aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err)
 {
     struct search s = { .g = g, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size), .read = aki__zalloc(g->count, sizeof *s.read) };
 
@@ -315,7 +322,7 @@ aki_status aki__outliers_find(struct aki__outliers *found, bool *f32, int32_t *c
         find_all(&s, found, f32, columns);
     for (size_t i = 0; i < g->count; i++) {
         if (g->blocks[i].op == AKI_G_ROWS)
-            found[i] = found[g->blocks[i].in[0]];
+            found[i].read = found[g->blocks[i].in[0]].read;
         if (s.size)
             aki__free(s.size[i]);
         if (s.read)

@@ -7,11 +7,14 @@
 #include "kernel/kernel.h"
 #include "ort/graph.h"
 
-/* found: [g->count], zeroed. Of blocks whose rows linears read: their columns that are outliers (a ROWS block has those of the block it picks
- * from); of linears: the outputs that are.
+/* Of a block whose rows linears read: its columns that are outliers (a ROWS block has those of the block it picks from); of a linear: the outputs
+ * that are. */
+struct aki__found { struct aki__outliers read, rows; };
+
+/* found: [g->count], zeroed.
  * f32: [g->count], zeroed. Linears that are no int8 products but f32; they have no outliers. Linears that read the same rows agree in it.
- * columns: [g->count, AKI_MOST_OUTLIERS], what found points into. pool: taken by the caller, or NULL.
+ * columns: [g->count, 2, AKI_MOST_OUTLIERS], what found points into. pool: taken by the caller, or NULL.
  * Of a quantised folder they are those of its products. Errors: NOMEM, INVALID. */
-aki_status aki__outliers_find(struct aki__outliers *found, bool *f32, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err);
+aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err);
 
 #endif

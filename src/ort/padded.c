@@ -3,12 +3,12 @@
 
 #include "kernel/kernel.h"
 #include "ort/cpu.h"
-#include "ort/portable.h"
+#include "ort/padded_inputs.h"
 #include "ort/runtime.h"
 
 #include <stdlib.h>
 
-enum { LEAST_LENGTH = 16, MOST_PORTS = AKI_ONNX_MAX_IO, FREE_ROUNDING = 8, LIGHT_TOKENS = 512 };
+enum { LEAST_LENGTH = 16, FREE_ROUNDING = 8, LIGHT_TOKENS = 512 };
 
 /* A session for texts × length; both 0: for any. */
 struct bucket {
@@ -28,10 +28,10 @@ struct aki__padded {
     struct aki__device  device;
     char              **settings;           /* copies of the device's options */
     char               *name;
-    bool                f16, fixed, causal;
-    int                 window, head_dim;
+    bool                f16, fixed;
+    struct aki__padded_inputs inputs;       /* of `graph`; none of a file */
     size_t              hidden, max_tokens, max_batch_tokens, max_buckets;
-    float              *inverse;            /* [head_dim / 2] */
+    enum aki__kernel_act act;               /* of the rows that are pooled */
     struct dense       *dense;              /* [dense_count] */
     size_t              dense_count;
     uint64_t            weights_size;       /* of one session */
@@ -129,120 +129,8 @@ static size_t texts_of_bucket(const struct aki__padded *p, size_t texts, size_t 
 
 /* ---------------------------------------------------------------- one padded run -------------------------------- */
 
-/* Some of the batch's texts, in one session. */
-struct group {
-    const struct aki__batch *b;
-    const size_t *texts;                    /* [count] numbers in the batch */
-    size_t count, rows, length;             /* rows × length: of the tensors */
-    float *rows_out;                        /* [row_count, hidden] of the batch */
-};
-
-static void fill_embeds(const struct aki__padded *p, const struct group *g, float *out)
-{
-    const struct aki__block *e = &p->graph.blocks[0];
-    struct aki__embed a = { .words = aki__table_of(e->words), .positions = aki__table_of(e->positions), .types = aki__table_of(e->types), .hidden = p->hidden };
-
-    memset(out, 0, g->rows * g->length * p->hidden * sizeof *out);
-    for (size_t i = 0; i < g->count; i++) {
-        size_t start = (size_t)g->b->starts[g->texts[i]], tokens = (size_t)g->b->starts[g->texts[i] + 1] - start;
-        a.out = out + i * g->length * p->hidden;
-        a.ids = g->b->ids + start;
-        a.position_ids = g->b->positions + start;
-        aki__kernels()->embed(&a, 0, tokens);
-    }
-}
-
-static size_t tokens_of(const struct group *g, size_t i)
-{
-    /* A row without a text sees its first key: no row may be without any. */
-    return i < g->count ? (size_t)(g->b->starts[g->texts[i] + 1] - g->b->starts[g->texts[i]]) : 1;
-}
-
-/* [1 or rows, 1, queries, length] */
-static void fill_mask(const struct aki__padded *p, const struct group *g, float *out, size_t batch, size_t queries, int window)
-{
-    for (size_t t = 0; t < batch; t++)
-        for (size_t i = 0; i < queries; i++)
-            for (size_t j = 0; j < g->length; j++, out++) {
-                bool hidden = p->causal ? j > i : j >= tokens_of(g, t);
-                if (window)
-                    hidden |= j + (size_t)window <= i || (!p->causal && i + (size_t)window <= j);
-                *out = hidden ? AKI_PORTABLE_HIDDEN : 0.0f;
-            }
-}
-
-static aki_status fill_rotation(const struct aki__padded *p, const struct group *g, float *cos, float *sin, aki_error *err)
-{
-    const size_t half = (size_t)p->head_dim / 2;
-    int32_t *positions = aki__alloc(g->length, sizeof *positions);
-    float *angles = aki__alloc(g->length, 2 * half * sizeof *angles);
-
-    if (positions && angles) {
-        for (size_t i = 0; i < g->length; i++)
-            positions[i] = (int32_t)i;
-        aki__kernels()->rope(&(struct aki__rope){ .out = angles, .positions = positions, .inverse = p->inverse, .head_dim = (size_t)p->head_dim }, 0, g->length);
-        for (size_t i = 0; i < g->length; i++)
-            for (size_t k = 0; k < half; k++) {
-                float c = angles[2 * half * i + k], s = angles[2 * half * i + half + k];
-                cos[2 * half * i + k] = cos[2 * half * i + half + k] = c;
-                sin[2 * half * i + k] = -s;
-                sin[2 * half * i + half + k] = s;
-            }
-    }
-    aki_status rc = positions && angles ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "a run of %zu x %zu tokens", g->rows, g->length);
-    aki__free(positions);
-    aki__free(angles);
-    return rc;
-}
-
-/* The tensors of a run, each in memory of its own. */
-struct tensors { const char *names[MOST_PORTS]; float *data[MOST_PORTS]; OrtValue *values[MOST_PORTS]; size_t count; };
-
-static float *add_tensor(struct aki__padded *p, struct tensors *t, const char *name, int rank, const int64_t *shape, aki_status *rc, aki_error *err)
-{
-    size_t elements = 1, bytes = 0;
-    bool fits = true;
-
-    for (int i = 0; i < rank; i++)
-        fits = fits && aki__mul(elements, (size_t)shape[i], &elements);
-    fits = fits && aki__mul(elements, sizeof(float), &bytes);
-    size_t i = t->count++;
-    t->names[i] = name;
-    t->data[i] = *rc || !fits ? NULL : aki__alloc_aligned(bytes, 1);
-    if (!*rc && !t->data[i])
-        *rc = aki__fail(err, AKI_E_NOMEM, "a run's %s", name);
-    if (!*rc)
-        *rc = aki__ort_status(p->rt, p->rt->api->CreateTensorWithDataAsOrtValue(p->rt->cpu, t->data[i], bytes, shape, (size_t)rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &t->values[i]), name, err);
-    return *rc ? NULL : t->data[i];
-}
-
-static aki_status fill(struct aki__padded *p, const struct group *g, struct tensors *t, aki_error *err)
-{
-    const int64_t rows = (int64_t)g->rows, length = (int64_t)g->length;
-    const int64_t batch = p->causal ? 1 : rows;
-    aki_status rc = AKI_OK;
-
-    float *embeds = add_tensor(p, t, "inputs_embeds", 3, (int64_t[]){ rows, length, (int64_t)p->hidden }, &rc, err);
-    float *mask = add_tensor(p, t, "mask", 4, (int64_t[]){ batch, 1, p->causal ? length : 1, length }, &rc, err);
-    if (!rc) {
-        fill_embeds(p, g, embeds);
-        fill_mask(p, g, mask, (size_t)batch, p->causal ? g->length : 1, 0);
-    }
-    if (p->window) {
-        float *windowed = add_tensor(p, t, "window_mask", 4, (int64_t[]){ batch, 1, length, length }, &rc, err);
-        if (!rc)
-            fill_mask(p, g, windowed, (size_t)batch, g->length, p->window);
-    }
-    if (p->head_dim) {
-        float *cos = add_tensor(p, t, "cos", 3, (int64_t[]){ length, 1, p->head_dim }, &rc, err);
-        float *sin = add_tensor(p, t, "sin", 3, (int64_t[]){ length, 1, p->head_dim }, &rc, err);
-        if (!rc) rc = fill_rotation(p, g, cos, sin, err);
-    }
-    return rc;
-}
-
 /* The rows that the pooling reads, from padded rows to the batch's. */
-static void take_rows(const struct aki__padded *p, const struct group *g, const float *hidden)
+static void take_rows(const struct aki__padded *p, const struct aki__padded_group *g, const float *hidden)
 {
     const struct aki__batch *b = g->b;
 
@@ -253,16 +141,16 @@ static void take_rows(const struct aki__padded *p, const struct group *g, const 
     }
 }
 
-static aki_status run_group(struct aki__padded *p, struct bucket *bucket, const struct group *g, aki_error *err)
+static aki_status run_group(struct aki__padded *p, struct bucket *bucket, const struct aki__padded_group *g, aki_error *err)
 {
     static const char *const output = "last_hidden_state";
     const OrtApi *api = p->rt->api;
-    struct tensors t = { 0 };
+    struct aki__padded_tensors t = { 0 };
     OrtValue *result = NULL;
     void *hidden = NULL;
 
     bucket->used = ++p->clock;
-    aki_status rc = fill(p, g, &t, err);
+    aki_status rc = aki__padded_fill(&p->inputs, p->rt, g, &t, err);
     OrtStatus *st = rc ? NULL : api->Run(bucket->session, NULL, t.names, (const OrtValue *const *)t.values, t.count, &output, 1, &result);
     if (!rc && !st) st = api->GetTensorMutableData(result, &hidden);
     if (!rc) rc = aki__ort_status(p->rt, st, "run", err);
@@ -270,11 +158,7 @@ static aki_status run_group(struct aki__padded *p, struct bucket *bucket, const 
         take_rows(p, g, hidden);
     if (result)
         api->ReleaseValue(result);
-    for (size_t i = 0; i < t.count; i++) {
-        if (t.values[i])
-            api->ReleaseValue(t.values[i]);
-        aki__free_aligned(t.data[i]);
-    }
+    aki__padded_tensors_free(p->rt, &t);
     return rc;
 }
 
@@ -341,7 +225,7 @@ static aki_status run_next(struct aki__padded *p, const struct aki__batch *b, co
         return rc;
     for (size_t i = 0; i < n; i++)
         texts[i] = sorted[i].text;
-    const struct group g = { .b = b, .texts = texts, .count = n, .rows = p->fixed ? bucket->texts : n, .length = p->fixed ? bucket->length : length, .rows_out = rows_out };
+    const struct aki__padded_group g = { .b = b, .texts = texts, .count = n, .rows = p->fixed ? bucket->texts : n, .length = p->fixed ? bucket->length : length, .rows_out = rows_out };
     *done = n;
     return run_group(p, bucket, &g, err);
 }
@@ -399,13 +283,13 @@ static aki_status pool(const struct aki__padded *p, const struct aki__batch *b, 
 {
     const size_t width = (widest(p) + 15) & ~(size_t)15;
     const bool dense = b->dense && p->dense_count;
-    double *sums = aki__alloc_aligned(p->hidden, sizeof *sums);
+    double *sums = aki__alloc_aligned(p->hidden, sizeof *sums + (p->act ? sizeof(float) : 0));
     float *pooled = dense ? aki__alloc_aligned(b->vectors, p->hidden * sizeof *pooled) : out;
     float *rooms = aki__alloc_aligned(3 * width, sizeof *rooms);
 
     aki_status rc = sums && pooled && rooms ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "%zu vectors", b->vectors);
     if (!rc) {
-        const struct aki__pool a = { .out = pooled, .x = rows, .starts = b->pool_starts, .weight_from = b->weight_from, .hidden = p->hidden, .mode = (enum aki__pool_mode)b->mode };
+        const struct aki__pool a = { .out = pooled, .x = rows, .starts = b->pool_starts, .weight_from = b->weight_from, .hidden = p->hidden, .mode = (enum aki__pool_mode)b->mode, .act = p->act };
         aki__kernels()->pool(&a, 0, b->vectors, sums);
     }
     for (size_t i = 0; i < b->vectors && dense && !rc; i++) {
@@ -478,19 +362,26 @@ static bool copy_settings(struct aki__padded *p, const struct aki__device *d)
     return ok;
 }
 
-static bool copy_graph(struct aki__padded *p, const struct aki__graph *g)
+static aki_status copy_graph(struct aki__padded *p, const struct aki__graph *g, bool is_file, aki_error *err)
 {
+    aki_status rc = AKI_OK;
+
     p->graph = *g;
     p->graph.err = NULL;
     p->graph.blocks = aki__alloc(g->count, sizeof *g->blocks);
     p->dense = aki__zalloc(p->model->dense_count, sizeof *p->dense);
-    p->inverse = aki__alloc((size_t)p->head_dim / 2, sizeof *p->inverse);
-    if (!p->graph.blocks || !p->dense || !p->inverse)
-        return false;
-    if (g->count)                           /* an .onnx file has none */
+    bool ok = p->graph.blocks && p->dense;
+    if (ok && g->count)                     /* an .onnx file has none */
         memcpy(p->graph.blocks, g->blocks, g->count * sizeof *g->blocks);
-    aki__rope_frequencies(p->inverse, p->head_dim, p->model->rope_theta);
-    return read_dense(p);
+    if (ok && !is_file) {
+        const struct aki__block *hidden = &p->graph.blocks[aki__graph_result(g, AKI_RESULT_HIDDEN)];
+        p->hidden = (size_t)hidden->columns;
+        p->act = aki__act_of(hidden->act);
+        rc = aki__padded_inputs_open(&p->inputs, &p->graph, err);
+    }
+    if (!rc && !(ok && read_dense(p)))
+        rc = aki__fail(err, AKI_E_NOMEM, "session");
+    return rc;
 }
 
 aki_status aki__padded_open(struct aki__padded **out, const struct aki__runtime *rt, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err)
@@ -509,10 +400,9 @@ aki_status aki__padded_open(struct aki__padded **out, const struct aki__runtime 
     p->max_tokens = options->max_tokens;
     p->max_batch_tokens = options->max_batch_tokens;
     p->max_buckets = !p->fixed ? 1 : options->max_buckets < AKI_MOST_BUCKETS ? (size_t)options->max_buckets : AKI_MOST_BUCKETS;
-    if (!options->file)
-        aki__portable_needs(g, &p->causal, &p->window, &p->head_dim);
-    if (!copy_settings(p, options->device) || !copy_graph(p, g))
+    if (!copy_settings(p, options->device))
         rc = aki__fail(err, AKI_E_NOMEM, "session");
+    if (!rc) rc = copy_graph(p, g, options->file != NULL, err);
     if (!rc && !options->file)              /* of fixed ones a first, to see that the device takes any at all */
         rc = p->fixed ? make_bucket(p, 1, length_of_bucket(p, 1), err) : make_bucket(p, 0, 0, err);
     if (!rc) {
@@ -540,7 +430,7 @@ void aki__padded_close(struct aki__padded *p)
     aki__free(p->settings);
     aki__free(p->name);
     aki__free(p->dense);
-    aki__free(p->inverse);
+    aki__padded_inputs_close(&p->inputs);
     aki__free(p->graph.blocks);
     aki__free(p);
 }

@@ -243,11 +243,12 @@ static OrtStatus *lend_address(const struct aki__runtime *rt, const int64_t *add
 
 aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, float *out, size_t columns, aki_error *err)
 {
-    enum { NUMBERS = 9, INPUTS = 10 };
-    static const char *const names[INPUTS] = { "ids", "positions", "starts", "rows", "query_starts", "pool_starts", "weight_from", "mode", "key_starts", "prefixes" };
+    enum { NUMBERS = 9, TYPES = 10, INPUTS = 11 };
+    static const char *const names[INPUTS] = { "ids", "positions", "starts", "rows", "query_starts", "pool_starts", "weight_from", "mode", "key_starts", "prefixes", "types" };
     const int32_t *const data[NUMBERS] = { b->ids, b->positions, b->starts, b->rows, b->query_starts, b->pool_starts, b->weight_from, &b->mode, b->key_starts };
     const int64_t address = (int64_t)(uintptr_t)b->prefixes;
     const size_t counts[NUMBERS] = { b->tokens, b->tokens, b->texts + 1, b->row_count, b->texts + 1, b->vectors + 1, b->vectors, 1, b->texts + 1 };
+    const size_t input_count = (size_t)s->onnx.input_count;        /* with or without types */
     const char *const output_name = b->dense && s->onnx.output_count > 1 ? "vectors" : "hidden";
     const int64_t shape[2] = { (int64_t)b->vectors, (int64_t)columns };
     OrtValue *inputs[INPUTS] = { 0 }, *output = NULL;
@@ -260,13 +261,15 @@ aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, 
         st = lend(s->rt, data[i], counts[i], &inputs[i]);
     if (!st)
         st = lend_address(s->rt, &address, &inputs[NUMBERS]);
+    if (!st && input_count == INPUTS)       /* none: all are 0 */
+        st = lend(s->rt, b->types ? b->types : b->ids, b->types ? b->tokens : 0, &inputs[TYPES]);
     if (!st)
         st = api->CreateTensorWithDataAsOrtValue(s->rt->cpu, out, b->vectors * columns * sizeof *out, shape, 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output);
     /* A lone run is split between the pool's threads. Beside another one it is not: then each has a thread of its own, with nobody to wait for. */
     bool lone = aki__pool_take(s->pool);
     aki__ops_use(lone ? s->pool : NULL);
     if (!st)
-        st = api->Run(s->session, NULL, names, (const OrtValue *const *)inputs, INPUTS, &output_name, 1, &output);
+        st = api->Run(s->session, NULL, names, (const OrtValue *const *)inputs, input_count, &output_name, 1, &output);
     aki__ops_use(NULL);
     if (lone)
         aki__pool_drop(s->pool);
