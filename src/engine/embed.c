@@ -158,8 +158,8 @@ static aki_status check_ids(const struct job *j, const int32_t *ids, const int64
     if (count && starts[0] != 0)
         return aki__fail(err, AKI_E_INVALID, "starts[0] is %lld, not 0", (long long)starts[0]);
     for (size_t i = 0; i < count; i++) {
-        int64_t size = starts[i + 1] - starts[i];
-        if (starts[i + 1] <= starts[i] || (uint64_t)size > j->r.encode.max_tokens)
+        int64_t size = starts[i + 1] > starts[i] ? starts[i + 1] - starts[i] : 0;     /* no difference of what is out of order: it may overflow */
+        if (!size || (uint64_t)size > j->r.encode.max_tokens)
             return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: %lld ids; 1 … %zu are allowed", i, (long long)size, j->r.encode.max_tokens);
         for (int64_t k = starts[i]; k < starts[i + 1]; k++)
             if (ids[k] < 0 || ids[k] >= vocabulary)

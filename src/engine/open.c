@@ -9,6 +9,9 @@ static aki_status check_options(const aki_model_options *o, aki_error *err)
         return aki__fail(err, AKI_E_INVALID, "precision: %d is not one of AKI_PRECISION_*", o->precision);
     if (o->device_option_count < 0 || (o->device_option_count && !o->device_options))
         return aki__fail(err, AKI_E_INVALID, "device_options: %d of them", o->device_option_count);
+    for (int32_t i = 0; i < o->device_option_count; i++)
+        if (!o->device_options[i])
+            return aki__fail(err, AKI_E_INVALID, "device_options[%d] is NULL", i);
     if (o->max_buckets < 0 || o->max_buckets > 64)
         return aki__fail(err, AKI_E_INVALID, "max_buckets: %d is not in 0 … 64", o->max_buckets);
     if (o->test_cache < AKI_TEST_CACHE_DEFAULT || o->test_cache > AKI_TEST_CACHE_OFF)
