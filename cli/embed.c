@@ -38,9 +38,9 @@ static int check_tokens(const struct options *o, int format)
     for (size_t i = 0; i < sizeof senseless / sizeof *senseless; i++)
         if (options_typed(o, senseless[i].field))
             return cli_fail(CLI_USAGE, "--%s says nothing about the vectors of --tokens, which are hidden states in f32", senseless[i].name);
-    if (OPTIONS_TYPED(o, chunk) || OPTIONS_TYPED(o, overlap) || OPTIONS_TYPED(o, chunk_pool))
+    if (OPTIONS_TYPED(o, overlap) || OPTIONS_TYPED(o, chunk_pool))
         return cli_fail(CLI_USAGE, "--%s does not go with --tokens: a text that is too long is cut (--truncate)",
-                        OPTIONS_TYPED(o, chunk) ? "chunk" : OPTIONS_TYPED(o, overlap) ? "overlap" : "chunk-pool");
+                        OPTIONS_TYPED(o, overlap) ? "overlap" : "chunk-pool");
     if (format == FORMAT_RAW || format == FORMAT_CSV)
         return cli_fail(CLI_USAGE, "--tokens is written as jsonl or json, or as npy for one text");
     if (format == FORMAT_NPY && o->resume)
