@@ -243,7 +243,7 @@ AKI_API size_t aki_embed_bound(const aki_model *model, size_t count, const aki_e
  * A vector that would hold NaN or infinity or be all zero, as f32 or in the dtype (f16 ends at 65504), is an error naming the text. count 0 is
  * fine.
  * Errors: INVALID (options, UTF-8, a text too long under AKI_TRUNCATE_ERROR; item and offset say where),
- * NOT_FOUND (prompt_name), TOO_SMALL (out_size), CANCELLED, NOMEM, INTERNAL. */
+ * NOT_FOUND (prompt_name), TOO_SMALL (out_size), CANCELLED, NOMEM, IO (a file of the model's became shorter), INTERNAL. */
 AKI_API aki_status aki_embed(aki_model *model, const char *const *texts, const size_t *sizes, size_t count,
                              const aki_embed_options *options, void *out, size_t out_size,
                              int32_t *tokens, uint8_t *truncated, aki_error *error);
