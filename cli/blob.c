@@ -154,10 +154,12 @@ bool blob_is_there(const struct blob *f)
 
 int blob_done(struct blob *f)
 {
+    int rc = link_file(f);                 /* before the lock is given up: `rm` takes what nothing links to and nobody locks */
+
     blob_close(f);
     f->fetch.at = f->size;
     f->done = true;
-    return link_file(f);
+    return rc;
 }
 
 /* *busy: another process has it. */

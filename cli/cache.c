@@ -53,19 +53,62 @@ const char *cache_variable(const char *name)
     return value && *value ? value : NULL;
 }
 
-/* first + behind, with a "~/" as shells and Python understand it. */
+/* The name of the variable at a '$' as Python finds it, "$NAME" or "${NAME}"; answers the bytes of all that, 0: it is none. */
+static size_t variable_at(const char *text, char name[128])
+{
+    const bool braces = text[1] == '{';
+    const char *begin = text + 1 + braces, *end = begin;
+
+    if (braces)
+        end += strcspn(begin, "}");
+    else
+        while ((*end >= '0' && *end <= '9') || (*end >= 'A' && *end <= 'Z') || (*end >= 'a' && *end <= 'z') || *end == '_')
+            end++;
+    if (end == begin || end - begin >= 128 || (braces && !*end))
+        return 0;
+    snprintf(name, 128, "%.*s", (int)(end - begin), begin);
+    return (size_t)(end - text) + braces;
+}
+
+/* With the variables in it, which env files and units leave as they are; one that is not set stays, as in Python. */
+static bool expand(char *out, size_t size, const char *text)
+{
+    char name[128];
+    size_t n = 0;
+
+    while (*text) {
+        size_t taken = *text == '$' ? variable_at(text, name) : 0;
+        const char *value = taken ? system_variable(name) : NULL;
+        size_t count = value ? strlen(value) : taken ? taken : 1;
+        if (count >= size - n)
+            return false;
+        memcpy(out + n, value ? value : text, count);
+        n += count;
+        text += taken ? taken : 1;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+/* first + behind, with a "~/" and variables as Python's expanduser and expandvars understand them. */
 static bool put(char *out, size_t size, const char *first, const char *behind)
 {
     const char *home = system_home();
+    char text[CACHE_PATH];
     int n = -1;
 
     if (!first && home)
-        n = snprintf(out, size, "%s/.cache%s", home, behind);
+        n = snprintf(text, sizeof text, "%s/.cache%s", home, behind);
     else if (first && first[0] == '~' && (!first[1] || first[1] == '/'))
-        n = home ? snprintf(out, size, "%s%s%s", home, first + 1, behind) : -1;
+        n = home ? snprintf(text, sizeof text, "%s%s%s", home, first + 1, behind) : -1;
     else if (first)
-        n = snprintf(out, size, "%s%s", first, behind);
-    return n >= 0 && (size_t)n < size;
+        n = snprintf(text, sizeof text, "%s%s", first, behind);
+    return n >= 0 && (size_t)n < sizeof text && expand(out, size, text);
+}
+
+bool cache_path(char *out, size_t size, const char *value)
+{
+    return put(out, size, value, "");
 }
 
 bool cache_home(char *out, size_t size)
@@ -144,7 +187,8 @@ bool cache_read_ref(const char *repository, const char *revision, char *out, siz
     char path[CACHE_PATH + CACHE_NAME + 8];
 
     snprintf(path, sizeof path, "%s/refs/%s", repository, revision);
-    FILE *f = is_folder(path) ? NULL : system_fopen(path, "r");
+    const char *why;
+    FILE *f = system_fopen_regular(path, &why);
     bool ok = f && fgets(out, (int)size, f);
     if (f)
         fclose(f);
@@ -171,4 +215,24 @@ int cache_find(const char *text, char *out)
         snprintf(commit, sizeof commit, "%s", name.has_revision ? name.revision : "");
     int n = snprintf(out, CACHE_PATH, "%s/snapshots/%s", repository, commit);
     return *commit && !strchr(commit, '/') && n > 0 && n < CACHE_PATH && is_folder(out) ? CLI_OK : CLI_NO_MODEL;
+}
+
+size_t cache_commits(const struct cache_name *name, char commit[CACHE_NAME])
+{
+    char repository[CACHE_PATH], folder[CACHE_PATH + 16], path[CACHE_PATH * 2];
+    struct system_folder *d = NULL;
+    size_t count = 0;
+
+    if (cache_find_repository(name, repository) == CLI_OK) {
+        snprintf(folder, sizeof folder, "%s/snapshots", repository);
+        d = system_folder_open(folder);
+    }
+    for (const char *entry; d && (entry = system_folder_next(d));)
+        if (is_plain(entry, strlen(entry), 0) && snprintf(path, sizeof path, "%s/%s", folder, entry) < (int)sizeof path && is_folder(path)) {
+            snprintf(commit, CACHE_NAME, "%s", entry);
+            count++;
+        }
+    if (d)
+        system_folder_close(d);
+    return count;
 }

@@ -24,6 +24,9 @@ bool cache_name_read(struct cache_name *out, const char *text);
 
 /* Variable that is set to something, else NULL. */
 const char *cache_variable(const char *name);
+/* A variable's value that is a path, with "~/", $NAME and ${NAME} in it as Python's huggingface_hub takes them. false: it does not fit, or
+ * there is no home. */
+bool cache_path(char *out, size_t size, const char *value);
 /* Where Hugging Face keeps what is its own ($HF_HOME, ~/.cache/huggingface), and the cache in it ($HF_HUB_CACHE). false: it does not
  * fit, or there is no home. */
 bool cache_home(char *out, size_t size);
@@ -38,6 +41,8 @@ bool cache_locks(char *out, const char *cache, const char *model);
 int  cache_find_repository(const struct cache_name *name, char *out);
 /* The commit that a repository's branch or tag stands at; false: no such ref. */
 bool cache_read_ref(const char *repository, const char *revision, char *out, size_t size);
+/* How many snapshots a name's repository has, whatever their names; commit: one of these. */
+size_t cache_commits(const struct cache_name *name, char commit[CACHE_NAME]);
 /* The snapshot's folder behind "NAME@REVISION". As above. */
 int  cache_find(const char *text, char *out);
 

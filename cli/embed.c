@@ -38,6 +38,9 @@ static int check_tokens(const struct options *o, int format)
     for (size_t i = 0; i < sizeof senseless / sizeof *senseless; i++)
         if (options_typed(o, senseless[i].field))
             return cli_fail(CLI_USAGE, "--%s says nothing about the vectors of --tokens, which are hidden states in f32", senseless[i].name);
+    if (OPTIONS_TYPED(o, overlap) || OPTIONS_TYPED(o, chunk_pool))
+        return cli_fail(CLI_USAGE, "--%s does not go with --tokens: a text that is too long is cut (--truncate)",
+                        OPTIONS_TYPED(o, overlap) ? "overlap" : "chunk-pool");
     if (format == FORMAT_RAW || format == FORMAT_CSV)
         return cli_fail(CLI_USAGE, "--tokens is written as jsonl or json, or as npy for one text");
     if (format == FORMAT_NPY && o->resume)
@@ -51,6 +54,10 @@ static int check_options(const struct options *o, int format)
     int dtype = o->dtype ? o->dtype - 1 : AKI_DTYPE_F32;
     bool ranged = dtype == AKI_DTYPE_INT8 || dtype == AKI_DTYPE_UINT8;
 
+    if (o->resume && !o->output)
+        return cli_fail(CLI_USAGE, "--resume needs -o FILE");
+    if (o->resume && format == FORMAT_JSON)
+        return cli_fail(CLI_USAGE, "--resume goes with --format jsonl, npy, raw or csv, not with json");
     if (o->tokens)
         return check_tokens(o, format);
     if (ranged && !o->ranges && !o->calibrate)
@@ -63,10 +70,6 @@ static int check_options(const struct options *o, int format)
         return cli_fail(CLI_USAGE, "--overlap is less than --chunk, not '%d'", o->overlap);
     if (o->chunk && o->chunk_pool && dtype != AKI_DTYPE_F32)
         return cli_fail(CLI_USAGE, "--chunk-pool gives vectors of --dtype f32 only");
-    if (o->resume && !o->output)
-        return cli_fail(CLI_USAGE, "--resume needs -o FILE");
-    if (o->resume && format == FORMAT_JSON)
-        return cli_fail(CLI_USAGE, "--resume goes with --format jsonl, npy, raw or csv, not with json");
     return CLI_OK;
 }
 
@@ -182,6 +185,18 @@ static int job_texts(struct job *j)
     return rc;
 }
 
+/* An element that is the same in all texts has no range to be divided. */
+static void warn_of_points(const char *path, const float *ranges, size_t dim, uint64_t texts)
+{
+    size_t points = 0;
+
+    for (size_t i = 0; i < dim; i++)
+        points += ranges[i] == ranges[dim + i];
+    if (points)
+        cli_warn("--calibrate %s: %zu of %zu elements are the same in its %" PRIu64 " text%s, and tell nothing apart in the results: calibrate with "
+                 "some hundred different texts", path, points, dim, texts, texts == 1 ? "" : "s");
+}
+
 /* The ranges of the vectors that the texts of a file have. */
 static int calibrate(struct job *j)
 {
@@ -218,6 +233,8 @@ static int calibrate(struct job *j)
     }
     if (!rc && !in.taken)
         rc = cli_fail(CLI_INPUT, "%s: no texts to calibrate with", j->o->calibrate);
+    if (!rc)
+        warn_of_points(j->o->calibrate, ranges, dim, in.taken);
     if (!rc) {
         j->ranges = ranges;
         ranges = NULL;

@@ -143,6 +143,12 @@ static int refill(struct input *in, bool may_wait)
     return CLI_OK;
 }
 
+/* What Windows' editors begin a file with: no part of its first text. */
+static char *behind_mark(const struct input *in, char *start, const char *stop)
+{
+    return !in->consumed && stop - start >= 3 && !memcmp(start, "\xEF\xBB\xBF", 3) ? start + 3 : start;
+}
+
 /* The next record, NULL at the end. It stays valid until the next call. */
 static int next_record(struct input *in, bool may_wait, const char **record, size_t *size)
 {
@@ -152,10 +158,13 @@ static int next_record(struct input *in, bool may_wait, const char **record, siz
     for (;;) {
         char *found = in->scanned < in->buffer.size ? memchr(in->buffer.data + in->scanned, end, in->buffer.size - in->scanned) : NULL;
         if (found || (in->ended && in->begin < in->buffer.size)) {
-            char *start = in->buffer.data + in->begin;
+            char *begin = in->buffer.data + in->begin;
             char *stop = found ? found : in->buffer.data + in->buffer.size;
+            char *start = behind_mark(in, begin, stop);
             in->begin = in->scanned = (size_t)(stop - in->buffer.data) + (found != NULL);
-            in->consumed += (size_t)(stop - start) + (found != NULL);
+            in->consumed += (size_t)(stop - begin) + (found != NULL);
+            if (!found && start == stop)
+                return CLI_OK;             /* a file of the mark alone */
             if (found && end == '\n' && stop > start && stop[-1] == '\r')
                 stop--;
             *record = start;

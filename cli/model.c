@@ -23,6 +23,22 @@ static bool is_folder(const char *path)
     return system_stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* The cache has the model, but not what was asked for of it: a folder that was filled by commit has no branches. */
+static int name_another(const char *name)
+{
+    char commit[CACHE_NAME];
+    struct cache_name parts;
+    size_t count = cache_name_read(&parts, name) ? cache_commits(&parts, commit) : 0;
+
+    if (!count)
+        return cli_fail(CLI_NO_MODEL, "no model '%s', neither as a folder nor in the cache; fetch it with: " CACHE_PULL " %s", name, name);
+    if (count == 1)
+        return cli_fail(CLI_NO_MODEL, "no model '%s': the cache has no '%s' of it, but its commit %s: write %s@%s, or fetch with: " CACHE_PULL " %s",
+                        name, parts.revision, commit, parts.model, commit, name);
+    return cli_fail(CLI_NO_MODEL, "no model '%s': the cache has no '%s' of it, but %zu commits, one of them %s@%s; or fetch with: " CACHE_PULL " %s", name,
+                    parts.revision, count, parts.model, commit, name);
+}
+
 int model_find(const char *name, char **path)
 {
     char found[CACHE_PATH];
@@ -31,7 +47,7 @@ int model_find(const char *name, char **path)
     *path = NULL;
     int rc = exists(name) ? CLI_OK : cache_find(name, found);
     if (rc == CLI_NO_MODEL && cache_name_read(&parts, name))
-        return cli_fail(rc, "no model '%s', neither as a folder nor in the cache; fetch it with: " CACHE_PULL " %s", name, name);
+        return name_another(name);
     if (rc == CLI_NO_MODEL)
         return cli_fail(rc, "no model '%s': there is no such folder; models with a name are fetched with: " CACHE_PULL " NAME", name);
     if (rc)
@@ -51,6 +67,20 @@ int model_find_folder(const struct options *o, const char *name, char **folder)
 
 /* ---------------------------------------------------------------- opening --------------------------------------- */
 
+/* The message without the text's number, which the library counts from 0 in its call: where says it better. */
+static const char *unnumbered(const aki_error *error)
+{
+    static const char *const words[] = { "text", "row" };
+    char number[32];
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        int size = snprintf(number, sizeof number, "%s %d: ", words[i], (int)error->item);
+        if (error->item >= 0 && !strncmp(error->message, number, (size_t)size))
+            return error->message + size;
+    }
+    return error->message;
+}
+
 int model_failed(const aki_error *error, const char *where)
 {
     static const struct { int status, code; } codes[] = {
@@ -64,7 +94,7 @@ int model_failed(const aki_error *error, const char *where)
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i].status == error->status)
             code = codes[i].code;
-    return where ? cli_fail(code, "%s: %s", where, error->message) : cli_fail(code, "%s", error->message);
+    return where ? cli_fail(code, "%s: %s", where, unnumbered(error)) : cli_fail(code, "%s", error->message);
 }
 
 const char *model_precision_name(int precision)

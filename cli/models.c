@@ -7,6 +7,7 @@
 #include "sink.h"
 #include "system.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,17 +52,23 @@ static int read_entries(struct names *n, const char *folder)
     return rc;
 }
 
+/* The files under a folder; none where it is not there. */
+static int read_files(struct names *n, const char *folder)
+{
+    struct stat st;
+
+    *n = (struct names){ 0 };
+    return system_stat(folder, &st) ? CLI_OK : names_read(n, folder);
+}
+
 /* The refs that stand at a commit, with blanks between. */
 static int refs_of(struct bytes *out, const char *repository, const char *commit)
 {
     char folder[CACHE_PATH + 8], at[CACHE_NAME];
     struct names refs;
-    struct stat st;
 
     snprintf(folder, sizeof folder, "%s/refs", repository);
-    int rc = system_stat(folder, &st) ? CLI_OK : names_read(&refs, folder);
-    if (system_stat(folder, &st))
-        refs = (struct names){ 0 };
+    int rc = read_files(&refs, folder);
     for (size_t i = 0; i < refs.count && !rc; i++)
         if (cache_read_ref(repository, refs.list[i], at, sizeof at) && !strcmp(at, commit) &&
             !((!out->size || bytes_append(out, " ", 1)) && bytes_append(out, refs.list[i], strlen(refs.list[i]))))
@@ -179,19 +186,32 @@ int models_run(const struct options *o)
 
 /* ---------------------------------------------------------------- rm -------------------------------------------- */
 
+static bool find_locks(char folder[CACHE_PATH], const char *model)
+{
+    char cache[CACHE_PATH];
+
+    return cache_folder(cache, sizeof cache) && cache_locks(folder, cache, model);
+}
+
+static bool is_locked(const char *folder, const char *name, const char *suffix)
+{
+    char path[CACHE_PATH * 2];
+
+    return snprintf(path, sizeof path, "%s/%s%s", folder, name, suffix) < (int)sizeof path && system_is_locked(path);
+}
+
 /* Someone who fetches holds a lock of the repository; blobs under their hands are not taken away. */
 static int check_locks(const char *model)
 {
-    char cache[CACHE_PATH], folder[CACHE_PATH], path[CACHE_PATH * 2];
+    char folder[CACHE_PATH];
     struct names locks;
     bool busy = false;
 
-    if (!cache_folder(cache, sizeof cache) || !cache_locks(folder, cache, model))
+    if (!find_locks(folder, model))
         return CLI_OK;
     int rc = read_entries(&locks, folder);
-    for (size_t i = 0; i < locks.count && !rc && !busy; i++) {
-        busy = snprintf(path, sizeof path, "%s/%s", folder, locks.list[i]) < (int)sizeof path && system_is_locked(path);
-    }
+    for (size_t i = 0; i < locks.count && !rc && !busy; i++)
+        busy = is_locked(folder, locks.list[i], "");
     names_free(&locks);
     return busy ? cli_fail(CLI_IO, "%s: another process is fetching it", model) : rc;
 }
@@ -201,12 +221,9 @@ static int blobs_in_use(struct names *used, const char *repository)
 {
     char folder[CACHE_PATH + 16], path[CACHE_PATH * 3], target[CACHE_PATH];
     struct names files;
-    struct stat st;
 
     snprintf(folder, sizeof folder, "%s/snapshots", repository);
-    int rc = system_stat(folder, &st) ? CLI_OK : names_read(&files, folder);
-    if (system_stat(folder, &st))
-        files = (struct names){ 0 };
+    int rc = read_files(&files, folder);
     for (size_t i = 0; i < files.count && !rc; i++) {
         if (snprintf(path, sizeof path, "%s/%s", folder, files.list[i]) >= (int)sizeof path)
             continue;
@@ -220,18 +237,18 @@ static int blobs_in_use(struct names *used, const char *repository)
     return rc;
 }
 
-/* One snapshot, the refs that stand at it, and the blobs that nothing links to then. */
-static int remove_snapshot(const char *repository, const char *commit, uint64_t *freed)
+/* One snapshot, the refs that stand at it, and the blobs that nothing links to then, but for those that are being fetched. */
+static int remove_snapshot(const char *repository, const char *model, const char *commit, uint64_t *freed)
 {
-    char path[CACHE_PATH + CACHE_NAME + 16], at[CACHE_NAME];
+    char path[CACHE_PATH + CACHE_NAME + 16], at[CACHE_NAME], locks[CACHE_PATH];
+    bool has_locks = find_locks(locks, model);
     struct names list = { 0 }, used = { 0 };
-    struct stat st;
 
     snprintf(path, sizeof path, "snapshots/%s", commit);
     int rc = system_remove_tree(repository, path, freed);
     snprintf(path, sizeof path, "%s/refs", repository);
-    if (!rc && !system_stat(path, &st))
-        rc = names_read(&list, path);
+    if (!rc)
+        rc = read_files(&list, path);
     for (size_t i = 0; i < list.count && !rc; i++)
         if (cache_read_ref(repository, list.list[i], at, sizeof at) && !strcmp(at, commit)) {
             snprintf(path, sizeof path, "refs/%.*s", CACHE_PATH, list.list[i]);
@@ -244,13 +261,33 @@ static int remove_snapshot(const char *repository, const char *commit, uint64_t 
     if (!rc)
         rc = read_entries(&list, path);
     for (size_t i = 0; i < list.count && !rc; i++)
-        if (!names_have(&used, list.list[i])) {
+        if (!names_have(&used, list.list[i]) && !(has_locks && is_locked(locks, list.list[i], ".lock"))) {
             snprintf(path, sizeof path, "blobs/%.*s", CACHE_PATH, list.list[i]);
             rc = system_remove_tree(repository, path, freed);
         }
     names_free(&list);
     names_free(&used);
     return rc;
+}
+
+/* All of it: put aside under a name that is no model's, so that whoever begins to fetch it now begins anew, and looked for someone who began
+ * before that. */
+static int remove_repository(const char *cache, const char *entry, const char *model, uint64_t *freed)
+{
+    char from[CACHE_PATH], aside[CACHE_PATH], to[CACHE_PATH * 2];
+
+    if (snprintf(from, sizeof from, "%s/%s", cache, entry) >= (int)sizeof from || snprintf(aside, sizeof aside, ".%s.removed", entry) >= (int)sizeof aside)
+        return cli_fail(CLI_IO, "%s: a path too long", cache);
+    snprintf(to, sizeof to, "%s/%s", cache, aside);
+    int rc = system_remove_tree(cache, aside, freed);         /* what one that was stopped has left */
+    if (!rc && system_rename(from, to))
+        rc = cli_fail(CLI_IO, "cannot remove %s: %s", from, strerror(errno));
+    if (rc)
+        return rc;
+    rc = check_locks(model);
+    if (rc && system_rename(to, from))
+        cli_warn("what was of %s before is in %s", model, to);
+    return rc ? rc : system_remove_tree(cache, aside, freed);
 }
 
 int rm_run(const struct options *o)
@@ -276,10 +313,10 @@ int rm_run(const struct options *o)
     if (rc)
         return rc;
     if (parts.has_revision) {
-        rc = remove_snapshot(repository, strrchr(snapshot, '/') + 1, &freed);
+        rc = remove_snapshot(repository, name, strrchr(snapshot, '/') + 1, &freed);
     } else {
         *slash = '\0';
-        rc = system_remove_tree(repository, slash + 1, &freed);
+        rc = remove_repository(repository, slash + 1, name, &freed);
     }
     if (!rc)
         cli_warn("%s%s%s: %s freed", name, parts.has_revision ? "@" : "", parts.has_revision ? parts.revision : "",

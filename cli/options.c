@@ -237,7 +237,7 @@ const struct option option_table[] = {
       "take special strings such as [SEP] in a text as plain text" },
     { "no-special", 0, OPTION_FLAG, T, "Text", NULL, AT(no_special), 0, 0, 0, "add no special tokens" },
     { "chunk", 0, OPTION_NUMBER, E, "Text", "N", AT(chunk), 1, INT_MAX, 4,
-      "split each text into chunks of at most N tokens, prompt and special tokens included; a vector a chunk" },
+      "split each text into chunks of at most N tokens, prompt and special tokens included (more where a single character has more); a vector a chunk" },
     { "overlap", 0, OPTION_NUMBER, E, "Text", "N", AT(overlap), 0, INT_MAX, 0, "tokens that neighbouring chunks share (default: 0)" },
     { "chunk-pool", 0, OPTION_CHOICE, E, "Text", "mean", AT(chunk_pool), 0, 0, 0, "a vector a text again: the mean of its chunks" },
 

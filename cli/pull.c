@@ -5,6 +5,7 @@
 #include "options.h"
 #include "progress.h"
 #include "sink.h"
+#include "system.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -215,12 +216,13 @@ static int fetch_files(struct pull *p)
 /* A small file's content with a byte of room. path NULL: there is none. */
 static int read_small(struct bytes *out, const char *path)
 {
-    FILE *f = path ? fopen(path, "rb") : NULL;
+    const char *why = "";
+    FILE *f = path ? system_fopen_regular(path, &why) : NULL;
     size_t n = 1;
     int rc = CLI_OK;
 
     if (path && !f)
-        rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
+        rc = cli_fail(CLI_IO, "cannot read %s: %s", path, why);
     while (f && n && !rc) {
         if (out->size > TEXT_LIMIT)
             rc = cli_fail(CLI_INPUT, "%s: more than %d bytes", path, TEXT_LIMIT);
@@ -345,10 +347,13 @@ static int find_token(struct pull *p)
         token = cache_variable("HUGGING_FACE_HUB_TOKEN");
     if (token)
         return set_token(p, token) ? CLI_OK : cli_fail(CLI_USAGE, "HF_TOKEN is not a token: it holds blanks or other characters that no token has");
-    if (!path && cache_home(home, sizeof home)) {
+    if (path && !cache_path(file, sizeof file, path))
+        return cli_fail(CLI_USAGE, "HF_TOKEN_PATH: a path too long");
+    if (!path && cache_home(home, sizeof home))
         snprintf(file, sizeof file, "%s/token", home);
-        path = file;
-    }
+    else if (!path)
+        *file = '\0';
+    path = *file ? file : NULL;
     FILE *f = path ? fopen(path, "r") : NULL;
     bool ok = !f || !fgets(text, sizeof text, f) || set_token(p, text);
     if (f)

@@ -164,14 +164,17 @@ static int examine_fixed(int fd, const char *path, const struct layout *layout, 
 int resume_examine(const char *path, const struct layout *layout, struct kept *kept)
 {
     struct stat st;
-    struct lines l = { .path = path, .fd = system_open(path, O_RDONLY | O_CLOEXEC) };
+    const char *why = "";
+    struct lines l = { .path = path, .fd = system_open_regular(path, &why) };
     int rc = CLI_OK;
 
     memset(kept, 0, sizeof *kept);
+    if (l.fd < 0 && errno == ENOENT)
+        return CLI_OK;
     if (l.fd < 0)
-        return errno == ENOENT ? CLI_OK : cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
-    if (fstat(l.fd, &st) || !S_ISREG(st.st_mode))
-        rc = refuse(path, "is not a regular file");
+        return system_stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? refuse(path, "is not a regular file") : cli_fail(CLI_IO, "cannot read %s: %s", path, why);
+    if (fstat(l.fd, &st))
+        rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
     else if (layout->format == FORMAT_JSONL)
         rc = examine_jsonl(&l, layout, kept);
     else if (layout->format == FORMAT_CSV)

@@ -19,7 +19,8 @@ enum { PATH_LIMIT = 8192, BLOCK = 1 << 20, SUMS_CEILING = 16 << 20 };
 static int hash_file(const char *path, enum digest_kind kind, const char *prefix, size_t prefix_size, char out[SUMS_TEXT])
 {
     unsigned char sum[DIGEST_LIMIT];
-    FILE *f = system_fopen(path, "rb");
+    const char *why = "";
+    FILE *f = system_fopen_regular(path, &why);
     struct digest *d = digest_begin(kind);
     char *block = malloc(BLOCK);
     size_t n;
@@ -27,7 +28,7 @@ static int hash_file(const char *path, enum digest_kind kind, const char *prefix
 
     out[0] = '\0';
     if (!f)
-        rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
+        rc = cli_fail(CLI_IO, "cannot read %s: %s", path, why);
     else if (!d || !block || !digest_add(d, prefix, prefix_size))
         rc = cli_fail(CLI_INTERNAL, "cannot compute a hash");
     while (!rc && (n = fread(block, 1, BLOCK, f)))
@@ -136,14 +137,15 @@ int sums_write(const char *folder)
 
 static int read_all(const char *path, const char *folder, struct bytes *text)
 {
-    FILE *f = system_fopen(path, "rb");
+    const char *why = "";
+    FILE *f = system_fopen_regular(path, &why);
     size_t n = 1;
 
     if (!f && (errno == ENOENT || errno == ENOTDIR))
         return cli_fail(CLI_INPUT, "%s: no such file, so --check-files has nothing to check by; akiembed quantize writes one, and for files "
                         "known to be good: cd %s && sha256sum *.* */* > %s", path, folder, sums_name);
     if (!f)
-        return cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
+        return cli_fail(CLI_IO, "cannot read %s: %s", path, why);
     while (n && text->size <= SUMS_CEILING && bytes_reserve(text, 65536)) {
         n = fread(text->data + text->size, 1, 65536, f);
         text->size += n;
@@ -191,8 +193,13 @@ static int check_file(const char *folder, const char *name, const char *wanted, 
     problem[0] = '\0';
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
         return cli_fail(CLI_INPUT, "%s/%s: a path too long", folder, sums_name);
-    if (system_stat(path, &st) && (errno == ENOENT || errno == ENOTDIR)) {
+    bool there = system_stat(path, &st) == 0;
+    if (!there && (errno == ENOENT || errno == ENOTDIR)) {
         snprintf(problem, 160, "missing, but %s names it", sums_name);
+        return CLI_OK;
+    }
+    if (there && !S_ISREG(st.st_mode)) {
+        snprintf(problem, 160, "not a regular file, but %s names it", sums_name);
         return CLI_OK;
     }
     int rc = sums_file(path, sum);

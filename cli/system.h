@@ -25,11 +25,16 @@ void system_default(const char *name, const char *value);
 /* Seconds on a clock that only goes forward. */
 double system_seconds(void);
 
-/* open, fopen, stat and remove (of folders too, when they are empty). */
+/* open, fopen, stat, remove (of folders too, when they are empty) and rename. */
 int   system_open(const char *path, int flags);
 FILE *system_fopen(const char *path, const char *mode);
+/* Opens a file to be read that is a regular one: a pipe or a device could be waited for, or read, for ever. -1: *why says it in words, and errno
+ * where that is the system's. */
+int   system_open_regular(const char *path, const char **why);
+FILE *system_fopen_regular(const char *path, const char **why);
 int   system_stat(const char *path, struct stat *out);
 int   system_remove(const char *path);
+int   system_rename(const char *from, const char *to);
 /* A folder's names one by one, "." and ".." among them. NULL: errno says why. A name is valid until the next call; NULL: no more. */
 struct system_folder *system_folder_open(const char *path);
 const char           *system_folder_next(struct system_folder *folder);

@@ -81,6 +81,35 @@ FILE *system_fopen(const char *path, const char *mode)
     return fopen(path, mode);
 }
 
+int system_open_regular(const char *path, const char **why)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0) {
+        *why = strerror(errno);
+        return -1;
+    }
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return fd;
+    close(fd);
+    errno = EINVAL;
+    *why = "not a regular file";
+    return -1;
+}
+
+FILE *system_fopen_regular(const char *path, const char **why)
+{
+    int fd = system_open_regular(path, why);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
+
+    if (fd >= 0 && !f) {
+        *why = strerror(errno);
+        close(fd);
+    }
+    return f;
+}
+
 int system_stat(const char *path, struct stat *out)
 {
     return stat(path, out);
@@ -89,6 +118,11 @@ int system_stat(const char *path, struct stat *out)
 int system_remove(const char *path)
 {
     return remove(path);
+}
+
+int system_rename(const char *from, const char *to)
+{
+    return rename(from, to);
 }
 
 struct system_folder *system_folder_open(const char *path)

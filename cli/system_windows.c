@@ -159,6 +159,17 @@ int system_stat(const char *path, struct stat *out)
     return rc;
 }
 
+int system_rename(const char *from, const char *to)
+{
+    wchar_t *old_name = wide(from), *new_name = wide(to);
+    int rc = old_name && new_name && MoveFileExW(old_name, new_name, 0) ? 0 : -1;
+
+    errno = EACCES;
+    free(old_name);
+    free(new_name);
+    return rc;
+}
+
 int system_remove(const char *path)
 {
     wchar_t *name = wide(path);
@@ -263,6 +274,34 @@ static HANDLE open_path(const char *path, DWORD flags)
 
     free(name);
     return file;
+}
+
+int system_open_regular(const char *path, const char **why)
+{
+    int fd = system_open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        *why = strerror(errno);
+        return -1;
+    }
+    if (GetFileType(handle_of(fd)) == FILE_TYPE_DISK)
+        return fd;
+    _close(fd);
+    errno = EINVAL;
+    *why = "not a regular file";
+    return -1;
+}
+
+FILE *system_fopen_regular(const char *path, const char **why)
+{
+    int fd = system_open_regular(path, why);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
+
+    if (fd >= 0 && !f) {
+        *why = strerror(errno);
+        _close(fd);
+    }
+    return f;
 }
 
 bool system_same_file(int fd, const char *path)

@@ -20,6 +20,11 @@
  *     Zero always means "the default", so fields added by later versions need no change in callers.
  *   - Thread-safe: an aki_model may be used by any number of threads at once. After fork, a child may close its parent's models, but has
  *     to leave by _exit: at exit ONNX Runtime waits for threads that are the parent's.
+ *   - Files are mapped: embedding tables, the weights of a quantised folder and the external data of an .onnx file are read while texts are
+ *     computed. To replace a model, write beside it and rename, or remove first: what was opened stays as it was. A program that writes into an
+ *     open model's files (cp over them, rsync --inplace) changes vectors, and one that makes a file shorter makes calls fail: each run looks
+ *     first, and AKI_E_IO names the file. Where a file shrinks while a run or an open is reading it, the system ends the process (SIGBUS); a
+ *     library may not catch that. Files of up to 64 KiB are copied when they are opened, and cannot cause any of this.
  *   - The library never writes to stdout, never exits or aborts, and leaves signals and the locale alone.
  */
 #ifndef AKIEMBED_H
@@ -102,7 +107,7 @@ typedef struct {
     int32_t     max_tokens;         /* lowers the model's limit for one text, special tokens included; 0: the model's */
     int32_t     prefix_cache_mb;    /* causal models: MiB for keys and values of beginnings that texts share; 0: 64; -1: none */
     int32_t     device_fallback;    /* 1: where the device cannot be used, open on the cpu; info.device_note says why */
-    const char *const *device_options;  /* [device_option_count] "KEY=VALUE" for the device's provider, and aki.shapes=fixed|free */
+    const char *const *device_options;  /* [device_option_count] "KEY=VALUE" for the device's provider, and aki.shapes=fixed|free; none is NULL */
     int32_t     device_option_count;
     int32_t     max_buckets;        /* a device that wants fixed shapes: sessions that are resident at most; 0: 2 */
     const char *device_plugin;      /* as aki_load_device_plugin's, loaded before the device is looked for; or NULL */
@@ -224,7 +229,7 @@ typedef struct {
     int32_t      normalize;         /* AKI_NORMALIZE_* */
     int32_t      dim;               /* cut to this many elements, then normalised; 0: the model's */
     int32_t      dtype;             /* AKI_DTYPE_*; int8 and uint8 need ranges */
-    const float *ranges;            /* [2, dim]: minimum and maximum of each element */
+    const float *ranges;            /* [2, dim]: minimum and maximum of each element; where these are equal, a step of the result is 1 */
     int32_t      truncate;          /* AKI_TRUNCATE_*, for texts above max_tokens */
     int32_t      max_tokens;        /* special and prompt tokens included; 0: the model's */
     int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text */
@@ -249,9 +254,10 @@ AKI_API size_t aki_embed_bound(const aki_model *model, size_t count, const aki_e
 /* texts: [count]; sizes: [count] bytes, or NULL where the texts are NUL-terminated.
  * out: [count, dim] of the dtype, in the order of texts, row-major without padding.
  * tokens: [count] tokens computed for each text, or NULL; truncated: [count] 1 where a text was cut, or NULL.
- * A vector that would hold NaN or infinity or be all zero is an error naming the text. count 0 is fine.
+ * A vector that would hold NaN or infinity or be all zero, as f32 or in the dtype (f16 ends at 65504), is an error naming the text. count 0 is
+ * fine.
  * Errors: INVALID (options, UTF-8, a text too long under AKI_TRUNCATE_ERROR; item and offset say where),
- * NOT_FOUND (prompt_name), TOO_SMALL (out_size), CANCELLED, NOMEM, INTERNAL. */
+ * NOT_FOUND (prompt_name), TOO_SMALL (out_size), CANCELLED, NOMEM, IO (a file of the model's became shorter), INTERNAL. */
 AKI_API aki_status aki_embed(aki_model *model, const char *const *texts, const size_t *sizes, size_t count,
                              const aki_embed_options *options, void *out, size_t out_size,
                              int32_t *tokens, uint8_t *truncated, aki_error *error);
@@ -328,7 +334,8 @@ AKI_API const char *aki_token_piece(const aki_model *model, int32_t id, size_t *
 
 /* ---------------------------------------------------------------- vectors --------------------------------------- */
 
-/* Cosine of every pair. a: [a_count, dim]; b: [b_count, dim]; out: [a_count, b_count]; 0 where a vector is all zero. */
+/* Cosine of every pair. a: [a_count, dim]; b: [b_count, dim]; out: [a_count, b_count]; 0 where a vector is all zero, NaN where
+ * one holds NaN or infinity (aki_embed gives neither). */
 AKI_API void aki_similarity(const float *a, size_t a_count, const float *b, size_t b_count, size_t dim, float *out);
 
 /* Ranges for AKI_DTYPE_INT8 and UINT8 out of sample vectors: the least and the largest value of each element.
@@ -391,7 +398,8 @@ typedef struct {
     const char *reason;             /* why it cannot be used here; NULL where it can */
 } aki_device;
 
-/* What the ONNX Runtime of this machine offers. *devices: [*count], library-owned, valid until the process ends. */
+/* What the ONNX Runtime of this machine offers. *devices: [*count], library-owned, valid and unchanged until the process
+ * ends: once a plugin was loaded, another call gives another list. Errors: UNAVAILABLE, NOMEM. */
 AKI_API aki_status aki_devices(const aki_device **devices, size_t *count, aki_error *error);
 
 /* Loads a library of devices (an ONNX Runtime plugin execution provider), once a process; its devices are then in aki_devices.

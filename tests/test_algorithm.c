@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/os.h"
 #include "text/algorithm.h"
+#include "text/merges.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,7 +139,7 @@ static void test_goldens(void **state)
 static aki_status parse(const char *json, bool byte_level, struct aki__algorithm **a, aki_error *err)
 {
     struct aki__json_doc doc;
-    aki_status rc = aki__json_parse(&doc, json, strlen(json), "tokenizer.json", err);
+    aki_status rc = aki__json_parse_vocabulary(&doc, json, strlen(json), "tokenizer.json", err);
 
     *a = NULL;
     if (!rc)
@@ -276,7 +277,7 @@ static void test_refused(void **state)
     }
 }
 
-/* A table (more than 64 members) with a key that stands twice is not noticed by the JSON reader. */
+/* The JSON reader leaves a vocabulary to us. */
 static void test_repeated_key(void **state)
 {
     struct aki__algorithm *a;
@@ -290,6 +291,85 @@ static void test_repeated_key(void **state)
     snprintf(json + size, sizeof json - size, "}}");
     assert_int_equal(parse(json, false, &a, &err), AKI_E_INVALID);
     assert_non_null(strstr(err.message, "model.vocab: \"p3\" (69): stands twice"));
+}
+
+/* What is compared at every place of a text may not be long: a text of its letters would take the product of both. */
+static void test_long_pieces(void **state)
+{
+    static const struct { const char *before, *behind, *says; } rows[] = {
+        { "{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"?\",0],[\"", "\",-1]]}", "model.vocab[1]: a piece of 513 bytes" },
+        { "{\"type\":\"WordPiece\",\"unk_token\":\"?\",\"max_input_chars_per_word\":9,\"continuing_subword_prefix\":\"\",\"vocab\":{\"?\":0,\"", "\":1}}", "model.vocab: a piece of 513 bytes" },
+        { "{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"continuing_subword_prefix\":\"", "\"}", "model.continuing_subword_prefix: 513 bytes" },
+        { "{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"end_of_word_suffix\":\"", "\"}", "model.end_of_word_suffix: 513 bytes" },
+    };
+    char json[1200], piece[AKI_PIECE_LIMIT + 2] = "";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t size = AKI_PIECE_LIMIT; size <= AKI_PIECE_LIMIT + 1; size++) {
+            struct aki__algorithm *a;
+            aki_error err = { 0 };
+            memset(piece, 'a', size);
+            piece[size] = '\0';
+            snprintf(json, sizeof json, "%s%s%s", rows[i].before, piece, rows[i].behind);
+            aki_status rc = parse(json, false, &a, &err);
+            if (size > AKI_PIECE_LIMIT ? rc != AKI_E_UNSUPPORTED || !strstr(err.message, rows[i].says) : rc != AKI_OK)
+                fail_msg("row %zu, %zu bytes: %d, %s", i, size, (int)rc, err.message);
+            aki__algorithm_free(a);
+        }
+}
+
+/* Merges whose places in the table were chosen to be one: noticed when there are some hundred of them, not after hours. */
+static void test_colliding_merges(void **state)
+{
+    struct aki__merges m = { 0 };
+    int32_t count = 0;
+
+    (void)state;
+    assert_true(aki__merges_init(&m, 1 << 20));
+    for (int32_t left = 0; left < 1 << 12 && count < 100000; left++)
+        for (int32_t right = 0; right < 1 << 12 && count < 100000; right++)
+            if (aki__merges_hash(left, right) >> (m.shift + 2) == 0) {      /* one of the first four slots */
+                count++;
+                if (!aki__merges_add(&m, (struct aki__merge){ left, right, 0, (uint32_t)count }))
+                    goto noticed;
+            }
+noticed:
+    aki__merges_free(&m);
+    /* As many that were not chosen are fine. */
+    assert_true(aki__merges_init(&m, 1 << 20));
+    for (int32_t i = 0; i < 1 << 20; i++)
+        assert_true(aki__merges_add(&m, (struct aki__merge){ i % 30000, i / 7, 0, (uint32_t)i }));
+    assert_true(m.probes < 8 * m.count);
+    aki__merges_free(&m);
+}
+
+/* What a long word made grow is known, so that it need not be kept. */
+static void test_scratch_size(void **state)
+{
+    static const char *const models[] = {
+        BPE(AB, "[\"a b\"]", ""),
+        "{\"type\":\"Unigram\",\"vocab\":[[\"?\",0],[\"a\",-1]],\"unk_id\":0}",
+    };
+    static char word[1 << 20];
+
+    (void)state;
+    memset(word, 'a', sizeof word);
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct aki__algorithm *a;
+        struct aki__tokens out = { 0 };
+        const char *failed;
+        aki_error err;
+        assert_int_equal(parse(models[i], false, &a, &err), AKI_OK);
+        struct aki__algorithm_scratch *s = aki__algorithm_scratch_new(a);
+        assert_true(aki__algorithm_word(a, s, "aaa", 3, &out, &failed));
+        assert_in_range(aki__algorithm_scratch_size(s), 1, 65536);
+        assert_true(aki__algorithm_word(a, s, word, sizeof word, &out, &failed));
+        assert_true(aki__algorithm_scratch_size(s) >= 16 * sizeof word);
+        free(out.data);
+        aki__algorithm_scratch_free(s);
+        aki__algorithm_free(a);
+    }
 }
 
 /* ---------------------------------------------------------------- long words ------------------------------------ */
@@ -556,7 +636,7 @@ int main(void)
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_untyped),
         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_repeated_key),
+        cmocka_unit_test(test_long_pieces), cmocka_unit_test(test_colliding_merges), cmocka_unit_test(test_scratch_size), cmocka_unit_test(test_repeated_key),
         cmocka_unit_test(test_long_words),
         cmocka_unit_test(test_huge_word),
         cmocka_unit_test(test_random_pieces),

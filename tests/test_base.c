@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---------------------------------------------------------------- errors ---------------------------------------- */
 
@@ -413,6 +414,45 @@ static void test_map_of_a_file(void **state)
     aki__free(empty);
 }
 
+/* A small file is read, a large one mapped: only there it matters what becomes of the file, and it is noticed. */
+static void test_map_of_a_file_that_changes(void **state)
+{
+    char *path = aki__join(folder, "changes");
+
+    (void)state;
+    for (int large = 0; large < 2; large++) {
+        struct aki__map m, watched;
+        uint64_t now = 0;
+        FILE *f = fopen(path, "wb");
+        assert_non_null(f);
+        for (size_t i = 0; i < AKI_MAP_COPIED + (size_t)large; i++)
+            assert_int_equal(putc((int)('a' + i % 26), f), 'a' + (int)(i % 26));
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(aki__map_open(&m, path, NULL), AKI_OK);
+        assert_int_equal(aki__map_watch(&watched, path, NULL), AKI_OK);
+        assert_int_equal((uintptr_t)m.data % 64, 0);
+        assert_int_equal(m.size, AKI_MAP_COPIED + (size_t)large);
+        assert_int_equal(watched.size, m.size);
+        assert_true(aki__map_is_whole(&m, &now) && aki__map_is_whole(&watched, &now));
+#if !defined(_WIN32)
+        assert_int_equal(truncate(path, 4096), 0);
+        assert_int_equal(aki__map_is_whole(&m, &now), !large);
+        now = 0;
+        assert_false(aki__map_is_whole(&watched, &now));
+        assert_int_equal(now, 4096);
+        if (!large)
+            assert_int_equal(m.data[AKI_MAP_COPIED - 1], 'a' + (AKI_MAP_COPIED - 1) % 26);
+        /* One that takes its place is another file. */
+        assert_int_equal(truncate(path, (off_t)m.size), 0);
+        assert_int_equal(unlink(path), 0);
+        assert_true(aki__map_is_whole(&m, &now) && aki__map_is_whole(&watched, &now));
+#endif
+        aki__map_close(&m);
+        aki__map_close(&watched);
+    }
+    aki__free(path);
+}
+
 /* Pages that were given back hold the file's bytes when they are touched again, and their neighbours never left. */
 static void test_map_release_of_whole_pages(void **state)
 {
@@ -565,8 +605,11 @@ static void test_join(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *path = aki__join(rows[i].folder, "x");
         assert_string_equal(path, rows[i].path);
+        assert_string_equal(aki__part_below(rows[i].folder, path), "x");
         aki__free(path);
     }
+    assert_string_equal(aki__part_below("a//////", "a/b/x"), "b/x");
+    assert_string_equal(aki__part_below("a", "a////x"), "x");
 }
 
 /* ---------------------------------------------------------------- processors, threads --------------------------- */
@@ -693,6 +736,7 @@ int main(void)
         cmocka_unit_test(test_half_floats_round_to_nearest_even),
         cmocka_unit_test(test_bf16),
         cmocka_unit_test_setup_teardown(test_map_of_a_file, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_map_of_a_file_that_changes, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_map_release_of_whole_pages, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_what_is_no_regular_file_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_names, make_folder, remove_folder),

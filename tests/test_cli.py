@@ -251,6 +251,22 @@ class Input(Case):
         self.assertEqual(len(self.ids(stdin=b"a\0cat\n")), 1)
         self.assertEqual([r["index"] for r in rows(self.ok("embed", stdin=b"a\n\nb").stdout)], [0, 1, 2])
 
+    def test_byte_order_mark(self):
+        """Files saved on Windows begin with one: it is no part of the first text. Anywhere else it is a character as any other."""
+        model = ["-m", os.path.join(CHECKPOINTS, "qwen3")]
+        mark, wanted = b"\xef\xbb\xbf", self.ids(*model, "a cat", "two dogs")
+        for stdin in [b"a cat\r\ntwo dogs\r\n", b"a cat\ntwo dogs"]:
+            self.assertEqual(self.ids(*model, stdin=mark + stdin), wanted)
+            self.assertEqual(self.ids(*model, "-f", self.path("t", mark + stdin)), wanted)
+        self.assertEqual(self.ids(*model, "--null", stdin=mark + b"a cat\0two dogs"), wanted)
+        self.assertEqual(self.ids(*model, "--jsonl", stdin=mark + b'{"text":"a cat"}\n"two dogs"\n'), wanted)
+        self.assertEqual(self.ids(*model, stdin=mark), [])
+        self.assertEqual(self.ids(*model, stdin=mark + b"\n"), self.ids(*model, ""))
+        self.assertEqual(len(self.ids(*model, stdin=mark + mark + b"a")[0]), len(self.ids(*model, "a")[0]) + len(self.ids(*model, "\ufeff")[0]) - len(self.ids(*model, "")[0]))
+        self.assertNotEqual(self.ids(*model, stdin=b"a cat\n" + mark + b"two dogs\n"), wanted)
+        self.assertNotEqual(self.ids(*model, "\ufeffa cat", "two dogs"), wanted)
+        self.assertEqual(self.ids(*model, stdin=mark[:2] + b"\xbea\n"), self.ids(*model, "\ufefea"))
+
     def test_many_batches_keep_the_order(self):
         lines = texts(3000)
         got = rows(self.ok("embed", stdin=joined(lines), env=environment(AKIEMBED_DIM="4", AKIEMBED_QUIET="1")).stdout)
@@ -412,6 +428,15 @@ class Formats(Case):
         self.fails(6, "No such file", "embed", "--dtype", "int8", "--ranges", self.path("none"), "a")
         self.fails(4, "no texts", "embed", "--dtype", "int8", "--calibrate", self.path("empty", b""), "a")
 
+    def test_ranges_of_one_point(self):
+        """As sentence-transformers has it: a step of 1, so 0 (int8: -128). Texts that give such ranges are warned of."""
+        self.assertNotIn("--calibrate", self.ok("embed", "--dtype", "uint8", "--calibrate", self.path("many", joined(self.LINES)), "a").err)
+        for lines, says in [(b"one\n", "48 of 48 elements are the same in its 1 text, "), (b"one\none\n", "the same in its 2 texts, ")]:
+            for dtype, zero in [("uint8", 0), ("int8", -128)]:
+                done = self.ok("embed", "--dtype", dtype, "--calibrate", self.path("one", lines), "another text")
+                self.assertIn(says, done.err)
+                self.assertEqual(set(rows(done.stdout)[0]["embedding"]), {zero})
+
     def test_options_of_vectors(self):
         def vector(*arguments):
             return rows(self.ok("embed", "-q", "the cat sat", *arguments).stdout)[0]["embedding"]
@@ -530,6 +555,22 @@ class Tokens(Case):
         pooled = rows(self.ok("embed", "the cat sat").stdout)[0]["embedding"]
         self.assertLess(max(abs(a / length - b) for a, b in zip(first, pooled)), 1e-5)
         self.assertEqual(json.loads(self.ok("embed", "--tokens", "--format", "json", "the cat sat", "").stdout), got)
+
+    def test_what_does_not_go_with_them(self):
+        """A finished file is not touched, and what would be passed over is said."""
+        out = self.path("out.json")
+        self.ok("embed", "-q", "--tokens", "--format", "json", "-o", out, "a cat", "b")
+        before = self.read("out.json")
+        self.fails(2, "--resume goes with", "embed", "--tokens", "--format", "json", "-o", out, "--resume", "a cat", "b")
+        self.assertEqual(self.read("out.json"), before)
+        done = self.fails(2, "--resume needs -o", "embed", "--tokens", "--resume", "a cat")
+        self.assertNotIn("null", done.err)
+        self.fails(2, "--resume does not go", "embed", "--tokens", "--format", "npy", "-o", self.path("out.npy"), "--resume", "a")
+        self.fails(2, "--chunk and --tokens exclude each other", "embed", "--tokens", "--chunk", "8", "a cat")
+        for option, value in [("--overlap", "2"), ("--chunk-pool", "mean")]:
+            self.fails(2, option + " does not go with --tokens", "embed", "--tokens", option, value, "a cat")
+        # A default of the environment is for other calls.
+        self.ok("embed", "--tokens", "a cat", env=environment(AKIEMBED_CHUNK="8"))
 
     def test_many(self):
         lines = texts(1500)
@@ -699,13 +740,60 @@ class Ends(Case):
             for name in ["org/name", "name", "org/name@0123abc", "org/name@main"]:
                 self.assertEqual(self.ok("embed", "-m", name, "a cat", env=env).stdout, wanted)
             self.assertEqual(self.ok("embed", "a cat", env={**env, "AKIEMBED_MODEL": "org/name"}).stdout, wanted)
-            self.fails(3, "akiembed pull org/name@other", "embed", "-m", "org/name@other", "a", env=env)
+            self.fails(3, ["akiembed pull org/name@other", "has no 'other' of it, but its commit 0123abc: write org/name@0123abc"],
+                       "embed", "-m", "org/name@other", "a", env=env)
             self.assertEqual(json.loads(self.ok("info", "--json", "-m", "org/name", env=env).stdout)["model"], "org/name")
             with open(repository + "/refs/main", "w") as f:
                 f.write("../../../../../" + MODEL)
             self.fails(3, "pull", "embed", "-m", "org/name", "a", env=env)
             os.makedirs(os.path.join(self.folder, root, "models--other--name"))
             self.fails(2, "ORG/name", "embed", "-m", "name", "a", env=env)
+
+    def test_a_cache_without_branches(self):
+        """Filled by commit, or copied without refs/: what is there is named."""
+        repository = self.path("hub/models--org--name")
+        os.makedirs(repository + "/snapshots")
+        env = environment(HF_HUB_CACHE=self.path("hub"))
+        self.fails(3, "neither as a folder nor in the cache", "embed", "-m", "org/name", "a", env=env)
+        os.symlink(MODEL, repository + "/snapshots/0123abc")
+        for name in ["org/name", "name"]:
+            self.fails(3, ["no 'main' of it, but its commit 0123abc", "write %s@0123abc" % name], "embed", "-m", name, "a", env=env)
+        self.ok("embed", "-m", "name@0123abc", "a", env=env)
+        os.symlink(MODEL, repository + "/snapshots/4567def")
+        self.fails(3, "2 commits, one of them org/name@(0123abc|4567def)", "embed", "-m", "org/name", "a", env=env)
+        os.mkdir(repository + "/refs")
+        os.mkfifo(repository + "/refs/main")
+        self.fails(3, "2 commits", "embed", "-m", "org/name", "a", env=env)
+
+    def test_variables_in_homes(self):
+        """As huggingface_hub expands them, since env files and units do not."""
+        repository = self.path("hf/hub/models--org--name")
+        os.makedirs(repository + "/refs")
+        os.makedirs(repository + "/snapshots")
+        os.symlink(MODEL, repository + "/snapshots/0123abc")
+        self.path("hf/hub/models--org--name/refs/main", b"0123abc")
+        os.rename(self.path("hf"), self.path("huggingface"))
+        os.symlink("huggingface", self.path("hf"))
+        more = {"HOME": self.folder, "HERE": "hf", "TWO": self.folder + "/$HERE", "XDG_CACHE_HOME": None}
+        for name, value in [("HF_HOME", "~/hf"), ("HF_HOME", "$HOME/hf"), ("HF_HOME", "${HOME}/$HERE"), ("HF_HOME", "~/${HERE}/"), ("HF_HUB_CACHE", "$HOME/hf/hub"),
+                            ("HUGGINGFACE_HUB_CACHE", "${HOME}/hf/hub"), ("XDG_CACHE_HOME", "$HOME")]:
+            self.ok("tokenize", "-m", "org/name", "a", env=environment(**{**more, name: value}))
+        # What is not set, or no variable, or in a variable, stays as it is.
+        for value in ["$NONE/hf", "${NONE}/hf", "$/hf", "${}/hf", "${HOME", "$TWO", "a$", "$HOMER/hf"]:
+            self.fails(3, "no model", "tokenize", "-m", "org/name", "a", env=environment(**{**more, "HF_HOME": value}), cwd=self.folder)
+        os.makedirs(self.path("$NONE"))
+        os.symlink(self.path("hf"), self.path("$NONE/hf"))
+        self.ok("tokenize", "-m", "org/name", "a", env=environment(**{**more, "HF_HOME": "$NONE/hf"}), cwd=self.folder)
+
+    def test_a_text_is_numbered_once(self):
+        model = self.path("model")
+        shutil.copytree(os.path.join(CHECKPOINTS, "xlmr-no-prompt"), model)
+        for name in ["lines.txt: line 1", "text 1"]:
+            self.path("lines.txt", b"a cat\n")
+            where = ["-f", "lines.txt"] if name.startswith("lines") else ["a cat"]
+            done = run("embed", "-m", model, "--prompt", "w " * 3000, *where, cwd=self.folder)
+            self.assertEqual(done.returncode, 4, done.err)
+            self.assertRegex(done.err, "^akiembed: %s: nothing is left" % re.escape(name))
 
     def test_devices_and_their_options(self):
         self.fails(5, "cuda", "embed", "--device", "cuda", "a")

@@ -208,6 +208,34 @@ class CheckFiles(Case):
         self.write("SHA256SUMS", b"")
         self.checked(7, "does not name")
 
+    def test_what_is_no_file(self):
+        """A pipe would be waited for, a device read, for ever; links of folders may lead in circles, or to the same one many times over."""
+        os.mkfifo(self.path("model/pipe.bin"))
+        os.symlink("/dev/zero", self.path("model/zero.bin"))
+        for name in ["pipe.bin", "zero.bin", "1_Pooling"]:
+            self.write("SHA256SUMS", (self.sums + "0" * 64 + "  %s\n" % name).encode())
+            self.checked(7, [name, "not a regular file, but SHA256SUMS names it"])
+        report = json.loads(run("check", "--json", self.model).stdout)
+        self.assertIn(("1_Pooling", "not a regular file, but SHA256SUMS names it"), [(p["path"], p["message"]) for p in report["problems"]])
+        os.remove(self.path("model/SHA256SUMS"))
+        os.mkfifo(self.path("model/SHA256SUMS"))
+        self.checked(6, "SHA256SUMS: not a regular file")
+
+    def test_links_of_folders(self):
+        for i in range(20):
+            os.symlink(".", self.path("model/circle%02d" % i))
+            os.symlink("..", self.path("model/1_Pooling/circle%02d" % i))
+        self.ok("embed", "-m", self.model, "--check-files", "a")
+        self.path("model/1_Pooling/more.json", b"{}")
+        self.checked(7, "1_Pooling/more.json: is there, but SHA256SUMS does not name it")
+        os.remove(self.path("model/1_Pooling/more.json"))
+        # No circle, and 20 to the seventh files.
+        for i in range(7):
+            os.mkdir(self.path("model/deep%d" % i))
+            for k in range(20):
+                os.symlink("../deep%d" % (i + 1) if i < 6 else "../1_Pooling", self.path("model/deep%d/%02d" % (i, k)))
+        self.checked(4, "more than 100000 files and folders")
+
     def test_no_sums(self):
         os.remove(self.path("model/SHA256SUMS"))
         self.checked(4, ["no such file", "sha256sum"])

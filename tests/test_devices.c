@@ -626,6 +626,25 @@ static void test_option_sets(void **state)
     assert_null(strstr(note, "options"));
 }
 
+/* What was listed before a plugin was loaded stays as it was, for who still reads it. */
+static void test_lists_stay(void **state)
+{
+    const aki_device *before, *again, *after;
+    size_t count, count_again, count_after, found = 0;
+    (void)state;
+    assert_int_equal(aki_devices(&before, &count, NULL), AKI_OK);
+    assert_int_equal(aki_devices(&again, &count_again, NULL), AKI_OK);
+    assert_ptr_equal(before, again);
+    assert_int_equal(count, count_again);
+    assert_int_equal(aki_load_device_plugin("CoreMLExecutionProvider=" AKI_FAKE_PROVIDER, NULL), AKI_OK);
+    assert_int_equal(aki_devices(&after, &count_after, NULL), AKI_OK);
+    for (size_t i = 0; i < count_after; i++)
+        found += strcmp(after[i].name, "coreml") == 0 && !after[i].reason;
+    for (size_t i = 0; i < count; i++)
+        found += strcmp(before[i].name, "coreml") == 0 && before[i].reason && strstr(before[i].reason, "CoreMLExecutionProvider is not in");
+    assert_int_equal(found, 2);
+}
+
 static int make_scratch(void **state)
 {
     char cache[80];
@@ -650,7 +669,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_against_cpu), cmocka_unit_test(test_threads), cmocka_unit_test(test_absent), cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_remembered), cmocka_unit_test(test_no_cache_folder), cmocka_unit_test(test_hostile_memory), cmocka_unit_test(test_wrong_vectors),
-        cmocka_unit_test(test_remembered_refusals), cmocka_unit_test(test_option_sets),     /* the last: from there on there is a coreml */
+        cmocka_unit_test(test_remembered_refusals),
+        cmocka_unit_test(test_lists_stay), cmocka_unit_test(test_option_sets),      /* the last: from there on there is a coreml */
     };
 
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

@@ -480,6 +480,95 @@ static void test_not_a_number(void **state)
 }
 #endif
 
+/* Rows out of order, with starts whose difference no integer holds. */
+static void test_starts_out_of_order(void **state)
+{
+    static const int64_t rows[][4] = { { 0, 2, INT64_MIN, 3 }, { 0, 2, 2, 3 }, { 0, 2, 1, 3 }, { 0, INT64_MAX, INT64_MIN, 3 }, { 0, -1, INT64_MAX, 3 } };
+    static const int32_t ids[] = { 1, 2, 3, 4 };
+    float v[3 * MOST_DIM];
+    (void)state;
+
+    aki_model *m = open_checkpoint("bert", AKI_PRECISION_F32);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aki_error e = { 0 };
+        assert_int_equal(aki_embed_ids(m, ids, rows[i], 3, NULL, v, sizeof v, &e), AKI_E_INVALID);
+        assert_int_equal(e.item, i == 3 || i == 4 ? 0 : 1);
+        assert_int_equal(aki_embed_tokens(m, ids, rows[i], 3, NULL, v, sizeof v, &e), AKI_E_INVALID);
+    }
+    aki_model_close(m);
+}
+
+static void test_null_elements(void **state)
+{
+    static const char *const some[] = { "aki.shapes=free", NULL }, *const texts[] = { "a", NULL };
+    static const char *const devices[] = { "portable", "cpu", "auto", "no such device" };
+    float v[2 * MOST_DIM];
+    aki_error e = { 0 };
+    aki_model *m = NULL;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        aki_model_options o;
+        aki_model_options_init(&o, sizeof o);
+        o.device = devices[i];
+        o.device_options = some;
+        o.device_option_count = 2;
+        assert_int_equal(aki_model_open(CHECKPOINTS "bert", &o, &m, &e), AKI_E_INVALID);
+        assert_null(m);
+        assert_string_equal(e.message, "device_options[1] is NULL");
+        o.device_options = some + 1;
+        o.device_option_count = 1;
+        assert_int_equal(aki_model_open(CHECKPOINTS "bert", &o, &m, &e), AKI_E_INVALID);
+    }
+    m = open_checkpoint("bert", AKI_PRECISION_F32);
+    assert_int_equal(aki_embed(m, texts, NULL, 2, NULL, v, sizeof v, NULL, NULL, &e), AKI_E_INVALID);
+    assert_int_equal(e.item, 1);
+    aki_model_close(m);
+}
+
+#if !defined(_WIN32)
+/* A file of the model's that is written into while the model is open, from which its table, or all of a quantised folder, is read. */
+static void test_a_file_that_shrinks(void **state)
+{
+    const char *text = "zebra", *other = "the cat";
+    float before[MOST_DIM], after[MOST_DIM];
+    aki_error e = { 0 };
+    (void)state;
+
+    for (int quantised = 0; quantised < 2; quantised++) {
+        assert_int_equal(system("mkdir -p '" CHANGED "' && rm -rf '" CHANGED "shrinks' && cp -r '" CHECKPOINTS "bert' '" CHANGED "shrinks'"), 0);
+        if (quantised)
+            assert_int_equal(system("rm -rf '" CHANGED "shrinks'") || aki_quantize(CHECKPOINTS "bert", CHANGED "shrinks", &e), 0);
+        aki_model *m = open_model(CHANGED "shrinks", AKI_PRECISION_DEFAULT);
+        assert_int_equal(aki_embed(m, &text, NULL, 1, NULL, before, sizeof before, NULL, NULL, &e), AKI_OK);
+        assert_int_equal(system("truncate -s 4096 '" CHANGED "shrinks/model.safetensors'"), 0);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(aki_embed(m, i ? &text : &other, NULL, 1, NULL, after, sizeof after, NULL, NULL, &e), AKI_E_IO);
+            assert_non_null(strstr(e.message, "model.safetensors: has 4096 bytes, and had "));
+        }
+        assert_int_equal(aki_model_check(m, &e), AKI_E_IO);
+        aki_model_close(m);
+    }
+}
+
+/* Renamed over or removed, a file stays what it was for who has it open. */
+static void test_a_file_that_is_replaced(void **state)
+{
+    const char *text = "zebra";
+    float before[MOST_DIM], after[MOST_DIM];
+    aki_error e = { 0 };
+    (void)state;
+
+    assert_int_equal(system("mkdir -p '" CHANGED "' && rm -rf '" CHANGED "replaced' && cp -r '" CHECKPOINTS "bert' '" CHANGED "replaced'"), 0);
+    aki_model *m = open_model(CHANGED "replaced", AKI_PRECISION_F32);
+    assert_int_equal(aki_embed(m, &text, NULL, 1, NULL, before, sizeof before, NULL, NULL, &e), AKI_OK);
+    assert_int_equal(system("cd '" CHANGED "replaced' && echo short > new && mv -f new model.safetensors && rm -f tokenizer.json"), 0);
+    assert_int_equal(aki_embed(m, &text, NULL, 1, NULL, after, sizeof after, NULL, NULL, &e), AKI_OK);
+    assert_memory_equal(before, after, 48 * sizeof *before);
+    aki_model_close(m);
+}
+#endif
+
 /* ---------------------------------------------------------------- threads --------------------------------------- */
 
 struct worker { aki_model *m; const struct batch *b; const float *expected; size_t dim; int failed; };
@@ -584,6 +673,9 @@ static void test_similarity(void **state)
     aki_similarity(a, 2, b, 3, 2, out);
     assert_true(fabs(out[0] - 0.96) < 1e-6 && fabs(out[1] - 1) < 1e-6 && fabs(out[2] - 1) < 1e-6);
     assert_true(out[3] == 0 && out[4] == 0 && out[5] == 0);
+    const float endless[] = { INFINITY, 1 };
+    aki_similarity(endless, 1, b, 1, 2, out);
+    assert_true(isnan(out[0]));
     aki_ranges(b, 3, 2, ranges);
     assert_true(ranges[0] == 3 && ranges[1] == 3 && ranges[2] == 6 && ranges[3] == 8);
 }
@@ -596,7 +688,7 @@ int main(void)
         cmocka_unit_test(test_struct_sizes), cmocka_unit_test(test_open_errors),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_similarity),
 #if !defined(_WIN32)            /* a shell makes their folders */
-        cmocka_unit_test(test_bound_bites), cmocka_unit_test(test_end_appended), cmocka_unit_test(test_not_a_number),
+        cmocka_unit_test(test_starts_out_of_order), cmocka_unit_test(test_null_elements), cmocka_unit_test(test_bound_bites), cmocka_unit_test(test_end_appended), cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_a_file_that_shrinks), cmocka_unit_test(test_a_file_that_is_replaced),
 #endif
     };
 

@@ -170,7 +170,8 @@ class Pull(PullCase):
         repo = self.serve()
         wanted = self.ok("embed", "-m", os.path.join(CHECKPOINTS, "bert-dense"), "a cat").stdout
         for variables, root in [({"HF_HOME": self.path("other")}, "other/hub"), ({"XDG_CACHE_HOME": self.path("xdg")}, "xdg/huggingface/hub"),
-                                ({"XDG_CACHE_HOME": None, "HOME": self.path("user")}, "user/.cache/huggingface/hub")]:
+                                ({"XDG_CACHE_HOME": None, "HOME": self.path("user")}, "user/.cache/huggingface/hub"),
+                                ({"HOME": self.folder, "PART": "third", "HF_HOME": "$HOME/${PART}"}, "third/hub")]:
             env = {k: v for k, v in {**self.env, "HF_HUB_CACHE": None, "HF_HOME": None, "HF_ENDPOINT": self.hub.url + "//", **variables}.items() if v is not None}
             self.assertEqual(self.pull(env=env).stdout.decode(), os.path.join(self.path(root), "models--org--name", "snapshots", repo.commit) + "\n")
             self.assertEqual(self.ok("embed", "-m", "org/name", "a cat", env=env).stdout, wanted)
@@ -440,7 +441,8 @@ class Token(PullCase):
         self.serve(private=True)
         home = self.path("home")
         os.mkdir(home)
-        for path, variables in [("home/token", {}), ("elsewhere", {"HF_TOKEN_PATH": self.path("elsewhere")})]:
+        for path, variables in [("home/token", {}), ("elsewhere", {"HF_TOKEN_PATH": self.path("elsewhere")}),
+                                ("third", {"HF_TOKEN_PATH": "~/${FILE}", "HOME": self.folder, "FILE": "third"})]:
             self.path(path, self.hub.token.encode() + b"\n")
             self.pull(env={**self.env, **variables})
             os.remove(self.path(path))
@@ -619,6 +621,26 @@ class Models(PullCase):
         self.fails(2, "not folders", "rm", "./folder", env=self.env)
         self.fails(2, "one model", "rm", env=self.env)
         self.ok("embed", "-m", "org/other", "a cat", env=self.env)
+
+    def test_rm_beside_a_pull(self):
+        """What another process fetches, or has begun to, is not taken away; what an rm that was killed has left goes with the next."""
+        repo = self.serve()
+        self.pull()
+        locks = os.path.join(self.cache, ".locks", "models--org--name")
+        loose = os.path.join(self.store(), "blobs", "0" * 40)
+        for path in (loose, os.path.join(self.store(), "blobs", "1" * 40), os.path.join(locks, "0" * 40 + ".lock")):
+            with open(path, "wb") as f:
+                f.write(b"x")
+        with open(os.path.join(locks, "0" * 40 + ".lock"), "rb+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.fails(6, "another process is fetching it", "rm", "org/name", env=self.env)
+            self.fails(6, "another process is fetching it", "rm", "org/name@" + repo.commit, env=self.env)
+        self.ok("embed", "-m", "org/name", "a cat", env=self.env)
+        aside = os.path.join(self.cache, ".models--org--name.removed")
+        os.makedirs(aside + "/blobs")
+        self.assertEqual(json.loads(self.ok("models", "--json", env=self.env).stdout)[0]["name"], "org/name")
+        self.ok("rm", "org/name", env=self.env)
+        self.assertFalse(os.path.exists(self.store()) or os.path.exists(aside))
 
     def test_rm_follows_no_links(self):
         outside = self.path("outside")

@@ -529,6 +529,47 @@ static void test_tampered_sums(void **state)
     }
 }
 
+/* Whatever slashes names end in, the same files are written, in the same places. */
+static void test_slashes(void **state)
+{
+    static const char *const names[][2] = { { "", "////////////////////" }, { "/", "/" }, { "///////", "" }, { "//////////////////////", "//" } };
+    char plain[600], out[600], source[600];
+    aki_error e = { 0 };
+    (void)state;
+
+    path_of(plain, sizeof plain, "plain");
+    quantize("bert-dense", plain);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(source, sizeof source, CHECKPOINTS "bert-dense%s", names[i][0]);
+        snprintf(out, sizeof out, "%s/slashes%zu%s", work, i, names[i][1]);
+        if (aki_quantize(source, out, &e))
+            fail_msg("%s: %s", out, e.message);
+        run("diff -r '%s' '%s/slashes%zu'", plain, work, i);
+    }
+}
+
+/* config.json may say already that nothing is quantised: then it says the new thing in that place, once. */
+static void test_config_that_says_nothing(void **state)
+{
+    static const char *const edits[] = {
+        "s/^{/{\\n \"quantization_config\" : null,/", "s/^{/{\\n \"quantization_config\":{ },/", "$ s/}$/ , \"quantization_config\":{}\\n }/",
+        "$ s/}$/,\"quantization_config\":null}/", "s/^{/{ \"quantization_config\": null , \"x\": {\"quantization_config\": 7},/",
+    };
+    char folder[600], out[600];
+    aki_error e = { 0 };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+        snprintf(folder, sizeof folder, "%s/says%zu", work, i);
+        snprintf(out, sizeof out, "%s/says%zu-int8", work, i);
+        run("cp -r '" CHECKPOINTS "bert' '%s' && tr -d '\\n' < '" CHECKPOINTS "bert/config.json' | sed '%s' > '%s/config.json'", folder, edits[i], folder);
+        if (aki_quantize(folder, out, &e))
+            fail_msg("%zu: %s", i, e.message);
+        aki_model_close(open_model(out, AKI_PRECISION_DEFAULT));
+        run("test $(grep -o quant_method '%s/config.json' | wc -l) = 1", out);
+    }
+}
+
 static void test_tampered_config(void **state)
 {
     static const struct { const char *edit; aki_status status; const char *what; } rows[] = {
@@ -573,7 +614,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_extremes), cmocka_unit_test(test_what_it_refuses), cmocka_unit_test(test_failures_leave_nothing),
-        cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_outliers), cmocka_unit_test(test_tampered_f32), cmocka_unit_test(test_tampered_scales), cmocka_unit_test(test_tampered_sums), cmocka_unit_test(test_tampered_config),
+        cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_outliers), cmocka_unit_test(test_tampered_f32), cmocka_unit_test(test_tampered_scales),
+        cmocka_unit_test(test_tampered_sums), cmocka_unit_test(test_tampered_config), cmocka_unit_test(test_slashes), cmocka_unit_test(test_config_that_says_nothing),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -29,8 +29,11 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 
+static long blocks_allocated;
+
 static bool allowed(void)
 {
+    blocks_allocated++;
     if (allocations_left > 0)
         allocations_left--;
     return allocations_left != 0;
@@ -235,6 +238,87 @@ static void deep(void **state)
     aki__buf_free(&text);
 }
 
+/* What every text would be compared with, or go through, has a limit. */
+static void bounded(void **state)
+{
+    static const char stage[] = "{\"type\":\"NFC\"},", item[] = "{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}},";
+    static const struct { const char *before, *behind, *message; } long_ones[] = {
+        { "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"", "\"},\"content\":\"\"}", "f.json: normalizer.pattern.String: more than 512 bytes" },
+        { "\"added_tokens\":[{\"id\":2,\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":false,\"content\":\"", "\"}]",
+          "f.json: added_tokens[0].content: more than 512 bytes" },
+        { "\"decoder\":{\"type\":\"BPEDecoder\",\"suffix\":\"", "\"}", "f.json: decoder.suffix: more than 512 bytes" },
+    };
+    static const char steps[] = "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[", items[] = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[";
+    static const char behind[] = "],\"pair\":[],\"special_tokens\":{\"x\":{\"id\":\"x\",\"ids\":[],\"tokens\":[]}}}";
+    struct aki__buf text = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof long_ones / sizeof *long_ones; i++)
+        for (int size = 512; size <= 513; size++) {
+            char members[1000], bytes[514];
+            memset(bytes, 'a', sizeof bytes);
+            snprintf(members, sizeof members, "%s%.*s%s", long_ones[i].before, size, bytes, long_ones[i].behind);
+            expect_refusal(&(struct refusal){ members, size > 512 ? AKI_E_UNSUPPORTED : AKI_OK, long_ones[i].message });
+        }
+    /* A short one that the normaliser makes long. */
+    char content[600] = "", members[1400];
+    memset(content, 'b', 513);
+    snprintf(members, sizeof members, "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"x\"},\"content\":\"%s\"},\"added_tokens\":[{\"id\":2,\"content\":\"x\","
+             "\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":true,\"special\":false}]", content);
+    expect_refusal(&(struct refusal){ members, AKI_E_UNSUPPORTED, "f.json: added_tokens: a token that the normaliser makes longer" });
+    for (int count = 255; count <= 256; count++) {
+        text.size = 0;
+        assert_true(aki__buf_append(&text, steps, sizeof steps - 1, SIZE_MAX));
+        for (int i = 0; i < count; i++)
+            assert_true(aki__buf_append(&text, stage, sizeof stage - (i + 1 == count ? 2 : 1), SIZE_MAX));
+        assert_true(aki__buf_append(&text, "]}", 3, SIZE_MAX));
+        expect_refusal(&(struct refusal){ text.data, count > 255 ? AKI_E_UNSUPPORTED : AKI_OK, "f.json: normalizer.normalizers[255]: more than 256 stages" });
+    }
+    /* Items that give no token are looked up all the same. */
+    for (int count = 1024; count <= 1025; count++) {
+        text.size = 0;
+        assert_true(aki__buf_append(&text, items, sizeof items - 1, SIZE_MAX));
+        for (int i = 0; i < count; i++)
+            assert_true(aki__buf_append(&text, item, sizeof item - (i + 1 == count ? 2 : 1), SIZE_MAX));
+        assert_true(aki__buf_append(&text, behind, sizeof behind, SIZE_MAX));
+        expect_refusal(&(struct refusal){ text.data, count > 1024 ? AKI_E_UNSUPPORTED : AKI_OK, "f.json: post_processor.single: more than 1024 items" });
+    }
+    aki__buf_free(&text);
+}
+
+#ifdef AKI_TEST_WRAP
+/* Work memory that a long word of one algorithm made grow goes back when the text is done: no block of it is left. */
+static void long_words_are_not_kept(void **state)
+{
+    static const char *const files[] = { "xlmr", "llama2" };
+    size_t size = 2 << 20;
+    char *text = malloc(size);
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'a', size);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct aki__tokenizer *t = NULL;
+        struct aki__encoding e = { 0 };
+        aki_error err = { 0 };
+        char path[512];
+        snprintf(path, sizeof path, DATA "%s.json", files[i]);
+        assert_int_equal(aki__tokenizer_open(&t, path, &err), AKI_OK);
+        assert_int_equal(aki__tokenizer_encode(t, text, 3, &usual, &e, &err), AKI_OK);
+        long before = blocks_allocated;
+        assert_int_equal(aki__tokenizer_encode(t, text, 3, &usual, &e, &err), AKI_OK);
+        assert_int_equal(blocks_allocated, before);         /* kept: a short text needs nothing new */
+        assert_int_equal(aki__tokenizer_encode(t, text, size, &usual, &e, &err), AKI_OK);
+        before = blocks_allocated;
+        assert_int_equal(aki__tokenizer_encode(t, text, 3, &usual, &e, &err), AKI_OK);
+        assert_true(blocks_allocated > before);             /* what the long one took is gone */
+        aki__encoding_free(&e);
+        aki__tokenizer_free(t);
+    }
+    free(text);
+}
+#endif
+
 /* ---------------------------------------------------------------- hostile content ------------------------------- */
 
 static struct aki__tokenizer *open_with(const char *members)
@@ -360,10 +444,10 @@ static void no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused), cmocka_unit_test(deep), cmocka_unit_test(regex_bomb), cmocka_unit_test(random_charsmaps),
+        cmocka_unit_test(refused), cmocka_unit_test(deep), cmocka_unit_test(bounded), cmocka_unit_test(regex_bomb), cmocka_unit_test(random_charsmaps),
         cmocka_unit_test(broken_files), cmocka_unit_test(no_file),
 #ifdef AKI_TEST_WRAP
-        cmocka_unit_test(no_memory),
+        cmocka_unit_test(no_memory), cmocka_unit_test(long_words_are_not_kept),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@ struct reader {
     struct aki__json_doc *doc;
     const char           *begin, *p, *end;
     char                 *decoded;      /* where the next decoded string goes */
+    bool                  vocabulary;   /* see aki__json_parse_vocabulary */
     aki_error            *err;
 };
 
@@ -34,6 +35,8 @@ static aki_status add(struct reader *r, enum aki__json_kind kind, uint32_t *inde
 {
     struct aki__json_doc *d = r->doc;
 
+    if (d->count == AKI_JSON_MAX_NODES)
+        return bad(r, r->p, "more than 8388608 values, the most that is read");
     if (!aki__grow((void **)&d->nodes, &d->capacity, d->count + 1, sizeof *d->nodes))
         return aki__fail(r->err, AKI_E_NOMEM, "%s: JSON", d->name);
     *index = (uint32_t)d->count;
@@ -180,25 +183,67 @@ static aki_status literal(struct reader *r, const char *word, enum aki__json_kin
     return rc;
 }
 
+static aki_status fail_twice(struct reader *r, const struct aki__json *key)
+{
+    return bad(r, r->begin + key->offset, "the key stands twice in its object");
+}
+
+/* A table of hashes, which take their seed from an address: whoever writes a file does not know it, and cannot make its keys collide. */
+static aki_status check_many_keys(struct reader *r, const struct aki__json *object)
+{
+    const struct aki__json *key = object + 1;
+    size_t slots = 256;
+
+    while (slots < (size_t)object->size * 2)
+        slots *= 2;
+    struct { uint32_t hash, node; } *table = aki__zalloc(slots, sizeof *table);     /* node: behind the object; 0: free */
+    if (!table)
+        return aki__fail(r->err, AKI_E_NOMEM, "%s: JSON", r->doc->name);
+    aki_status rc = AKI_OK;
+    for (uint32_t i = 0; i < object->size && !rc; i++, key = aki__json_next(key + 1)) {
+        uint64_t hash = aki__hash(key->text, key->size, (uintptr_t)table);
+        size_t s = (size_t)hash & (slots - 1);
+        for (; table[s].node && !rc; s = (s + 1) & (slots - 1)) {
+            const struct aki__json *other = object + table[s].node;
+            if (table[s].hash == hash >> 32 && other->size == key->size && memcmp(other->text, key->text, key->size) == 0)
+                rc = fail_twice(r, key);
+        }
+        table[s].hash = (uint32_t)(hash >> 32);
+        table[s].node = (uint32_t)(key - object);
+    }
+    aki__free(table);
+    return rc;
+}
+
+static bool only_numbers(const struct aki__json *object)
+{
+    if (object->skip != 1 + 2 * (uint64_t)object->size)
+        return false;
+    for (uint32_t i = 0; i < object->size; i++)
+        if (object[2 + 2 * (size_t)i].kind != AKI_JSON_NUMBER)
+            return false;
+    return true;
+}
+
 static aki_status check_keys(struct reader *r, uint32_t index)
 {
     const struct aki__json *object = &r->doc->nodes[index], *a = object + 1;
 
-    if (object->size > 64)
-        return AKI_OK;
+    if (object->size > 32)
+        return r->vocabulary && only_numbers(object) ? AKI_OK : check_many_keys(r, object);
     for (uint32_t i = 0; i < object->size; i++, a = aki__json_next(a + 1)) {
         const struct aki__json *b = object + 1;
         for (uint32_t k = 0; k < i; k++, b = aki__json_next(b + 1))
             if (a->size == b->size && memcmp(a->text, b->text, a->size) == 0)
-                return bad(r, r->begin + a->offset, "the key stands twice in its object");
+                return fail_twice(r, a);
     }
     return AKI_OK;
 }
 
 /* An explicit stack in place of recursion: the depth is bounded, and so is the machine stack. */
-aki_status aki__json_parse(struct aki__json_doc *doc, const char *text, size_t size, const char *name, aki_error *err)
+static aki_status parse(struct aki__json_doc *doc, const char *text, size_t size, const char *name, bool vocabulary, aki_error *err)
 {
-    struct reader r = { .doc = doc, .begin = text, .p = text, .end = text + size, .err = err };
+    struct reader r = { .doc = doc, .begin = text, .p = text, .end = text + size, .vocabulary = vocabulary, .err = err };
     uint32_t stack[AKI_JSON_MAX_DEPTH];
     int depth = 0;
     aki_status rc;
@@ -206,6 +251,8 @@ aki_status aki__json_parse(struct aki__json_doc *doc, const char *text, size_t s
     *doc = (struct aki__json_doc){ .name = name };
     if (size >= AKI_JSON_MAX_SIZE)
         return aki__fail(err, AKI_E_INVALID, "%s: JSON of %zu bytes, above the limit of %u", name, size, (unsigned)AKI_JSON_MAX_SIZE);
+    if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
+        return bad(&r, text, "a byte order mark, which JSON has none of (Python's reader refuses it too): save the file without");
     size_t wrong = aki__utf8_check(text, size);
     if (wrong != AKI_UTF8_VALID)
         return bad(&r, text + wrong, "not valid UTF-8");
@@ -273,6 +320,16 @@ aki_status aki__json_parse(struct aki__json_doc *doc, const char *text, size_t s
     }
     space(&r);
     return r.p == r.end ? AKI_OK : bad(&r, r.p, "text behind the end");
+}
+
+aki_status aki__json_parse(struct aki__json_doc *doc, const char *text, size_t size, const char *name, aki_error *err)
+{
+    return parse(doc, text, size, name, false, err);
+}
+
+aki_status aki__json_parse_vocabulary(struct aki__json_doc *doc, const char *text, size_t size, const char *name, aki_error *err)
+{
+    return parse(doc, text, size, name, true, err);
 }
 
 void aki__json_free(struct aki__json_doc *doc)

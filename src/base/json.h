@@ -25,12 +25,17 @@ struct aki__json_doc {
 };
 
 #define AKI_JSON_MAX_DEPTH 128
-#define AKI_JSON_MAX_SIZE  (UINT32_C(1) << 30)
+/* What a hostile file can make us allocate: a node of 32 bytes for every two of its own ("[0,0,…"), and the decoded strings. The largest
+ * tokenizer.json there is has a million pieces: 3 million nodes in 60 MB. */
+#define AKI_JSON_MAX_NODES ((size_t)1 << 23)
+#define AKI_JSON_MAX_SIZE  (UINT32_C(1) << 28)
 
-/* text: [size] bytes, borrowed as long as the doc is used. Strict RFC 8259: UTF-8 only, no lone surrogates, no duplicate
- * keys in objects of up to 64 members (larger ones are tables, whose reader notices), no trailing text.
+/* text: [size] bytes, borrowed as long as the doc is used. Strict RFC 8259: UTF-8 only, without a byte order mark, no lone surrogates, no
+ * duplicate keys, no trailing text.
  * Errors: INVALID with name and byte; NOMEM. The doc is valid to free either way. */
 aki_status aki__json_parse(struct aki__json_doc *doc, const char *text, size_t size, const char *name, aki_error *err);
+/* The same for a file with a vocabulary, whose reader notices itself what stands twice: large objects of numbers alone are left to it. */
+aki_status aki__json_parse_vocabulary(struct aki__json_doc *doc, const char *text, size_t size, const char *name, aki_error *err);
 void       aki__json_free(struct aki__json_doc *doc);
 
 /* Value of a key, or NULL; NULL too where node is NULL or no object. */

@@ -7,15 +7,24 @@
 
 #include <stdio.h>
 
-/* A whole file, read-only. Zeroed means closed. size 0 maps to data "" (never NULL). */
+/* A whole file, read-only. Zeroed means closed. size 0 maps to data "" (never NULL). A small file is read instead (not on Windows, where nobody
+ * can write into a mapped one): what becomes of it later does not matter then. */
+#define AKI_MAP_COPIED ((size_t)1 << 16)
 struct aki__map {
-    const char *data;
+    const char *data;           /* at a multiple of 64 */
     size_t      size;
-    void       *handle;
+    void       *handle;         /* of what is mapped */
+    void       *copy;           /* of what was read */
+    int         file;           /* descriptor + 1 of what is mapped */
 };
 /* Errors: NOT_FOUND (no such file), IO (named; also a link to nothing). Only regular files are mapped. */
 aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err);
+/* The same, but a small file is mapped too: for a file that others have mapped, so that aki__map_is_whole tells of theirs. */
+aki_status aki__map_watch(struct aki__map *out, const char *path, aki_error *err);
 void       aki__map_close(struct aki__map *m);
+/* false: the file has become shorter than it was (*size), by a program that writes into it: where it ended, a read would end the process
+ * (SIGBUS). A file that was replaced or taken away is still there for who has mapped it. */
+bool       aki__map_is_whole(const struct aki__map *m, uint64_t *size);
 /* Gives the pages of [begin, begin + size) back to the system; they are read again when touched. begin is inside the map. */
 void       aki__map_release(const struct aki__map *m, const void *begin, size_t size);
 /* Memory that will be read from end to end again and again: the system may make its pages large ones. Nothing where it cannot. */
@@ -25,6 +34,8 @@ bool aki__is_folder(const char *path);
 bool aki__is_file(const char *path);
 /* folder + "/" + name, to be freed with aki__free; NULL: no memory. */
 char *aki__join(const char *folder, const char *name);
+/* What of a path that was joined from a folder stands behind it, whatever slashes the folder's name ends in. */
+const char *aki__part_below(const char *folder, const char *path);
 /* The absolute path with links and dots resolved, to be freed with aki__free; NULL: no such path, or no memory. */
 char *aki__real_path(const char *path);
 

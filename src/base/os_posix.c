@@ -16,7 +16,29 @@
 
 /* ---------------------------------------------------------------- files ----------------------------------------- */
 
-aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
+/* false: no memory; then it is mapped. */
+static bool read_file(struct aki__map *out, int fd, size_t size, const char *path, aki_status *rc, aki_error *err)
+{
+    char *copy = aki__alloc_aligned(size, 1);
+    size_t done = 0;
+    ssize_t n = 1;
+
+    if (!copy)
+        return false;
+    while (done < size && ((n = read(fd, copy + done, size - done)) > 0 || (n < 0 && errno == EINTR)))
+        done += n > 0 ? (size_t)n : 0;
+    if (done < size) {
+        *rc = n < 0 ? aki__fail(err, AKI_E_IO, "%s: cannot read: %s", path, strerror(errno))
+                    : aki__fail(err, AKI_E_IO, "%s: became shorter while it was read", path);
+        aki__free_aligned(copy);
+        return true;
+    }
+    *out = (struct aki__map){ .data = copy, .size = size, .copy = copy };
+    return true;
+}
+
+/* Files of up to copied bytes are read. */
+static aki_status open_map(struct aki__map *out, const char *path, size_t copied, aki_error *err)
 {
     aki_status rc = AKI_OK;
     struct stat st;
@@ -36,7 +58,7 @@ aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
         rc = aki__fail(err, AKI_E_IO, "%s: not a regular file", path);
     } else if (st.st_size == 0) {
         out->data = "";
-    } else {
+    } else if ((size_t)st.st_size > copied || !read_file(out, fd, (size_t)st.st_size, path, &rc, err)) {
         void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
             rc = aki__fail(err, errno == ENOMEM ? AKI_E_NOMEM : AKI_E_IO, "%s: cannot map: %s", path, strerror(errno));
@@ -44,17 +66,36 @@ aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
             out->data = data;
             out->handle = data;
             out->size = (size_t)st.st_size;
+            out->file = fd + 1;
         }
     }
-    close(fd);
+    if (!out->file)
+        close(fd);
     return rc;
 }
+
+aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err) { return open_map(out, path, AKI_MAP_COPIED, err); }
+
+aki_status aki__map_watch(struct aki__map *out, const char *path, aki_error *err) { return open_map(out, path, 0, err); }
 
 void aki__map_close(struct aki__map *m)
 {
     if (m->handle)
         munmap(m->handle, m->size);
+    if (m->file)
+        close(m->file - 1);
+    aki__free_aligned(m->copy);
     *m = (struct aki__map){ 0 };
+}
+
+bool aki__map_is_whole(const struct aki__map *m, uint64_t *size)
+{
+    struct stat st;
+
+    if (!m->file || fstat(m->file - 1, &st) != 0)
+        return true;
+    *size = (uint64_t)st.st_size;
+    return *size >= m->size;
 }
 
 /* Of the whole pages in a block. */
@@ -107,6 +148,15 @@ char *aki__join(const char *folder, const char *name)
     path[a] = '/';
     memcpy(path + a + 1, name, b + 1);
     return path;
+}
+
+const char *aki__part_below(const char *folder, const char *path)
+{
+    size_t size = strlen(folder);
+
+    while (size > 1 && folder[size - 1] == '/')
+        size--;
+    return path + size + strspn(path + size, "/");
 }
 
 char *aki__real_path(const char *path)

@@ -122,11 +122,21 @@ aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
     return rc;
 }
 
+aki_status aki__map_watch(struct aki__map *out, const char *path, aki_error *err) { return aki__map_open(out, path, err); }
+
 void aki__map_close(struct aki__map *m)
 {
     if (m->handle)
         UnmapViewOfFile(m->handle);
     *m = (struct aki__map){ 0 };
+}
+
+/* Nobody can make a file shorter here while it is mapped. */
+bool aki__map_is_whole(const struct aki__map *m, uint64_t *size)
+{
+    (void)m;
+    (void)size;
+    return true;
 }
 
 void aki__map_release(const struct aki__map *m, const void *begin, size_t size)
@@ -177,6 +187,17 @@ char *aki__join(const char *folder, const char *name)
     memcpy(path, folder, a);
     path[a] = '/';
     memcpy(path + a + 1, name, b + 1);
+    return path;
+}
+
+const char *aki__part_below(const char *folder, const char *path)
+{
+    size_t size = strlen(folder);
+
+    while (size > 1 && parts(folder[size - 1]))
+        size--;
+    for (path += size; parts(*path);)
+        path++;
     return path;
 }
 

@@ -3,6 +3,7 @@
 
 #include "arch/arch.h"
 #include "base/json.h"
+#include "base/os.h"
 #include "model/parts.h"
 #include "ort/cpu.h"
 
@@ -529,14 +530,12 @@ static void check_all_json(struct check *c, const struct aki__model *m)
         "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_camembert_config.json", "sentence_xlm-roberta_config.json",
         "model.safetensors.index.json",
     };
-    size_t root = strlen(m->path);
 
     for (size_t i = 0; i < sizeof names / sizeof *names && !c->rc; i++)
         check_json(c, names[i]);
     /* The modules' own. */
     for (size_t i = 0; i < m->file_count && !c->rc; i++) {
-        const char *name = m->files[i].path + root;
-        name += strspn(name, "/");
+        const char *name = aki__part_below(m->path, m->files[i].path);
         if (strchr(name, '/') && strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".json") == 0)
             check_json(c, name);
     }

@@ -9,6 +9,9 @@ static aki_status check_options(const aki_model_options *o, aki_error *err)
 {
     if (o->device_option_count && !o->device_options)
         return aki__fail(err, AKI_E_INVALID, "device_options: %d of them", o->device_option_count);
+    for (int32_t i = 0; i < o->device_option_count; i++)
+        if (!o->device_options[i])
+            return aki__fail(err, AKI_E_INVALID, "device_options[%d] is NULL", i);
     return aki__check_model_numbers(o, err);
 }
 

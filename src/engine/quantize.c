@@ -2,15 +2,19 @@
 #include "engine/engine.h"
 
 #include "arch/arch.h"
+#include "base/json.h"
+#include "base/os.h"
 #include "ort/cpu.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 /* Files written so far, so that a failure can take them away. */
+struct written { char *path; size_t folder; };      /* bytes of path before the name in the folder: aki__join takes slashes away */
+
 struct copy {
     const char  *to;                        /* folder */
-    char       **written;
+    struct written *written;
     size_t       count, capacity;
     bool         made;                      /* the folder `to` is ours */
     aki_error   *err;
@@ -20,9 +24,10 @@ struct copy {
 static const char *place(struct copy *c, const char *name, aki_status *rc)
 {
     char *path = aki__join(c->to, name), *slash;
+    size_t folder = path ? strlen(path) - strlen(name) : 0;
 
     *rc = path ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "%s", name);
-    if (path && (slash = strrchr(path + strlen(c->to) + 1, '/'))) {
+    if (path && (slash = strrchr(path + folder, '/'))) {
         *slash = '\0';
         *rc = aki__make_folder(path, c->err);
         *slash = '/';
@@ -33,7 +38,8 @@ static const char *place(struct copy *c, const char *name, aki_status *rc)
         aki__free(path);
         return NULL;
     }
-    return c->written[c->count++] = path;
+    c->written[c->count++] = (struct written){ path, folder };
+    return path;
 }
 
 static aki_status write_file(struct copy *c, const char *name, const struct aki__buf *parts, size_t count)
@@ -55,7 +61,50 @@ static aki_status write_file(struct copy *c, const char *name, const struct aki_
     return ok ? AKI_OK : aki__fail(c->err, AKI_E_IO, "%s: cannot write: %s", path, strerror(why));
 }
 
-/* A file as it is, but for config.json, which says that the folder is quantised. */
+static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+/* Where config.json says how it is quantised: the value's bytes, or at the beginning of its object where it says nothing; false: nowhere. */
+static bool find_note(const struct aki__json_doc *doc, const char *text, size_t size, size_t *begin, size_t *end)
+{
+    const struct aki__json *root = doc->nodes, *key = aki__json_first(root);
+
+    *begin = *end = root->offset + 1;
+    for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1)) {
+        if (!aki__json_equals(key, "quantization_config"))
+            continue;
+        /* A value ends before the comma or the brace behind it. */
+        *begin = key[1].offset;
+        *end = i + 1 < root->size ? aki__json_next(key + 1)->offset : size;
+        while (*end > *begin && is_blank(text[*end - 1]))
+            --*end;
+        --*end;
+        while (*end > *begin && is_blank(text[*end - 1]))
+            --*end;
+        return true;
+    }
+    return false;
+}
+
+/* config.json, which says that the folder is quantised. */
+static aki_status copy_config(struct copy *c, const struct aki__map *m, const char *name)
+{
+    struct aki__json_doc doc;
+    char note[160];
+    size_t begin, end;
+
+    aki_status rc = aki__json_parse(&doc, m->data, m->size, name, c->err);
+    if (!rc) {
+        bool there = find_note(&doc, m->data, m->size, &begin, &end);
+        int n = snprintf(note, sizeof note, "%s{\"quant_method\": \"akiembed\", \"format\": \"rotated-w8a8-3\", \"bits\": 8}%s",
+                         there ? "" : "\n  \"quantization_config\": ", there || !doc.nodes->size ? "" : ",");
+        struct aki__buf parts[3] = { { .data = (char *)(uintptr_t)m->data, .size = begin }, { .data = note, .size = (size_t)n },
+                                     { .data = (char *)(uintptr_t)m->data + end, .size = m->size - end } };
+        rc = write_file(c, name, parts, 3);
+    }
+    aki__json_free(&doc);
+    return rc;
+}
+
 static aki_status copy_file(struct copy *c, const char *path, const char *name)
 {
     struct aki__map m;
@@ -63,17 +112,8 @@ static aki_status copy_file(struct copy *c, const char *path, const char *name)
     aki_status rc = aki__map_open(&m, path, c->err);
     if (rc)
         return rc;
-    struct aki__buf parts[3] = { { .data = (char *)(uintptr_t)m.data, .size = m.size } };
-    size_t count = 1;
-    const char *brace = memchr(m.data, '{', m.size);
-    if (strcmp(name, "config.json") == 0 && brace) {
-        static const char note[] = "\n  \"quantization_config\": {\"quant_method\": \"akiembed\", \"format\": \"rotated-w8a8-3\", \"bits\": 8},";
-        parts[0].size = (size_t)(brace + 1 - m.data);
-        parts[1] = (struct aki__buf){ .data = (char *)(uintptr_t)note, .size = sizeof note - 1 };
-        parts[2] = (struct aki__buf){ .data = parts[0].data + parts[0].size, .size = m.size - parts[0].size };
-        count = 3;
-    }
-    rc = write_file(c, name, parts, count);
+    struct aki__buf whole = { .data = (char *)(uintptr_t)m.data, .size = m.size };
+    rc = strcmp(name, "config.json") == 0 ? copy_config(c, &m, name) : write_file(c, name, &whole, 1);
     aki__map_close(&m);
     return rc;
 }
@@ -81,13 +121,10 @@ static aki_status copy_file(struct copy *c, const char *path, const char *name)
 /* The files the model was opened from; its weights at the top are written anew. */
 static aki_status copy_files(struct copy *c, const struct aki__model *f)
 {
-    size_t root = strlen(f->path);
     aki_status rc = AKI_OK;
 
     for (size_t i = 0; i < f->file_count && !rc; i++) {
-        const char *name = f->files[i].path + root;
-        while (*name == '/')
-            name++;
+        const char *name = aki__part_below(f->path, f->files[i].path);
         if (strchr(name, '/') || !strstr(name, ".safetensors"))
             rc = copy_file(c, f->files[i].path, name);
     }
@@ -193,14 +230,14 @@ static aki_status write_weights(struct copy *c, const struct aki__graph *g, cons
 static void close_copy(struct copy *c, bool failed)
 {
     for (size_t i = c->count; i-- > 0;) {
+        char *path = c->written[i].path, *slash = strrchr(path + c->written[i].folder, '/');
         if (failed)
-            aki__file_remove(c->written[i]);
-        char *slash = failed ? strrchr(c->written[i] + strlen(c->to) + 1, '/') : NULL;
-        if (slash) {
+            aki__file_remove(path);
+        if (failed && slash) {
             *slash = '\0';
-            aki__file_remove(c->written[i]);      /* the subfolder, once it is empty */
+            aki__file_remove(path);               /* the subfolder, once it is empty */
         }
-        aki__free(c->written[i]);
+        aki__free(path);
     }
     if (failed && c->made)
         aki__file_remove(c->to);

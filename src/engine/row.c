@@ -14,13 +14,13 @@ size_t aki__row_size(int32_t dtype, size_t dim)
     }
 }
 
-/* uint8: the bucket of 255 between the element's minimum and maximum; int8: that less 128. */
+/* uint8: the bucket of 255 between the element's minimum and maximum; int8: that less 128. A range of one point has no buckets: as in
+ * sentence-transformers a bucket is 1 wide then, so that all values of a unit vector that are not far above fall into the first. */
 static void write_bytes(uint8_t *out, const float *v, const float *ranges, size_t dim, uint8_t flip)
 {
     for (size_t i = 0; i < dim; i++) {
         float step = (ranges[dim + i] - ranges[i]) / 255.0f;
-        float bucket = floorf((v[i] - ranges[i]) / step);
-        /* A range of one point has no buckets: all its values are the first. */
+        float bucket = floorf((v[i] - ranges[i]) / (step == 0 ? 1 : step));
         uint8_t u = bucket >= 255.0f ? 255 : bucket > 0.0f ? (uint8_t)bucket : 0;
         out[i] = u ^ flip;
     }
@@ -36,6 +36,35 @@ static void write_bits(uint8_t *out, const float *v, size_t dim, uint8_t flip)
     }
 }
 
+/* What is finite in f32 may be neither finite nor above zero in half the bits. */
+static aki_status write_halves(char *out, const float *v, size_t dim, aki_error *err)
+{
+    bool zero = true;
+
+    for (size_t i = 0; i < dim; i++) {
+        uint16_t h = aki__f32_to_f16(v[i]);
+        if ((h & 0x7C00) == 0x7C00)
+            return aki__fail(err, AKI_E_INVALID, "the vector's element %zu is %g, and f16 ends at 65504", i, (double)v[i]);
+        zero &= (h & 0x7FFF) == 0;
+        memcpy(out + i * sizeof h, &h, sizeof h);
+    }
+    return zero ? aki__fail(err, AKI_E_INVALID, "the vector is all zero in f16: its elements are too small") : AKI_OK;
+}
+
+/* To length 1. The factor of a tiny vector is beyond what a float holds, that of a huge one loses digits: these go through doubles. */
+static void normalize(float *v, size_t dim, double squares)
+{
+    double factor = 1.0 / sqrt(squares);
+    float scale = (float)factor;
+
+    if (isnormal(scale))
+        for (size_t i = 0; i < dim; i++)
+            v[i] *= scale;
+    else
+        for (size_t i = 0; i < dim; i++)
+            v[i] = (float)(v[i] * factor);
+}
+
 aki_status aki__row_write(void *out, float *v, const struct aki__request *r, aki_error *err)
 {
     double squares = 0;
@@ -49,21 +78,13 @@ aki_status aki__row_write(void *out, float *v, const struct aki__request *r, aki
     }
     if (zero)
         return aki__fail(err, AKI_E_INVALID, "the vector is all zero");
-    if (r->normalize) {
-        float scale = (float)(1.0 / sqrt(squares));
-        for (size_t i = 0; i < r->dim; i++)
-            v[i] *= scale;
-    }
+    if (r->normalize)
+        normalize(v, r->dim, squares);
     switch (r->dtype) {
     case AKI_DTYPE_F32:
         memcpy(out, v, r->dim * sizeof *v);
         break;
-    case AKI_DTYPE_F16:
-        for (size_t i = 0; i < r->dim; i++) {
-            uint16_t h = aki__f32_to_f16(v[i]);
-            memcpy((char *)out + i * sizeof h, &h, sizeof h);
-        }
-        break;
+    case AKI_DTYPE_F16:     return write_halves(out, v, r->dim, err);
     case AKI_DTYPE_UINT8:   write_bytes(out, v, r->ranges, r->dim, 0); break;
     case AKI_DTYPE_INT8:    write_bytes(out, v, r->ranges, r->dim, 0x80); break;
     case AKI_DTYPE_UBINARY: write_bits(out, v, r->dim, 0); break;

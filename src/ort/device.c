@@ -146,42 +146,44 @@ static bool find(const struct aki__runtime *rt, const char *name, struct found *
 
 /* ---------------------------------------------------------------- the list -------------------------------------- */
 
-static struct aki__lock list_lock;          /* guards the list, its strings, and the plugins */
-static aki_device list[MOST_LISTED];
-static struct { char name[NAME_LIMIT], description[TEXT_LIMIT], reason[TEXT_LIMIT]; } strings[MOST_LISTED];
-static size_t listed;
+/* What aki_devices hands out stays as it is until the process ends, since others may be reading it: a plugin makes a new list. There are as
+ * many as plugins were loaded, and one. */
+struct list {
+    aki_device   devices[MOST_LISTED];
+    struct { char name[NAME_LIMIT], description[TEXT_LIMIT], reason[TEXT_LIMIT]; } strings[MOST_LISTED];
+    size_t       count;
+    struct list *before;
+};
 
-static aki_device *entry_of(const char *name)
-{
-    for (size_t i = 0; i < listed; i++)
-        if (same(list[i].name, name))
-            return &list[i];
-    return NULL;
-}
+static struct aki__lock list_lock;          /* guards latest, and the plugins */
+static struct list *latest;
 
-static void put(const struct aki__runtime *rt, const char *name, const char *description)
+static void put(struct list *l, const struct aki__runtime *rt, const char *name, const char *description)
 {
-    aki_device *entry = entry_of(name);
     struct found f;
 
-    if (!entry && listed == MOST_LISTED)
+    for (size_t i = 0; i < l->count; i++)
+        if (same(l->devices[i].name, name))
+            return;
+    if (l->count == MOST_LISTED)
         return;
-    size_t i = entry ? (size_t)(entry - list) : listed++;
+    size_t i = l->count++;
     bool usable = strcmp(name, "cpu") == 0 || find(rt, name, &f);
-    if (!entry) {
-        snprintf(strings[i].name, NAME_LIMIT, "%.63s", name);
-        snprintf(strings[i].description, TEXT_LIMIT, "%.199s", description);
-    }
-    /* Others may be reading it: what is as it was stays untouched. */
-    if (entry && !entry->reason == usable)
-        return;
+    snprintf(l->strings[i].name, NAME_LIMIT, "%.63s", name);
+    snprintf(l->strings[i].description, TEXT_LIMIT, "%.199s", description);
     if (!usable)
-        snprintf(strings[i].reason, TEXT_LIMIT, "%.199s", f.reason);
-    list[i] = (aki_device){ .name = strings[i].name, .description = strings[i].description, .reason = usable ? NULL : strings[i].reason };
+        snprintf(l->strings[i].reason, TEXT_LIMIT, "%.199s", f.reason);
+    l->devices[i] = (aki_device){ .name = l->strings[i].name, .description = l->strings[i].description, .reason = usable ? NULL : l->strings[i].reason };
+}
+
+/* Strings and all, since what they hold no more is zero. */
+static bool same_list(const struct list *a, const struct list *b)
+{
+    return a->count == b->count && memcmp(a->strings, b->strings, sizeof a->strings) == 0;
 }
 
 /* A provider without a rule, by the name it is chosen by. */
-static void put_provider(const struct aki__runtime *rt, const char *provider, const char *description)
+static void put_provider(struct list *l, const struct aki__runtime *rt, const char *provider, const char *description)
 {
     char name[NAME_LIMIT];
     size_t size = strlen(provider), tail = strlen("ExecutionProvider");
@@ -196,10 +198,10 @@ static void put_provider(const struct aki__runtime *rt, const char *provider, co
         *s = (char)tolower((unsigned char)*s);
     /* Azure's is for calling a service, CPU's is what "cpu" is. */
     if (strcmp(name, "azure") != 0 && strcmp(name, "cpu") != 0)
-        put(rt, name, description);
+        put(l, rt, name, description);
 }
 
-static void put_all(const struct aki__runtime *rt)
+static void put_all(struct list *l, const struct aki__runtime *rt)
 {
     static const char *const kinds[] = { "CPU", "GPU", "NPU" };
     const OrtEpDevice *const *devices = NULL;
@@ -207,12 +209,12 @@ static void put_all(const struct aki__runtime *rt)
     size_t count = 0;
     int built = 0;
 
-    put(rt, "cpu", "this machine's processors");
+    put(l, rt, "cpu", "this machine's processors");
     for (size_t i = 0; i < RULES; i++)
-        put(rt, rules[i].name, rules[i].description);
+        put(l, rt, rules[i].name, rules[i].description);
     OrtStatus *st = rt->api->GetAvailableProviders(&providers, &built);
     for (int i = 0; i < built && !st; i++)
-        put_provider(rt, providers[i], "a provider of this ONNX Runtime");
+        put_provider(l, rt, providers[i], "a provider of this ONNX Runtime");
     if (!st) st = rt->api->ReleaseAvailableProviders(providers, built);
     if (!st) st = rt->api->GetEpDevices(rt->env, &devices, &count);
     for (size_t i = 0; i < count && !st; i++) {
@@ -220,7 +222,7 @@ static void put_all(const struct aki__runtime *rt)
         int kind = (int)rt->api->HardwareDevice_Type(hardware);
         snprintf(text, sizeof text, "%s of %.40s, through a plugin of %.40s", kind >= 0 && kind < 3 ? kinds[kind] : "device",
                  rt->api->HardwareDevice_Vendor(hardware), rt->api->EpDevice_EpVendor(devices[i]));
-        put_provider(rt, rt->api->EpDevice_EpName(devices[i]), text);
+        put_provider(l, rt, rt->api->EpDevice_EpName(devices[i]), text);
     }
     if (st)
         rt->api->ReleaseStatus(st);
@@ -233,11 +235,20 @@ aki_status aki__devices(const aki_device **devices, size_t *count, aki_error *er
 
     if (rc)
         return rc;
+    struct list *now = aki__zalloc(1, sizeof *now);
+    if (!now)
+        return aki__fail(err, AKI_E_NOMEM, "the list of devices");
     aki__lock_take(&list_lock);
-    put_all(rt);
-    *devices = list;
-    *count = listed;
+    put_all(now, rt);
+    if (!latest || !same_list(latest, now)) {
+        now->before = latest;
+        latest = now;
+        now = NULL;
+    }
+    *devices = latest->devices;
+    *count = latest->count;
     aki__lock_drop(&list_lock);
+    aki__free(now);
     return AKI_OK;
 }
 

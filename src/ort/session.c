@@ -1,7 +1,9 @@
 /* Unit session: builds and runs ONNX Runtime sessions. See session.h. */
 #include "ort/session.h"
 
+#include "base/os.h"
 #include "kernel/kernel.h"
+#include "model/parts.h"
 #include "ort/allocator.h"
 #include "ort/cpu.h"
 #include "ort/ops.h"
@@ -11,6 +13,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+/* A file that is mapped while the model is open: by the model (map), or by ONNX Runtime, beside which it is mapped here (own). */
+struct watched { const char *name; const struct aki__map *map; struct aki__map own; };
+
 struct aki__session {
     const struct aki__runtime *rt;
     struct aki__padded *padded;             /* on a device, or of an .onnx file: all that follows but the pool is unused */
@@ -19,6 +24,8 @@ struct aki__session {
     _Atomic bool     beside;                /* runs of a call go side by side at the moment */
     struct aki__keep keep;
     struct aki__onnx onnx;
+    struct watched  *files;                 /* [file_count] */
+    size_t           file_count, file_capacity;
     int              threads, nodes;
     long             process;               /* that opened it */
     uint64_t         weights_size;
@@ -149,6 +156,60 @@ static OrtStatus *make_session(struct aki__session *s, OrtCustomOpDomain *domain
     return st;
 }
 
+/* ---------------------------------------------------------------- files ----------------------------------------- */
+
+static struct watched *add_file(struct aki__session *s, const char *name, aki_error *err)
+{
+    if (!aki__grow((void **)&s->files, &s->file_capacity, s->file_count + 1, sizeof *s->files)) {
+        aki__fail(err, AKI_E_NOMEM, "the list of weight files");
+        return NULL;
+    }
+    s->files[s->file_count] = (struct watched){ .name = name };
+    return &s->files[s->file_count++];
+}
+
+/* Embedding tables, and the weights of a quantised folder, are read where they lie in the model's files; so are the weights beside an .onnx
+ * file, by ONNX Runtime. */
+static aki_status note_files(struct aki__session *s, const struct aki__model *m, aki_error *err)
+{
+    const struct aki__map *last = NULL;
+    struct watched *file;
+    uint64_t size;
+
+    for (size_t i = 0; m->weights && i < aki__weights_count(m->weights); i++) {
+        const struct aki__tensor *t = aki__weights_at(m->weights, i);
+        if (t->map == last)
+            continue;                       /* a file's tensors follow each other */
+        if (!(file = add_file(s, aki__tensor_file(t, &size), err)))
+            return AKI_E_NOMEM;
+        file->map = last = t->map;
+    }
+    for (size_t i = 0; m->onnx && i < m->file_count; i++) {
+        const char *path = m->files[i].path, *end = strrchr(path, '.');
+        if (end && (strcmp(end, ".json") == 0 || strcmp(end, ".onnx") == 0))
+            continue;                       /* read when it was opened */
+        if (!(file = add_file(s, aki__part_below(m->path, path), err)))
+            return AKI_E_NOMEM;
+        aki_status rc = aki__map_watch(&file->own, path, err);
+        if (rc)
+            return rc;
+    }
+    return AKI_OK;
+}
+
+/* A file that is being written into is noticed here, before a run reads behind its end. */
+static aki_status check_files(const struct aki__session *s, aki_error *err)
+{
+    for (size_t i = 0; i < s->file_count; i++) {
+        const struct aki__map *map = s->files[i].map ? s->files[i].map : &s->files[i].own;
+        uint64_t size;
+        if (!aki__map_is_whole(map, &size))
+            return aki__fail(err, AKI_E_IO, "%s: has %llu bytes, and had %zu when the model was opened: somebody writes into it; replace it by "
+                             "renaming, and open the model again", s->files[i].name, (unsigned long long)size, map->size);
+    }
+    return AKI_OK;
+}
+
 aki_status aki__session_open(struct aki__session **out, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err)
 {
     OrtCustomOpDomain *domain = NULL;
@@ -161,6 +222,7 @@ aki_status aki__session_open(struct aki__session **out, const struct aki__graph 
     s->process = aki__process();
     rc = aki__runtime_get(&s->rt, options->threads, err);
     if (!rc) rc = aki__ops_domain(s->rt, &domain, err);
+    if (!rc) rc = note_files(s, g->model, err);
     if (rc)
         goto done;
     s->threads = s->rt->threads;
@@ -199,6 +261,9 @@ void aki__session_close(struct aki__session *s)
     aki__onnx_free(&s->onnx);
     aki__keep_free(&s->keep);
     aki__pool_close(s->pool);
+    for (size_t i = 0; i < s->file_count; i++)
+        aki__map_close(&s->files[i].own);
+    aki__free(s->files);
     aki__free(s);
 }
 
@@ -255,6 +320,9 @@ aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, 
     const OrtApi *api = s->rt->api;
     OrtStatus *st = NULL;
 
+    aki_status rc = check_files(s, err);
+    if (rc)
+        return rc;
     if (s->padded)
         return aki__padded_run(s->padded, b, atomic_load(&s->beside), out, columns, err);
     for (int i = 0; i < NUMBERS && !st; i++)

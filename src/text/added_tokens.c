@@ -27,6 +27,8 @@ static aki_status parse_token(struct aki__reader *r, const struct aki__json *nod
         rc = aki__read_bool(r, node, "special", true, &t->special);
     if (rc)
         return rc;
+    if (t->size > AKI_PIECE_LIMIT)
+        return aki__read_fail(r, AKI_E_UNSUPPORTED, "content", "more than 512 bytes are not supported");
     t->content = aki__copy_string(content, t->size);
     return t->content ? AKI_OK : aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
 }
@@ -166,6 +168,8 @@ aki_status aki__added_index(struct aki__added *a, struct aki__reader *r)
                 return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a token that the normaliser leaves nothing of is not supported");
             if (i && same(&keys[i - 1], &keys[i]))
                 return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "two tokens that the normaliser makes equal are not supported");
+            if (keys[i].size > AKI_PIECE_LIMIT)
+                return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a token that the normaliser makes longer than 512 bytes is not supported");
             a->first[list][(unsigned char)keys[i].text[0]] = true;
             if ((unsigned char)keys[i].text[0] != a->only[list])
                 a->only[list] = -1;

@@ -229,6 +229,12 @@ void aki__algorithm_scratch_free(struct aki__algorithm_scratch *s)
     aki__free(s);
 }
 
+size_t aki__algorithm_scratch_size(const struct aki__algorithm_scratch *s)
+{
+    return s->respelled.capacity + s->spelling.capacity + s->places_capacity * sizeof *s->places + s->row.capacity * sizeof *s->row.symbols
+           + s->row.keys_capacity * sizeof *s->row.keys + s->ways_capacity * sizeof *s->ways;
+}
+
 static uint64_t load(const char *p, size_t size)
 {
     uint64_t word = 0;

@@ -5,6 +5,10 @@
 #include "base/base.h"
 #include "base/json.h"
 
+/* The longest string of a file that is compared at every place of a text, in bytes: far above what real ones hold, and what bounds the time
+ * that a hostile file makes a text take. */
+#define AKI_PIECE_LIMIT 512
+
 struct aki__algorithm;      /* immutable after parse, but for appended vocabulary (algorithm_add) */
 
 /* What a call needs beside the algorithm: work memory and a cache of words met before. One thread at a time; zeroed is valid. */
@@ -21,6 +25,7 @@ void       aki__algorithm_free(struct aki__algorithm *a);
 
 struct aki__algorithm_scratch *aki__algorithm_scratch_new(const struct aki__algorithm *a);    /* NULL: no memory */
 void                           aki__algorithm_scratch_free(struct aki__algorithm_scratch *s);
+size_t                         aki__algorithm_scratch_size(const struct aki__algorithm_scratch *s);      /* bytes that grow with the longest word */
 
 /* Appends the tokens of one word (a pre-token: [size] bytes of UTF-8, or of anything where byte_level) to out.
  * False: no memory. A word without any token (unknown, and the model has no unknown token) appends none, as Hugging Face does;

@@ -60,7 +60,8 @@ static aki_status add_merge(struct aki__algorithm *a, const struct aki__model_re
     if (id < 0)
         return unknown_piece(r, i, (struct text){ joined->data, joined->size });
     *last = id;
-    aki__merges_add(&b->merges, (struct aki__merge){ left_id, right_id, id, i });
+    if (!aki__merges_add(&b->merges, (struct aki__merge){ left_id, right_id, id, i }))
+        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.merges[%u]: so many collide in their table that texts would take for ever", r->name, (unsigned)i);
     if (right.size >= 3 && memcmp(right.data, SPACE, 3) == 0)
         b->joins[(unsigned char)left.data[left.size - 1]] = true;
     return AKI_OK;
@@ -102,6 +103,8 @@ static aki_status read_affix(const struct aki__model_reader *r, const char *key,
     const char *text;
     aki_status rc = aki__model_string(r, key, false, &text, size);
 
+    if (!rc && *size > AKI_PIECE_LIMIT)
+        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.%s: %zu bytes; %d are the most that is supported", r->name, key, *size, AKI_PIECE_LIMIT);
     if (!rc && !(*out = aki__copy_string(text ? text : "", *size)))
         rc = aki__fail(r->err, AKI_E_NOMEM, "%s: model.%s", r->name, key);
     return rc;

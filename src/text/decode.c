@@ -326,7 +326,10 @@ static aki_status parse_step(struct aki__reader *r, const struct aki__json *node
 
     switch (s->kind) {
     case BPE:
-        return read_text(r, node, "suffix", s);
+        rc = read_text(r, node, "suffix", s);
+        if (!rc && s->size > AKI_PIECE_LIMIT)
+            rc = aki__read_fail(r, AKI_E_UNSUPPORTED, "suffix", "more than 512 bytes are not supported");
+        return rc;
     case WORDPIECE:
         rc = read_text(r, node, "prefix", s);
         return rc ? rc : aki__read_bool(r, node, "cleanup", true, &s->cleanup);

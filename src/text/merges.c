@@ -26,15 +26,19 @@ void aki__merges_free(struct aki__merges *m)
     *m = (struct aki__merges){ 0 };
 }
 
-void aki__merges_add(struct aki__merges *m, struct aki__merge merge)
+/* Probes that a table of honest merges stays far below: their mean is 2. */
+#define PROBES_LIMIT(count) (64 * (count) + 65536)
+
+bool aki__merges_add(struct aki__merges *m, struct aki__merge merge)
 {
     uint64_t hash = aki__merges_hash(merge.left, merge.right);
     size_t bit = (size_t)(hash >> (m->shift - 3)), i = bit / 8;
 
     m->filter[bit / 64] |= UINT64_C(1) << (bit % 64);
     while (m->slots[i].left >= 0 && (m->slots[i].left != merge.left || m->slots[i].right != merge.right))
-        i = (i + 1) & m->mask;
+        i = (i + 1) & m->mask, m->probes++;
     m->slots[i] = merge;
+    return ++m->count, m->probes <= PROBES_LIMIT(m->count);
 }
 
 bool aki__row_reserve(struct aki__row *row, size_t count)

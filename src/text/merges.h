@@ -12,15 +12,15 @@ struct aki__merge { int32_t left, right, id; uint32_t rank; };
 struct aki__merges {
     struct aki__merge *slots;       /* open addressing by pair, at most two thirds full */
     uint64_t          *filter;      /* 8 bits a slot, set by the hashes of all pairs: most pairs that do not merge stop here */
-    size_t             mask;
+    size_t             mask, count, probes;     /* count: merges added; probes: slots that adding them went past */
     unsigned           shift;       /* 64 - log2 of the slots */
 };
 
 /* For count merges. false: no memory. Zeroed or initialised, it is valid to free. */
 bool aki__merges_init(struct aki__merges *m, size_t count);
 void aki__merges_free(struct aki__merges *m);
-/* A pair met before gets the new rank. */
-void aki__merges_add(struct aki__merges *m, struct aki__merge merge);
+/* A pair met before gets the new rank. false: the merges so far collide as only a hostile file's do, and looking one up would take for ever. */
+bool aki__merges_add(struct aki__merges *m, struct aki__merge merge);
 
 static inline uint64_t aki__merges_hash(int32_t left, int32_t right)
 {

@@ -25,7 +25,9 @@ aki_status aki__pattern_parse(struct aki__pattern **out, struct aki__reader *r, 
     p = aki__zalloc(1, sizeof *p);
     if (!p)
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
-    if (string) {
+    if (string && string->size > AKI_PIECE_LIMIT) {
+        rc = aki__read_fail(r, AKI_E_UNSUPPORTED, "String", "more than 512 bytes are not supported");
+    } else if (string) {
         p->kind = STRING;
         p->size = string->size;
         p->string = aki__copy_string(string->text, string->size);

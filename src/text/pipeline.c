@@ -132,6 +132,9 @@ aki_status aki__read_type(struct aki__reader *r, const struct aki__json *node, c
     return aki__read_fail(r, AKI_E_UNSUPPORTED, "type", what);
 }
 
+/* Each goes over every text: a bound to what a hostile file makes a text take. Real files have a dozen. */
+#define STAGES_LIMIT 256
+
 aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *node, const char *const *names, const char *key,
                               aki_status (*add)(void *user, struct aki__reader *r, const struct aki__json *node, int type), void *user)
 {
@@ -139,6 +142,8 @@ aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *nod
     int type = 0;
     aki_status rc = aki__read_type(r, node, names, &type);
 
+    if (!rc && ++r->stages > STAGES_LIMIT)
+        rc = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "more than 256 stages are not supported");
     if (rc || strcmp(names[type], "Sequence") != 0)
         return rc ? rc : add(user, r, node, type);
     if ((rc = aki__read_list(r, node, key, &all)))

@@ -17,6 +17,7 @@ struct aki__reader {
     const char *name;           /* of the file, for messages */
     aki_error  *err;            /* not NULL where there is a teller */
     struct aki__teller *teller; /* who asks for all faults, not only the first; NULL: nobody */
+    size_t      stages;         /* read so far by aki__read_sequence */
     size_t      size;           /* of path */
     char        path[160];      /* "pre_tokenizer.pretokenizers[1]" */
 };

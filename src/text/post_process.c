@@ -81,6 +81,8 @@ static aki_status parse_template(struct aki__post_template *t, struct aki__reade
 
     if (rc)
         return rc;
+    if (list->size > ITEMS_LIMIT)       /* also of those that give no token: each is looked up */
+        return aki__read_fail(r, AKI_E_UNSUPPORTED, key, "more than 1024 items are not supported");
     t->count = t->specials = 0;
     size_t back = aki__path_key(r, key);
     e = aki__json_first(list);

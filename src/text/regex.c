@@ -18,13 +18,17 @@
 
 struct aki__regex {
     pcre2_code *code;
+    bool        jit;
 };
 
 struct aki__regex_work {
     pcre2_match_data    *match;
     pcre2_match_context *context;       /* limits and the JIT's stack, which belongs to one thread */
     pcre2_jit_stack     *stack;
+    size_t               interpreted;   /* the longest text that the interpreter was given, whose frames PCRE2 keeps */
 };
+
+#define FRAME_BYTES 128                 /* of the interpreter for a place that it may go back to, about */
 
 /* ---------------------------------------------------------------- sets of code points --------------------------- */
 
@@ -581,7 +585,7 @@ aki_status aki__regex_compile(struct aki__regex **out, struct aki__reader *r, co
         rc = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, what);
         goto done;
     }
-    pcre2_jit_compile(x->code, PCRE2_JIT_COMPLETE);     /* where there is no JIT, the interpreter does */
+    x->jit = pcre2_jit_compile(x->code, PCRE2_JIT_COMPLETE) == 0;      /* where there is none, the interpreter does */
     *out = x;
     x = NULL;
 done:
@@ -638,6 +642,8 @@ void aki__regex_work_free(struct aki__regex_work *k)
     aki__free(k);
 }
 
+size_t aki__regex_work_size(const struct aki__regex_work *k) { return k ? k->interpreted * FRAME_BYTES : 0; }
+
 int aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from, size_t *begin, size_t *end)
 {
     if (!begin_work(w)) {
@@ -646,6 +652,9 @@ int aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char 
     }
     pcre2_set_match_limit(w->regex->context, size < UINT32_MAX / 16 - MATCH_LIMIT ? MATCH_LIMIT + 16 * (uint32_t)size : UINT32_MAX);
     int n = pcre2_match(x->code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK, w->regex->match, w->regex->context);
+    bool interpreted = !x->jit || n == PCRE2_ERROR_JIT_STACKLIMIT;
+    if (interpreted && size > w->regex->interpreted)
+        w->regex->interpreted = size;
     if (n == PCRE2_ERROR_JIT_STACKLIMIT)
         n = pcre2_match(x->code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->regex->match, w->regex->context);
     if (n == PCRE2_ERROR_NOMATCH)

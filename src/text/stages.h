@@ -51,6 +51,7 @@ bool       aki__regex_matches_empty(const struct aki__regex *x);
 /* 1: the first match from `from`; 0: none; -1: no memory, -2: no answer: w->what says so. */
 int        aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from, size_t *begin, size_t *end);
 void       aki__regex_work_free(struct aki__regex_work *work);
+size_t     aki__regex_work_size(const struct aki__regex_work *work);      /* bytes that grow with the text; NULL is fine */
 
 /* ---- added tokens */
 

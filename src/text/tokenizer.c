@@ -81,7 +81,8 @@ static struct aki__work *take_work(const struct aki__tokenizer *t)
 static size_t work_size(const struct aki__work *w)
 {
     size_t size = w->tokens.capacity * sizeof *w->tokens.data + w->places_capacity * sizeof *w->places
-                  + (w->pending_capacity + w->sorted_capacity) * sizeof *w->pending;
+                  + (w->pending_capacity + w->sorted_capacity) * sizeof *w->pending + aki__algorithm_scratch_size(w->algorithm)
+                  + aki__regex_work_size(w->regex);
 
     for (int i = 0; i < 2; i++)
         size += w->normalized[i].text.capacity + w->normalized[i].map.capacity * sizeof(struct aki__extent);
@@ -229,7 +230,7 @@ aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json,
     aki_status rc;
 
     *out = NULL;
-    rc = aki__json_parse(&doc, json, size, name, err);
+    rc = aki__json_parse_vocabulary(&doc, json, size, name, err);
     if (rc)
         goto done;
     t = aki__zalloc(1, sizeof *t);
@@ -394,7 +395,7 @@ static aki_status encode_part(const struct aki__tokenizer *t, struct aki__work *
     struct aki__added_search s = { .a = &t->added, .text = text.data, .size = text.size, .list = 1, .specials = specials };
 
     while (!rc && aki__added_next(&s, &m)) {
-        struct aki__text part = aki__text_part(&text, m.begin, m.end - m.begin ? m.end : m.begin);
+        struct aki__text part = aki__text_part(&text, m.begin, m.end);
         rc = m.token ? take_added(w, &text, &m) : aki__pretokenize(t->pretokenizer, w, &part);
     }
     return rc;

@@ -75,6 +75,9 @@ static aki_status read_vocabulary(struct aki__algorithm *a, const struct aki__mo
     for (uint32_t i = 0; i < array->size; i++, e = aki__json_next(e)) {
         if (e->kind != AKI_JSON_ARRAY || e->size != 2 || e[1].kind != AKI_JSON_STRING || e[2].kind != AKI_JSON_NUMBER)
             return bad_entry(r, i);
+        if (e[1].size > AKI_PIECE_LIMIT)
+            return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.vocab[%u]: a piece of %u bytes; %d are the most that is supported", r->name,
+                             (unsigned)i, (unsigned)e[1].size, AKI_PIECE_LIMIT);
         bytes += e[1].size;
     }
     u->scores = aki__alloc(array->size, sizeof *u->scores);

@@ -23,6 +23,9 @@ void aki__vocabulary_free(struct aki__vocabulary *v)
     *v = (struct aki__vocabulary){ 0 };
 }
 
+/* An address is the seed, which whoever writes a file does not know: he cannot make its pieces collide. */
+static uint64_t hash_of(const struct aki__vocabulary *v, const char *piece, size_t size) { return aki__hash(piece, size, (uintptr_t)v->table); }
+
 /* The slot of a spelling, or the free one where it would go. */
 static size_t slot_of(const struct aki__vocabulary *v, const char *piece, size_t size, uint64_t hash)
 {
@@ -40,7 +43,7 @@ static size_t slot_of(const struct aki__vocabulary *v, const char *piece, size_t
 
 bool aki__vocabulary_add(struct aki__vocabulary *v, int32_t id, const char *piece, size_t size, bool replace)
 {
-    uint64_t hash = aki__hash(piece, size, 0);
+    uint64_t hash = hash_of(v, piece, size);
     size_t slot = slot_of(v, piece, size, hash);
 
     if (v->table[slot] && !replace)
@@ -60,7 +63,7 @@ int32_t aki__vocabulary_id(const struct aki__vocabulary *v, const char *piece, s
 {
     if (size > v->longest)
         return -1;
-    return (int32_t)(uint32_t)v->table[slot_of(v, piece, size, aki__hash(piece, size, 0))] - 1;
+    return (int32_t)(uint32_t)v->table[slot_of(v, piece, size, hash_of(v, piece, size))] - 1;
 }
 
 const char *aki__vocabulary_piece(const struct aki__vocabulary *v, int32_t id, size_t *size)

@@ -15,6 +15,9 @@ aki_status aki__wordpiece_parse(struct aki__algorithm *a, const struct aki__mode
     if (!aki__json_int(aki__json_get(r->model, "max_input_chars_per_word"), &most) || most < 0)
         return aki__fail(r->err, AKI_E_INVALID, "%s: model.max_input_chars_per_word: expected a count", r->name);
     w->max_characters = (size_t)most;
+    if (a->vocabulary.longest > AKI_PIECE_LIMIT)
+        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.vocab: a piece of %zu bytes; %d are the most that is supported", r->name,
+                         a->vocabulary.longest, AKI_PIECE_LIMIT);
     if (!aki__trie_build(&a->trie, &a->vocabulary))
         return aki__fail(r->err, AKI_E_NOMEM, "%s: model.vocab", r->name);
     w->inner = 0;
