@@ -1,7 +1,6 @@
 /* Unit config: config.json to numbers. What would change vectors in silence is refused here, by file and key. */
 #include "model/parts.h"
 
-#include <inttypes.h>
 
 /* All defaults below are those of transformers 5.23. */
 static const struct family {
@@ -23,72 +22,6 @@ static const struct { const char *name; enum aki__activation activation; } activ
     { "gelu_accurate", AKI_ACT_GELU_TANH },     { "relu", AKI_ACT_RELU },                   { "silu", AKI_ACT_SILU },
     { "swish", AKI_ACT_SILU },                  { "tanh", AKI_ACT_TANH },
 };
-
-/* ---------------------------------------------------------------- keys ------------------------------------------ */
-
-aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json *value, const char *key, aki_status status, aki_error *err,
-                         const char *what)
-{
-    aki_error own, *to = err ? err : &own;
-
-    if (!value)
-        aki__fail(to, status, "%s: %s: %s", f->name, key, what);
-    else if (value->kind == AKI_JSON_STRING)
-        aki__fail(to, status, "%s: %s \"%.*s\": %s (byte %u)", f->name, key, (int)(value->size < 80 ? value->size : 80), value->text, what,
-                  value->offset);
-    else
-        aki__fail(to, status, "%s: %s: %s (byte %u)", f->name, key, what, value->offset);
-    to->offset = value ? value->offset : 0;
-    aki__tell(f->teller, to);
-    return status;
-}
-
-const struct aki__json *aki__key(const struct aki__json *object, const char *key)
-{
-    const struct aki__json *value = aki__json_get(object, key);
-
-    return aki__json_is(value, AKI_JSON_NULL) ? NULL : value;
-}
-
-aki_status aki__key_int(int32_t *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, int64_t least,
-                        int64_t most, int64_t missing, aki_error *err)
-{
-    const struct aki__json *value = aki__key(object, key);
-    int64_t number;
-
-    if (!value && missing == AKI_REQUIRED)
-        return aki__key_fail(f, NULL, key, AKI_E_INVALID, err, "missing, and needed");
-    if (!value)
-        number = missing;
-    else if (!aki__json_int(value, &number))
-        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "not a whole number");
-    else if (number < least || number > most)
-        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "out of range");
-    *out = (int32_t)number;
-    return AKI_OK;
-}
-
-aki_status aki__key_double(double *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, double missing,
-                           aki_error *err)
-{
-    const struct aki__json *value = aki__key(object, key);
-
-    *out = missing;
-    if (value && !aki__json_double(value, out))
-        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "not a number");
-    return AKI_OK;
-}
-
-aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, bool missing,
-                         aki_error *err)
-{
-    const struct aki__json *value = aki__key(object, key);
-
-    *out = missing;
-    if (value && !aki__json_bool(value, out))
-        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "neither true nor false");
-    return AKI_OK;
-}
 
 /* ---------------------------------------------------------------- all families ---------------------------------- */
 

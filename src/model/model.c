@@ -8,58 +8,6 @@
 #define PREFIX_LIMIT 128
 #define NAME_LIMIT   512
 
-/* ---------------------------------------------------------------- files ----------------------------------------- */
-
-aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size, aki_error *err)
-{
-    char *copy = aki__copy_string(path, strlen(path));
-
-    if (!copy || !aki__grow((void **)&m->files, &aki__folder_of(m)->file_capacity, m->file_count + 1, sizeof *m->files)) {
-        aki__free(copy);
-        return aki__fail(err, AKI_E_NOMEM, "the list of files");
-    }
-    m->files[m->file_count++] = (aki_file){ .path = copy, .size = size };
-    return AKI_OK;
-}
-
-aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m, const char *name, enum aki__json_kind kind, bool optional,
-                               aki_error *err)
-{
-    struct aki__teller *teller = &aki__folder_of(m)->teller;
-    aki_error why, own;
-    aki_status rc;
-
-    err = err ? err : &own;
-    *out = (struct aki__json_file){ .name = name, .teller = teller };
-    char *path = aki__join(m->path, name);
-    if (!path)
-        return aki__fail(err, AKI_E_NOMEM, "%s", name);
-    rc = aki__map_open(&out->map, path, &why);
-    if (rc == AKI_E_NOT_FOUND) {
-        rc = optional ? AKI_OK : aki__fail(err, rc, "%s: no %s in this folder", m->path, name);
-        goto done;
-    }
-    if (rc) {
-        rc = aki__fail(err, rc, "%s", why.message);
-        goto done;
-    }
-    if ((rc = aki__note_file(m, path, out->map.size, err)) || (rc = aki__json_parse(&out->doc, out->map.data, out->map.size, name, err)))
-        goto done;
-    if (!aki__json_is(out->doc.nodes, kind))
-        rc = aki__fail(err, AKI_E_INVALID, "%s: not a JSON %s", name, kind == AKI_JSON_OBJECT ? "object" : "array");
-done:
-    if (rc)
-        aki__tell(teller, err);
-    aki__free(path);
-    return rc;
-}
-
-void aki__json_file_close(struct aki__json_file *f)
-{
-    aki__json_free(&f->doc);
-    aki__map_close(&f->map);
-}
-
 /* ---------------------------------------------------------------- tensors --------------------------------------- */
 
 /* What stands before the canonical names in this file is what stands before the token embeddings' name. */

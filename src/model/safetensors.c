@@ -494,20 +494,6 @@ static int compare_strings(const void *a, const void *b)
     return memcmp(x->text, y->text, x->size);
 }
 
-bool aki__name_is_inside(const char *name, size_t size)
-{
-    if (size == 0 || memchr(name, '\0', size) || memchr(name, '\\', size) || memchr(name, ':', size))
-        return false;
-    for (size_t begin = 0; begin <= size;) {
-        const char *slash = memchr(name + begin, '/', size - begin);
-        size_t end = slash ? (size_t)(slash - name) : size;
-        if (end == begin || (end - begin == 2 && memcmp(name + begin, "..", 2) == 0))
-            return false;
-        begin = end + 1;
-    }
-    return true;
-}
-
 /* The distinct files that weight_map names, each once, in *shards [*count]. */
 static aki_status list_shards(struct aki__weights *w, const struct aki__json ***shards, size_t *count, const struct file *index, const struct aki__json *map,
                               aki_error *err)

@@ -1,7 +1,6 @@
 /* Unit sentence: what the sentence-transformers files say: pooling, dense layers, normalising, prompts, the limit of tokens. */
 #include "model/parts.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 /* How far the modules have been read; they must come in this order. */
@@ -25,17 +24,6 @@ static bool ends_with(const struct aki__json *string, const char *tail)
 static bool empty(const struct aki__json *value)
 {
     return (value->kind == AKI_JSON_OBJECT || value->kind == AKI_JSON_ARRAY) && value->size == 0;
-}
-
-/* The key, where given, must be this word. */
-static aki_status expect_word(const struct aki__json_file *f, const struct aki__json *object, const char *key, const char *word,
-                              aki_error *err)
-{
-    const struct aki__json *value = aki__key(object, key);
-
-    if (!value || aki__json_equals(value, word))
-        return AKI_OK;
-    return aki__key_fail(f, value, key, AKI_E_UNSUPPORTED, err, "not implemented");
 }
 
 /* A JSON string as a C string of its own: *out to be freed. */
@@ -204,8 +192,8 @@ static aki_status read_dense(struct aki__model *m, const struct module *module, 
         (rc = aki__key_int(&out, &f, f.doc.nodes, "out_features", 1, AKI_MAX_DIMENSION, AKI_REQUIRED, err)) ||
         (rc = aki__key_bool(&bias, &f, f.doc.nodes, "bias", true, err)) ||
         (rc = aki__key_bool(&residual, &f, f.doc.nodes, "use_residual", false, err)) ||
-        (rc = expect_word(&f, f.doc.nodes, "module_input_name", "sentence_embedding", err)) ||
-        (rc = expect_word(&f, f.doc.nodes, "module_output_name", "sentence_embedding", err)))
+        (rc = aki__key_expect(&f, f.doc.nodes, "module_input_name", "sentence_embedding", err)) ||
+        (rc = aki__key_expect(&f, f.doc.nodes, "module_output_name", "sentence_embedding", err)))
         goto done;
     if (residual) {
         rc = aki__key_fail(&f, aki__key(f.doc.nodes, "use_residual"), "use_residual", AKI_E_UNSUPPORTED, err, "not implemented");
@@ -245,8 +233,8 @@ static aki_status read_normalize(struct aki__model *m, const struct module *modu
     struct aki__json_file f;
 
     aki_status rc = aki__json_file_open(&f, m, module->config, AKI_JSON_OBJECT, true, err);
-    if (!rc && !(rc = expect_word(&f, f.doc.nodes, "module_input_name", "sentence_embedding", err)))
-        rc = expect_word(&f, f.doc.nodes, "module_output_name", "sentence_embedding", err);
+    if (!rc && !(rc = aki__key_expect(&f, f.doc.nodes, "module_input_name", "sentence_embedding", err)))
+        rc = aki__key_expect(&f, f.doc.nodes, "module_output_name", "sentence_embedding", err);
     m->normalize = true;
     aki__json_file_close(&f);
     return rc;
@@ -380,7 +368,7 @@ static aki_status read_settings(struct aki__model *m, aki_error *err)
     aki_status rc = aki__json_file_open(&f, m, "config_sentence_transformers.json", AKI_JSON_OBJECT, true, err);
     if (rc || !f.doc.nodes)
         goto done;
-    if ((rc = expect_word(&f, f.doc.nodes, "model_type", "SentenceTransformer", err)) ||
+    if ((rc = aki__key_expect(&f, f.doc.nodes, "model_type", "SentenceTransformer", err)) ||
         (rc = aki__key_int(&dim, &f, f.doc.nodes, "truncate_dim", 1, INT32_MAX, m->dim, err)))
         goto done;
     if (dim < m->dim)
@@ -456,9 +444,9 @@ static aki_status check_modality(const struct aki__json_file *f, aki_error *err)
         return AKI_OK;
     if (value->kind != AKI_JSON_OBJECT || value->size != 1 || !text)
         return aki__key_fail(f, value, "modality_config", AKI_E_UNSUPPORTED, err, "only plain text is implemented");
-    if ((rc = expect_word(f, text, "method", "forward", err)))
+    if ((rc = aki__key_expect(f, text, "method", "forward", err)))
         return rc;
-    return expect_word(f, text, "method_output_name", "last_hidden_state", err);
+    return aki__key_expect(f, text, "method_output_name", "last_hidden_state", err);
 }
 
 static aki_status check_transformer_keys(const struct aki__json_file *f, aki_error *err)
@@ -489,8 +477,8 @@ static aki_status check_transformer_keys(const struct aki__json_file *f, aki_err
     }
     for (size_t i = 0; i < sizeof arguments / sizeof *arguments && !rc; i++)
         rc = check_arguments(f, arguments[i].key, arguments[i].harmless, err);
-    if (rc || (rc = expect_word(f, root, "transformer_task", "feature-extraction", err)) ||
-        (rc = expect_word(f, root, "module_output_name", "token_embeddings", err)))
+    if (rc || (rc = aki__key_expect(f, root, "transformer_task", "feature-extraction", err)) ||
+        (rc = aki__key_expect(f, root, "module_output_name", "token_embeddings", err)))
         return rc;
     return check_modality(f, err);
 }
