@@ -1,7 +1,6 @@
 /* Unit config: config.json to numbers. What would change vectors in silence is refused here, by file and key. */
 #include "model/parts.h"
 
-
 /* All defaults below are those of transformers 5.23. */
 static const struct family {
     const char *model_type, *architecture;

@@ -10,7 +10,9 @@ aki_status aki__config_read(struct aki__model *m, aki_error *err);
 aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err);
 /* All of a folder whose network is an .onnx file. */
 aki_status aki__onnx_describe(struct aki__model *m, const char *file, const struct aki__onnx_facts *facts, aki_error *err);
-/* modules.json and what it names, the prompts, and the limit of tokens. After aki__config_read. */
+/* modules.json and what it names. *found: there is one. After aki__config_read. */
+aki_status aki__modules_read(struct aki__model *m, bool *found, aki_error *err);
+/* The same, the prompts, and the limit of tokens. After aki__config_read. */
 aki_status aki__sentence_read(struct aki__model *m, aki_error *err);
 
 /* folder/part + "model.safetensors" or the index of its shards; part is "" or a subfolder with its slash. teller: is told all faults, of which
