@@ -148,7 +148,7 @@ typedef struct {
     uint32_t          struct_size;
     int32_t           dim;                 /* elements of a vector */
     const char       *name;                /* last part of the folder's path */
-    const char       *architecture;        /* "bert", "roberta", "xlm-roberta", "qwen3"; of an .onnx file any model_type, or "onnx" */
+    const char       *architecture;        /* config.json's model_type: "bert", "roberta", "xlm-roberta", "camembert", "qwen3"; of an .onnx file any, or "onnx" */
     int64_t           parameters;          /* weights in the graph and the embedding tables; of an .onnx file the sizes below may be 0: not known */
     int32_t           hidden;
     int32_t           layers;

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "base/json.h"
 #include "model/model.h"
 #include "host.h"
@@ -129,7 +130,7 @@ static struct aki__model *open_folder(const char *row)
     struct aki__model *m;
     aki_error e = { .status = 77 };
 
-    if (aki__model_folder_open(&m, folder, &e) != AKI_OK)
+    if (aki__model_folder_open(&m, folder, aki__families, &e) != AKI_OK)
         fail_msg("%s: %s", row, e.message);
     assert_int_equal(e.status, 77);     /* filled on failure only, though optional files were missing */
     return m;
@@ -167,12 +168,11 @@ static void test_bert(void **state)
     assert_int_equal(m->vocabulary, 30);
     assert_int_equal(m->positions, 40);
     assert_int_equal(m->position_offset, 0);
-    assert_int_equal(m->types, 2);
+    assert_int_equal(((const struct aki__bert_keys *)m->keys)->types, 2);
     assert_int_equal(m->pad_id, 3);
     assert_true(m->norm_eps == 1e-12);
     assert_int_equal(m->activation, AKI_ACT_GELU);
     assert_false(m->causal);
-    assert_int_equal(m->sliding_window, 0);
     assert_int_equal(m->pooling, AKI_POOLING_CLS);
     assert_true(m->include_prompt);
     assert_true(m->normalize);
@@ -209,26 +209,27 @@ static void test_qwen3(void **state)
     assert_string_equal(m->architecture, "qwen3");
     assert_int_equal(m->kv_heads, 2);
     assert_int_equal(m->head_dim, 6);
-    assert_int_equal(m->types, 0);
     assert_int_equal(m->position_offset, 0);
     assert_true(m->norm_eps == 1e-6);
     assert_true(m->rope_theta == 10000.0);
     assert_true(m->causal);
-    assert_false(m->attention_bias);
+    const struct aki__qwen3_keys *keys = m->keys;
+    assert_false(keys->attention_bias);
     assert_int_equal(m->activation, AKI_ACT_SILU);
-    assert_int_equal(m->sliding_window, 0);
+    assert_int_equal(keys->sliding_window, 0);
     aki__model_folder_close(m);
 }
 
 /* One number of the description that a change to config.json (of the family) must give. */
 static void test_config_rows(void **state)
 {
-#define FIELD(f) offsetof(struct aki__model, f)
-    static const struct { const char *config, *from, *to; size_t field; int32_t value; } rows[] = {
+#define FIELD(f)       false, offsetof(struct aki__model, f)
+#define KEY(family, f) true, offsetof(struct aki__##family##_keys, f)
+    static const struct { const char *config, *from, *to; bool own; size_t field; int32_t value; } rows[] = {
         { bert_config, "\"bert\"", "\"roberta\"", FIELD(position_offset), 4 },
         { bert_config, "\"bert\"", "\"xlm-roberta\"", FIELD(position_offset), 4 },
         { bert_config, "\"bert\"", "\"camembert\"", FIELD(position_offset), 4 },
-        { bert_config, "bert\"", "roberta\", \"type_vocab_size\": 1", FIELD(types), 1 },
+        { bert_config, "bert\"", "roberta\", \"type_vocab_size\": 1", KEY(bert, types), 1 },
         { bert_config, ", \"pad_token_id\": 3", "", FIELD(pad_id), 0 },
         { bert_config, "3}", "null}", FIELD(pad_id), 0 },
         { bert_config, "40", "512.0", FIELD(positions), 512 },
@@ -245,16 +246,16 @@ static void test_config_rows(void **state)
         { qwen3_config, "\"num_key_value_heads\": 2", "\"num_key_value_heads\": null", FIELD(kv_heads), 4 },
         { qwen3_config, "\"num_attention_heads\": 4, \"num_key_value_heads\": 2", "\"num_attention_heads\": 64", FIELD(kv_heads), 32 },
         /* the window: only with use_sliding_window, from max_window_layers on */
-        { qwen3_config, "", "\"sliding_window\": 9, \"max_window_layers\": 1", FIELD(sliding_window), 0 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 1", FIELD(sliding_window), 9 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 1", FIELD(first_sliding_layer), 1 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"max_window_layers\": 0", FIELD(sliding_window), 4096 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0", FIELD(sliding_window), 0 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9", FIELD(sliding_window), 0 },
+        { qwen3_config, "", "\"sliding_window\": 9, \"max_window_layers\": 1", KEY(qwen3, sliding_window), 0 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 1", KEY(qwen3, sliding_window), 9 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 1", KEY(qwen3, first_sliding_layer), 1 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"max_window_layers\": 0", KEY(qwen3, sliding_window), 4096 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0", KEY(qwen3, sliding_window), 0 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9", KEY(qwen3, sliding_window), 0 },
         { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 0, \"layer_types\": "
-          "[\"full_attention\", \"full_attention\", \"sliding_attention\", \"sliding_attention\"]", FIELD(first_sliding_layer), 2 },
+          "[\"full_attention\", \"full_attention\", \"sliding_attention\", \"sliding_attention\"]", KEY(qwen3, first_sliding_layer), 2 },
         { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 0, \"layer_types\": "
-          "[\"full_attention\", \"full_attention\", \"full_attention\", \"full_attention\"]", FIELD(sliding_window), 0 },
+          "[\"full_attention\", \"full_attention\", \"full_attention\", \"full_attention\"]", KEY(qwen3, sliding_window), 0 },
     };
 
     (void)state;
@@ -264,7 +265,7 @@ static void test_config_rows(void **state)
         put_text("config.json", config);
         struct aki__model *m = open_folder(config);
         int32_t value;
-        memcpy(&value, (char *)m + rows[i].field, sizeof value);
+        memcpy(&value, (rows[i].own ? (const char *)m->keys : (const char *)m) + rows[i].field, sizeof value);
         if (value != rows[i].value)
             fail_msg("row %zu: %d, not %d", i, value, rows[i].value);
         aki__model_folder_close(m);
@@ -304,7 +305,7 @@ static void test_flags_of_qwen3(void **state)
     char *config = replaced(qwen3_config, "", "\"attention_bias\": true, \"is_causal\": false");
     put_text("config.json", config);
     struct aki__model *m = open_folder("flags");
-    assert_true(m->attention_bias);
+    assert_true(((const struct aki__qwen3_keys *)m->keys)->attention_bias);
     assert_false(m->causal);
     aki__model_folder_close(m);
     free(config);
@@ -547,7 +548,7 @@ static void test_lower_case(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct aki__model *m;
         put_text("tokenizer.json", rows[i].tokenizer);
-        assert_int_equal(aki__model_folder_open(&m, folder, NULL), rows[i].status);
+        assert_int_equal(aki__model_folder_open(&m, folder, aki__families, NULL), rows[i].status);
         aki__model_folder_close(m);
     }
 }
@@ -558,13 +559,13 @@ static void refuse(size_t row, aki_status status, const char *file, const char *
 {
     struct aki__model *m;
     aki_error e = { 0 };
-    aki_status rc = aki__model_folder_open(&m, folder, &e);
+    aki_status rc = aki__model_folder_open(&m, folder, aki__families, &e);
 
     if (rc != status || strncmp(e.message, file, strlen(file)) != 0 || !strstr(e.message, says))
         fail_msg("row %zu: %d %s", row, rc, e.message);
     assert_int_equal(e.status, rc);
     assert_null(m);
-    assert_int_equal(aki__model_folder_open(&m, folder, NULL), rc);
+    assert_int_equal(aki__model_folder_open(&m, folder, aki__families, NULL), rc);
 }
 
 static void test_refused_configs(void **state)
@@ -769,10 +770,10 @@ static void test_missing_files(void **state)
     unlink(path);
 #endif
 
-    assert_int_equal(aki__model_folder_open(&m, "/nowhere/at/all", &e), AKI_E_NOT_FOUND);
+    assert_int_equal(aki__model_folder_open(&m, "/nowhere/at/all", aki__families, &e), AKI_E_NOT_FOUND);
     assert_null(m);
     snprintf(path, sizeof path, "%s/config.json", folder);
-    assert_int_equal(aki__model_folder_open(&m, path, &e), AKI_E_NOT_FOUND);
+    assert_int_equal(aki__model_folder_open(&m, path, aki__families, &e), AKI_E_NOT_FOUND);
 }
 
 /* ---------------------------------------------------------------- tensors --------------------------------------- */
@@ -796,7 +797,7 @@ static void test_prefixes(void **state)
         struct aki__model *m;
         fill_folder(rows[i].config);
         put_weights("model.safetensors", rows[i].tensors);
-        assert_int_equal(aki__model_folder_open(&m, folder, NULL), rows[i].status);
+        assert_int_equal(aki__model_folder_open(&m, folder, aki__families, NULL), rows[i].status);
         if (m)
             assert_string_equal(m->prefix, rows[i].prefix);
         aki__model_folder_close(m);
@@ -852,7 +853,7 @@ static void test_tensors_are_checked(void **state)
 
 static void check_layer(const struct aki__model *m, int layer)
 {
-    const bool qwen3 = strcmp(m->architecture, "qwen3") == 0;
+    const bool qwen3 = m->family == &aki__family_qwen3;
     const int h = m->hidden, i = m->intermediate, q = m->heads * m->head_dim, kv = m->kv_heads * m->head_dim;
     const struct { const char *name; int out, in; } encoder[] = {
         { "encoder.layer.%d.attention.self.query", h, h }, { "encoder.layer.%d.attention.self.value", h, h },
@@ -872,7 +873,7 @@ static void check_layer(const struct aki__model *m, int layer)
             fail_msg("%s", e.message);
         snprintf(name, sizeof name, "%s.bias", stem);
         assert_int_equal(aki__model_tensor_maybe(m, &t, &e, name, 1, qwen3 ? decoder[k].out : encoder[k].out), AKI_OK);
-        assert_int_equal(t != NULL, !qwen3 || (m->attention_bias && k < 3));
+        assert_int_equal(t != NULL, !qwen3 || (((const struct aki__qwen3_keys *)m->keys)->attention_bias && k < 3));
     }
 }
 
@@ -893,7 +894,7 @@ static void test_checkpoints(void **state)
         { "roberta", "roberta", "roberta.", 62, AKI_POOLING_CLS, true, AKI_F32 },
         { "xlmr", "xlm-roberta", "", 64, AKI_POOLING_MEAN, true, AKI_F32 },
         { "xlmr-no-prompt", "xlm-roberta", "", 64, AKI_POOLING_MEAN, true, AKI_F32 },
-        { "camembert", "roberta", "", 64, AKI_POOLING_MEAN, true, AKI_F32 },
+        { "camembert", "camembert", "", 64, AKI_POOLING_MEAN, true, AKI_F32 },
         { "qwen3", "qwen3", "", 160, AKI_POOLING_LAST, true, AKI_BF16 },
         { "qwen3-bias", "qwen3", "model.", 64, AKI_POOLING_MEAN, true, AKI_F32 },
         { "qwen3-weightedmean", "qwen3", "", 64, AKI_POOLING_WEIGHTEDMEAN, false, AKI_BF16 },
@@ -910,7 +911,7 @@ static void test_checkpoints(void **state)
         int64_t dim;
         aki_error e;
         snprintf(path, sizeof path, "%s/checkpoints/%s", AKI_BINARY_DIR, rows[i].name);
-        if (aki__model_folder_open(&m, path, &e) != AKI_OK)
+        if (aki__model_folder_open(&m, path, aki__families, &e) != AKI_OK)
             fail_msg("%s (made by tests/make_checkpoints.py)", e.message);
         assert_string_equal(m->name, rows[i].name);
         assert_string_equal(m->architecture, rows[i].architecture);

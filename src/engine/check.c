@@ -499,7 +499,7 @@ aki_status aki_check(const char *folder, int (*tell_user)(void *user, const aki_
         return aki__fail(err, AKI_E_NOT_FOUND, "%s: no such folder", folder);
     struct onnx_check onnx = { .c = &c };
     if (aki__onnx_list(folder, check_onnx, &onnx))
-        aki__model_folder_examine(&m, folder, aki__has_safetensors(folder) ? NULL : onnx.file, &onnx.facts, on_fault, &c);
+        aki__model_folder_examine(&m, folder, aki__has_safetensors(folder) ? NULL : onnx.file, &onnx.facts, aki__families, on_fault, &c);
     aki__free(onnx.file);
     if (!m)
         return aki__fail(err, AKI_E_NOMEM, "%s", folder);

@@ -1,6 +1,8 @@
 /* Unit open: a model's life: open, info, health, close; and the devices. */
 #include "engine/engine.h"
 
+#include "arch/arch.h"
+
 #include <stdio.h>
 
 static aki_status check_options(const aki_model_options *o, aki_error *err)
@@ -26,7 +28,7 @@ static aki_status open_folder(aki_model *m, const char *path, const aki_model_op
     char *folder = NULL, *file = NULL, *full = NULL;
 
     aki_status rc = aki__onnx_choose(&folder, &file, path, o->file, err);
-    if (!rc && !file) rc = aki__model_folder_open(&m->folder, folder, err);
+    if (!rc && !file) rc = aki__model_folder_open(&m->folder, folder, aki__families, err);
     if (rc || !file)
         goto done;
     full = aki__join(folder, file);
@@ -34,7 +36,7 @@ static aki_status open_folder(aki_model *m, const char *path, const aki_model_op
     if (rc)
         goto done;
     const struct aki__onnx_facts facts = aki__facts_of(aki__onnx_file_info(m->file));
-    rc = aki__onnx_folder_open(&m->folder, folder, file, &facts, err);
+    rc = aki__onnx_folder_open(&m->folder, folder, file, &facts, aki__families, err);
 done:
     aki__free(folder);
     aki__free(file);
@@ -96,13 +98,13 @@ static aki_status set_pad(aki_model *m, aki_error *err)
     return f->pad_id < f->vocabulary ? AKI_OK : aki__fail(err, AKI_E_INVALID, "config.json: pad_token_id %d is outside the vocabulary of %d", f->pad_id, f->vocabulary);
 }
 
-/* Older Qwen3 files lost their post-processor. The models are pooled at an end token all the same, and without it every vector is wrong. */
+/* Some families are pooled at an end token, which older files' post-processors lost, and without it every vector is wrong. */
 static void append_end(aki_model *m, const struct aki__model *folder)
 {
-    static const char end[] = "<|endoftext|>";
-    int32_t id = aki__tokenizer_id(m->tokenizer, end, sizeof end - 1);
+    const char *end = folder->family ? folder->family->end : NULL;
+    int32_t id = end ? aki__tokenizer_id(m->tokenizer, end, strlen(end)) : -1;
 
-    if (id < 0 || aki__tokenizer_special_count(m->tokenizer) || folder->pooling != AKI_POOLING_LAST || strcmp(folder->architecture, "qwen3") != 0)
+    if (id < 0 || aki__tokenizer_special_count(m->tokenizer) || folder->pooling != AKI_POOLING_LAST)
         return;
     aki__tokenizer_append(m->tokenizer, id);
     m->end_appended = true;
@@ -167,7 +169,7 @@ static aki_status append_end_alone(aki_model *m, const char *place, aki_error *e
 
     if (aki__tokenizer_special_count(m->tokenizer) || aki__onnx_choose(&folder, &file, place, NULL, NULL))
         return AKI_OK;
-    aki__model_folder_examine(&f, folder, file, &facts, ignore, NULL);
+    aki__model_folder_examine(&f, folder, file, &facts, aki__families, ignore, NULL);
     if (!f)
         rc = aki__fail(err, AKI_E_NOMEM, "%s", place);
     else if (f->architecture)

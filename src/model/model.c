@@ -13,8 +13,7 @@
 /* What stands before the canonical names in this file is what stands before the token embeddings' name. */
 static aki_status find_prefix(struct aki__model *m, aki_error *err)
 {
-    const char *anchor = strcmp(m->architecture, "qwen3") == 0 ? "embed_tokens.weight" : "embeddings.word_embeddings.weight";
-    const char *found = NULL;
+    const char *anchor = m->family->anchor, *found = NULL;
     size_t anchor_size = strlen(anchor);
 
     for (size_t i = 0; i < aki__weights_count(m->weights); i++) {
@@ -231,7 +230,7 @@ static aki_status describe(struct aki__model *m, aki_error *err)
 }
 
 /* file NULL: safetensors. */
-static aki_status open_folder(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, aki_error *err)
+static aki_status open_folder(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = f ? &f->m : NULL;
@@ -242,6 +241,7 @@ static aki_status open_folder(struct aki__model **out, const char *folder, const
         rc = aki__fail(err, AKI_E_NOMEM, "%s", folder);
         goto done;
     }
+    f->families = families;
     if (!aki__is_folder(folder)) {
         rc = aki__fail(err, AKI_E_NOT_FOUND, "%s: no such folder", folder);
         goto done;
@@ -255,11 +255,14 @@ done:
     return rc;
 }
 
-aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err) { return open_folder(out, folder, NULL, NULL, err); }
-
-aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, aki_error *err)
+aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families, aki_error *err)
 {
-    return open_folder(out, folder, file, facts, err);
+    return open_folder(out, folder, NULL, NULL, families, err);
+}
+
+aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
+{
+    return open_folder(out, folder, file, facts, families, err);
 }
 
 /* A fault that aki__key_fail has not told itself. */
@@ -270,7 +273,8 @@ static bool told(struct aki__teller *t, size_t before, aki_status rc, const aki_
     return rc != AKI_OK;
 }
 
-void aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, void (*tell)(void *user, const aki_error *error), void *user)
+void aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, const struct aki__family *const *families,
+                                void (*tell)(void *user, const aki_error *error), void *user)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = *out = f ? &f->m : NULL;
@@ -280,6 +284,7 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, cons
     if (!m)
         return;
     *t = (struct aki__teller){ .tell = tell, .user = user };
+    f->families = families;
     m->path = aki__copy_string(folder, strlen(folder));
     m->name = m->path ? folder_name(folder) : NULL;
     if (!m->name) {
@@ -324,6 +329,7 @@ void aki__model_folder_close(struct aki__model *m)
     aki__free(m->prompts);
     aki__free(m->files);
     aki__free(f->prefix);
+    aki__free(f->keys);
     aki__free(f->architecture);
     aki__free(m->onnx);
     aki__free(m->pad_token);

@@ -2,11 +2,11 @@
 #ifndef AKI_MODEL_PARTS_H
 #define AKI_MODEL_PARTS_H
 
-#include "model/reader.h"
+#include "model/family.h"
 
-/* config.json. */
+/* config.json, by the row of its family. */
 aki_status aki__config_read(struct aki__model *m, aki_error *err);
-/* The same for a network of its own: sizes, under any family's names for them, where there are any; m->hidden, where known, must agree. */
+/* The same for a network of its own: sizes, under any of their names, where there are any; m->hidden, where known, must agree. */
 aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err);
 /* All of a folder whose network is an .onnx file. */
 aki_status aki__onnx_describe(struct aki__model *m, const char *file, const struct aki__onnx_facts *facts, aki_error *err);

@@ -55,6 +55,8 @@ struct aki__folder {
     size_t                file_capacity, prompt_capacity, dense_capacity;
     char                 *prefix;       /* m.prefix */
     char                 *architecture; /* m.architecture, where it is no static one */
+    void                 *keys;         /* m.keys */
+    const struct aki__family *const *families;      /* all that there are, NULL behind the last */
     struct aki__teller    teller;
 };
 static inline struct aki__folder *aki__folder_of(struct aki__model *m) { return (struct aki__folder *)m; }

@@ -249,13 +249,13 @@ static aki_status set_limit(struct aki__model *m, aki_error *err)
 
 /* No file says whether a model was trained for shorter vectors (MRL). It counts as known where config.json says is_matryoshka or
  * matryoshka_dimensions, where the model card speaks of Matryoshka (sentence-transformers writes its loss there), and for what has
- * Qwen3-Embedding's shape: qwen3, last token, normalised, a query prompt "Instruct: …". Only a warning depends on it. */
+ * Qwen3-Embedding's shape: its family, last token, normalised, a query prompt "Instruct: …". Only a warning depends on it. */
 static aki_status guess_matryoshka(struct aki__model *m, aki_error *err)
 {
     static const char word[] = "matryoshka";
     struct aki__map map;
 
-    if (strcmp(m->architecture, "qwen3") == 0 && m->pooling == AKI_POOLING_LAST && m->normalize)
+    if (m->family && m->family->traits & AKI_FAMILY_MRL && m->pooling == AKI_POOLING_LAST && m->normalize)
         for (size_t i = 0; i < m->prompt_count; i++)
             m->mrl |= strncmp(m->prompts[i].text, "Instruct: ", 10) == 0;
     if (m->mrl)
