@@ -279,13 +279,12 @@ done:
 
 aki_status aki__weights_read_header(struct aki__weights *w, struct aki__weights_file *f, aki_error *err)
 {
-    static const char pointer[] = "version https://git-lfs";
     const unsigned char *b = (const unsigned char *)f->map.data;
     struct aki__json_doc doc = { 0 };
     uint64_t header = 0;
 
-    if (f->size >= sizeof pointer - 1 && memcmp(b, pointer, sizeof pointer - 1) == 0)
-        return aki__fail(err, AKI_E_INVALID, "%s: only a pointer to the file, as Git LFS leaves it: run git lfs pull", f->name);
+    if (aki__is_lfs_pointer(f->map.data, (size_t)f->size))
+        return aki__fail(err, AKI_E_INVALID, "%s: " AKI_LFS_POINTER, f->name);
     if (f->size < 8)
         return aki__fail(err, AKI_E_INVALID, "%s: %" PRIu64 " bytes are no safetensors file: download it again", f->name, f->size);
     for (int i = 7; i >= 0; i--)
