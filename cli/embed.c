@@ -321,10 +321,10 @@ static void report_reuse(const struct job *j)
 
 static void report(const struct job *j, int rc)
 {
-    static const char *const sides[] = { "right", "left", "right" };
+    const bool left = j->options.truncate == AKI_TRUNCATE_LEFT || (j->options.truncate == AKI_TRUNCATE_DEFAULT && j->model.info.truncates_left);
 
     if (j->cut)
-        cli_warn("%" PRIu64 " of %" PRIu64 " texts cut to %d tokens, on the %s", j->cut, j->done, j->limit, sides[j->options.truncate]);
+        cli_warn("%" PRIu64 " of %" PRIu64 " texts cut to %d tokens, on the %s", j->cut, j->done, j->limit, left ? "left" : "right");
     if (j->input.dropped)
         cli_warn("%zu members of the input's objects have a name that rows have themselves (index, tokens, ...): they are left out",
                  j->input.dropped);

@@ -216,7 +216,7 @@ static bool check_filled(const struct request *r, const char *name, struct probl
 static bool read_common(struct request *r, const struct json *body, struct problem *p)
 {
     bool normalize = true;
-    int  direction = 0, pooling = -1, kind = -1;
+    int  direction = -1, pooling = -1, kind = -1;
     const struct json *dimensions = member(body, "dimensions");
 
     if (!read_name(body, "model", &r->model, p) || !read_name(body, "prompt_name", &r->prompt_name, p) ||
@@ -230,7 +230,7 @@ static bool read_common(struct request *r, const struct json *body, struct probl
     r->kind = kind + 1;
     r->pooling = pooling + 1;
     r->normalize = normalize ? AKI_NORMALIZE_ON : AKI_NORMALIZE_OFF;
-    r->truncate = direction % 2 ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT;
+    r->truncate = direction < 0 ? AKI_TRUNCATE_DEFAULT : direction % 2 ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT;
     return true;
 }
 

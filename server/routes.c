@@ -90,7 +90,8 @@ static bool tokenize_text(struct exchange *x, struct ids *t, const struct input 
 
 static bool copy_ids(struct exchange *x, struct ids *t, const struct input *in, size_t keep, struct problem *p)
 {
-    size_t from = x->request.truncate == AKI_TRUNCATE_LEFT ? in->count - keep : 0;
+    const int truncate = x->request.truncate;
+    size_t from = truncate == AKI_TRUNCATE_LEFT || (truncate == AKI_TRUNCATE_DEFAULT && x->info.truncates_left) ? in->count - keep : 0;
     int64_t id;
 
     if (!ids_reserve(t, keep, p))

@@ -63,5 +63,5 @@ static void build(struct aki__graph *g, const struct aki__model *m)
 
 #define BERT .anchor = "embeddings.word_embeddings.weight", .activation = AKI_ACT_GELU, .keys_size = sizeof(struct aki__bert_keys), .read = read_keys, .build = build
 
-const struct aki__family aki__family_bert = { .types = { "bert" }, BERT };
+const struct aki__family aki__family_bert = { .types = { "bert" }, .traits = AKI_FAMILY_BERT_TOKENIZER, BERT };
 const struct aki__family aki__family_roberta = { .types = { "roberta", "xlm-roberta", "camembert" }, .traits = AKI_FAMILY_POSITIONS_AFTER_PAD, BERT };

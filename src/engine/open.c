@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include "arch/arch.h"
+#include "model/reader.h"
 
 #include <stdio.h>
 
@@ -65,11 +66,14 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
     return AKI_OK;
 }
 
-static aki_status open_tokenizer(aki_model *m, const char *folder, aki_error *err)
+static aki_status open_tokenizer(aki_model *m, const char *folder, const struct aki__tokenizer_config *c, aki_error *err)
 {
     char *path = aki__join(folder, "tokenizer.json");
-    aki_status rc = path ? aki__tokenizer_open(&m->tokenizer, path, err) : aki__fail(err, AKI_E_NOMEM, "%s", folder);
+    aki_status rc = path ? aki__tokenizer_open(&m->tokenizer, path, *c->normalizer ? c->normalizer : NULL, err) : aki__fail(err, AKI_E_NOMEM, "%s", folder);
 
+    if (rc == AKI_E_NOT_FOUND)
+        rc = aki__no_tokenizer(folder, err);
+    m->cuts_left = c->side ? c->left : !rc && aki__tokenizer_cuts_left(m->tokenizer);
     aki__free(path);
     return rc;
 }
@@ -138,7 +142,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
         return aki__fail(err, AKI_E_NOMEM, "%s", folder);
     rc = open_folder(m, folder, &o, err);
     if (!rc) rc = set_precision(m, &o, err);
-    if (!rc) rc = open_tokenizer(m, m->folder->path, err);
+    if (!rc) rc = open_tokenizer(m, m->folder->path, &m->folder->tokenizer, err);
     if (!rc) rc = check_tokenizer(m, err);
     if (!rc && m->folder->onnx) rc = set_pad(m, err);
     if (!rc) append_end(m, m->folder);
@@ -180,6 +184,15 @@ static aki_status append_end_alone(aki_model *m, const char *place, aki_error *e
     return rc;
 }
 
+static aki_status open_tokenizer_alone(aki_model *m, const char *folder, aki_error *err)
+{
+    struct aki__tokenizer_config c;
+
+    aki_status rc = aki__tokenizer_config_of(&c, folder, aki__families, err);
+    if (!rc) rc = open_tokenizer(m, folder, &c, err);
+    return rc ? rc : append_end_alone(m, folder, err);
+}
+
 aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
 {
     if (!out || !path)
@@ -194,8 +207,7 @@ aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
     if (size > 5 && strcmp(path + size - 5, ".onnx") == 0)
         rc = aki__onnx_choose(&folder, &file, path, NULL, err);
     const char *place = folder ? folder : path;
-    if (!rc) rc = aki__is_folder(place) ? open_tokenizer(m, place, err) : aki__tokenizer_open(&m->tokenizer, place, err);
-    if (!rc && aki__is_folder(place)) rc = append_end_alone(m, place, err);
+    if (!rc) rc = aki__is_folder(place) ? open_tokenizer_alone(m, place, err) : aki__tokenizer_open(&m->tokenizer, place, NULL, err);
     if (!rc) {
         *out = m;
         m = NULL;
@@ -247,7 +259,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = f->onnx ? file_weights(f) : run.weights_size, .texts = m->texts,
         .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused,
         .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions,
-        .products = run.products, .products_f32 = run.products_f32 };
+        .products = run.products, .products_f32 = run.products_f32, .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;

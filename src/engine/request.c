@@ -134,7 +134,7 @@ static aki_status check_numbers(const aki_model *m, const aki_embed_options *o, 
     if (!rc) rc = in_range("pooling", o->pooling, AKI_POOLING_DEFAULT, AKI_POOLING_LAST, err);
     if (!rc) rc = in_range("normalize", o->normalize, AKI_NORMALIZE_DEFAULT, AKI_NORMALIZE_OFF, err);
     if (!rc) rc = in_range("dtype", o->dtype, AKI_DTYPE_F32, AKI_DTYPE_UBINARY, err);
-    if (!rc) rc = in_range("truncate", o->truncate, AKI_TRUNCATE_RIGHT, AKI_TRUNCATE_ERROR, err);
+    if (!rc) rc = in_range("truncate", o->truncate, AKI_TRUNCATE_DEFAULT, AKI_TRUNCATE_RIGHT, err);
     if (!rc && o->dim) rc = in_range("dim", o->dim, 1, m->folder->dim, err);
     if (!rc && o->max_tokens) rc = in_range("max_tokens", o->max_tokens, special + 1, m->most_tokens, err);
     if (!rc && (o->dtype == AKI_DTYPE_INT8 || o->dtype == AKI_DTYPE_UINT8) && !o->ranges)
@@ -174,7 +174,7 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     out->dtype = o.dtype;
     out->ranges = o.ranges;
     out->reuse = !o.no_reuse;
-    out->encode = (struct aki__encode_options){ .special = !o.no_special, .parse_special = !o.no_parse_special, .truncate = o.truncate,
+    out->encode = (struct aki__encode_options){ .special = !o.no_special, .parse_special = !o.no_parse_special, .truncate = aki__truncate_of(m, &o),
                                                 .max_tokens = (size_t)(o.max_tokens ? o.max_tokens : m->max_tokens) };
     out->cancel = o.cancel;
     out->cancel_user = o.cancel_user;

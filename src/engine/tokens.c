@@ -28,7 +28,7 @@ static aki_status request_of(struct aki__request *r, const aki_model *m, const a
         rc = aki__fail(err, AKI_E_NOMEM, "prompt");
     if (!rc && o.max_tokens < 0)
         rc = aki__fail(err, AKI_E_INVALID, "max_tokens: %d is negative", o.max_tokens);
-    r->encode = (struct aki__encode_options){ .special = !o.no_special, .parse_special = !o.no_parse_special, .truncate = o.truncate, .max_tokens = (size_t)o.max_tokens };
+    r->encode = (struct aki__encode_options){ .special = !o.no_special, .parse_special = !o.no_parse_special, .truncate = aki__truncate_of(m, &o), .max_tokens = (size_t)o.max_tokens };
     return rc;
 }
 

@@ -10,7 +10,8 @@ struct aki__graph;      /* ort/graph.h: build()'s; nothing here looks inside */
 enum {
     AKI_FAMILY_POSITIONS_AFTER_PAD = 1, /* the first token's position is pad_id + 1 */
     AKI_FAMILY_CAUSAL = 2,              /* a token sees no later one, unless config.json says so */
-    AKI_FAMILY_MRL = 4                  /* what pools the last token and has prompts "Instruct: …" was trained for shorter vectors */
+    AKI_FAMILY_BERT_TOKENIZER = 4,      /* its tokenizer's class is BertTokenizer, where no file names one */
+    AKI_FAMILY_MRL = 8                  /* what pools the last token and has prompts "Instruct: …" was trained for shorter vectors */
 };
 
 struct aki__family {

@@ -190,12 +190,14 @@ static char *folder_name(const char *folder)
 static aki_status refuse_adapter(const struct aki__model *m, aki_error *err)
 {
     char *path = aki__join(m->path, "adapter_config.json");
-    bool there = path && aki__is_file(path);
+    struct aki__map map = { 0 };
+    aki_status rc = path ? aki__map_open(&map, path, NULL) : AKI_E_NOMEM;
 
+    aki__map_close(&map);
     aki__free(path);
-    if (!path)
+    if (rc == AKI_E_NOMEM)
         return aki__fail(err, AKI_E_NOMEM, "%s", m->path);
-    return there ? aki__fail(err, AKI_E_UNSUPPORTED,
+    return rc != AKI_E_NOT_FOUND ? aki__fail(err, AKI_E_UNSUPPORTED,
                              "adapter_config.json: adapters are not implemented; merge the adapter into its model (peft: "
                              "merge_and_unload) and save that")
                  : AKI_OK;
@@ -222,7 +224,7 @@ static aki_status describe(struct aki__model *m, aki_error *err)
     uint64_t size;
     aki_status rc;
 
-    if ((rc = aki__config_read(m, err)) || (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
+    if ((rc = aki__modules_in_place(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__tokenizer_config_read(m, err)) || (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
         return rc;
     for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
@@ -243,7 +245,7 @@ static aki_status open_folder(struct aki__model **out, const char *folder, const
     }
     f->families = families;
     if (!aki__is_folder(folder)) {
-        rc = aki__fail(err, AKI_E_NOT_FOUND, "%s: no such folder", folder);
+        rc = aki__no_folder(folder, err);
         goto done;
     }
     if ((rc = refuse_adapter(m, err)) || (rc = file ? aki__onnx_describe(m, file, facts, err) : describe(m, err)) || (rc = note_tokenizer(m, err)))
@@ -299,8 +301,13 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, cons
             m->architecture = NULL;
         return;
     }
-    if (told(t, before, aki__config_read(m, &why), &why))
+    aki_status rc = aki__modules_in_place(m, &why);
+    told(t, before, rc, &why);
+    before = t->count;
+    if (rc == AKI_E_UNSUPPORTED || told(t, before, aki__config_read(m, &why), &why))
         m->architecture = NULL;
+    before = t->count;
+    told(t, before, aki__tokenizer_config_read(m, &why), &why);
     before = t->count;
     if (m->architecture)
         told(t, before, aki__sentence_read(m, &why), &why);

@@ -28,6 +28,13 @@ struct aki__dense {
 
 struct aki__family;     /* model/family.h */
 
+/* What tokenizer_config.json and the tokenizer's class say beside tokenizer.json. */
+struct aki__tokenizer_config {
+    bool side, left;                    /* texts above the limit lose their beginning (left) or their end; side: a file says so */
+    bool lowercase;                     /* of the normaliser below */
+    char normalizer[128];               /* as in a tokenizer.json: the class puts it in place of a WordPiece file's own; "": it does not */
+};
+
 struct aki__model {
     char       *path;                   /* of the folder, as given */
     char       *name;                   /* last part of its real path */
@@ -48,6 +55,7 @@ struct aki__model {
 
     /* from the sentence-transformers files; defaults where they are missing */
     int32_t pooling;                    /* AKI_POOLING_* */
+    bool    pooling_assumed;            /* no file says it, and no graph does it */
     bool    include_prompt;
     bool    normalize;
     bool    mrl;                        /* known to allow shorter vectors */
@@ -55,6 +63,7 @@ struct aki__model {
     int32_t dim;                        /* of the final vector */
     struct aki__dense *dense;
     size_t  dense_count;
+    struct aki__tokenizer_config tokenizer;
     aki_prompt *prompts;
     size_t  prompt_count;
     const char *default_prompt_name;    /* NULL: none */
@@ -78,6 +87,8 @@ struct aki__model {
  * NOT_FOUND, INVALID, UNSUPPORTED, IO, NOMEM. A folder with only pytorch_model.bin is UNSUPPORTED and names the conversion. */
 aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families, aki_error *err);
 void       aki__model_folder_close(struct aki__model *m);
+/* Of a tokenizer alone: the folder's other files are not looked at. Errors as aki__model_folder_open's. */
+aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder, const struct aki__family *const *families, aki_error *err);
 /* ---- folders whose network is an .onnx file ---- */
 
 /* Which file of which folder is meant. path: a model's folder, its onnx/ subfolder, or the .onnx file itself; name: a file of the folder, or

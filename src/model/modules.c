@@ -211,6 +211,8 @@ done:
 
 /* ---------------------------------------------------------------- modules.json ---------------------------------- */
 
+static const char package[] = "sentence_transformers.";
+
 static aki_status read_normalize(struct aki__model *m, const struct module *module, aki_error *err)
 {
     struct aki__json_file f;
@@ -223,16 +225,27 @@ static aki_status read_normalize(struct aki__model *m, const struct module *modu
     return rc;
 }
 
+static bool is_transformer(const struct aki__json *type)
+{
+    return type->size >= sizeof package - 1 && memcmp(type->text, package, sizeof package - 1) == 0 && ends_with(type, ".Transformer");
+}
+
+static aki_status refuse_subfolder(const struct aki__json_file *f, const struct aki__json *type, const struct module *module, aki_error *err)
+{
+    char what[320];
+
+    snprintf(what, sizeof what, "a transformer in a subfolder (%s) is not implemented: move its files up, and make its path \"\"", module->part);
+    return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err, what);
+}
+
 static aki_status read_module(struct aki__model *m, enum stage *stage, const struct aki__json_file *f, const struct aki__json *type,
                               const struct module *module, aki_error *err)
 {
-    static const char package[] = "sentence_transformers.";
     bool ours = type->size >= sizeof package - 1 && memcmp(type->text, package, sizeof package - 1) == 0;
 
-    if (ours && ends_with(type, ".Transformer") && *stage == AT_TRANSFORMER) {
+    if (is_transformer(type) && *stage == AT_TRANSFORMER) {
         if (*module->part)
-            return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err,
-                                 "a transformer in a subfolder is not implemented: move its files up");
+            return refuse_subfolder(f, type, module, err);
         *stage = AT_POOLING;
         return AKI_OK;
     }
@@ -266,6 +279,19 @@ static aki_status module_path(struct module *out, const struct aki__json_file *f
     }
     snprintf(out->config, sizeof out->config, "%sconfig.json", out->part);
     return AKI_OK;
+}
+
+aki_status aki__modules_in_place(struct aki__model *m, aki_error *err)
+{
+    struct aki__json_file f;
+    struct module module;
+
+    aki_status rc = aki__json_file_open(&f, m, "modules.json", AKI_JSON_ARRAY, true, err);
+    const struct aki__json *first = !rc && f.doc.nodes && f.doc.nodes->size ? aki__json_first(f.doc.nodes) : NULL, *type = aki__key(first, "type");
+    if (aki__json_is(type, AKI_JSON_STRING) && is_transformer(type) && !module_path(&module, &f, aki__key(first, "path"), err) && *module.part)
+        rc = refuse_subfolder(&f, type, &module, err);
+    aki__json_file_close(&f);
+    return rc;
 }
 
 aki_status aki__modules_read(struct aki__model *m, bool *found, aki_error *err)

@@ -10,8 +10,12 @@ aki_status aki__config_read(struct aki__model *m, aki_error *err);
 aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err);
 /* All of a folder whose network is an .onnx file. */
 aki_status aki__onnx_describe(struct aki__model *m, const char *file, const struct aki__onnx_facts *facts, aki_error *err);
+/* m->tokenizer. */
+aki_status aki__tokenizer_config_read(struct aki__model *m, aki_error *err);
 /* modules.json and what it names. *found: there is one. After aki__config_read. */
 aki_status aki__modules_read(struct aki__model *m, bool *found, aki_error *err);
+/* Refuses a modules.json whose transformer is in a subfolder, as UNSUPPORTED. Before aki__config_read, which would miss its file. */
+aki_status aki__modules_in_place(struct aki__model *m, aki_error *err);
 /* The same, the prompts, and the limit of tokens. After aki__config_read. */
 aki_status aki__sentence_read(struct aki__model *m, aki_error *err);
 

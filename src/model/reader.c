@@ -5,8 +5,10 @@
 
 aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size, aki_error *err)
 {
+    for (size_t i = 0; i < m->file_count; i++)
+        if (strcmp(m->files[i].path, path) == 0)        /* some are read twice */
+            return AKI_OK;
     char *copy = aki__copy_string(path, strlen(path));
-
     if (!copy || !aki__grow((void **)&m->files, &aki__folder_of(m)->file_capacity, m->file_count + 1, sizeof *m->files)) {
         aki__free(copy);
         return aki__fail(err, AKI_E_NOMEM, "the list of files");
@@ -141,4 +143,33 @@ bool aki__name_is_inside(const char *name, size_t size)
         begin = end + 1;
     }
     return true;
+}
+
+aki_status aki__no_folder(const char *path, aki_error *err)
+{
+    struct aki__map map;
+    aki_error why;
+
+    aki_status rc = aki__map_open(&map, path, &why);
+    if (rc)
+        return aki__fail(err, rc, rc == AKI_E_NOT_FOUND ? "%s: no such folder" : "%s", rc == AKI_E_NOT_FOUND ? path : why.message);
+    aki__map_close(&map);
+    return aki__fail(err, AKI_E_INVALID, "%s: a file; the folder of a model is needed, as Hugging Face has them, or an .onnx file in one", path);
+}
+
+aki_status aki__no_tokenizer(const char *folder, aki_error *err)
+{
+    static const char *const others[] = { "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model" };
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char *path = aki__join(folder, others[i]);
+        bool there = path && aki__is_file(path);
+        aki__free(path);
+        if (!path)
+            return aki__fail(err, AKI_E_NOMEM, "%s", folder);
+        if (there)
+            return aki__fail(err, AKI_E_NOT_FOUND, "%s/tokenizer.json: missing, but there is %s; convert it: python -c \"from transformers import AutoTokenizer; "
+                             "AutoTokenizer.from_pretrained('.').save_pretrained('.')\" in the folder", folder, others[i]);
+    }
+    return aki__fail(err, AKI_E_NOT_FOUND, "%s/tokenizer.json: missing", folder);
 }

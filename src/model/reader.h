@@ -45,6 +45,11 @@ aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json 
 /* The key, where given, must be this word; else UNSUPPORTED. */
 aki_status aki__key_expect(const struct aki__json_file *f, const struct aki__json *object, const char *key, const char *word, aki_error *err);
 
+/* NOT_FOUND "no such folder", or what else there is at this path. */
+aki_status aki__no_folder(const char *path, aki_error *err);
+/* NOT_FOUND: the folder has no tokenizer.json. Where it has files that one can be made of, the message says how. */
+aki_status aki__no_tokenizer(const char *folder, aki_error *err);
+
 /* A relative name that stays inside its folder: no "..", no empty part, not absolute. */
 bool aki__name_is_inside(const char *name, size_t size);
 

@@ -93,14 +93,16 @@ done:
 static aki_status check_lower_case(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     struct aki__json_file t;
-    bool lower = false, set;
+    bool lower, set, own;
 
     aki_status rc = aki__key_bool(&set, f, f->doc.nodes, "do_lower_case", false, err);
     if (rc || !set)
         return rc;
     if ((rc = aki__json_file_open(&t, m, "tokenizer.json", AKI_JSON_OBJECT, false, err)))
         goto done;
-    const struct aki__json *normalizer = aki__key(t.doc.nodes, "normalizer"), *list = aki__key(normalizer, "normalizers");
+    own = *m->tokenizer.normalizer && aki__json_equals(aki__key(aki__key(t.doc.nodes, "model"), "type"), "WordPiece");
+    lower = own && m->tokenizer.lowercase;
+    const struct aki__json *normalizer = own ? NULL : aki__key(t.doc.nodes, "normalizer"), *list = aki__key(normalizer, "normalizers");
     const struct aki__json *e = aki__json_is(list, AKI_JSON_ARRAY) ? aki__json_first(list) : normalizer;
     for (uint32_t i = 0; e && i < (e == normalizer ? 1 : list->size) && !lower; i++) {
         bool also = false;
@@ -284,6 +286,7 @@ aki_status aki__sentence_read(struct aki__model *m, aki_error *err)
     m->dim = m->hidden;
     m->include_prompt = true;
     aki_status rc = aki__modules_read(m, &modules, err);
+    m->pooling_assumed = !modules && !m->pooled;
     /* Without modules.json sentence-transformers does not look at the prompts either. */
     if (modules)
         rc = aki__also(rc, read_settings(m, AKI_ALSO(rc, err)));

@@ -19,6 +19,7 @@ struct aki__reader {
     const char *name;           /* of the file, for messages */
     aki_error  *err;            /* not NULL where there is a teller */
     struct aki__teller *teller; /* who asks for all faults, not only the first; NULL: nobody */
+    const struct aki__json *normalizer;     /* in place of a WordPiece file's own; NULL: its own */
     size_t      size;           /* of path */
     char        path[160];      /* "pre_tokenizer.pretokenizers[1]" */
 };
