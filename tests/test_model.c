@@ -190,11 +190,14 @@ static void test_bert(void **state)
     assert_string_equal(m->prompts[1].text, "");
     assert_null(m->default_prompt_name);
     assert_string_equal(m->prefix, "");
-    assert_int_equal(m->file_count, 8);
+    assert_int_equal(m->file_count, 9);
+    assert_false(m->pooling_assumed);
     for (size_t i = 0; i < m->file_count; i++) {
         struct stat st;
         assert_int_equal(stat(m->files[i].path, &st), 0);
         assert_int_equal(st.st_size, m->files[i].size);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(m->files[i].path, m->files[k].path);
     }
     aki__model_folder_close(m);
     aki__model_folder_close(NULL);
@@ -553,6 +556,81 @@ static void test_lower_case(void **state)
     }
 }
 
+/* Where the tokenizer's class builds the normaliser, sentence-transformers' do_lower_case is judged by that one. */
+static void test_lower_case_of_class(void **state)
+{
+#define WORDPIECE "\"model\": {\"type\": \"WordPiece\"}, \"normalizer\": {\"type\": \"BertNormalizer\", \"lowercase\": "
+    static const struct { const char *class, *tokenizer; aki_status status; } rows[] = {
+        { "{\"tokenizer_class\": \"BertTokenizer\"}", "{" WORDPIECE "false}}", AKI_OK },
+        { "{\"tokenizer_class\": \"BertTokenizer\", \"do_lower_case\": false}", "{" WORDPIECE "true}}", AKI_E_UNSUPPORTED },
+        { "{\"tokenizer_class\": \"PreTrainedTokenizerFast\", \"do_lower_case\": false}", "{" WORDPIECE "true}}", AKI_OK },
+        { "{\"tokenizer_class\": \"BertTokenizer\"}", "{\"model\": {\"type\": \"BPE\"}, \"normalizer\": null}", AKI_E_UNSUPPORTED },
+    };
+
+    (void)state;
+    fill_folder(bert_config);
+    put_text("sentence_bert_config.json", "{\"do_lower_case\": true}");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct aki__model *m;
+        put_text("tokenizer_config.json", rows[i].class);
+        put_text("tokenizer.json", rows[i].tokenizer);
+        assert_int_equal(aki__model_folder_open(&m, folder, aki__families, NULL), rows[i].status);
+        aki__model_folder_close(m);
+    }
+}
+
+/* What the tokenizers that AutoTokenizer of transformers 5.24 makes of such folders have: to_str()'s normalizer where it is not the file's own,
+ * and truncation_side. chinese, accents, lower: as BertNormalizer spells them. (Without tokenizer_config.json it takes BertTokenizer's defaults;
+ * here tokenizer.json is then followed as it is.) */
+static void test_tokenizer_config(void **state)
+{
+#define MADE(chinese, accents, lower) "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":" chinese ",\"strip_accents\":" accents ",\"lowercase\":" lower "}"
+    static const char named[] = "\"tokenizer_class\": \"PreTrainedTokenizerFast\"";
+    static const struct { const char *config, *to, *file, *normalizer; bool side, left; } rows[] = {
+        { bert_config, NULL, NULL, "", false, false },
+        { bert_config, NULL, "{}", MADE("true", "null", "true"), false, false },
+        { bert_config, named, "{}", "", false, false },
+        { bert_config, "\"tokenizer_class\": \"BertTokenizer\"", "{\"do_lower_case\": false}", MADE("true", "null", "false"), false, false },
+        { bert_config, named, "{\"tokenizer_class\": \"BertTokenizer\", \"strip_accents\": false}", MADE("true", "false", "true"), false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"BertTokenizerFast\", \"tokenize_chinese_chars\": false, \"strip_accents\": null}", MADE("false", "null", "true"), false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"MPNetTokenizer\", \"strip_accents\": true}", MADE("true", "true", "true"), false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"ElectraTokenizerFast\", \"do_lower_case\": false}", MADE("true", "null", "false"), false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"ConvBertTokenizer\", \"do_lower_case\": false}", "", false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"PreTrainedTokenizerFast\", \"do_lower_case\": false}", "", false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"BertTokenizerFaster\"}", "", false, false },
+        { qwen3_config, NULL, "{\"do_lower_case\": 7}", "", false, false },
+        { qwen3_config, NULL, "{\"truncation_side\": \"left\"}", "", true, true },
+        { bert_config, named, "{\"truncation_side\": \"right\"}", "", true, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct aki__tokenizer_config alone;
+        char *config = replaced(rows[i].config, "", rows[i].to ? rows[i].to : "\"x\": 1");
+        aki_error e;
+        fill_folder(rows[i].config);
+        put_text("config.json", config);
+        put_text("tokenizer_config.json", rows[i].file);
+        struct aki__model *m = open_folder(config);
+        if (strcmp(m->tokenizer.normalizer, rows[i].normalizer) != 0 || m->tokenizer.side != rows[i].side || m->tokenizer.left != rows[i].left)
+            fail_msg("row %zu: %s", i, m->tokenizer.normalizer);
+        assert_int_equal(aki__tokenizer_config_of(&alone, folder, aki__families, &e), AKI_OK);
+        assert_memory_equal(&alone, &m->tokenizer, sizeof alone);
+        aki__model_folder_close(m);
+        free(config);
+    }
+}
+
+static void test_pooling_assumed(void **state)
+{
+    (void)state;
+    fill_folder(bert_config);
+    put_text("modules.json", NULL);
+    struct aki__model *m = open_folder("no modules.json");
+    assert_true(m->pooling_assumed);
+    aki__model_folder_close(m);
+}
+
 /* ---------------------------------------------------------------- what is refused ------------------------------- */
 
 static void refuse(size_t row, aki_status status, const char *file, const char *says)
@@ -572,7 +650,7 @@ static void test_refused_configs(void **state)
 {
     static const struct { const char *config, *from, *to; aki_status status; const char *says; } rows[] = {
         { bert_config, "\"bert\"", "\"new\"", AKI_E_UNSUPPORTED, "model_type \"new\"" },
-        { bert_config, "\"bert\"", "\"modernbert\"", AKI_E_UNSUPPORTED, "model_type \"modernbert\"" },
+        { bert_config, "\"bert\"", "\"modernbert\"", AKI_E_UNSUPPORTED, "model_type \"modernbert\": bert, roberta, xlm-roberta, camembert and qwen3 are implemented" },
         { bert_config, "\"bert\"", "7", AKI_E_INVALID, "model_type" },
         { bert_config, "\"model_type\": \"bert\", ", "", AKI_E_INVALID, "model_type" },
         { bert_config, "", "\"position_embedding_type\": \"relative_key\"", AKI_E_UNSUPPORTED, "position_embedding_type \"relative_key\"" },
@@ -648,6 +726,7 @@ static void test_refused_files(void **state)
 #define MODULES "modules.json"
 #define SETTINGS "config_sentence_transformers.json"
 #define SENTENCE "sentence_bert_config.json"
+#define TOKENIZER "tokenizer_config.json"
     static const struct { const char *file, *text; aki_status status; const char *says; } rows[] = {
         { MODULES, "{}", AKI_E_INVALID, "not a JSON array" },
         { MODULES, "[]", AKI_E_UNSUPPORTED, "without a Transformer and a Pooling" },
@@ -663,7 +742,8 @@ static void test_refused_files(void **state)
         { MODULES, "[{\"path\": \"\", \"type\": \"custom_st.Transformer\"}]", AKI_E_UNSUPPORTED, "custom_st.Transformer" },
         { MODULES, "[" TRANSFORMER ", " POOLING ", {\"path\": \"2\", \"type\": \"sentence_transformers.models.WordWeights\"}]", AKI_E_UNSUPPORTED,
           "models.WordWeights" },
-        { MODULES, "[{\"path\": \"0_Transformer\", \"type\": \"sentence_transformers.models.Transformer\"}]", AKI_E_UNSUPPORTED, "subfolder" },
+        { MODULES, "[{\"path\": \"0_Transformer\", \"type\": \"sentence_transformers.models.Transformer\"}]", AKI_E_UNSUPPORTED,
+          "a subfolder (0_Transformer/) is not implemented: move its files up" },
         { MODULES, "[" TRANSFORMER ", {\"path\": \"../1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]", AKI_E_INVALID,
           "path \"../1_Pooling\"" },
         { MODULES, "[" TRANSFORMER ", {\"path\": \"/etc\", \"type\": \"sentence_transformers.models.Pooling\"}]", AKI_E_INVALID, "path \"/etc\"" },
@@ -688,6 +768,13 @@ static void test_refused_files(void **state)
           "module_input_name \"token_embeddings\"" },
         { "2_Dense/config.json", "{\"in_features\": 8, \"out_features\": 6}", AKI_E_INVALID, "" },
         { "3_Normalize/config.json", "{\"module_input_name\": \"token_embeddings\"}", AKI_E_UNSUPPORTED, "module_input_name" },
+        { TOKENIZER, "{\"truncation_side\": \"Left\"}", AKI_E_INVALID, "truncation_side \"Left\": neither \"left\" nor \"right\"" },
+        { TOKENIZER, "{\"truncation_side\": null}", AKI_E_INVALID, "truncation_side: neither" },
+        { TOKENIZER, "{\"do_lower_case\": null}", AKI_E_INVALID, "do_lower_case: neither true nor false" },
+        { TOKENIZER, "{\"tokenizer_class\": \"BertTokenizer\", \"tokenize_chinese_chars\": 0}", AKI_E_INVALID, "tokenize_chinese_chars: neither" },
+        { TOKENIZER, "{\"strip_accents\": \"no\"}", AKI_E_INVALID, "strip_accents \"no\": neither" },
+        { TOKENIZER, "{\"tokenizer_class\": 3}", AKI_E_INVALID, "tokenizer_class: no string" },
+        { TOKENIZER, "version https://git-lfs.github.com/spec/v1\n", AKI_E_INVALID, "Git LFS" },
         { SETTINGS, "[]", AKI_E_INVALID, "not a JSON object" },
         { SETTINGS, "{\"prompts\": []}", AKI_E_INVALID, "prompts: no object" },
         { SETTINGS, "{\"prompts\": {\"a\": 1}}", AKI_E_INVALID, "prompts: no string" },
@@ -759,6 +846,12 @@ static void test_missing_files(void **state)
     refuse(0, AKI_E_UNSUPPORTED, "2_Dense/pytorch_model.bin: ", "save_file(torch.load");
     put_text("2_Dense/pytorch_model.bin", NULL);
 
+    /* What old versions wrote: then it is not config.json that is missing. */
+    fill_folder(bert_config);
+    put_text("config.json", NULL);
+    put_text("modules.json", "[{\"path\": \"0_Transformer\", \"type\": \"sentence_transformers.models.Transformer\"}]");
+    refuse(0, AKI_E_UNSUPPORTED, "modules.json: ", "0_Transformer/");
+
     /* A hub cache whose download broke off has links to nothing: that is no folder without modules. */
     char path[512];
 #if !defined(_WIN32)
@@ -773,7 +866,8 @@ static void test_missing_files(void **state)
     assert_int_equal(aki__model_folder_open(&m, "/nowhere/at/all", aki__families, &e), AKI_E_NOT_FOUND);
     assert_null(m);
     snprintf(path, sizeof path, "%s/config.json", folder);
-    assert_int_equal(aki__model_folder_open(&m, path, aki__families, &e), AKI_E_NOT_FOUND);
+    assert_int_equal(aki__model_folder_open(&m, path, aki__families, &e), AKI_E_INVALID);
+    assert_non_null(strstr(e.message, "config.json: a file; the folder of a model is needed"));
 }
 
 /* ---------------------------------------------------------------- tensors --------------------------------------- */
@@ -952,6 +1046,9 @@ int main(void)
         IN_FOLDER(test_prompts),
         IN_FOLDER(test_matryoshka),
         IN_FOLDER(test_lower_case),
+        IN_FOLDER(test_lower_case_of_class),
+        IN_FOLDER(test_tokenizer_config),
+        IN_FOLDER(test_pooling_assumed),
         IN_FOLDER(test_refused_configs),
         IN_FOLDER(test_refused_files),
         IN_FOLDER(test_missing_files),

@@ -454,6 +454,8 @@ static void check_onnx(void *user, const char *file)
 
 static void check_model(struct check *c, const struct aki__model *m)
 {
+    if (m->architecture && m->pooling_assumed)
+        say(c, AKI_CHECK_NOTE, "", "no modules.json, and nothing else says how to pool: %s, as sentence-transformers would", m->pooling == AKI_POOLING_LAST ? "the last token" : "the mean");
     struct aki__weights **dense = aki__folder_of((struct aki__model *)(uintptr_t)m)->dense;
 
     if (m->prefix)
