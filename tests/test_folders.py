@@ -10,10 +10,11 @@ to_str()); ids and vectors are then compared with a folder that says the same in
 import json
 import os
 import shutil
+import subprocess
 import sys
 import unittest
 
-from test_cli import CHECKPOINTS, Case, rows, run
+from test_cli import CHECKPOINTS, PROGRAM, Case, environment, rows, run
 
 LONG = " ".join("word%d" % (i % 7) for i in range(90)) + " the cat sat on a warm mat"
 
@@ -161,6 +162,16 @@ class Assumed(Folder):
         self.assertTrue(json.loads(self.ok("info", "--json", "-m", folder).stdout)["pooling_assumed"])
         self.assertIn("mean (assumed: no file says)", self.ok("info", "-q", "-m", folder).stdout.decode())
         self.assertIn("no modules.json", self.ok("check", folder).stdout.decode())
+        if run("serve", "--help").returncode == 0:
+            server = subprocess.Popen([PROGRAM, "serve", "-m", folder, "--port", "0"], stderr=subprocess.PIPE, env=environment())
+            said = [json.loads(server.stderr.readline()) for _ in range(2)]
+            while said[-1]["event"] != "model":
+                said.append(json.loads(server.stderr.readline()))
+            server.terminate()
+            server.stderr.read()
+            server.stderr.close()
+            self.assertEqual(server.wait(), 0)
+            self.assertTrue(any(e["event"] == "warning" and "no file says how to pool" in e["message"] for e in said), said)
 
 
 if __name__ == "__main__":

@@ -99,20 +99,3 @@ done:
     aki__json_file_close(&f);
     return rc;
 }
-
-aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder, const struct aki__family *const *families, aki_error *err)
-{
-    struct aki__folder *f = aki__zalloc(1, sizeof *f);
-    aki_status rc;
-
-    *out = (struct aki__tokenizer_config){ 0 };
-    if (!f || !(f->m.path = aki__copy_string(folder, strlen(folder)))) {
-        rc = aki__fail(err, AKI_E_NOMEM, "%s", folder);
-    } else {
-        f->families = families;
-        rc = aki__tokenizer_config_read(&f->m, err);
-        *out = f->m.tokenizer;
-    }
-    aki__model_folder_close(f ? &f->m : NULL);
-    return rc;
-}

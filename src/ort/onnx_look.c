@@ -2,6 +2,7 @@
 #include "ort/onnx_look.h"
 
 #include "base/os.h"
+#include "model/reader.h"
 
 struct look { const char *path, *name; aki_status rc; aki_error *err; struct aki__onnx_text last; };
 
@@ -29,7 +30,7 @@ static void look_at_external(void *user, struct aki__onnx_text location)
     if (l->rc || (location.size == l->last.size && memcmp(location.data, l->last.data, location.size) == 0))
         return;
     l->last = location;             /* all tensors of a model mostly lie in one file */
-    if (location.size == 0 || location.data[0] == '/' || memchr(location.data, '\0', location.size))
+    if (!aki__name_is_inside(location.data, location.size))
         return;
     char *path = aki__alloc(folder + location.size + 1, 1);
     if (!path) {
