@@ -66,14 +66,21 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
     return AKI_OK;
 }
 
+static aki_status open_tokenizer_file(aki_model *m, const char *path, const struct aki__tokenizer_config *c, aki_error *err)
+{
+    aki_status rc = aki__tokenizer_open(&m->tokenizer, path, *c->normalizer ? c->normalizer : NULL, err);
+
+    m->cuts_left = c->side ? c->left : !rc && aki__tokenizer_cuts_left(m->tokenizer);
+    return rc;
+}
+
 static aki_status open_tokenizer(aki_model *m, const char *folder, const struct aki__tokenizer_config *c, aki_error *err)
 {
     char *path = aki__join(folder, "tokenizer.json");
-    aki_status rc = path ? aki__tokenizer_open(&m->tokenizer, path, *c->normalizer ? c->normalizer : NULL, err) : aki__fail(err, AKI_E_NOMEM, "%s", folder);
+    aki_status rc = path ? open_tokenizer_file(m, path, c, err) : aki__fail(err, AKI_E_NOMEM, "%s", folder);
 
     if (rc == AKI_E_NOT_FOUND)
         rc = aki__no_tokenizer(folder, err);
-    m->cuts_left = c->side ? c->left : !rc && aki__tokenizer_cuts_left(m->tokenizer);
     aki__free(path);
     return rc;
 }
@@ -207,7 +214,7 @@ aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
     if (size > 5 && strcmp(path + size - 5, ".onnx") == 0)
         rc = aki__onnx_choose(&folder, &file, path, NULL, err);
     const char *place = folder ? folder : path;
-    if (!rc) rc = aki__is_folder(place) ? open_tokenizer_alone(m, place, err) : aki__tokenizer_open(&m->tokenizer, place, NULL, err);
+    if (!rc) rc = aki__is_folder(place) ? open_tokenizer_alone(m, place, err) : open_tokenizer_file(m, place, &(struct aki__tokenizer_config){ 0 }, err);
     if (!rc) {
         *out = m;
         m = NULL;
