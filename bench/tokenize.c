@@ -75,7 +75,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_tokenize TOKENIZER.JSON TEXTS [passes [IDS]]\n");
         return 2;
     }
-    if (aki__tokenizer_open(&t, argv[1], &err))
+    if (aki__tokenizer_open(&t, argv[1], NULL, &err))
         goto done;
     load = now() - begin;
     if (!read_texts(&texts, argv[2]) || (argc > 4 && !ids) || (ids && pass(t, &texts, &e, ids, &tokens, &err) < 0))

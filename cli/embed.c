@@ -338,13 +338,10 @@ static void report_reuse(const struct job *j)
 
 static void report(const struct job *j, int rc)
 {
-    int64_t side = j->options.truncate;
+    const bool left = j->options.truncate == AKI_TRUNCATE_LEFT || (j->options.truncate == AKI_TRUNCATE_DEFAULT && j->model.info.truncates_left);
 
-    if (!side)
-        aki_option_bounds(j->model.handle, "truncate", NULL, NULL, &side, NULL);
     if (j->cut)
-        cli_warn("%" PRIu64 " of %" PRIu64 " texts cut to %d tokens, on the %s", j->cut, j->done, j->limit,
-                 side == AKI_TRUNCATE_LEFT ? "left" : "right");
+        cli_warn("%" PRIu64 " of %" PRIu64 " texts cut to %d tokens, on the %s", j->cut, j->done, j->limit, left ? "left" : "right");
     if (j->input.dropped)
         cli_warn("%zu members of the input's objects have a name that rows have themselves (index, tokens, ...): they are left out",
                  j->input.dropped);

@@ -54,8 +54,8 @@ static int write_text(const struct model *m, struct sink *out)
           info->heads, info->kv_heads, info->vocabulary);
     field(out, "parameters", "%s", machine_count_text(number, sizeof number, (double)info->parameters));
     field(out, "vector", "%d elements%s%s", info->dim, info->mrl ? ", shorter ones allowed (MRL)" : "", info->normalize ? ", length 1" : "");
-    field(out, "max tokens", "%d", info->max_tokens);
-    field(out, "pooling", "%s", NAME_OF(poolings, info->pooling));
+    field(out, "max tokens", "%d%s", info->max_tokens, info->truncates_left ? ", longer texts lose their beginning" : "");
+    field(out, "pooling", "%s%s", NAME_OF(poolings, info->pooling), info->pooling_assumed ? " (assumed: no file says)" : "");
     for (int i = 0; i < info->prompt_count; i++) {
         sink_printf(out, "%-14s%s%s: ", i ? "" : "prompts", info->prompts[i].name,
                     info->default_prompt_name && !strcmp(info->default_prompt_name, info->prompts[i].name) ? " (default)" : "");
@@ -139,7 +139,9 @@ static int write_json(const struct model *m, struct sink *out)
     number(out, "kv_heads", info->kv_heads);
     number(out, "vocabulary", info->vocabulary);
     number(out, "max_tokens", info->max_tokens);
+    flag(out, "truncates_left", info->truncates_left);
     member(out, "pooling", NAME_OF(poolings, info->pooling));
+    flag(out, "pooling_assumed", info->pooling_assumed);
     flag(out, "normalize", info->normalize);
     flag(out, "mrl", info->mrl);
     write_prompts(info, out);

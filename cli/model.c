@@ -141,7 +141,7 @@ static int check_files(const struct model *m, const struct options *o)
     return o->check_files ? sums_check(m->path) : CLI_OK;
 }
 
-static int read_info(struct model *m)
+static int read_info(struct model *m, const struct options *o)
 {
     aki_error error;
 
@@ -153,6 +153,9 @@ static int read_info(struct model *m)
         cli_note("%s", m->info.device_note);
     if (m->info.end_appended)
         cli_warn("%s: tokenizer.json does not end texts with <|endoftext|>, which the model is pooled at: it is added to each", m->path);
+    if (m->info.pooling_assumed && !o->pooling)
+        cli_warn("%s: no file says how to pool (there is no modules.json): the %s, as sentence-transformers would", m->path,
+                 m->info.pooling == AKI_POOLING_LAST ? "last token" : "mean");
     cli_note("model %s (%s), %s, %d threads, %s", m->path, m->info.architecture, m->info.device, m->info.threads, m->info.runtime);
     return CLI_OK;
 }
@@ -178,7 +181,7 @@ int model_open_reference(struct model *m, const struct options *o, const char *n
     /* A folder that opened already but not in f32 is a quantised one. */
     if (status == AKI_E_UNSUPPORTED && strstr(error.message, "quantised"))
         return CLI_CHECK;
-    return status ? model_failed(&error, NULL) : read_info(m);
+    return status ? model_failed(&error, NULL) : read_info(m, o);
 }
 
 int model_open(struct model *m, const struct options *o, bool tokenizer_only)
@@ -199,7 +202,7 @@ int model_open(struct model *m, const struct options *o, bool tokenizer_only)
     if (tokenizer_only && !((o->kind || o->prompt_name || o->instruction) && exists(config)))
         return aki_tokenizer_open(m->path, &m->handle, &error) ? model_failed(&error, NULL) : CLI_OK;
     rc = open_on(m, o);
-    return rc ? rc : read_info(m);
+    return rc ? rc : read_info(m, o);
 }
 
 void model_close(struct model *m)

@@ -232,7 +232,7 @@ const struct option option_table[] = {
       "longest text, with prompt and special tokens (default: the model's)" },
     { "max-tokens", 0, OPTION_NUMBER, T, "Text", "N", AT(max_tokens), 1, INT_MAX, 0, "cut to N tokens, with prompt and special tokens" },
     { "truncate", 0, OPTION_CHOICE, E | T | S, "Text", "right|left|error", AT(truncate), 0, 0, 0,
-      "what a text too long loses (default: right), or fail" },
+      "what a text too long loses (default: the model's, mostly right), or fail" },
     { "no-parse-special", 0, OPTION_FLAG, E | T | S, "Text", NULL, AT(no_parse_special), 0, 0, 0,
       "take special strings such as [SEP] in a text as plain text" },
     { "no-special", 0, OPTION_FLAG, T, "Text", NULL, AT(no_special), 0, 0, 0, "add no special tokens" },

@@ -26,7 +26,7 @@ static void load(void)
         struct aki__tokenizer *t;
         if (end && strcmp(end, ".json") == 0 && tokenizer_count < MOST) {
             snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-            FUZZ_CHECK(aki__tokenizer_open(&t, path, NULL) == AKI_OK);
+            FUZZ_CHECK(aki__tokenizer_open(&t, path, NULL, NULL) == AKI_OK);
             tokenizers[tokenizer_count++] = t;
         }
         free(entries[i]);

@@ -154,7 +154,7 @@ typedef struct {
     uint32_t          struct_size;
     int32_t           dim;                 /* elements of a vector */
     const char       *name;                /* last part of the folder's path */
-    const char       *architecture;        /* "bert", "roberta", "xlm-roberta", "qwen3"; of an .onnx file any model_type, or "onnx" */
+    const char       *architecture;        /* config.json's model_type: "bert", "roberta", "xlm-roberta", "camembert", "qwen3"; of an .onnx file any, or "onnx" */
     int64_t           parameters;          /* weights in the graph and the embedding tables; of an .onnx file the sizes below may be 0: not known */
     int32_t           hidden;
     int32_t           layers;
@@ -191,6 +191,8 @@ typedef struct {
     int32_t           products;            /* matrix products of the graph; 0: not known */
     int32_t           products_f32;        /* of these, in f32. Of int8: Dense modules', and those that a model's extreme weights need exactly */
     uint32_t          outputs;             /* what it gives: a bit 1 << AKI_OUTPUT_* for each */
+    int32_t           truncates_left;      /* 1: the model's files have texts above max_tokens lose their beginning (AKI_TRUNCATE_DEFAULT) */
+    int32_t           pooling_assumed;     /* 1: no file says how to pool; it is sentence-transformers' default for such a model, and may be wrong */
 } aki_model_info;
 
 /* info: set struct_size to sizeof *info first (aki_model_info_init does). */
@@ -207,10 +209,10 @@ enum { AKI_KIND_NONE = 0, AKI_KIND_QUERY = 1, AKI_KIND_DOCUMENT = 2 };
 enum { AKI_NORMALIZE_DEFAULT = 0,   /* the model's own */
        AKI_NORMALIZE_ON = 1, AKI_NORMALIZE_OFF = 2 };
 
-enum { AKI_TRUNCATE_DEFAULT = 0,    /* from the right, or from the side that the model's tokenizer names */
+enum { AKI_TRUNCATE_DEFAULT = 0,    /* the side that the model's files name (info.truncates_left), else right */
        AKI_TRUNCATE_LEFT = 1,       /* the beginning goes */
        AKI_TRUNCATE_ERROR = 2,      /* a text above the limit is an error */
-       AKI_TRUNCATE_RIGHT = 3 };    /* the end goes */
+       AKI_TRUNCATE_RIGHT = 3 };    /* the end goes, whatever the files name */
 
 enum { AKI_DTYPE_F32 = 0, AKI_DTYPE_F16 = 1, AKI_DTYPE_INT8 = 2, AKI_DTYPE_UINT8 = 3,
        AKI_DTYPE_BINARY = 4,        /* as int8: ubinary - 128 */

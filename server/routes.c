@@ -94,11 +94,10 @@ static bool encode_text(struct exchange *x, struct ids *t, const struct input *i
 /* The ids of an input that is tokenised already, cut on the side that texts would be. */
 static bool copy_ids(struct exchange *x, struct ids *t, const struct input *in, size_t keep, struct problem *p)
 {
-    int64_t id, side = x->request.truncate;
+    const int truncate = x->request.truncate;
+    size_t from = truncate == AKI_TRUNCATE_LEFT || (truncate == AKI_TRUNCATE_DEFAULT && x->info.truncates_left) ? in->count - keep : 0;
+    int64_t id;
 
-    if (!side)
-        aki_option_bounds(x->model, "truncate", NULL, NULL, &side, NULL);
-    size_t from = side == AKI_TRUNCATE_LEFT ? in->count - keep : 0;
     if (!ids_reserve(t, keep, p))
         return false;
     for (size_t i = 0; i < in->count; i++)

@@ -222,6 +222,8 @@ static void model_changed(void *user, struct served *m)
     struct server *s = user;
     double resident = (double)s->o->resident() / (1 << 20);
 
+    if (m->state == SERVED_OPEN && m->info.pooling_assumed)
+        log_event("warning", "%s: no file says how to pool (there is no modules.json): what sentence-transformers would do is done", m->name);
     if (m->state == SERVED_OPEN)
         log_event("model", "%s: open, %s, %s, %d dimensions, at most %d tokens; %.0f MiB resident", m->name, m->info.architecture,
                   m->info.precision == AKI_PRECISION_INT8 ? "int8" : "f32", m->info.dim, m->info.max_tokens, resident);

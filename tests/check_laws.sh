@@ -42,6 +42,21 @@ row banned no  src/base/a.c 'void f(void) {\n    printf("x");\n}\n'
 row banned no  src/base/a.c '/* a */ void f(void) { exit (1); } /* b */\n'
 row banned no  cli/a.c 'int f(char *s) { return atoi(s); }\n'
 row banned no  cli/a.c 'void f(char *s) { strcpy(s, "x"); }\n'
+# A family's name: in arch/ only, and of a tree that has one.
+named() {
+    rm -rf "$tree/t"
+    mkdir -p "$tree/t/src/arch" "$tree/t/src/$1"
+    printf 'const struct f a = { .types = { "one" } };\nconst struct f b = { .types = { "two", "three" }, .x = 1 };\n' >"$tree/t/src/arch/a.c"
+    printf "$3" >"$tree/t/src/$1/b.c"
+    local got=yes
+    "$root/scripts/check_banned" "$tree/t" >/dev/null 2>&1 || got=no
+    [ $got = "$2" ] || { echo "check_banned says $got, not $2, to $1: $3"; exit 1; }
+    count=$((count + 1))
+}
+named model yes 'int f(void); /* "one" and "two" */\nint g(const char *s) { return s == "threefold"; }\n'
+named model no  'int f(const char *s) { return strcmp(s, "three") == 0; }\n'
+named engine no 'int f(const char *s) { return strcmp(s, "one") == 0; }\n'
+named arch yes  'int f(const char *s) { return strcmp(s, "two") == 0; }\n'
 
 # Symbols: a library with one too many, and one too few.
 if command -v cc >/dev/null; then

@@ -6,5 +6,5 @@ add_test(NAME checkpoints
 set_tests_properties(checkpoints PROPERTIES FIXTURES_SETUP checkpoints LABELS unit)
 
 aki_test(safetensors base model)
-aki_test(model base model)
+aki_test(model all)
 set_tests_properties(model PROPERTIES FIXTURES_REQUIRED checkpoints)

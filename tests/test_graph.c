@@ -820,7 +820,7 @@ static void test_fusions(void **unused)
     for (size_t i = 0; i < 2; i++) {
         char path[300];
         snprintf(path, sizeof path, CHECKPOINTS "%s", rows[i].name);
-        assert_int_equal(aki__model_folder_open(&m, path, &e), AKI_OK);
+        assert_int_equal(aki__model_folder_open(&m, path, aki__families, &e), AKI_OK);
         aki__graph_init(&g, m, &e);
         assert_int_equal(aki__arch_build(&g, m), AKI_OK);
         assert_int_equal(nodes(&g, NULL, false), rows[i].f32);
@@ -1003,7 +1003,7 @@ static void int8_vectors(const char *folder, bool stored, float *out, int64_t *p
     struct aki__model *m;
     aki_error e = { 0 };
 
-    assert_int_equal(aki__model_folder_open(&m, folder, &e), AKI_OK);
+    assert_int_equal(aki__model_folder_open(&m, folder, aki__families, &e), AKI_OK);
     state = 5;
     start_net(&n, NULL);
     aki__graph_init(&n.g, m, &e);

@@ -102,6 +102,7 @@ static void test_decoded_strings_stay_apart(void **state)
 static void test_invalid_rows_name_the_byte(void **state)
 {
     static const struct { const char *text; size_t size, at; const char *what; } rows[] = {
+        { "version https://git-lfs.github.com/spec/v1\noid", 46, 0, "only a pointer to the file, as Git LFS leaves it: run git lfs pull" },
         { "", 0, 0, "ends too early" }, { "  \n ", 4, 4, "ends too early" },
         { "nul", 3, 0, "not a valid value" }, { "True", 4, 0, "not a valid value" }, { "nan", 3, 0, "not a valid value" },
         { "'a'", 3, 0, "not a valid value" }, { "+1", 2, 0, "not a valid value" }, { "-", 1, 0, "not a valid value" },

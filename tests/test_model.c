@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "base/json.h"
 #include "model/model.h"
 #include "host.h"
@@ -129,7 +130,7 @@ static struct aki__model *open_folder(const char *row)
     struct aki__model *m;
     aki_error e = { .status = 77 };
 
-    if (aki__model_folder_open(&m, folder, &e) != AKI_OK)
+    if (aki__model_folder_open(&m, folder, aki__families, &e) != AKI_OK)
         fail_msg("%s: %s", row, e.message);
     assert_int_equal(e.status, 77);     /* filled on failure only, though optional files were missing */
     return m;
@@ -167,12 +168,11 @@ static void test_bert(void **state)
     assert_int_equal(m->vocabulary, 30);
     assert_int_equal(m->positions, 40);
     assert_int_equal(m->position_offset, 0);
-    assert_int_equal(m->types, 2);
+    assert_int_equal(((const struct aki__bert_keys *)m->keys)->types, 2);
     assert_int_equal(m->pad_id, 3);
     assert_true(m->norm_eps == 1e-12);
     assert_int_equal(m->activation, AKI_ACT_GELU);
     assert_false(m->causal);
-    assert_int_equal(m->sliding_window, 0);
     assert_int_equal(m->pooling, AKI_POOLING_CLS);
     assert_true(m->include_prompt);
     assert_true(m->normalize);
@@ -190,11 +190,14 @@ static void test_bert(void **state)
     assert_string_equal(m->prompts[1].text, "");
     assert_null(m->default_prompt_name);
     assert_string_equal(m->prefix, "");
-    assert_int_equal(m->file_count, 8);
+    assert_int_equal(m->file_count, 9);
+    assert_false(m->pooling_assumed);
     for (size_t i = 0; i < m->file_count; i++) {
         struct stat st;
         assert_int_equal(stat(m->files[i].path, &st), 0);
         assert_int_equal(st.st_size, m->files[i].size);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(m->files[i].path, m->files[k].path);
     }
     aki__model_folder_close(m);
     aki__model_folder_close(NULL);
@@ -209,26 +212,27 @@ static void test_qwen3(void **state)
     assert_string_equal(m->architecture, "qwen3");
     assert_int_equal(m->kv_heads, 2);
     assert_int_equal(m->head_dim, 6);
-    assert_int_equal(m->types, 0);
     assert_int_equal(m->position_offset, 0);
     assert_true(m->norm_eps == 1e-6);
     assert_true(m->rope_theta == 10000.0);
     assert_true(m->causal);
-    assert_false(m->attention_bias);
+    const struct aki__qwen3_keys *keys = m->keys;
+    assert_false(keys->attention_bias);
     assert_int_equal(m->activation, AKI_ACT_SILU);
-    assert_int_equal(m->sliding_window, 0);
+    assert_int_equal(keys->sliding_window, 0);
     aki__model_folder_close(m);
 }
 
 /* One number of the description that a change to config.json (of the family) must give. */
 static void test_config_rows(void **state)
 {
-#define FIELD(f) offsetof(struct aki__model, f)
-    static const struct { const char *config, *from, *to; size_t field; int32_t value; } rows[] = {
+#define FIELD(f)       false, offsetof(struct aki__model, f)
+#define KEY(family, f) true, offsetof(struct aki__##family##_keys, f)
+    static const struct { const char *config, *from, *to; bool own; size_t field; int32_t value; } rows[] = {
         { bert_config, "\"bert\"", "\"roberta\"", FIELD(position_offset), 4 },
         { bert_config, "\"bert\"", "\"xlm-roberta\"", FIELD(position_offset), 4 },
         { bert_config, "\"bert\"", "\"camembert\"", FIELD(position_offset), 4 },
-        { bert_config, "bert\"", "roberta\", \"type_vocab_size\": 1", FIELD(types), 1 },
+        { bert_config, "bert\"", "roberta\", \"type_vocab_size\": 1", KEY(bert, types), 1 },
         { bert_config, ", \"pad_token_id\": 3", "", FIELD(pad_id), 0 },
         { bert_config, "3}", "null}", FIELD(pad_id), 0 },
         { bert_config, "40", "512.0", FIELD(positions), 512 },
@@ -245,16 +249,16 @@ static void test_config_rows(void **state)
         { qwen3_config, "\"num_key_value_heads\": 2", "\"num_key_value_heads\": null", FIELD(kv_heads), 4 },
         { qwen3_config, "\"num_attention_heads\": 4, \"num_key_value_heads\": 2", "\"num_attention_heads\": 64", FIELD(kv_heads), 32 },
         /* the window: only with use_sliding_window, from max_window_layers on */
-        { qwen3_config, "", "\"sliding_window\": 9, \"max_window_layers\": 1", FIELD(sliding_window), 0 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 1", FIELD(sliding_window), 9 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 1", FIELD(first_sliding_layer), 1 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"max_window_layers\": 0", FIELD(sliding_window), 4096 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0", FIELD(sliding_window), 0 },
-        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9", FIELD(sliding_window), 0 },
+        { qwen3_config, "", "\"sliding_window\": 9, \"max_window_layers\": 1", KEY(qwen3, sliding_window), 0 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 1", KEY(qwen3, sliding_window), 9 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 1", KEY(qwen3, first_sliding_layer), 1 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"max_window_layers\": 0", KEY(qwen3, sliding_window), 4096 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0", KEY(qwen3, sliding_window), 0 },
+        { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9", KEY(qwen3, sliding_window), 0 },
         { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 0, \"layer_types\": "
-          "[\"full_attention\", \"full_attention\", \"sliding_attention\", \"sliding_attention\"]", FIELD(first_sliding_layer), 2 },
+          "[\"full_attention\", \"full_attention\", \"sliding_attention\", \"sliding_attention\"]", KEY(qwen3, first_sliding_layer), 2 },
         { qwen3_config, "", "\"use_sliding_window\": true, \"sliding_window\": 9, \"max_window_layers\": 0, \"layer_types\": "
-          "[\"full_attention\", \"full_attention\", \"full_attention\", \"full_attention\"]", FIELD(sliding_window), 0 },
+          "[\"full_attention\", \"full_attention\", \"full_attention\", \"full_attention\"]", KEY(qwen3, sliding_window), 0 },
     };
 
     (void)state;
@@ -264,7 +268,7 @@ static void test_config_rows(void **state)
         put_text("config.json", config);
         struct aki__model *m = open_folder(config);
         int32_t value;
-        memcpy(&value, (char *)m + rows[i].field, sizeof value);
+        memcpy(&value, (rows[i].own ? (const char *)m->keys : (const char *)m) + rows[i].field, sizeof value);
         if (value != rows[i].value)
             fail_msg("row %zu: %d, not %d", i, value, rows[i].value);
         aki__model_folder_close(m);
@@ -304,7 +308,7 @@ static void test_flags_of_qwen3(void **state)
     char *config = replaced(qwen3_config, "", "\"attention_bias\": true, \"is_causal\": false");
     put_text("config.json", config);
     struct aki__model *m = open_folder("flags");
-    assert_true(m->attention_bias);
+    assert_true(((const struct aki__qwen3_keys *)m->keys)->attention_bias);
     assert_false(m->causal);
     aki__model_folder_close(m);
     free(config);
@@ -547,9 +551,84 @@ static void test_lower_case(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct aki__model *m;
         put_text("tokenizer.json", rows[i].tokenizer);
-        assert_int_equal(aki__model_folder_open(&m, folder, NULL), rows[i].status);
+        assert_int_equal(aki__model_folder_open(&m, folder, aki__families, NULL), rows[i].status);
         aki__model_folder_close(m);
     }
+}
+
+/* Where the tokenizer's class builds the normaliser, sentence-transformers' do_lower_case is judged by that one. */
+static void test_lower_case_of_class(void **state)
+{
+#define WORDPIECE "\"model\": {\"type\": \"WordPiece\"}, \"normalizer\": {\"type\": \"BertNormalizer\", \"lowercase\": "
+    static const struct { const char *class, *tokenizer; aki_status status; } rows[] = {
+        { "{\"tokenizer_class\": \"BertTokenizer\"}", "{" WORDPIECE "false}}", AKI_OK },
+        { "{\"tokenizer_class\": \"BertTokenizer\", \"do_lower_case\": false}", "{" WORDPIECE "true}}", AKI_E_UNSUPPORTED },
+        { "{\"tokenizer_class\": \"PreTrainedTokenizerFast\", \"do_lower_case\": false}", "{" WORDPIECE "true}}", AKI_OK },
+        { "{\"tokenizer_class\": \"BertTokenizer\"}", "{\"model\": {\"type\": \"BPE\"}, \"normalizer\": null}", AKI_E_UNSUPPORTED },
+    };
+
+    (void)state;
+    fill_folder(bert_config);
+    put_text("sentence_bert_config.json", "{\"do_lower_case\": true}");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct aki__model *m;
+        put_text("tokenizer_config.json", rows[i].class);
+        put_text("tokenizer.json", rows[i].tokenizer);
+        assert_int_equal(aki__model_folder_open(&m, folder, aki__families, NULL), rows[i].status);
+        aki__model_folder_close(m);
+    }
+}
+
+/* What the tokenizers that AutoTokenizer of transformers 5.24 makes of such folders have: to_str()'s normalizer where it is not the file's own,
+ * and truncation_side. chinese, accents, lower: as BertNormalizer spells them. (Without tokenizer_config.json it takes BertTokenizer's defaults;
+ * here tokenizer.json is then followed as it is.) */
+static void test_tokenizer_config(void **state)
+{
+#define MADE(chinese, accents, lower) "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":" chinese ",\"strip_accents\":" accents ",\"lowercase\":" lower "}"
+    static const char named[] = "\"tokenizer_class\": \"PreTrainedTokenizerFast\"";
+    static const struct { const char *config, *to, *file, *normalizer; bool side, left; } rows[] = {
+        { bert_config, NULL, NULL, "", false, false },
+        { bert_config, NULL, "{}", MADE("true", "null", "true"), false, false },
+        { bert_config, named, "{}", "", false, false },
+        { bert_config, "\"tokenizer_class\": \"BertTokenizer\"", "{\"do_lower_case\": false}", MADE("true", "null", "false"), false, false },
+        { bert_config, named, "{\"tokenizer_class\": \"BertTokenizer\", \"strip_accents\": false}", MADE("true", "false", "true"), false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"BertTokenizerFast\", \"tokenize_chinese_chars\": false, \"strip_accents\": null}", MADE("false", "null", "true"), false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"MPNetTokenizer\", \"strip_accents\": true}", MADE("true", "true", "true"), false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"ElectraTokenizerFast\", \"do_lower_case\": false}", MADE("true", "null", "false"), false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"ConvBertTokenizer\", \"do_lower_case\": false}", "", false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"PreTrainedTokenizerFast\", \"do_lower_case\": false}", "", false, false },
+        { bert_config, NULL, "{\"tokenizer_class\": \"BertTokenizerFaster\"}", "", false, false },
+        { qwen3_config, NULL, "{\"do_lower_case\": 7}", "", false, false },
+        { qwen3_config, NULL, "{\"truncation_side\": \"left\"}", "", true, true },
+        { bert_config, named, "{\"truncation_side\": \"right\"}", "", true, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct aki__tokenizer_config alone;
+        char *config = replaced(rows[i].config, "", rows[i].to ? rows[i].to : "\"x\": 1");
+        aki_error e;
+        fill_folder(rows[i].config);
+        put_text("config.json", config);
+        put_text("tokenizer_config.json", rows[i].file);
+        struct aki__model *m = open_folder(config);
+        if (strcmp(m->tokenizer.normalizer, rows[i].normalizer) != 0 || m->tokenizer.side != rows[i].side || m->tokenizer.left != rows[i].left)
+            fail_msg("row %zu: %s", i, m->tokenizer.normalizer);
+        assert_int_equal(aki__tokenizer_config_of(&alone, folder, aki__families, &e), AKI_OK);
+        assert_memory_equal(&alone, &m->tokenizer, sizeof alone);
+        aki__model_folder_close(m);
+        free(config);
+    }
+}
+
+static void test_pooling_assumed(void **state)
+{
+    (void)state;
+    fill_folder(bert_config);
+    put_text("modules.json", NULL);
+    struct aki__model *m = open_folder("no modules.json");
+    assert_true(m->pooling_assumed);
+    aki__model_folder_close(m);
 }
 
 /* ---------------------------------------------------------------- what is refused ------------------------------- */
@@ -558,20 +637,20 @@ static void refuse(size_t row, aki_status status, const char *file, const char *
 {
     struct aki__model *m;
     aki_error e = { 0 };
-    aki_status rc = aki__model_folder_open(&m, folder, &e);
+    aki_status rc = aki__model_folder_open(&m, folder, aki__families, &e);
 
     if (rc != status || strncmp(e.message, file, strlen(file)) != 0 || !strstr(e.message, says))
         fail_msg("row %zu: %d %s", row, rc, e.message);
     assert_int_equal(e.status, rc);
     assert_null(m);
-    assert_int_equal(aki__model_folder_open(&m, folder, NULL), rc);
+    assert_int_equal(aki__model_folder_open(&m, folder, aki__families, NULL), rc);
 }
 
 static void test_refused_configs(void **state)
 {
     static const struct { const char *config, *from, *to; aki_status status; const char *says; } rows[] = {
         { bert_config, "\"bert\"", "\"new\"", AKI_E_UNSUPPORTED, "model_type \"new\"" },
-        { bert_config, "\"bert\"", "\"modernbert\"", AKI_E_UNSUPPORTED, "model_type \"modernbert\"" },
+        { bert_config, "\"bert\"", "\"modernbert\"", AKI_E_UNSUPPORTED, "model_type \"modernbert\": bert, roberta, xlm-roberta, camembert and qwen3 are implemented" },
         { bert_config, "\"bert\"", "7", AKI_E_INVALID, "model_type" },
         { bert_config, "\"model_type\": \"bert\", ", "", AKI_E_INVALID, "model_type" },
         { bert_config, "", "\"position_embedding_type\": \"relative_key\"", AKI_E_UNSUPPORTED, "position_embedding_type \"relative_key\"" },
@@ -647,6 +726,7 @@ static void test_refused_files(void **state)
 #define MODULES "modules.json"
 #define SETTINGS "config_sentence_transformers.json"
 #define SENTENCE "sentence_bert_config.json"
+#define TOKENIZER "tokenizer_config.json"
     static const struct { const char *file, *text; aki_status status; const char *says; } rows[] = {
         { MODULES, "{}", AKI_E_INVALID, "not a JSON array" },
         { MODULES, "[]", AKI_E_UNSUPPORTED, "without a Transformer and a Pooling" },
@@ -662,7 +742,8 @@ static void test_refused_files(void **state)
         { MODULES, "[{\"path\": \"\", \"type\": \"custom_st.Transformer\"}]", AKI_E_UNSUPPORTED, "custom_st.Transformer" },
         { MODULES, "[" TRANSFORMER ", " POOLING ", {\"path\": \"2\", \"type\": \"sentence_transformers.models.WordWeights\"}]", AKI_E_UNSUPPORTED,
           "models.WordWeights" },
-        { MODULES, "[{\"path\": \"0_Transformer\", \"type\": \"sentence_transformers.models.Transformer\"}]", AKI_E_UNSUPPORTED, "subfolder" },
+        { MODULES, "[{\"path\": \"0_Transformer\", \"type\": \"sentence_transformers.models.Transformer\"}]", AKI_E_UNSUPPORTED,
+          "a subfolder (0_Transformer/) is not implemented: move its files up" },
         { MODULES, "[" TRANSFORMER ", {\"path\": \"../1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]", AKI_E_INVALID,
           "path \"../1_Pooling\"" },
         { MODULES, "[" TRANSFORMER ", {\"path\": \"/etc\", \"type\": \"sentence_transformers.models.Pooling\"}]", AKI_E_INVALID, "path \"/etc\"" },
@@ -687,6 +768,13 @@ static void test_refused_files(void **state)
           "module_input_name \"token_embeddings\"" },
         { "2_Dense/config.json", "{\"in_features\": 8, \"out_features\": 6}", AKI_E_INVALID, "" },
         { "3_Normalize/config.json", "{\"module_input_name\": \"token_embeddings\"}", AKI_E_UNSUPPORTED, "module_input_name" },
+        { TOKENIZER, "{\"truncation_side\": \"Left\"}", AKI_E_INVALID, "truncation_side \"Left\": neither \"left\" nor \"right\"" },
+        { TOKENIZER, "{\"truncation_side\": null}", AKI_E_INVALID, "truncation_side: neither" },
+        { TOKENIZER, "{\"do_lower_case\": null}", AKI_E_INVALID, "do_lower_case: neither true nor false" },
+        { TOKENIZER, "{\"tokenizer_class\": \"BertTokenizer\", \"tokenize_chinese_chars\": 0}", AKI_E_INVALID, "tokenize_chinese_chars: neither" },
+        { TOKENIZER, "{\"strip_accents\": \"no\"}", AKI_E_INVALID, "strip_accents \"no\": neither" },
+        { TOKENIZER, "{\"tokenizer_class\": 3}", AKI_E_INVALID, "tokenizer_class: no string" },
+        { TOKENIZER, "version https://git-lfs.github.com/spec/v1\n", AKI_E_INVALID, "Git LFS" },
         { SETTINGS, "[]", AKI_E_INVALID, "not a JSON object" },
         { SETTINGS, "{\"prompts\": []}", AKI_E_INVALID, "prompts: no object" },
         { SETTINGS, "{\"prompts\": {\"a\": 1}}", AKI_E_INVALID, "prompts: no string" },
@@ -758,6 +846,12 @@ static void test_missing_files(void **state)
     refuse(0, AKI_E_UNSUPPORTED, "2_Dense/pytorch_model.bin: ", "save_file(torch.load");
     put_text("2_Dense/pytorch_model.bin", NULL);
 
+    /* What old versions wrote: then it is not config.json that is missing. */
+    fill_folder(bert_config);
+    put_text("config.json", NULL);
+    put_text("modules.json", "[{\"path\": \"0_Transformer\", \"type\": \"sentence_transformers.models.Transformer\"}]");
+    refuse(0, AKI_E_UNSUPPORTED, "modules.json: ", "0_Transformer/");
+
     /* A hub cache whose download broke off has links to nothing: that is no folder without modules. */
     char path[512];
 #if !defined(_WIN32)
@@ -769,10 +863,11 @@ static void test_missing_files(void **state)
     unlink(path);
 #endif
 
-    assert_int_equal(aki__model_folder_open(&m, "/nowhere/at/all", &e), AKI_E_NOT_FOUND);
+    assert_int_equal(aki__model_folder_open(&m, "/nowhere/at/all", aki__families, &e), AKI_E_NOT_FOUND);
     assert_null(m);
     snprintf(path, sizeof path, "%s/config.json", folder);
-    assert_int_equal(aki__model_folder_open(&m, path, &e), AKI_E_NOT_FOUND);
+    assert_int_equal(aki__model_folder_open(&m, path, aki__families, &e), AKI_E_INVALID);
+    assert_non_null(strstr(e.message, "config.json: a file; the folder of a model is needed"));
 }
 
 /* ---------------------------------------------------------------- tensors --------------------------------------- */
@@ -796,7 +891,7 @@ static void test_prefixes(void **state)
         struct aki__model *m;
         fill_folder(rows[i].config);
         put_weights("model.safetensors", rows[i].tensors);
-        assert_int_equal(aki__model_folder_open(&m, folder, NULL), rows[i].status);
+        assert_int_equal(aki__model_folder_open(&m, folder, aki__families, NULL), rows[i].status);
         if (m)
             assert_string_equal(m->prefix, rows[i].prefix);
         aki__model_folder_close(m);
@@ -852,7 +947,7 @@ static void test_tensors_are_checked(void **state)
 
 static void check_layer(const struct aki__model *m, int layer)
 {
-    const bool qwen3 = strcmp(m->architecture, "qwen3") == 0;
+    const bool qwen3 = m->family == &aki__family_qwen3;
     const int h = m->hidden, i = m->intermediate, q = m->heads * m->head_dim, kv = m->kv_heads * m->head_dim;
     const struct { const char *name; int out, in; } encoder[] = {
         { "encoder.layer.%d.attention.self.query", h, h }, { "encoder.layer.%d.attention.self.value", h, h },
@@ -872,7 +967,7 @@ static void check_layer(const struct aki__model *m, int layer)
             fail_msg("%s", e.message);
         snprintf(name, sizeof name, "%s.bias", stem);
         assert_int_equal(aki__model_tensor_maybe(m, &t, &e, name, 1, qwen3 ? decoder[k].out : encoder[k].out), AKI_OK);
-        assert_int_equal(t != NULL, !qwen3 || (m->attention_bias && k < 3));
+        assert_int_equal(t != NULL, !qwen3 || (((const struct aki__qwen3_keys *)m->keys)->attention_bias && k < 3));
     }
 }
 
@@ -893,7 +988,7 @@ static void test_checkpoints(void **state)
         { "roberta", "roberta", "roberta.", 62, AKI_POOLING_CLS, true, AKI_F32 },
         { "xlmr", "xlm-roberta", "", 64, AKI_POOLING_MEAN, true, AKI_F32 },
         { "xlmr-no-prompt", "xlm-roberta", "", 64, AKI_POOLING_MEAN, true, AKI_F32 },
-        { "camembert", "roberta", "", 64, AKI_POOLING_MEAN, true, AKI_F32 },
+        { "camembert", "camembert", "", 64, AKI_POOLING_MEAN, true, AKI_F32 },
         { "qwen3", "qwen3", "", 160, AKI_POOLING_LAST, true, AKI_BF16 },
         { "qwen3-bias", "qwen3", "model.", 64, AKI_POOLING_MEAN, true, AKI_F32 },
         { "qwen3-weightedmean", "qwen3", "", 64, AKI_POOLING_WEIGHTEDMEAN, false, AKI_BF16 },
@@ -910,7 +1005,7 @@ static void test_checkpoints(void **state)
         int64_t dim;
         aki_error e;
         snprintf(path, sizeof path, "%s/checkpoints/%s", AKI_BINARY_DIR, rows[i].name);
-        if (aki__model_folder_open(&m, path, &e) != AKI_OK)
+        if (aki__model_folder_open(&m, path, aki__families, &e) != AKI_OK)
             fail_msg("%s (made by tests/make_checkpoints.py)", e.message);
         assert_string_equal(m->name, rows[i].name);
         assert_string_equal(m->architecture, rows[i].architecture);
@@ -951,6 +1046,9 @@ int main(void)
         IN_FOLDER(test_prompts),
         IN_FOLDER(test_matryoshka),
         IN_FOLDER(test_lower_case),
+        IN_FOLDER(test_lower_case_of_class),
+        IN_FOLDER(test_tokenizer_config),
+        IN_FOLDER(test_pooling_assumed),
         IN_FOLDER(test_refused_configs),
         IN_FOLDER(test_refused_files),
         IN_FOLDER(test_missing_files),

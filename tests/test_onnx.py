@@ -252,6 +252,36 @@ class Onnx(Case):
         self.fails(4, "onnx/model.onnx", "embed", "-m", folder, "a")
         self.assertEqual(run("check", folder).returncode, 7)
 
+    def test_no_regular_file(self):
+        """Opening a FIFO waits for a writer: it is refused by name, as the file and as its data; so is what Git LFS leaves."""
+        folder = self.without_weights(sentence=False)
+        path = os.path.join(folder, "onnx", "model.onnx")
+        data = path + "_data"
+        pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 9\n" % 0
+
+        def refused(code, file, what):
+            self.fails(code, "%s.*%s" % (os.path.basename(file), what), "embed", "-m", folder, "a")
+            self.fails(code, "%s.*%s" % (os.path.basename(file), what), "embed", "-m", path, "a") if os.path.isfile(path) else None
+            told = json.loads(run("check", "--json", folder).stdout)["problems"]
+            self.assertTrue(any(what in p["message"] and file.endswith(p["path"]) for p in told), told)
+
+        for file, external in (path, False), (data, True):
+            make_onnx.encoder(path, **sizes(folder), **(dict(save_as_external_data=True, location="model.onnx_data", size_threshold=100) if external else {}))
+            os.remove(file)
+            os.mkfifo(file)
+            refused(6, file, "not a regular file")
+            os.remove(file)
+            os.mkdir(file)
+            refused(6, file, "not a regular file")
+            os.rmdir(file)
+            os.symlink("nowhere", file)
+            refused(6, file, "a link to a file that is missing")
+            os.remove(file)
+            with open(file, "wb") as f:
+                f.write(pointer)
+            refused(4, file, "Git LFS")
+            os.remove(file)
+
     # ------------------------------------------------------------ which file
 
     def test_choice(self):

@@ -17,7 +17,7 @@ static aki_status write_to(const char *path, uint64_t most, aki_error *err)
     struct aki__graph g;
     struct aki__onnx o = { 0 };
 
-    assert_int_equal(aki__model_folder_open(&m, CHECKPOINTS "qwen3", err), AKI_OK);
+    assert_int_equal(aki__model_folder_open(&m, CHECKPOINTS "qwen3", aki__families, err), AKI_OK);
     aki__graph_init(&g, m, err);
     assert_int_equal(aki__arch_build(&g, m), AKI_OK);
     assert_int_equal(aki__portable_build(&o, &g, &options, err), AKI_OK);

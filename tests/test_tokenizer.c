@@ -41,7 +41,7 @@ static struct aki__tokenizer *open_tokenizer(const char *path)
     struct aki__tokenizer *t = NULL;
     aki_error err = { 0 };
 
-    if (aki__tokenizer_open(&t, path, &err))
+    if (aki__tokenizer_open(&t, path, NULL, &err))
         fail_msg("%s", err.message);
     return t;
 }

@@ -434,7 +434,7 @@ static void no_file(void **state)
     aki_error err = { 0 };
 
     (void)state;
-    assert_int_equal(aki__tokenizer_open(&t, DATA "none.json", &err), AKI_E_NOT_FOUND);
+    assert_int_equal(aki__tokenizer_open(&t, DATA "none.json", NULL, &err), AKI_E_NOT_FOUND);
     assert_null(t);
     assert_int_equal(aki__tokenizer_parse(&t, "[]", 2, "f.json", &err), AKI_E_INVALID);
     assert_int_equal(aki__tokenizer_parse(&t, "", 0, "f.json", &err), AKI_E_INVALID);

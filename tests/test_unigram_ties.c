@@ -28,7 +28,7 @@ static void test_ties(void **state)
     char text[128];
 
     (void)state;
-    assert_int_equal(aki__tokenizer_open(&t, AKI_SOURCE_DIR "/tests/data/tokenizer/t5.json", &error), AKI_OK);
+    assert_int_equal(aki__tokenizer_open(&t, AKI_SOURCE_DIR "/tests/data/tokenizer/t5.json", NULL, &error), AKI_OK);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         size_t before = (size_t)rows[i].before, behind = (size_t)rows[i].behind;
         memset(text, 'x', sizeof text);

@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     aki_error err = { 0 };
     uint8_t flags;
 
-    if (argc != 2 || aki__tokenizer_open(&t, argv[1], &err)) {
+    if (argc != 2 || aki__tokenizer_open(&t, argv[1], NULL, &err)) {
         fprintf(stderr, "tool_tokenize: %s\n", argc == 2 ? err.message : "usage: tool_tokenize TOKENIZER.JSON");
         return 2;
     }

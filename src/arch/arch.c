@@ -1,23 +1,10 @@
-/* Unit arch: the table of architectures. See arch.h. */
+/* Unit arch: the families that there are. See arch.h. */
 #include "arch/arch.h"
 
-static const struct {
-    const char *name;       /* config.json's model_type */
-    void      (*build)(struct aki__graph *g, const struct aki__model *m);
-} table[] = {
-    { "bert",        aki__arch_bert },
-    { "roberta",     aki__arch_bert },
-    { "xlm-roberta", aki__arch_bert },
-    { "camembert",   aki__arch_bert },
-    { "qwen3",       aki__arch_qwen3 },
-};
+const struct aki__family *const aki__families[] = { &aki__family_bert, &aki__family_roberta, &aki__family_qwen3, NULL };
 
 aki_status aki__arch_build(struct aki__graph *g, const struct aki__model *m)
 {
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (strcmp(table[i].name, m->architecture) == 0) {
-            table[i].build(g, m);
-            return g->rc;
-        }
-    return g->rc = aki__fail(g->err, AKI_E_UNSUPPORTED, "%s/config.json: model_type \"%s\" is not implemented", m->path, m->architecture);
+    m->family->build(g, m);
+    return g->rc;
 }

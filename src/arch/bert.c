@@ -2,6 +2,34 @@
  * (MiniLM, bge, e5, gte, multilingual-e5 …). Devlin et al. 2018, arXiv 1810.04805. */
 #include "arch/arch.h"
 
+/* ---------------------------------------------------------------- config.json ----------------------------------- */
+
+static aki_status read_keys(struct aki__model *m, void *keys, const struct aki__json_file *f, aki_error *err)
+{
+    const bool after_pad = m->family->traits & AKI_FAMILY_POSITIONS_AFTER_PAD;
+    const struct aki__json *root = f->doc.nodes;
+
+    (void)keys;
+    aki_status rc = aki__key_int(&m->positions, f, root, "max_position_embeddings", 1, INT32_MAX, 512, err);
+    rc = aki__also(rc, aki__key_int(&m->types, f, root, "type_vocab_size", 1, AKI_MAX_DIMENSION, 2, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, aki__key_int(&m->pad_id, f, root, "pad_token_id", 0, m->vocabulary - 1, after_pad ? 1 : 0, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, aki__key_eps(&m->norm_eps, f, "layer_norm_eps", 1e-12, AKI_ALSO(rc, err)));
+    if (rc)
+        return rc;
+    if (m->hidden % m->heads)
+        return aki__key_fail(f, aki__key(root, "num_attention_heads"), "num_attention_heads", AKI_E_INVALID, err,
+                             "does not divide hidden_size");
+    m->kv_heads = m->heads;
+    m->head_dim = m->hidden / m->heads;
+    m->position_offset = after_pad ? m->pad_id + 1 : 0;
+    if (m->position_offset >= m->positions)
+        return aki__key_fail(f, aki__key(root, "pad_token_id"), "pad_token_id", AKI_E_INVALID, err,
+                             "leaves no position below max_position_embeddings");
+    return AKI_OK;
+}
+
+/* ---------------------------------------------------------------- the network ----------------------------------- */
+
 static aki__blk layer(struct aki__graph *g, const struct aki__model *m, int i, aki__blk x, bool last)
 {
     const int64_t hidden = m->hidden;
@@ -20,7 +48,7 @@ static aki__blk layer(struct aki__graph *g, const struct aki__model *m, int i, a
     return aki__g_layer_norm(g, aki__g_add(g, x, f), "encoder.layer.%d.output.LayerNorm", i);
 }
 
-void aki__arch_bert(struct aki__graph *g, const struct aki__model *m)
+static void build(struct aki__graph *g, const struct aki__model *m)
 {
     const struct aki__g_embed tables = {
         .words = aki__g_tensor(g, m->vocabulary, m->hidden, "embeddings.word_embeddings.weight"),
@@ -34,3 +62,8 @@ void aki__arch_bert(struct aki__graph *g, const struct aki__model *m)
         x = layer(g, m, i, x, i == m->layers - 1);
     aki__g_finish(g, x);
 }
+
+#define BERT .anchor = "embeddings.word_embeddings.weight", .activation = AKI_ACT_GELU, .read = read_keys, .build = build
+
+const struct aki__family aki__family_bert = { .types = { "bert" }, .traits = AKI_FAMILY_BERT_TOKENIZER, BERT };
+const struct aki__family aki__family_roberta = { .types = { "roberta", "xlm-roberta", "camembert" }, .traits = AKI_FAMILY_POSITIONS_AFTER_PAD, BERT };

@@ -315,3 +315,10 @@ uint16_t aki__f32_to_f16(float f)
     uint32_t rounded = magnitude + 0xFFF + (magnitude >> 13 & 1);
     return (uint16_t)(sign | (rounded - 0x38000000) >> 13);
 }
+
+bool aki__is_lfs_pointer(const char *bytes, size_t size)
+{
+    static const char begin[] = "version https://git-lfs";
+
+    return size >= sizeof begin - 1 && memcmp(bytes, begin, sizeof begin - 1) == 0;
+}

@@ -87,6 +87,10 @@ static inline uint32_t aki__utf8_next(const char **p)
     return (c & 0x07) << 18 | (uint32_t)(s[1] & 0x3F) << 12 | (uint32_t)(s[2] & 0x3F) << 6 | (s[3] & 0x3F);
 }
 
+/* What git clone leaves of a large file where Git LFS is not installed: a few lines that name it. */
+#define AKI_LFS_POINTER "only a pointer to the file, as Git LFS leaves it: run git lfs pull"
+bool aki__is_lfs_pointer(const char *bytes, size_t size);
+
 /* A 64-bit hash of bytes: fast, well mixed, not for hostile keys alone (tables bound their probes by size). */
 uint64_t aki__hash(const void *bytes, size_t size, uint64_t seed);
 

@@ -256,6 +256,8 @@ static aki_status parse(struct aki__json_doc *doc, const char *text, size_t size
     size_t wrong = aki__utf8_check(text, size);
     if (wrong != AKI_UTF8_VALID)
         return bad(&r, text + wrong, "not valid UTF-8");
+    if (aki__is_lfs_pointer(text, size))
+        return bad(&r, text, AKI_LFS_POINTER);
 
     bool value = true;      /* a value is due, not a comma or an end */
     bool empty = false;     /* the container was just opened: it may end at once */

@@ -438,12 +438,13 @@ static void check_tokenizer(struct check *c, const struct aki__model *m)
         c->rc = aki__fail(c->err, AKI_E_NOMEM, "tokenizer.json");
         return;
     }
-    if (!aki__is_file(path)) {
-        tell(c, AKI_CHECK_PROBLEM, "tokenizer.json", "missing", 0, 0);
-    } else if (aki__map_open(&map, path, &why)) {
+    aki_status rc = aki__map_open(&map, path, &why);
+    if (rc == AKI_E_NOT_FOUND)
+        aki__no_tokenizer(c->folder, &why);
+    if (rc) {
         on_fault(c, &why);
     } else {
-        aki__tokenizer_examine(&t, map.data, map.size, path, &teller, &why);
+        aki__tokenizer_examine(&t, map.data, map.size, path, NULL, &teller, &why);
         aki__map_close(&map);
     }
     if (t && m && m->architecture) {
@@ -508,6 +509,8 @@ static void check_onnx(void *user, const char *file)
 
 static void check_model(struct check *c, const struct aki__model *m)
 {
+    if (m->architecture && m->pooling_assumed)
+        say(c, AKI_CHECK_NOTE, "", "no modules.json, and nothing else says how to pool: %s, as sentence-transformers would", m->pooling == AKI_POOLING_LAST ? "the last token" : "the mean");
     struct aki__weights **dense = aki__folder_of((struct aki__model *)(uintptr_t)m)->dense;
 
     if (m->prefix)
@@ -549,10 +552,10 @@ aki_status aki_check(const char *folder, int (*tell_user)(void *user, const aki_
     if (!folder || !tell_user)
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", folder ? "tell" : "folder");
     if (!aki__is_folder(folder))
-        return aki__fail(err, AKI_E_NOT_FOUND, "%s: no such folder", folder);
+        return aki__no_folder(folder, err);
     struct onnx_check onnx = { .c = &c };
     if (aki__onnx_list(folder, check_onnx, &onnx))
-        aki__model_folder_examine(&m, folder, aki__has_safetensors(folder) ? NULL : onnx.file, &onnx.facts, on_fault, &c);
+        aki__model_folder_examine(&m, folder, aki__has_safetensors(folder) ? NULL : onnx.file, &onnx.facts, aki__families, on_fault, &c);
     aki__free(onnx.file);
     if (!m)
         return aki__fail(err, AKI_E_NOMEM, "%s", folder);

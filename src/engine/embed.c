@@ -44,6 +44,7 @@ static size_t size_of(const char *const *texts, const size_t *sizes, size_t i) {
 static aki_status find_equal(struct job *j, const char *const *texts, const size_t *sizes, size_t count)
 {
     size_t slots = 16, *table = NULL;
+    uint64_t seed = 0;
 
     while (slots < count * 2)
         slots *= 2;
@@ -53,8 +54,9 @@ static aki_status find_equal(struct job *j, const char *const *texts, const size
         aki__free(table);
         return aki__fail(j->err, AKI_E_NOMEM, "%zu texts", count);
     }
+    seed = (uintptr_t)table;                        /* texts are strangers': nobody shall know which of them collide */
     for (size_t i = 0; i < count; i++) {
-        size_t size = size_of(texts, sizes, i), s = (size_t)aki__hash(texts[i], size, 0) & (slots - 1);
+        size_t size = size_of(texts, sizes, i), s = (size_t)aki__hash(texts[i], size, seed) & (slots - 1);
         while (table[s] && (size_of(texts, sizes, table[s] - 1) != size || memcmp(texts[table[s] - 1], texts[i], size) != 0))
             s = (s + 1) & (slots - 1);
         if (!table[s])

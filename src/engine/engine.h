@@ -16,6 +16,7 @@ struct aki_model {
     struct aki__onnx_file *file;            /* until the session takes it over */
     struct aki__session_info run;
     bool     end_appended;                  /* see aki_model_info */
+    bool     cuts_left;                     /* the same: truncates_left */
     bool     fell_back;
     char     device[64];                    /* in use */
     char     note[400];                     /* device_note; "": none */
@@ -69,6 +70,11 @@ void       aki__request_close(struct aki__request *r);
 bool       aki__request_is_pooled(const struct aki__request *r, const struct aki__model *f);
 /* UNSUPPORTED where such a network gives neither what is asked for nor the rows that it is made of. */
 aki_status aki__request_check_graph(const struct aki__request *r, const struct aki__model *f, aki_error *err);
+/* Which side a text too long is cut on: the caller's, else what the model's files say. */
+static inline int aki__truncate_of(const aki_model *m, const aki_embed_options *o)
+{
+    return o->truncate == AKI_TRUNCATE_DEFAULT && m->cuts_left ? AKI_TRUNCATE_LEFT : o->truncate;
+}
 
 /* One text as the network sees it. Zeroed means empty; the arrays are reused by the next call. */
 struct aki__input {

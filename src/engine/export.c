@@ -29,7 +29,7 @@ aki_status aki_export(const char *folder, const char *out, const aki_export_opti
     if (!folder || !out)
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", folder ? "out" : "folder");
     aki_status rc = aki__options_read(&o, sizeof o, options, "aki_export_options", err);
-    if (!rc) rc = aki__model_folder_open(&f, folder, err);
+    if (!rc) rc = aki__model_folder_open(&f, folder, aki__families, err);
     if (!rc) rc = check_options(&o, f, err);
     if (!rc) {
         aki__graph_init(&g, f, err);

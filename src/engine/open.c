@@ -1,7 +1,9 @@
 /* Unit open: a model's life: open, info, health, close; and the devices. */
 #include "engine/engine.h"
 
+#include "arch/arch.h"
 #include "kernel/kernel.h"
+#include "model/reader.h"
 
 #include <stdio.h>
 
@@ -21,7 +23,7 @@ static aki_status open_folder(aki_model *m, const char *path, const aki_model_op
     char *folder = NULL, *file = NULL, *full = NULL;
 
     aki_status rc = aki__onnx_choose(&folder, &file, path, o->file, err);
-    if (!rc && !file) rc = aki__model_folder_open(&m->folder, folder, err);
+    if (!rc && !file) rc = aki__model_folder_open(&m->folder, folder, aki__families, err);
     if (rc || !file)
         goto done;
     full = aki__join(folder, file);
@@ -29,7 +31,7 @@ static aki_status open_folder(aki_model *m, const char *path, const aki_model_op
     if (rc)
         goto done;
     const struct aki__onnx_facts facts = aki__facts_of(aki__onnx_file_info(m->file));
-    rc = aki__onnx_folder_open(&m->folder, folder, file, &facts, err);
+    rc = aki__onnx_folder_open(&m->folder, folder, file, &facts, aki__families, err);
 done:
     aki__free(folder);
     aki__free(file);
@@ -56,11 +58,21 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
     return AKI_OK;
 }
 
-static aki_status open_tokenizer(aki_model *m, const char *folder, aki_error *err)
+static aki_status open_tokenizer_file(aki_model *m, const char *path, const struct aki__tokenizer_config *c, aki_error *err)
+{
+    aki_status rc = aki__tokenizer_open(&m->tokenizer, path, *c->normalizer ? c->normalizer : NULL, err);
+
+    m->cuts_left = c->side ? c->left : !rc && aki__tokenizer_cuts_left(m->tokenizer);
+    return rc;
+}
+
+static aki_status open_tokenizer(aki_model *m, const char *folder, const struct aki__tokenizer_config *c, aki_error *err)
 {
     char *path = aki__join(folder, "tokenizer.json");
-    aki_status rc = path ? aki__tokenizer_open(&m->tokenizer, path, err) : aki__fail(err, AKI_E_NOMEM, "%s", folder);
+    aki_status rc = path ? open_tokenizer_file(m, path, c, err) : aki__fail(err, AKI_E_NOMEM, "%s", folder);
 
+    if (rc == AKI_E_NOT_FOUND)
+        rc = aki__no_tokenizer(folder, err);
     aki__free(path);
     return rc;
 }
@@ -89,13 +101,13 @@ static aki_status set_pad(aki_model *m, aki_error *err)
     return f->pad_id < f->vocabulary ? AKI_OK : aki__fail(err, AKI_E_INVALID, "config.json: pad_token_id %d is outside the vocabulary of %d", f->pad_id, f->vocabulary);
 }
 
-/* Older Qwen3 files lost their post-processor. The models are pooled at an end token all the same, and without it every vector is wrong. */
+/* Some families are pooled at an end token, which older files' post-processors lost, and without it every vector is wrong. */
 static void append_end(aki_model *m, const struct aki__model *folder)
 {
-    static const char end[] = "<|endoftext|>";
-    int32_t id = aki__tokenizer_id(m->tokenizer, end, sizeof end - 1);
+    const char *end = folder->family ? folder->family->end : NULL;
+    int32_t id = end ? aki__tokenizer_id(m->tokenizer, end, strlen(end)) : -1;
 
-    if (id < 0 || aki__tokenizer_special_count(m->tokenizer) || folder->pooling != AKI_POOLING_LAST || strcmp(folder->architecture, "qwen3") != 0)
+    if (id < 0 || aki__tokenizer_special_count(m->tokenizer) || folder->pooling != AKI_POOLING_LAST)
         return;
     aki__tokenizer_append(m->tokenizer, id);
     m->end_appended = true;
@@ -130,7 +142,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
         return aki__fail(err, AKI_E_NOMEM, "%s", folder);
     rc = open_folder(m, folder, &o, err);
     if (!rc) rc = set_precision(m, &o, err);
-    if (!rc) rc = open_tokenizer(m, m->folder->path, err);
+    if (!rc) rc = open_tokenizer(m, m->folder->path, &m->folder->tokenizer, err);
     if (!rc) rc = check_tokenizer(m, err);
     if (!rc && m->folder->onnx) rc = set_pad(m, err);
     if (!rc) append_end(m, m->folder);
@@ -161,7 +173,7 @@ static aki_status append_end_alone(aki_model *m, const char *place, aki_error *e
 
     if (aki__tokenizer_special_count(m->tokenizer) || aki__onnx_choose(&folder, &file, place, NULL, NULL))
         return AKI_OK;
-    aki__model_folder_examine(&f, folder, file, &facts, ignore, NULL);
+    aki__model_folder_examine(&f, folder, file, &facts, aki__families, ignore, NULL);
     if (!f)
         rc = aki__fail(err, AKI_E_NOMEM, "%s", place);
     else if (f->architecture)
@@ -170,6 +182,15 @@ static aki_status append_end_alone(aki_model *m, const char *place, aki_error *e
     aki__free(folder);
     aki__free(file);
     return rc;
+}
+
+static aki_status open_tokenizer_alone(aki_model *m, const char *folder, aki_error *err)
+{
+    struct aki__tokenizer_config c;
+
+    aki_status rc = aki__tokenizer_config_of(&c, folder, aki__families, err);
+    if (!rc) rc = open_tokenizer(m, folder, &c, err);
+    return rc ? rc : append_end_alone(m, folder, err);
 }
 
 aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
@@ -186,8 +207,7 @@ aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
     if (size > 5 && strcmp(path + size - 5, ".onnx") == 0)
         rc = aki__onnx_choose(&folder, &file, path, NULL, err);
     const char *place = folder ? folder : path;
-    if (!rc) rc = aki__is_folder(place) ? open_tokenizer(m, place, err) : aki__tokenizer_open(&m->tokenizer, place, err);
-    if (!rc && aki__is_folder(place)) rc = append_end_alone(m, place, err);
+    if (!rc) rc = aki__is_folder(place) ? open_tokenizer_alone(m, place, err) : open_tokenizer_file(m, place, &(struct aki__tokenizer_config){ 0 }, err);
     if (!rc) {
         *out = m;
         m = NULL;
@@ -240,7 +260,8 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused,
         .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions,
         .products = run.products, .products_f32 = run.products_f32,
-        .outputs = 1u << AKI_OUTPUT_VECTOR | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS) };
+        .outputs = 1u << AKI_OUTPUT_VECTOR | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
+        .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;

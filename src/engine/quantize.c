@@ -256,7 +256,7 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
     if (!folder || !out)
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", folder ? "out" : "folder");
     aki_status rc = aki__kernels_ready(err);
-    if (!rc) rc = aki__model_folder_open(&f, folder, err);
+    if (!rc) rc = aki__model_folder_open(&f, folder, aki__families, err);
     if (!rc && f->int8_bits)
         rc = aki__fail(err, AKI_E_INVALID, "%s: quantised already", folder);
     if (!rc && aki__is_folder(out) && !aki__folder_is_empty(out))

@@ -149,10 +149,10 @@ aki_status aki__request_check_graph(const struct aki__request *r, const struct a
 }
 
 /* limit: tokens of a text, where the options say nothing; 0: none. */
-static void set_encoding(struct aki__request *r, const aki_embed_options *o, int32_t limit)
+static void set_encoding(struct aki__request *r, const aki_model *m, const aki_embed_options *o, int32_t limit)
 {
     r->encode = (struct aki__encode_options){ .special = !o->no_special, .parse_special = !o->no_parse_special,
-                                              .truncate = o->truncate ? o->truncate : AKI_TRUNCATE_RIGHT, .max_tokens = (size_t)(o->max_tokens ? o->max_tokens : limit) };
+                                              .truncate = aki__truncate_of(m, o), .max_tokens = (size_t)(o->max_tokens ? o->max_tokens : limit) };
 }
 
 /* What the rows of a result are. */
@@ -184,7 +184,7 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
         return rc;
     set_output(out, m->folder, &o);
     out->reuse = !o.no_reuse;
-    set_encoding(out, &o, m->max_tokens);
+    set_encoding(out, m, &o, m->max_tokens);
     out->cancel = o.cancel;
     out->cancel_user = o.cancel_user;
     rc = resolve_prompt(out, m, &o, err);
@@ -210,7 +210,7 @@ aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m
         rc = aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it has no prompts");
     if (!rc && o.prompt)
         rc = set_prompt(out, NULL, 0, NULL, 0, o.prompt, err);
-    set_encoding(out, &o, 0);
+    set_encoding(out, m, &o, 0);
     return rc;
 }
 

@@ -1,20 +1,9 @@
 /* Unit config: config.json to numbers. What would change vectors in silence is refused here, by file and key. */
 #include "model/parts.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 
-/* All defaults below are those of transformers 5.23. */
-static const struct family {
-    const char *model_type, *architecture;
-    bool        decoder;                /* Qwen3: RMS norm, RoPE, gated, causal */
-    bool        offset;                 /* RoBERTa: positions start behind pad_id */
-} families[] = {
-    { "bert",        "bert",        false, false },
-    { "roberta",     "roberta",     false, true },
-    { "xlm-roberta", "xlm-roberta", false, true },
-    { "camembert",   "roberta",     false, true },
-    { "qwen3",       "qwen3",       true,  false },
-};
+/* All defaults, here and in arch/, are those of transformers 5.23. */
 
 /* gelu_fast and gelu_accurate spell the same formula as gelu_new. */
 static const struct { const char *name; enum aki__activation activation; } activations[] = {
@@ -24,88 +13,49 @@ static const struct { const char *name; enum aki__activation activation; } activ
     { "swish", AKI_ACT_SILU },                  { "tanh", AKI_ACT_TANH },
 };
 
-/* ---------------------------------------------------------------- keys ------------------------------------------ */
-
-aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json *value, const char *key, aki_status status, aki_error *err,
-                         const char *what)
-{
-    aki_error own, *to = err ? err : &own;
-
-    if (!value)
-        aki__fail(to, status, "%s: %s: %s", f->name, key, what);
-    else if (value->kind == AKI_JSON_STRING)
-        aki__fail(to, status, "%s: %s \"%.*s\": %s (byte %u)", f->name, key, (int)(value->size < 80 ? value->size : 80), value->text, what,
-                  value->offset);
-    else
-        aki__fail(to, status, "%s: %s: %s (byte %u)", f->name, key, what, value->offset);
-    to->offset = value ? value->offset : 0;
-    aki__tell(f->teller, to);
-    return status;
-}
-
-const struct aki__json *aki__key(const struct aki__json *object, const char *key)
-{
-    const struct aki__json *value = aki__json_get(object, key);
-
-    return aki__json_is(value, AKI_JSON_NULL) ? NULL : value;
-}
-
-aki_status aki__key_int(int32_t *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, int64_t least,
-                        int64_t most, int64_t missing, aki_error *err)
-{
-    const struct aki__json *value = aki__key(object, key);
-    int64_t number;
-
-    if (!value && missing == AKI_REQUIRED)
-        return aki__key_fail(f, NULL, key, AKI_E_INVALID, err, "missing, and needed");
-    if (!value)
-        number = missing;
-    else if (!aki__json_int(value, &number))
-        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "not a whole number");
-    else if (number < least || number > most)
-        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "out of range");
-    *out = (int32_t)number;
-    return AKI_OK;
-}
-
-aki_status aki__key_double(double *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, double missing,
-                           aki_error *err)
-{
-    const struct aki__json *value = aki__key(object, key);
-
-    *out = missing;
-    if (value && !aki__json_double(value, out))
-        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "not a number");
-    return AKI_OK;
-}
-
-aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct aki__json *object, const char *key, bool missing,
-                         aki_error *err)
-{
-    const struct aki__json *value = aki__key(object, key);
-
-    *out = missing;
-    if (value && !aki__json_bool(value, out))
-        return aki__key_fail(f, value, key, AKI_E_INVALID, err, "neither true nor false");
-    return AKI_OK;
-}
-
 /* ---------------------------------------------------------------- all families ---------------------------------- */
 
-static aki_status find_family(const struct family **out, const struct aki__json_file *f, aki_error *err)
+const struct aki__family *aki__family_find(const struct aki__family *const *families, const struct aki__json *type, const char **name)
+{
+    for (; *families; families++)
+        for (size_t i = 0; i < sizeof (*families)->types / sizeof *(*families)->types && (*families)->types[i]; i++)
+            if (aki__json_equals(type, (*families)->types[i])) {
+                *name = (*families)->types[i];
+                return *families;
+            }
+    return NULL;
+}
+
+/* "a, b and c": what there is. */
+static void list_types(char *out, size_t size, const struct aki__family *const *families)
+{
+    const char *last = NULL;
+    size_t at = 0;
+
+    out[0] = '\0';
+    for (; *families; families++)
+        for (size_t i = 0; i < sizeof (*families)->types / sizeof *(*families)->types && (*families)->types[i]; i++) {
+            if (last && at < size)
+                at += (size_t)snprintf(out + at, size - at, "%s%s", at ? ", " : "", last);
+            last = (*families)->types[i];
+        }
+    if (last && at < size)
+        snprintf(out + at, size - at, "%s%s", at ? " and " : "", last);
+}
+
+static aki_status find_family(const struct aki__family **out, const char **name, const struct aki__json_file *f, const struct aki__family *const *families, aki_error *err)
 {
     const struct aki__json *type = aki__key(f->doc.nodes, "model_type");
+    char types[200], what[240];
 
     *out = NULL;
     if (!aki__json_is(type, AKI_JSON_STRING))
         return aki__key_fail(f, type, "model_type", AKI_E_INVALID, err, "missing or no string");
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-        if (aki__json_equals(type, families[i].model_type))
-            *out = &families[i];
-    if (!*out)
-        return aki__key_fail(f, type, "model_type", AKI_E_UNSUPPORTED, err,
-                             "bert, roberta, xlm-roberta, camembert and qwen3 are implemented");
-    return AKI_OK;
+    if ((*out = aki__family_find(families, type, name)))
+        return AKI_OK;
+    list_types(types, sizeof types, families);
+    snprintf(what, sizeof what, "%s are implemented", types);
+    return aki__key_fail(f, type, "model_type", AKI_E_UNSUPPORTED, err, what);
 }
 
 /* Keys that change the arithmetic in ways that are not implemented. */
@@ -157,11 +107,11 @@ static aki_status read_quantisation(struct aki__model *m, const struct aki__json
     return aki__key_int(&m->int8_bits, f, value, "bits", 7, 8, AKI_REQUIRED, err);
 }
 
-static aki_status read_activation(struct aki__model *m, const struct aki__json_file *f, bool decoder, aki_error *err)
+static aki_status read_activation(struct aki__model *m, const struct aki__json_file *f, enum aki__activation missing, aki_error *err)
 {
     const struct aki__json *value = aki__key(f->doc.nodes, "hidden_act");
 
-    m->activation = decoder ? AKI_ACT_SILU : AKI_ACT_GELU;
+    m->activation = missing;
     if (!value)
         return AKI_OK;
     for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
@@ -187,43 +137,19 @@ static aki_status read_sizes(struct aki__model *m, const struct aki__json_file *
     return rc;
 }
 
-static aki_status read_eps(struct aki__model *m, const struct aki__json_file *f, const char *key, double missing, aki_error *err)
-{
-    aki_status rc = aki__key_double(&m->norm_eps, f, f->doc.nodes, key, missing, err);
+/* ---------------------------------------------------------------- keys of several families ---------------------- */
 
-    if (!rc && !(m->norm_eps >= 0 && m->norm_eps < 1))
+aki_status aki__key_eps(double *out, const struct aki__json_file *f, const char *key, double missing, aki_error *err)
+{
+    aki_status rc = aki__key_double(out, f, f->doc.nodes, key, missing, err);
+
+    if (!rc && !(*out >= 0 && *out < 1))
         rc = aki__key_fail(f, aki__key(f->doc.nodes, key), key, AKI_E_INVALID, err, "out of range");
     return rc;
 }
 
-/* ---------------------------------------------------------------- encoders -------------------------------------- */
-
-static aki_status read_encoder(struct aki__model *m, const struct aki__json_file *f, const struct family *family, aki_error *err)
-{
-    const struct aki__json *root = f->doc.nodes;
-
-    aki_status rc = aki__key_int(&m->positions, f, root, "max_position_embeddings", 1, INT32_MAX, 512, err);
-    rc = aki__also(rc, aki__key_int(&m->types, f, root, "type_vocab_size", 1, AKI_MAX_DIMENSION, 2, AKI_ALSO(rc, err)));
-    rc = aki__also(rc, aki__key_int(&m->pad_id, f, root, "pad_token_id", 0, m->vocabulary - 1, family->offset ? 1 : 0, AKI_ALSO(rc, err)));
-    rc = aki__also(rc, read_eps(m, f, "layer_norm_eps", 1e-12, AKI_ALSO(rc, err)));
-    if (rc)
-        return rc;
-    if (m->hidden % m->heads)
-        return aki__key_fail(f, aki__key(root, "num_attention_heads"), "num_attention_heads", AKI_E_INVALID, err,
-                             "does not divide hidden_size");
-    m->kv_heads = m->heads;
-    m->head_dim = m->hidden / m->heads;
-    m->position_offset = family->offset ? m->pad_id + 1 : 0;
-    if (m->position_offset >= m->positions)
-        return aki__key_fail(f, aki__key(root, "pad_token_id"), "pad_token_id", AKI_E_INVALID, err,
-                             "leaves no position below max_position_embeddings");
-    return AKI_OK;
-}
-
-/* ---------------------------------------------------------------- qwen3 ----------------------------------------- */
-
 /* rope_parameters in newer files, rope_scaling in older ones; rope_theta inside or at top level. */
-static aki_status read_rope(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+aki_status aki__key_rope(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *root = f->doc.nodes, *rope = NULL, *value;
     const char *key = NULL;
@@ -256,69 +182,7 @@ static aki_status read_rope(struct aki__model *m, const struct aki__json_file *f
     return AKI_OK;
 }
 
-/* layer_types, where given, wins over max_window_layers; the window counts only with use_sliding_window. */
-static aki_status read_window(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
-{
-    const struct aki__json *root = f->doc.nodes, *types = aki__key(root, "layer_types"), *e;
-    bool use;
-    int32_t window, first;
-    aki_status rc;
-
-    if ((rc = aki__key_bool(&use, f, root, "use_sliding_window", false, err)) ||
-        (rc = aki__key_int(&window, f, root, "sliding_window", 1, INT32_MAX, aki__json_get(root, "sliding_window") ? 0 : 4096, err)) ||
-        (rc = aki__key_int(&first, f, root, "max_window_layers", 0, INT32_MAX, 28, err)))
-        return rc;
-    m->first_sliding_layer = m->layers;
-    if (types) {
-        if (types->kind != AKI_JSON_ARRAY || types->size != (uint32_t)m->layers)
-            return aki__key_fail(f, types, "layer_types", AKI_E_INVALID, err, "no array of num_hidden_layers strings");
-        e = aki__json_first(types);
-        for (int32_t i = 0; i < m->layers; i++, e = aki__json_next(e)) {
-            bool sliding = aki__json_equals(e, "sliding_attention");
-            if (!sliding && !aki__json_equals(e, "full_attention"))
-                return aki__key_fail(f, e, "layer_types", AKI_E_UNSUPPORTED, err,
-                                     "only full_attention and sliding_attention are implemented");
-            if (sliding && !(use && window))
-                return aki__key_fail(f, e, "layer_types", AKI_E_INVALID, err, "needs sliding_window, and use_sliding_window true");
-            if (!sliding && m->first_sliding_layer < i)
-                return aki__key_fail(f, e, "layer_types", AKI_E_UNSUPPORTED, err, "a full layer above a sliding one is not implemented");
-            if (sliding && m->first_sliding_layer > i)
-                m->first_sliding_layer = i;
-        }
-    } else if (use && window && first < m->layers) {
-        m->first_sliding_layer = first;
-    }
-    m->sliding_window = m->first_sliding_layer < m->layers ? window : 0;
-    if (m->sliding_window && !m->causal)
-        return aki__key_fail(f, aki__key(root, "is_causal"), "is_causal", AKI_E_UNSUPPORTED, err,
-                             "false with a sliding window is not implemented");
-    return AKI_OK;
-}
-
-static aki_status read_decoder(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
-{
-    const struct aki__json *root = f->doc.nodes;
-
-    aki_status rc = aki__key_int(&m->positions, f, root, "max_position_embeddings", 1, INT32_MAX, 32768, err);
-    rc = aki__also(rc, aki__key_int(&m->pad_id, f, root, "pad_token_id", 0, m->vocabulary - 1, 0, AKI_ALSO(rc, err)));
-    rc = aki__also(rc, aki__key_int(&m->kv_heads, f, root, "num_key_value_heads", 1, m->heads,
-                                    aki__json_get(root, "num_key_value_heads") ? m->heads : 32, AKI_ALSO(rc, err)));
-    rc = aki__also(rc, aki__key_int(&m->head_dim, f, root, "head_dim", 2, AKI_MAX_DIMENSION, 128, AKI_ALSO(rc, err)));
-    rc = aki__also(rc, aki__key_bool(&m->attention_bias, f, root, "attention_bias", false, AKI_ALSO(rc, err)));
-    rc = aki__also(rc, aki__key_bool(&m->causal, f, root, "is_causal", true, AKI_ALSO(rc, err)));
-    rc = aki__also(rc, read_eps(m, f, "rms_norm_eps", 1e-6, AKI_ALSO(rc, err)));
-    rc = aki__also(rc, read_rope(m, f, AKI_ALSO(rc, err)));
-    if (rc)
-        return rc;
-    if (m->kv_heads > m->heads || m->heads % m->kv_heads)
-        return aki__key_fail(f, aki__key(root, "num_key_value_heads"), "num_key_value_heads", AKI_E_INVALID, err,
-                             "does not divide num_attention_heads");
-    if (m->head_dim % 2)
-        return aki__key_fail(f, aki__key(root, "head_dim"), "head_dim", AKI_E_INVALID, err, "odd, and RoPE needs pairs");
-    if ((int64_t)m->heads * m->head_dim > AKI_MAX_DIMENSION)
-        return aki__key_fail(f, aki__key(root, "head_dim"), "head_dim", AKI_E_INVALID, err, "times num_attention_heads is out of range");
-    return read_window(m, f, err);
-}
+/* ---------------------------------------------------------------- the whole ------------------------------------- */
 
 /* What sentence-transformers makes of a folder without modules.json: the mean, but the last token for a causal language model. */
 static void read_default_pooling(struct aki__model *m, const struct aki__json_file *f)
@@ -356,19 +220,18 @@ static aki_status read_size(int32_t *out, const struct aki__json_file *f, const 
     return rc;
 }
 
-static aki_status read_family(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+/* Any model_type will do for a network of its own. What is known of its family counts all the same. */
+static aki_status read_type(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *type = aki__key(f->doc.nodes, "model_type");
 
     if (!aki__json_is(type, AKI_JSON_STRING))
         return AKI_OK;
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-        if (aki__json_equals(type, families[i].model_type)) {
-            m->architecture = families[i].architecture;
-            m->position_offset = families[i].offset && m->pad_id >= 0 ? m->pad_id + 1 : 0;
-            m->causal |= families[i].decoder;
-            return AKI_OK;
-        }
+    if ((m->family = aki__family_find(aki__folder_of(m)->families, type, &m->architecture))) {
+        m->position_offset = m->family->traits & AKI_FAMILY_POSITIONS_AFTER_PAD && m->pad_id >= 0 ? m->pad_id + 1 : 0;
+        m->causal |= (m->family->traits & AKI_FAMILY_CAUSAL) != 0;
+        return AKI_OK;
+    }
     if (memchr(type->text, '\0', type->size))
         return aki__key_fail(f, type, "model_type", AKI_E_INVALID, err, "holds a NUL");
     m->architecture = aki__folder_of(m)->architecture = aki__copy_string(type->text, type->size);
@@ -394,7 +257,7 @@ aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err)
         rc = aki__also(rc, read_size(sizes[i].out, &f, sizes[i].names, AKI_ALSO(rc, err)));
     rc = aki__also(rc, aki__key_int(&m->pad_id, &f, f.doc.nodes, "pad_token_id", -1, INT32_MAX - 1, -1, AKI_ALSO(rc, err)));
     rc = aki__also(rc, read_matryoshka(m, &f, AKI_ALSO(rc, err)));
-    if (!rc) rc = read_family(m, &f, err);
+    if (!rc) rc = read_type(m, &f, err);
     if (!rc && m->hidden && hidden && m->hidden != hidden)
         rc = aki__fail(err, AKI_E_INVALID, "config.json: hidden_size %d, but the graph of %.100s gives %d columns", hidden, m->onnx, m->hidden);
     if (rc)
@@ -409,21 +272,28 @@ done:
 
 aki_status aki__config_read(struct aki__model *m, aki_error *err)
 {
+    struct aki__folder *folder = aki__folder_of(m);
+    const struct aki__family *family;
     struct aki__json_file f;
-    const struct family *family;
+    const char *name;
 
     aki_status rc = aki__json_file_open(&f, m, "config.json", AKI_JSON_OBJECT, false, err);
-    if (rc || (rc = find_family(&family, &f, err)))
+    if (rc || (rc = find_family(&family, &name, &f, folder->families, err)))
         goto done;
     rc = refuse_variants(&f, err);
     rc = aki__also(rc, read_quantisation(m, &f, AKI_ALSO(rc, err)));
     rc = aki__also(rc, read_sizes(m, &f, AKI_ALSO(rc, err)));
-    rc = aki__also(rc, read_activation(m, &f, family->decoder, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, read_activation(m, &f, family->activation, AKI_ALSO(rc, err)));
     rc = aki__also(rc, read_matryoshka(m, &f, AKI_ALSO(rc, err)));
     if (rc)
         goto done;
-    m->architecture = family->architecture;
-    rc = family->decoder ? read_decoder(m, &f, err) : read_encoder(m, &f, family, err);
+    if (!(m->keys = folder->keys = aki__zalloc(1, family->keys_size))) {
+        rc = aki__fail(err, AKI_E_NOMEM, "%s", f.name);
+        goto done;
+    }
+    m->architecture = name;
+    m->family = family;
+    rc = family->read(m, folder->keys, &f, err);
     if (!rc)
         read_default_pooling(m, &f);
 done:

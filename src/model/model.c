@@ -8,65 +8,12 @@
 #define PREFIX_LIMIT 128
 #define NAME_LIMIT   512
 
-/* ---------------------------------------------------------------- files ----------------------------------------- */
-
-aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size, aki_error *err)
-{
-    char *copy = aki__copy_string(path, strlen(path));
-
-    if (!copy || !aki__grow((void **)&m->files, &aki__folder_of(m)->file_capacity, m->file_count + 1, sizeof *m->files)) {
-        aki__free(copy);
-        return aki__fail(err, AKI_E_NOMEM, "the list of files");
-    }
-    m->files[m->file_count++] = (aki_file){ .path = copy, .size = size };
-    return AKI_OK;
-}
-
-aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m, const char *name, enum aki__json_kind kind, bool optional,
-                               aki_error *err)
-{
-    struct aki__teller *teller = &aki__folder_of(m)->teller;
-    aki_error why, own;
-    aki_status rc;
-
-    err = err ? err : &own;
-    *out = (struct aki__json_file){ .name = name, .teller = teller };
-    char *path = aki__join(m->path, name);
-    if (!path)
-        return aki__fail(err, AKI_E_NOMEM, "%s", name);
-    rc = aki__map_open(&out->map, path, &why);
-    if (rc == AKI_E_NOT_FOUND) {
-        rc = optional ? AKI_OK : aki__fail(err, rc, "%s: no %s in this folder", m->path, name);
-        goto done;
-    }
-    if (rc) {
-        rc = aki__fail(err, rc, "%s", why.message);
-        goto done;
-    }
-    if ((rc = aki__note_file(m, path, out->map.size, err)) || (rc = aki__json_parse(&out->doc, out->map.data, out->map.size, name, err)))
-        goto done;
-    if (!aki__json_is(out->doc.nodes, kind))
-        rc = aki__fail(err, AKI_E_INVALID, "%s: not a JSON %s", name, kind == AKI_JSON_OBJECT ? "object" : "array");
-done:
-    if (rc)
-        aki__tell(teller, err);
-    aki__free(path);
-    return rc;
-}
-
-void aki__json_file_close(struct aki__json_file *f)
-{
-    aki__json_free(&f->doc);
-    aki__map_close(&f->map);
-}
-
 /* ---------------------------------------------------------------- tensors --------------------------------------- */
 
 /* What stands before the canonical names in this file is what stands before the token embeddings' name. */
 static aki_status find_prefix(struct aki__model *m, aki_error *err)
 {
-    const char *anchor = strcmp(m->architecture, "qwen3") == 0 ? "embed_tokens.weight" : "embeddings.word_embeddings.weight";
-    const char *found = NULL;
+    const char *anchor = m->family->anchor, *found = NULL;
     size_t anchor_size = strlen(anchor);
 
     for (size_t i = 0; i < aki__weights_count(m->weights); i++) {
@@ -254,12 +201,14 @@ static char *folder_name(const char *folder)
 static aki_status refuse_adapter(const struct aki__model *m, aki_error *err)
 {
     char *path = aki__join(m->path, "adapter_config.json");
-    bool there = path && aki__is_file(path);
+    struct aki__map map = { 0 };
+    aki_status rc = path ? aki__map_open(&map, path, NULL) : AKI_E_NOMEM;
 
+    aki__map_close(&map);
     aki__free(path);
-    if (!path)
+    if (rc == AKI_E_NOMEM)
         return aki__fail(err, AKI_E_NOMEM, "%s", m->path);
-    return there ? aki__fail(err, AKI_E_UNSUPPORTED,
+    return rc != AKI_E_NOT_FOUND ? aki__fail(err, AKI_E_UNSUPPORTED,
                              "adapter_config.json: adapters are not implemented; merge the adapter into its model (peft: "
                              "merge_and_unload) and save that")
                  : AKI_OK;
@@ -286,7 +235,7 @@ static aki_status describe(struct aki__model *m, aki_error *err)
     uint64_t size;
     aki_status rc;
 
-    if ((rc = aki__config_read(m, err)) || (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
+    if ((rc = aki__modules_in_place(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__tokenizer_config_read(m, err)) || (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
         return rc;
     for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
@@ -294,7 +243,7 @@ static aki_status describe(struct aki__model *m, aki_error *err)
 }
 
 /* file NULL: safetensors. */
-static aki_status open_folder(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, aki_error *err)
+static aki_status open_folder(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = f ? &f->m : NULL;
@@ -305,8 +254,9 @@ static aki_status open_folder(struct aki__model **out, const char *folder, const
         rc = aki__fail(err, AKI_E_NOMEM, "%s", folder);
         goto done;
     }
+    f->families = families;
     if (!aki__is_folder(folder)) {
-        rc = aki__fail(err, AKI_E_NOT_FOUND, "%s: no such folder", folder);
+        rc = aki__no_folder(folder, err);
         goto done;
     }
     if ((rc = refuse_adapter(m, err)) || (rc = file ? aki__onnx_describe(m, file, facts, err) : describe(m, err)) || (rc = note_tokenizer(m, err)))
@@ -318,11 +268,14 @@ done:
     return rc;
 }
 
-aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err) { return open_folder(out, folder, NULL, NULL, err); }
-
-aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, aki_error *err)
+aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families, aki_error *err)
 {
-    return open_folder(out, folder, file, facts, err);
+    return open_folder(out, folder, NULL, NULL, families, err);
+}
+
+aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
+{
+    return open_folder(out, folder, file, facts, families, err);
 }
 
 /* A fault that aki__key_fail has not told itself. */
@@ -333,7 +286,8 @@ static bool told(struct aki__teller *t, size_t before, aki_status rc, const aki_
     return rc != AKI_OK;
 }
 
-void aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, void (*tell)(void *user, const aki_error *error), void *user)
+void aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, const struct aki__family *const *families,
+                                void (*tell)(void *user, const aki_error *error), void *user)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = *out = f ? &f->m : NULL;
@@ -343,6 +297,7 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, cons
     if (!m)
         return;
     *t = (struct aki__teller){ .tell = tell, .user = user };
+    f->families = families;
     m->path = aki__copy_string(folder, strlen(folder));
     m->name = m->path ? folder_name(folder) : NULL;
     if (!m->name) {
@@ -357,8 +312,13 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, cons
             m->architecture = NULL;
         return;
     }
-    if (told(t, before, aki__config_read(m, &why), &why))
+    aki_status rc = aki__modules_in_place(m, &why);
+    told(t, before, rc, &why);
+    before = t->count;
+    if (rc == AKI_E_UNSUPPORTED || told(t, before, aki__config_read(m, &why), &why))
         m->architecture = NULL;
+    before = t->count;
+    told(t, before, aki__tokenizer_config_read(m, &why), &why);
     before = t->count;
     if (m->architecture)
         told(t, before, aki__sentence_read(m, &why), &why);
@@ -387,10 +347,28 @@ void aki__model_folder_close(struct aki__model *m)
     aki__free(m->prompts);
     aki__free(m->files);
     aki__free(f->prefix);
+    aki__free(f->keys);
     aki__free(f->architecture);
     aki__free(m->onnx);
     aki__free(m->pad_token);
     aki__free(m->name);
     aki__free(m->path);
     aki__free(f);
+}
+
+aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder, const struct aki__family *const *families, aki_error *err)
+{
+    struct aki__folder *f = aki__zalloc(1, sizeof *f);
+    aki_status rc;
+
+    *out = (struct aki__tokenizer_config){ 0 };
+    if (!f || !(f->m.path = aki__copy_string(folder, strlen(folder)))) {
+        rc = aki__fail(err, AKI_E_NOMEM, "%s", folder);
+    } else {
+        f->families = families;
+        rc = aki__tokenizer_config_read(&f->m, err);
+        *out = f->m.tokenizer;
+    }
+    aki__model_folder_close(f ? &f->m : NULL);
+    return rc;
 }

@@ -26,28 +26,37 @@ struct aki__dense {
     enum aki__activation      activation;
 };
 
+struct aki__family;     /* model/family.h */
+
+/* What tokenizer_config.json and the tokenizer's class say beside tokenizer.json. */
+struct aki__tokenizer_config {
+    bool side, left;                    /* texts above the limit lose their beginning (left) or their end; side: a file says so */
+    bool lowercase;                     /* of the normaliser below */
+    char normalizer[128];               /* as in a tokenizer.json: the class puts it in place of a WordPiece file's own; "": it does not */
+};
+
 struct aki__model {
     char       *path;                   /* of the folder, as given */
     char       *name;                   /* last part of its real path */
-    const char *architecture;           /* static: "bert" | "roberta" | "xlm-roberta" | "qwen3" (config.json's model_type) */
+    const char *architecture;           /* config.json's model_type; of an .onnx file without one: "onnx" */
+    const struct aki__family *family;   /* static; of an .onnx file NULL where it is none of ours */
 
     /* from config.json */
     int32_t hidden, layers, heads, kv_heads, head_dim, intermediate, vocabulary;
     int32_t positions;                  /* rows of the position table, or max_position_embeddings */
+    int32_t types;                      /* rows of the table of token types; 0: there is none */
     int32_t position_offset;            /* position of the first token: 0, or pad_id + 1 for the RoBERTa family */
-    int32_t types;                      /* rows of the token type table; 0: none */
     int32_t pad_id;
     double  norm_eps;
     double  rope_theta;
-    int32_t sliding_window;             /* keys a query sees at most, itself included; 0: all */
-    int32_t first_sliding_layer;        /* layers from here on have the window */
     bool    causal;
-    bool    attention_bias;             /* qwen3: q, k, v and o have biases */
     enum aki__activation activation;
+    const void *keys;                   /* what only this family has: its struct in arch/arch.h; NULL for an .onnx file */
     int32_t int8_bits;                  /* 8 or 7: a folder written by aki_quantize: linear weights by aki__model_int8; 0: no */
 
     /* from the sentence-transformers files; defaults where they are missing */
     int32_t pooling;                    /* AKI_POOLING_* */
+    bool    pooling_assumed;            /* no file says it, and no graph does it */
     bool    include_prompt;
     bool    normalize;
     bool    mrl;                        /* known to allow shorter vectors */
@@ -55,6 +64,7 @@ struct aki__model {
     int32_t dim;                        /* of the final vector */
     struct aki__dense *dense;
     size_t  dense_count;
+    struct aki__tokenizer_config tokenizer;
     aki_prompt *prompts;
     size_t  prompt_count;
     const char *default_prompt_name;    /* NULL: none */
@@ -72,11 +82,14 @@ struct aki__model {
     const char *prefix;                 /* what stands before the canonical tensor names in this file: "", "model.", "bert." … */
 };
 
-/* Reads config.json, the sentence-transformers files and the headers of the safetensors files. Checks everything that does not need the
+/* families: the rows of all families, NULL behind the last (arch/arch.h has them).
+ * Reads config.json, the sentence-transformers files and the headers of the safetensors files. Checks everything that does not need the
  * architecture's tensor names. Errors name the file and the key or tensor and say what to do:
  * NOT_FOUND, INVALID, UNSUPPORTED, IO, NOMEM. A folder with only pytorch_model.bin is UNSUPPORTED and names the conversion. */
-aki_status aki__model_folder_open(struct aki__model **out, const char *folder, aki_error *err);
+aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families, aki_error *err);
 void       aki__model_folder_close(struct aki__model *m);
+/* Of a tokenizer alone: the folder's other files are not looked at. Errors as aki__model_folder_open's. */
+aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder, const struct aki__family *const *families, aki_error *err);
 /* ---- folders whose network is an .onnx file ---- */
 
 /* Which file of which folder is meant. path: a model's folder, its onnx/ subfolder, or the .onnx file itself; name: a file of the folder, or
@@ -95,12 +108,13 @@ struct aki__onnx_facts {
     bool    causal;                     /* it has a cache of keys and values */
 };
 /* As aki__model_folder_open, but any model_type will do, config.json may be missing, and the weights are those of `file`. */
-aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, aki_error *err);
+aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err);
 
 /* For aki_check: opens what can be opened, tells each fault and goes on behind it. *out (NULL: no memory) is to be closed; architecture is
  * NULL where config.json is no good, weights where these are not, prefix where the one does not belong to the other. onnx: as *file and
  * *facts of aki__onnx_folder_open; NULL: a folder of safetensors. */
-void       aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, void (*tell)(void *user, const aki_error *error), void *user);
+void       aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, const struct aki__family *const *families,
+                                       void (*tell)(void *user, const aki_error *error), void *user);
 
 /* The tensor prefix + name, which must exist with this shape (dims: rank arguments of type int behind) and dtype f32, f16 or bf16.
  * Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype, both told). name must be canonical (without prefix). */

@@ -255,7 +255,8 @@ aki_status aki__onnx_describe(struct aki__model *m, const char *file, const stru
         m->positions = facts->length + m->position_offset;
     if (m->position_offset >= m->positions)
         return aki__fail(err, AKI_E_INVALID, "config.json: pad_token_id leaves no position below max_position_embeddings");
-    rc = aki__sentence_read(m, err);
+    rc = aki__tokenizer_config_read(m, err);
+    rc = aki__also(rc, aki__sentence_read(m, AKI_ALSO(rc, err)));
     if (!rc && m->pooled && m->dense_inside && m->dim != m->pooled)
         rc = aki__fail(err, AKI_E_INVALID, "modules.json: vectors of %d elements, but the graph of %.100s gives %d", m->dim, file, m->pooled);
     if (!rc && m->pad_id < 0) rc = read_pad_token(m, err);

@@ -1,5 +1,5 @@
-/* Unit safetensors: headers of safetensors files, alone or sharded by an index, checked in full before any tensor is handed out. */
-#include "model/parts.h"
+/* Unit safetensors: headers of safetensors files, checked in full before any tensor is handed out; tensors by name and as numbers. */
+#include "model/weights.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,28 +11,6 @@
 
 #define HEADER_LIMIT 100000000u     /* of the format itself */
 #define MAX_RANK     8
-#define SINGLE       "model.safetensors"
-#define INDEX        "model.safetensors.index.json"
-
-struct file {
-    char           *path;
-    const char     *name;           /* in path, behind the folder: what messages say */
-    uint64_t        size;
-    struct aki__map map;
-    char           *names;          /* of its tensors, one block */
-};
-
-struct aki__weights {
-    struct file       **files;      /* each in a block of its own: tensors point to their maps */
-    size_t              file_count, file_capacity;
-    struct aki__tensor *tensors;
-    size_t              count, capacity;
-    uint32_t           *slots;      /* a hash table of tensor numbers + 1; 0: free */
-    size_t              slot_count; /* a power of two */
-    uint64_t            seed;
-    struct aki__teller *teller;     /* who asks for all faults, not only the first, or NULL */
-    size_t              faults;     /* told so far */
-};
 
 /* ---------------------------------------------------------------- dtypes ---------------------------------------- */
 
@@ -100,8 +78,7 @@ void aki__tensor_read(float *out, const struct aki__tensor *t, size_t begin, siz
 
 /* ---------------------------------------------------------------- one header ------------------------------------ */
 
-/* A fault behind which there may be others: true where it was told, and reading goes on. */
-static bool passed(struct aki__weights *w, aki_status rc, const aki_error *err)
+bool aki__weights_pass(struct aki__weights *w, aki_status rc, const aki_error *err)
 {
     bool told = rc != AKI_E_NOMEM && aki__tell(w->teller, err);
 
@@ -115,7 +92,7 @@ struct span {
 };
 
 /* node: where in the header; NULL for the tensor as a whole. */
-static aki_status bad_tensor(const struct file *f, const struct aki__json *key, const struct aki__json *node, aki_status status,
+static aki_status bad_tensor(const struct aki__weights_file *f, const struct aki__json *key, const struct aki__json *node, aki_status status,
                              aki_error *err, const char *what)
 {
     uint64_t offset = 8 + (uint64_t)(node ? node : key)->offset;
@@ -144,7 +121,7 @@ static bool natural(const struct aki__json *node, uint64_t *out)
 }
 
 /* dtype and shape to t; *bytes: what they need, or UINT64_MAX for an unknown dtype. */
-static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct file *f, const struct aki__json *key, aki_error *err)
+static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct aki__weights_file *f, const struct aki__json *key, aki_error *err)
 {
     const struct aki__json *dtype = aki__json_get(key + 1, "dtype"), *shape = aki__json_get(key + 1, "shape");
     uint64_t bits = 0, count = 1, dim;
@@ -179,7 +156,7 @@ static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct
     return AKI_OK;
 }
 
-static aki_status read_tensor(struct aki__tensor *t, struct span *span, const struct file *f, const struct aki__json *key,
+static aki_status read_tensor(struct aki__tensor *t, struct span *span, const struct aki__weights_file *f, const struct aki__json *key,
                               uint64_t data_begin, aki_error *err)
 {
     uint64_t bytes, begin, end;
@@ -217,7 +194,7 @@ static int compare_spans(const void *a, const void *b)
 }
 
 /* The format allows neither holes nor overlaps: the data is the tensors, end to end. */
-static aki_status check_spans(struct aki__weights *w, const struct file *f, struct span *spans, size_t count, uint64_t data_begin,
+static aki_status check_spans(struct aki__weights *w, const struct aki__weights_file *f, struct span *spans, size_t count, uint64_t data_begin,
                               aki_error *err)
 {
     uint64_t at = 0;
@@ -229,7 +206,7 @@ static aki_status check_spans(struct aki__weights *w, const struct file *f, stru
                       spans[i].begin < at ? "overlaps another tensor's" : "begins behind a hole", data_begin + spans[i].begin);
             if (err)
                 err->offset = data_begin + spans[i].begin;
-            if (!passed(w, AKI_E_INVALID, err))
+            if (!aki__weights_pass(w, AKI_E_INVALID, err))
                 return AKI_E_INVALID;
         }
         at = spans[i].end;
@@ -239,12 +216,12 @@ static aki_status check_spans(struct aki__weights *w, const struct file *f, stru
                   data_begin + at);
         if (err)
             err->offset = data_begin + at;
-        return passed(w, AKI_E_INVALID, err) ? AKI_OK : AKI_E_INVALID;
+        return aki__weights_pass(w, AKI_E_INVALID, err) ? AKI_OK : AKI_E_INVALID;
     }
     return AKI_OK;
 }
 
-static aki_status check_metadata(const struct file *f, const struct aki__json *node, aki_error *err)
+static aki_status check_metadata(const struct aki__weights_file *f, const struct aki__json *node, aki_error *err)
 {
     const struct aki__json *e = node + 1;
 
@@ -257,7 +234,7 @@ static aki_status check_metadata(const struct file *f, const struct aki__json *n
     return AKI_OK;
 }
 
-static aki_status read_entries(struct aki__weights *w, struct file *f, const struct aki__json *root, uint64_t data_begin, aki_error *err)
+static aki_status read_entries(struct aki__weights *w, struct aki__weights_file *f, const struct aki__json *root, uint64_t data_begin, aki_error *err)
 {
     aki_status rc = AKI_OK;
     const struct aki__json *key = root + 1;
@@ -277,14 +254,14 @@ static aki_status read_entries(struct aki__weights *w, struct file *f, const str
     key = root + 1;
     for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1)) {
         if (aki__json_equals(key, "__metadata__")) {
-            if ((rc = check_metadata(f, key + 1, err)) && !passed(w, rc, err))
+            if ((rc = check_metadata(f, key + 1, err)) && !aki__weights_pass(w, rc, err))
                 goto done;
             continue;
         }
         struct aki__tensor *t = &w->tensors[w->count];
         *t = (struct aki__tensor){ .name = name };
         if ((rc = read_tensor(t, &spans[count], f, key, data_begin, err))) {
-            if (!passed(w, rc, err))
+            if (!aki__weights_pass(w, rc, err))
                 goto done;
             continue;
         }
@@ -300,15 +277,14 @@ done:
     return rc;
 }
 
-static aki_status read_header(struct aki__weights *w, struct file *f, aki_error *err)
+aki_status aki__weights_read_header(struct aki__weights *w, struct aki__weights_file *f, aki_error *err)
 {
-    static const char pointer[] = "version https://git-lfs";
     const unsigned char *b = (const unsigned char *)f->map.data;
     struct aki__json_doc doc = { 0 };
     uint64_t header = 0;
 
-    if (f->size >= sizeof pointer - 1 && memcmp(b, pointer, sizeof pointer - 1) == 0)
-        return aki__fail(err, AKI_E_INVALID, "%s: only a pointer to the file, as Git LFS leaves it: run git lfs pull", f->name);
+    if (aki__is_lfs_pointer(f->map.data, (size_t)f->size))
+        return aki__fail(err, AKI_E_INVALID, "%s: " AKI_LFS_POINTER, f->name);
     if (f->size < 8)
         return aki__fail(err, AKI_E_INVALID, "%s: %" PRIu64 " bytes are no safetensors file: download it again", f->name, f->size);
     for (int i = 7; i >= 0; i--)
@@ -338,15 +314,10 @@ static aki_status read_header(struct aki__weights *w, struct file *f, aki_error 
 
 /* ---------------------------------------------------------------- tensors by name ------------------------------- */
 
-static const struct file *file_of(const struct aki__tensor *t)
-{
-    return (const struct file *)((const char *)t->map - offsetof(struct file, map));
-}
-
 const char *aki__tensor_file(const struct aki__tensor *t, uint64_t *size)
 {
-    *size = file_of(t)->size;
-    return file_of(t)->name;
+    *size = aki__weights_file_of(t)->size;
+    return aki__weights_file_of(t)->name;
 }
 
 /* The slot that holds the name, or the free one where it belongs. */
@@ -362,7 +333,7 @@ static size_t slot_of(const struct aki__weights *w, const char *name, size_t siz
     return at;
 }
 
-static aki_status index_tensors(struct aki__weights *w, aki_error *err)
+aki_status aki__weights_index(struct aki__weights *w, aki_error *err)
 {
     w->slot_count = 16;
     while (w->slot_count < w->count * 2)
@@ -376,9 +347,9 @@ static aki_status index_tensors(struct aki__weights *w, aki_error *err)
         const char *name = w->tensors[i].name;
         size_t at = slot_of(w, name, strlen(name));
         if (w->slots[at]) {
-            aki_status rc = aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s stands there twice (also in %s)", file_of(&w->tensors[i])->name, name,
-                                      file_of(&w->tensors[w->slots[at] - 1])->name);
-            if (!passed(w, rc, err))
+            aki_status rc = aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s stands there twice (also in %s)", aki__weights_file_of(&w->tensors[i])->name, name,
+                                      aki__weights_file_of(&w->tensors[w->slots[at] - 1])->name);
+            if (!aki__weights_pass(w, rc, err))
                 return rc;
         }
         w->slots[at] = (uint32_t)(i + 1);
@@ -386,14 +357,14 @@ static aki_status index_tensors(struct aki__weights *w, aki_error *err)
     return AKI_OK;
 }
 
-static const struct aki__tensor *find(const struct aki__weights *w, const char *name, size_t size)
+const struct aki__tensor *aki__weights_find_sized(const struct aki__weights *w, const char *name, size_t size)
 {
     uint32_t number = w->slots[slot_of(w, name, size)];
 
     return number ? &w->tensors[number - 1] : NULL;
 }
 
-const struct aki__tensor *aki__weights_find(const struct aki__weights *w, const char *name) { return find(w, name, strlen(name)); }
+const struct aki__tensor *aki__weights_find(const struct aki__weights *w, const char *name) { return aki__weights_find_sized(w, name, strlen(name)); }
 
 size_t aki__weights_count(const struct aki__weights *w) { return w->count; }
 
@@ -427,7 +398,7 @@ aki_status aki__weights_tensor(const struct aki__weights *w, const struct aki__t
         return AKI_OK;
     if (!t)
         return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor %.100s, which the configuration asks for", w->files[0]->name, name);
-    const struct file *f = file_of(t);
+    const struct aki__weights_file *f = aki__weights_file_of(t);
     if (t->dtype != AKI_F32 && t->dtype != AKI_F16 && t->dtype != AKI_BF16)
         return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is %s; f32, f16 or bf16 is needed", f->name, name, dtype_name(t->dtype));
     bool same = t->rank == rank;
@@ -440,277 +411,4 @@ aki_status aki__weights_tensor(const struct aki__weights *w, const struct aki__t
     }
     *out = t;
     return AKI_OK;
-}
-
-/* ---------------------------------------------------------------- files ----------------------------------------- */
-
-/* path is taken over, also on failure. */
-static aki_status add_file(struct file **out, struct aki__weights *w, char *path, size_t folder_size, aki_error *err)
-{
-    struct file *f = aki__zalloc(1, sizeof *f);
-
-    *out = NULL;
-    if (!path || !f || !aki__grow((void **)&w->files, &w->file_capacity, w->file_count + 1, sizeof *w->files)) {
-        aki__free(path);
-        aki__free(f);
-        return aki__fail(err, AKI_E_NOMEM, "the list of weight files");
-    }
-    f->path = path;
-    f->name = path + folder_size;
-    w->files[w->file_count++] = f;
-    *out = f;
-    return AKI_OK;
-}
-
-static aki_status map_file(struct file **out, struct aki__weights *w, const char *folder, const char *part, const char *name,
-                           size_t name_size, aki_error *err)
-{
-    size_t folder_size = strlen(folder), part_size = strlen(part);
-
-    while (folder_size > 1 && folder[folder_size - 1] == '/')
-        folder_size--;
-    char *path = aki__alloc(folder_size + part_size + name_size + 2, 1);
-    if (path) {
-        memcpy(path, folder, folder_size);
-        path[folder_size] = '/';
-        memcpy(path + folder_size + 1, part, part_size);
-        memcpy(path + folder_size + 1 + part_size, name, name_size);
-        path[folder_size + 1 + part_size + name_size] = '\0';
-    }
-    aki_status rc = add_file(out, w, path, folder_size + 1, err);
-    if (!rc)
-        rc = aki__map_open(&(*out)->map, (*out)->path, err);
-    if (!rc)
-        (*out)->size = (*out)->map.size;
-    return rc;
-}
-
-static int compare_strings(const void *a, const void *b)
-{
-    const struct aki__json *x = *(const struct aki__json *const *)a, *y = *(const struct aki__json *const *)b;
-
-    if (x->size != y->size)
-        return x->size < y->size ? -1 : 1;
-    return memcmp(x->text, y->text, x->size);
-}
-
-bool aki__name_is_inside(const char *name, size_t size)
-{
-    if (size == 0 || memchr(name, '\0', size) || memchr(name, '\\', size) || memchr(name, ':', size))
-        return false;
-    for (size_t begin = 0; begin <= size;) {
-        const char *slash = memchr(name + begin, '/', size - begin);
-        size_t end = slash ? (size_t)(slash - name) : size;
-        if (end == begin || (end - begin == 2 && memcmp(name + begin, "..", 2) == 0))
-            return false;
-        begin = end + 1;
-    }
-    return true;
-}
-
-/* The distinct files that weight_map names, each once, in *shards [*count]. */
-static aki_status list_shards(struct aki__weights *w, const struct aki__json ***shards, size_t *count, const struct file *index, const struct aki__json *map,
-                              aki_error *err)
-{
-    const struct aki__json *key = map + 1;
-    const struct aki__json **list = aki__alloc(map->size, sizeof *list);
-    size_t good = 0;
-
-    *count = 0;
-    *shards = list;
-    if (!list)
-        return aki__fail(err, AKI_E_NOMEM, "%s", index->name);
-    for (uint32_t i = 0; i < map->size; i++, key = aki__json_next(key + 1)) {
-        const struct aki__json *value = key + 1;
-        if (!aki__json_is(value, AKI_JSON_STRING) || !aki__name_is_inside(value->text, value->size)) {
-            aki__fail(err, AKI_E_INVALID, "%s: weight_map.%.*s names no file inside the folder (byte %u)", index->name,
-                      (int)(key->size < 100 ? key->size : 100), key->text, value->offset);
-            if (err)
-                err->offset = value->offset;
-            if (!passed(w, AKI_E_INVALID, err))
-                return AKI_E_INVALID;
-            continue;
-        }
-        list[good++] = value;
-    }
-    qsort(list, good, sizeof *list, compare_strings);
-    for (size_t i = 0; i < good; i++)
-        if (i == 0 || compare_strings(&list[i - 1], &list[i]) != 0)
-            list[(*count)++] = list[i];
-    return AKI_OK;
-}
-
-/* Every tensor of the index is in the shard that the index names. */
-static aki_status check_index(struct aki__weights *w, const struct file *index, const struct aki__json *map, size_t part_size,
-                              aki_error *err)
-{
-    const struct aki__json *key = map + 1;
-
-    for (uint32_t i = 0; i < map->size; i++, key = aki__json_next(key + 1)) {
-        const struct aki__tensor *t = memchr(key->text, '\0', key->size) ? NULL : find(w, key->text, key->size);
-        const char *name = t ? file_of(t)->name + part_size : "";
-        if (!t || strlen(name) != key[1].size || memcmp(name, key[1].text, key[1].size) != 0) {
-            aki__fail(err, AKI_E_INVALID, "%s: weight_map.%.*s: the shard %.*s has no such tensor (byte %u): download the files again",
-                      index->name, (int)(key->size < 90 ? key->size : 90), key->text, (int)(key[1].size < 60 ? key[1].size : 60),
-                      key[1].text, key->offset);
-            if (err)
-                err->offset = key->offset;
-            if (!passed(w, AKI_E_INVALID, err))
-                return AKI_E_INVALID;
-        }
-    }
-    return AKI_OK;
-}
-
-static aki_status open_shards(struct aki__weights *w, const char *folder, const char *part, aki_error *err)
-{
-    struct aki__json_doc doc = { 0 };
-    const struct aki__json **shards = NULL;
-    size_t count = 0;
-    struct file *index, *shard;
-
-    aki_status rc = map_file(&index, w, folder, part, INDEX, sizeof INDEX - 1, err);
-    if (rc)
-        goto done;
-    if ((rc = aki__json_parse(&doc, index->map.data, index->map.size, index->name, err)))
-        goto done;
-    const struct aki__json *map = aki__json_get(doc.nodes, "weight_map");
-    if (!aki__json_is(map, AKI_JSON_OBJECT) || map->size == 0) {
-        rc = aki__fail(err, AKI_E_INVALID, "%s: weight_map is missing, empty or no object", index->name);
-        goto done;
-    }
-    if ((rc = list_shards(w, &shards, &count, index, map, err)))
-        goto done;
-    for (size_t i = 0; i < count && !rc; i++) {
-        rc = map_file(&shard, w, folder, part, shards[i]->text, shards[i]->size, err);
-        if (rc == AKI_E_NOT_FOUND)
-            aki__fail(err, rc, "%s: missing, though %s names it: download it too", shard->name, index->name);
-        else if (!rc)
-            rc = read_header(w, shard, err);
-        if (rc && passed(w, rc, err))
-            rc = AKI_OK;
-    }
-    if (!rc && !w->faults)
-        rc = index_tensors(w, err);
-    if (!rc && !w->faults)
-        rc = check_index(w, index, map, strlen(part), err);
-done:
-    aki__free(shards);
-    aki__json_free(&doc);
-    return rc;
-}
-
-/* Says what the folder has in place of the file that was looked for. */
-static aki_status none_found(const char *folder, const char *part, aki_error *err)
-{
-    static const struct { const char *file, *how; } others[] = {
-        { "pytorch_model.bin", "a pickle, which is not read" },
-        { "pytorch_model.bin.index.json", "pickles, which are not read" },
-    };
-    char name[300];
-
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        snprintf(name, sizeof name, "%.200s%s", part, others[i].file);
-        char *path = aki__join(folder, name);
-        bool there = path && aki__is_file(path);
-        aki__free(path);
-        if (!path)
-            return aki__fail(err, AKI_E_NOMEM, "%s", name);
-        if (!there)
-            continue;
-        if (*part)
-            return aki__fail(err, AKI_E_UNSUPPORTED,
-                             "%s: %s; convert it: python -c \"import torch, safetensors.torch as s; "
-                             "s.save_file(torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')\" there",
-                             name, others[i].how);
-        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: %s; convert it: python -c \"from transformers import AutoModel; "
-                         "AutoModel.from_pretrained('.').save_pretrained('.')\" in the folder", name, others[i].how);
-    }
-    return aki__fail(err, AKI_E_NOT_FOUND, "%s: no %s" SINGLE " and no %s" INDEX, folder, part, part);
-}
-
-static void free_parts(struct aki__weights *w)
-{
-    for (size_t i = 0; i < w->file_count; i++) {
-        aki__map_close(&w->files[i]->map);      /* a borrowed map has no handle: nothing happens to it */
-        aki__free(w->files[i]->names);
-        aki__free(w->files[i]->path);
-        aki__free(w->files[i]);
-    }
-    aki__free(w->files);
-    aki__free(w->tensors);
-    aki__free(w->slots);
-}
-
-/* *found: there is a folder/part + name. A link to nothing counts: opening it says what is wrong. */
-static aki_status is_there(bool *found, const char *folder, const char *part, const char *name, aki_error *err)
-{
-    struct aki__weights w = { 0 };
-    struct file *f;
-    aki_error why;
-
-    aki_status rc = map_file(&f, &w, folder, part, name, strlen(name), &why);
-    free_parts(&w);
-    *found = rc != AKI_E_NOT_FOUND;
-    return rc == AKI_E_NOMEM ? aki__fail(err, rc, "%s", why.message) : AKI_OK;
-}
-
-aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__teller *teller, aki_error *err)
-{
-    struct aki__weights *w = aki__zalloc(1, sizeof *w);
-    struct file *f;
-    bool single, sharded;
-    aki_status rc;
-
-    *out = NULL;
-    if (!w) { rc = aki__fail(err, AKI_E_NOMEM, "%s", folder); goto done; }
-    w->teller = teller;
-    if ((rc = is_there(&single, folder, part, SINGLE, err)) || (rc = is_there(&sharded, folder, part, INDEX, err)))
-        goto done;
-    if (single) {
-        if (!(rc = map_file(&f, w, folder, part, SINGLE, sizeof SINGLE - 1, err)) && !(rc = read_header(w, f, err)))
-            rc = index_tensors(w, err);
-    } else {
-        rc = sharded ? open_shards(w, folder, part, err) : none_found(folder, part, err);
-    }
-    if (!rc && w->faults)
-        rc = AKI_E_INVALID;                     /* all are told */
-    if (rc)
-        goto done;
-    *out = w;
-    w = NULL;
-done:
-    aki__weights_close(w);
-    return rc;
-}
-
-aki_status aki__weights_open(struct aki__weights **out, const char *folder, aki_error *err)
-{
-    return aki__weights_open_in(out, folder, "", NULL, err);
-}
-
-aki_status aki__safetensors_check(const char *bytes, size_t size, const char *name, aki_error *err)
-{
-    struct aki__weights w = { 0 };
-    struct file *f;
-
-    aki_status rc = add_file(&f, &w, aki__copy_string(name, strlen(name)), 0, err);
-    if (!rc) {
-        f->map.data = bytes;
-        f->map.size = size;
-        f->size = size;
-        rc = read_header(&w, f, err);
-    }
-    if (!rc)
-        rc = index_tensors(&w, err);
-    free_parts(&w);
-    return rc;
-}
-
-void aki__weights_close(struct aki__weights *w)
-{
-    if (!w)
-        return;
-    free_parts(w);
-    aki__free(w);
 }

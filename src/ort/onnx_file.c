@@ -2,7 +2,7 @@
 #include "ort/onnx_file.h"
 
 #include "base/os.h"
-#include "ort/onnx_read.h"
+#include "ort/onnx_look.h"
 #include "ort/runtime.h"
 #include "ort/session.h"
 
@@ -232,20 +232,12 @@ static OrtStatus *count_nodes(struct aki__onnx_file *f)
 }
 
 /* The precision is that of most weights, whatever is made of them: ONNX Runtime folds what is constant, and does not tell. */
-static aki_status look_at_weights(struct aki__onnx_file *f, aki_error *err)
+static aki_status use_weights(struct aki__onnx_file *f, const struct aki__onnx_weights *w, aki_error *err)
 {
-    struct aki__onnx_weights w;
-    struct aki__map map;
-
-    aki_status rc = aki__map_open(&map, f->path, err);
-    if (rc)
-        return rc;
-    aki__onnx_count_weights(&w, map.data, map.size);
-    aki__map_close(&map);
-    f->info.parameters = w.f32 / 2 + w.f16 / 2 + w.quantised / 2 < INT64_MAX / 2 ? (int64_t)(w.f32 + w.f16 + w.quantised) : 0;
+    f->info.parameters = w->f32 / 2 + w->f16 / 2 + w->quantised / 2 < INT64_MAX / 2 ? (int64_t)(w->f32 + w->f16 + w->quantised) : 0;
     /* Fixed rows: a call of few texts would be split, and each half padded to all of them. */
     f->info.light = f->info.parameters && f->info.parameters <= LIGHT && f->info.rows <= 1;
-    f->info.precision = w.quantised > w.f32 && w.quantised > w.f16 ? AKI_PRECISION_INT8 : w.f16 > w.f32 ? AKI_PRECISION_F16 : AKI_PRECISION_F32;
+    f->info.precision = w->quantised > w->f32 && w->quantised > w->f16 ? AKI_PRECISION_INT8 : w->f16 > w->f32 ? AKI_PRECISION_F16 : AKI_PRECISION_F32;
     return f->rt->newer ? aki__ort_status(f->rt, count_nodes(f), f->file, err) : AKI_OK;
 }
 
@@ -532,6 +524,7 @@ bool aki__onnx_file_spread(struct aki__onnx_file *f)
 aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, const char *name, int threads, struct aki__teller *teller, aki_error *err)
 {
     struct aki__onnx_file *f = aki__zalloc(1, sizeof *f);
+    struct aki__onnx_weights weights;
     aki_status rc;
 
     *out = NULL;
@@ -539,7 +532,8 @@ aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, co
         rc = aki__fail(err, AKI_E_NOMEM, "%s", name);
         goto done;
     }
-    rc = aki__runtime_get(&f->rt, threads, err);
+    rc = aki__onnx_look(&weights, path, name, err);
+    if (!rc) rc = aki__runtime_get(&f->rt, threads, err);
     if (!rc) rc = open_session(f, err);
     if (!rc) rc = read_ports(f, true, err);
     if (!rc) rc = read_ports(f, false, err);
@@ -551,7 +545,7 @@ aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, co
         rc = aki__also(rc, outputs);
     }
     if (!rc) rc = find_columns(f, err);
-    if (!rc) rc = look_at_weights(f, err);
+    if (!rc) rc = use_weights(f, &weights, err);
     if (rc)
         goto done;
     list_ports(f);

@@ -18,6 +18,7 @@ struct aki__reader {
     aki_error  *err;            /* not NULL where there is a teller */
     struct aki__teller *teller; /* who asks for all faults, not only the first; NULL: nobody */
     size_t      stages;         /* read so far by aki__read_sequence */
+    const struct aki__json *normalizer;     /* in place of a WordPiece file's own; NULL: its own */
     size_t      size;           /* of path */
     char        path[160];      /* "pre_tokenizer.pretokenizers[1]" */
 };

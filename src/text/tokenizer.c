@@ -20,6 +20,7 @@ struct aki__tokenizer {
     struct aki__post          post;
     struct aki__decoder      *decoder;
     bool                      track_always;     /* maps are kept even where no spans are wanted */
+    bool                      cuts_left;        /* truncation.direction */
     bool                      raw_bytes;        /* words go to the algorithm as bytes, not in the byte alphabet */
     int32_t                   raw_unknown;      /* Unigram's unknown token, whose text is the text's own; -1: none */
     size_t                    vocabulary;
@@ -166,9 +167,10 @@ static int32_t raw_unknown(const struct aki__json *model)
 static aki_status parse_cutting(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root)
 {
     size_t told = aki__read_told(r), back = aki__path_key(r, "normalizer");
+    const bool other = r->normalizer && aki__json_equals(aki__json_get(aki__json_get(root, "model"), "type"), "WordPiece");
     bool changed_before, asks;
 
-    aki_status rc = aki__read_end(r, back, told, aki__normalizer_parse(&t->normalizer, r, aki__json_get(root, "normalizer")));
+    aki_status rc = aki__read_end(r, back, told, aki__normalizer_parse(&t->normalizer, r, other ? r->normalizer : aki__json_get(root, "normalizer")));
     if (!aki__read_on(r, rc))
         return rc;
     told = aki__read_told(r);
@@ -200,6 +202,7 @@ static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, c
         return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: version: only \"1.0\" is supported", r->name);
     if (!aki__json_is(model, AKI_JSON_OBJECT))
         return aki__fail(r->err, AKI_E_INVALID, "%s: model: expected an object", r->name);
+    t->cuts_left = aki__json_equals(aki__json_get(aki__json_get(root, "truncation"), "direction"), "Left");
     rc = parse_cutting(t, r, root);
     t->raw_unknown = raw_unknown(model);
     if (aki__read_on(r, rc)) {
@@ -221,10 +224,10 @@ static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, c
     return rc;
 }
 
-aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, struct aki__teller *teller, aki_error *err)
+aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, const char *normalizer, struct aki__teller *teller, aki_error *err)
 {
     size_t told = teller ? teller->count : 0;
-    struct aki__json_doc doc = { 0 };
+    struct aki__json_doc doc = { 0 }, other = { 0 };
     struct aki__reader r = { .name = name, .teller = teller, .err = err };
     struct aki__tokenizer *t = NULL;
     aki_status rc;
@@ -233,6 +236,9 @@ aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json,
     rc = aki__json_parse_vocabulary(&doc, json, size, name, err);
     if (rc)
         goto done;
+    if (normalizer && (rc = aki__json_parse(&other, normalizer, strlen(normalizer), "normalizer", err)))
+        goto done;
+    r.normalizer = other.nodes;
     t = aki__zalloc(1, sizeof *t);
     if (t)
         t->pool = aki__zalloc(1, sizeof *t->pool);
@@ -249,16 +255,17 @@ done:
     if (rc && teller && teller->count == told)
         aki__tell(teller, err);
     aki__tokenizer_free(t);
+    aki__json_free(&other);
     aki__json_free(&doc);
     return rc;
 }
 
 aki_status aki__tokenizer_parse(struct aki__tokenizer **out, const char *json, size_t size, const char *name, aki_error *err)
 {
-    return aki__tokenizer_examine(out, json, size, name, NULL, err);
+    return aki__tokenizer_examine(out, json, size, name, NULL, NULL, err);
 }
 
-aki_status aki__tokenizer_open(struct aki__tokenizer **out, const char *path, aki_error *err)
+aki_status aki__tokenizer_open(struct aki__tokenizer **out, const char *path, const char *normalizer, aki_error *err)
 {
     struct aki__map map = { 0 };
     aki_status rc;
@@ -267,7 +274,7 @@ aki_status aki__tokenizer_open(struct aki__tokenizer **out, const char *path, ak
     rc = aki__map_open(&map, path, err);
     if (rc)
         return rc;
-    rc = aki__tokenizer_parse(out, map.data, map.size, path, err);
+    rc = aki__tokenizer_examine(out, map.data, map.size, path, normalizer, NULL, err);
     aki__map_close(&map);
     return rc;
 }
@@ -638,6 +645,7 @@ bool aki__tokenizer_has_types(const struct aki__tokenizer *t, bool pair)
             return true;
     return false;
 }
+bool aki__tokenizer_cuts_left(const struct aki__tokenizer *t) { return t->cuts_left; }
 
 void aki__tokenizer_append(struct aki__tokenizer *t, int32_t id)
 {

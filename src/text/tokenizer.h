@@ -13,20 +13,21 @@
 
 struct aki__tokenizer;      /* immutable after open; any number of threads may encode at once */
 
-/* path: a tokenizer.json. Its "padding" and "truncation" are ignored. The file is not needed afterwards.
+/* path: a tokenizer.json. Its "padding" is ignored, and of its "truncation" all but the direction. The file is not needed afterwards.
+ * normalizer (JSON as in a tokenizer.json; NULL: none): stands in place of the file's own where the file's model is a WordPiece.
  * Errors: NOT_FOUND, IO, INVALID (file and byte or JSON path), UNSUPPORTED (JSON path of the unknown part), NOMEM. */
-aki_status aki__tokenizer_open(struct aki__tokenizer **out, const char *path, aki_error *err);
-/* The same from memory; name stands in messages. */
+aki_status aki__tokenizer_open(struct aki__tokenizer **out, const char *path, const char *normalizer, aki_error *err);
+/* The same from memory, with its own normaliser; name stands in messages. */
 aki_status aki__tokenizer_parse(struct aki__tokenizer **out, const char *json, size_t size, const char *name, aki_error *err);
 /* The same for aki_check: goes on behind faults and tells all those that do not hang on each other (of "model" the first). err is not NULL. */
-aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, struct aki__teller *teller, aki_error *err);
+aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, const char *normalizer, struct aki__teller *teller, aki_error *err);
 void       aki__tokenizer_free(struct aki__tokenizer *t);
 
 struct aki__encode_options {
     bool    special;            /* add the post-processor's special tokens */
     bool    parse_special;      /* special strings in the text match as in Hugging Face */
     size_t  max_tokens;         /* special tokens included; 0: no limit */
-    int     truncate;           /* AKI_TRUNCATE_RIGHT | LEFT; ERROR: fails with INVALID and the token count */
+    int     truncate;           /* AKI_TRUNCATE_LEFT: the beginning goes; ERROR: fails with INVALID and the token count; else the end */
 };
 
 /* The result; zeroed means empty. Arrays grow and are reused by the next call. */
@@ -58,6 +59,7 @@ const char *aki__tokenizer_piece(const struct aki__tokenizer *t, int32_t id, siz
 int32_t     aki__tokenizer_id(const struct aki__tokenizer *t, const char *piece, size_t size);   /* -1: none */
 size_t      aki__tokenizer_special_count(const struct aki__tokenizer *t);                    /* tokens the single template adds */
 bool        aki__tokenizer_has_types(const struct aki__tokenizer *t, bool pair);             /* some token type of that template is not 0 */
+bool        aki__tokenizer_cuts_left(const struct aki__tokenizer *t);                       /* the file's truncation has the direction "Left" */
 /* Makes the single template add this id at the end of every text (for tokenizer.json files that lost their post-processor). */
 void        aki__tokenizer_append(struct aki__tokenizer *t, int32_t id);
 
