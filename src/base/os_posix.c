@@ -4,8 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#if defined(__APPLE__)
+#  include <os/lock.h>
+#endif
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,6 +340,10 @@ long aki__process(void) { return (long)getpid(); }
 struct start { void (*body)(void *user); void *user; pthread_t id; };
 _Static_assert(sizeof(struct start) <= sizeof(struct aki__thread), "aki__thread holds what a thread begins with");
 
+/* What the first thread of a process has; by themselves threads get 512 KiB on macOS and 128 KiB of musl. Only what is touched is memory. */
+enum { STACK = 8 << 20 };
+_Static_assert(sizeof(sigset_t) <= sizeof ((struct aki__signals *)0)->opaque, "aki__signals holds the set");
+
 static void *start(void *arg)
 {
     struct start *s = arg;
@@ -344,13 +352,39 @@ static void *start(void *arg)
     return NULL;
 }
 
+void aki__signals_block(struct aki__signals *before)
+{
+    /* A fault is its thread's own, and blocked it would end the process past the host's handler. SIGPROF samples threads: it wants these. */
+    static const int open[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF };
+    sigset_t set;
+
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        sigdelset(&set, open[i]);
+    before->known = pthread_sigmask(SIG_BLOCK, &set, (sigset_t *)before->opaque) == 0;
+}
+
+void aki__signals_restore(const struct aki__signals *before)
+{
+    if (before->known)
+        pthread_sigmask(SIG_SETMASK, (const sigset_t *)before->opaque, NULL);
+}
+
 bool aki__thread_start(struct aki__thread *t, void (*body)(void *user), void *user)
 {
     struct start *s = (struct start *)t;
+    struct aki__signals before;
+    pthread_attr_t attributes;
 
     s->body = body;
     s->user = user;
-    return pthread_create(&s->id, NULL, start, s) == 0;
+    if (pthread_attr_init(&attributes))
+        return false;
+    aki__signals_block(&before);
+    bool ok = pthread_attr_setstacksize(&attributes, STACK) == 0 && pthread_create(&s->id, &attributes, start, s) == 0;
+    aki__signals_restore(&before);
+    pthread_attr_destroy(&attributes);
+    return ok;
 }
 
 void aki__thread_join(struct aki__thread *t) { pthread_join(((struct start *)t)->id, NULL); }
@@ -364,42 +398,98 @@ void aki__relax(void)
 #endif
 }
 
+/* ---------------------------------------------------------------- locks ----------------------------------------- */
+
+/* What aki__locks_check knows. */
+enum { LOCKS_UNTRIED, LOCKS_GOOD, LOCKS_FAILED };
+static atomic_int locks;
+
+/* The answer of a call that cannot fail, as it was given what it asks for. Where it fails all the same, nobody was kept out: work of two
+ * threads may be mixed, and no result is to be trusted from here on. */
+static void sure(int answer)
+{
+    if (!answer)
+        return;
+    atomic_store(&locks, LOCKS_FAILED);
+#if !defined(NDEBUG)
+    __builtin_trap();
+#endif
+}
+
+#if defined(__APPLE__)
+/* Zero is this lock's initialiser. It is none of a pthread mutex on macOS, which begins with a signature; without it lock and unlock answer
+ * EINVAL and lock nothing. */
+typedef os_unfair_lock system_lock;
+static void take(system_lock *l) { os_unfair_lock_lock(l); }
+static bool take_at_once(system_lock *l) { return os_unfair_lock_trylock(l); }
+static void drop(system_lock *l) { os_unfair_lock_unlock(l); }
+#else
+typedef pthread_mutex_t system_lock;
+static void take(system_lock *l) { sure(pthread_mutex_lock(l)); }
+static bool take_at_once(system_lock *l) { return pthread_mutex_trylock(l) == 0; }
+static void drop(system_lock *l) { sure(pthread_mutex_unlock(l)); }
+#endif
+_Static_assert(sizeof(system_lock) <= sizeof(struct aki__lock), "aki__lock holds the system's");
+
+void aki__lock_take(struct aki__lock *l) { take((system_lock *)l); }
+
+void aki__lock_drop(struct aki__lock *l) { drop((system_lock *)l); }
+
+aki_status aki__locks_check(aki_error *err)
+{
+    if (atomic_load(&locks) == LOCKS_UNTRIED) {
+        struct aki__lock zeroed = { 0 };
+        system_lock *l = (system_lock *)&zeroed;
+        int untried = LOCKS_UNTRIED;
+
+        aki__lock_take(&zeroed);
+        const bool closed = !take_at_once(l);
+        aki__lock_drop(&zeroed);
+        const bool open = take_at_once(l);
+        if (open)
+            aki__lock_drop(&zeroed);
+        atomic_compare_exchange_strong(&locks, &untried, closed && open ? LOCKS_GOOD : LOCKS_FAILED);
+    }
+    return atomic_load(&locks) == LOCKS_GOOD ? AKI_OK : aki__fail(err, AKI_E_INTERNAL, "this system's locks do not keep threads apart");
+}
+
 struct bell { pthread_mutex_t lock; pthread_cond_t rung; };
 _Static_assert(sizeof(struct bell) <= sizeof(struct aki__bell), "aki__bell holds a mutex and a condition");
 
-void aki__bell_open(struct aki__bell *b)
+bool aki__bell_open(struct aki__bell *b)
 {
-    pthread_mutex_init(&((struct bell *)b)->lock, NULL);
-    pthread_cond_init(&((struct bell *)b)->rung, NULL);
+    struct bell *bell = (struct bell *)b;
+
+    if (pthread_mutex_init(&bell->lock, NULL))
+        return false;
+    if (pthread_cond_init(&bell->rung, NULL)) {
+        sure(pthread_mutex_destroy(&bell->lock));
+        return false;
+    }
+    return true;
 }
 
 void aki__bell_close(struct aki__bell *b)
 {
-    pthread_cond_destroy(&((struct bell *)b)->rung);
-    pthread_mutex_destroy(&((struct bell *)b)->lock);
+    sure(pthread_cond_destroy(&((struct bell *)b)->rung));
+    sure(pthread_mutex_destroy(&((struct bell *)b)->lock));
 }
 
 void aki__bell_wait(struct aki__bell *b, bool (*ready)(void *user), void *user)
 {
     struct bell *bell = (struct bell *)b;
 
-    pthread_mutex_lock(&bell->lock);
+    sure(pthread_mutex_lock(&bell->lock));
     while (!ready(user))
-        pthread_cond_wait(&bell->rung, &bell->lock);
-    pthread_mutex_unlock(&bell->lock);
+        sure(pthread_cond_wait(&bell->rung, &bell->lock));
+    sure(pthread_mutex_unlock(&bell->lock));
 }
 
 void aki__bell_ring(struct aki__bell *b)
 {
     struct bell *bell = (struct bell *)b;
 
-    pthread_mutex_lock(&bell->lock);
-    pthread_cond_broadcast(&bell->rung);
-    pthread_mutex_unlock(&bell->lock);
+    sure(pthread_mutex_lock(&bell->lock));
+    sure(pthread_cond_broadcast(&bell->rung));
+    sure(pthread_mutex_unlock(&bell->lock));
 }
-
-_Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct aki__lock), "aki__lock holds a pthread mutex");
-
-void aki__lock_take(struct aki__lock *l) { pthread_mutex_lock((pthread_mutex_t *)l); }
-
-void aki__lock_drop(struct aki__lock *l) { pthread_mutex_unlock((pthread_mutex_t *)l); }
