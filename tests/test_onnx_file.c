@@ -2,7 +2,9 @@
  * for cancelling; a run that fails; a file that was replaced, or is gone, by the time its second copy is wanted; children after fork. */
 #include "golden.h"
 
+#include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -220,10 +222,61 @@ static void test_fork(void **state)
     }
 }
 
+#if defined(__linux__)
+/* Of the process's threads other than this one, how many there are, and how many have SIGTERM and SIGINT open. */
+static void count_open(int *threads, int *open)
+{
+    DIR *d = opendir("/proc/self/task");
+
+    *threads = *open = 0;
+    assert_non_null(d);
+    for (const struct dirent *e; (e = readdir(d));) {
+        char path[320], line[256];
+        unsigned long long blocked = 0;
+        const unsigned long long both = 1ull << (SIGTERM - 1) | 1ull << (SIGINT - 1);
+        if (e->d_name[0] == '.' || strtol(e->d_name, NULL, 10) == (long)getpid())
+            continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
+        FILE *f = fopen(path, "r");
+        while (f && fgets(line, sizeof line, f))
+            if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
+                break;
+        if (!f)
+            continue;
+        fclose(f);
+        ++*threads;
+        *open += (blocked & both) != both;
+    }
+    closedir(d);
+}
+
+/* Neither the library's threads nor those of ONNX Runtime's sessions run a handler of the host's. */
+static void test_signals(void **state)
+{
+    static const char *const folders[] = { CHECKPOINTS "bert", FOLDER };
+    int before, threads, open, open_before;
+
+    (void)state;
+    count_open(&before, &open_before);
+    for (size_t i = 0; i < 2; i++) {
+        aki_model *m = open_with(folders[i], 3);
+        check_all(m, NULL);
+        count_open(&threads, &open);
+        assert_true(threads >= before + 2);
+        assert_int_equal(open, open_before);
+        aki_model_close(m);
+    }
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_callers), cmocka_unit_test(test_cancel), cmocka_unit_test(test_failure), cmocka_unit_test(test_replaced),
-                                        cmocka_unit_test(test_fork) };
+                                        cmocka_unit_test(test_fork),
+#if defined(__linux__)
+                                        cmocka_unit_test(test_signals),
+#endif
+    };
 
     return cmocka_run_group_tests(tests, make, NULL);
 }

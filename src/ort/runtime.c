@@ -62,6 +62,33 @@ static aki_status make_runtime(struct aki__runtime *rt, aki_error *err)
     return make_environment(rt, err);
 }
 
+static OrtCustomThreadHandle start_thread(void *options, OrtThreadWorkerFn body, void *user)
+{
+    struct aki__thread *t = aki__alloc(1, sizeof *t);
+
+    (void)options;
+    if (t && !aki__thread_start(t, body, user)) {
+        aki__free(t);
+        t = NULL;
+    }
+    return (OrtCustomThreadHandle)t;        /* NULL: the session is not made, and says why */
+}
+
+static void join_thread(OrtCustomThreadHandle thread)
+{
+    struct aki__thread *t = (struct aki__thread *)(uintptr_t)thread;
+
+    aki__thread_join(t);
+    aki__free(t);
+}
+
+OrtStatus *aki__ort_own_threads(const struct aki__runtime *rt, OrtSessionOptions *options)
+{
+    OrtStatus *st = rt->api->SessionOptionsSetCustomCreateThreadFn(options, start_thread);
+
+    return st ? st : rt->api->SessionOptionsSetCustomJoinThreadFn(options, join_thread);
+}
+
 aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_error *err)
 {
     static struct aki__lock lock;           /* guards runtime and ready */
