@@ -99,7 +99,10 @@ aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_er
     *out = NULL;
     aki__lock_take(&lock);
     if (!ready) {
+        struct aki__signals before;
+        aki__signals_block(&before);        /* the environment has a thread */
         rc = make_runtime(&runtime, err);
+        aki__signals_restore(&before);
         ready = rc == AKI_OK;
     }
     if (!rc && !runtime.threads && threads >= 0)
