@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#if defined(__APPLE__)
+#  include <sys/sysctl.h>
+#endif
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -327,6 +330,11 @@ int aki__cores(void)
     int quota = cores_of_quota();
     if (quota > 0 && (cores <= 0 || quota < cores))
         cores = quota;
+#endif
+#if defined(__APPLE__)
+    size_t size = sizeof cores;
+    if (sysctlbyname("hw.physicalcpu", &cores, &size, NULL, 0))
+        cores = 0;
 #endif
     if (cores <= 0)
         cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
