@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "host.h"
 
+#include <errno.h>
 #include <math.h>
 #if !defined(_WIN32)
 #  include <pthread.h>
@@ -743,6 +744,38 @@ static void test_a_zeroed_lock_keeps_threads_apart(void **state)
     aki__free(allocated);
 }
 
+struct asker { int error; const char *expected; atomic_int *wrong; };
+
+static void ask_often(void *user)
+{
+    const struct asker *a = user;
+
+    for (int i = 0; i < VISITS; i++)
+        if (strcmp(aki__error_text(a->error), a->expected) != 0)
+            atomic_fetch_add(a->wrong, 1);
+}
+
+static void test_error_texts_are_a_threads_own(void **state)
+{
+    static const int errors[] = { ENOENT, EACCES, ENOSPC, EIO };
+    struct aki__thread threads[4];
+    struct asker askers[4];
+    char texts[4][128];
+    atomic_int wrong = 0;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        snprintf(texts[i], sizeof texts[i], "%s", aki__error_text(errors[i]));
+        askers[i] = (struct asker){ errors[i], texts[i], &wrong };
+    }
+    for (int i = 0; i < 4; i++)
+        assert_true(aki__thread_start(&threads[i], ask_often, &askers[i]));
+    for (int i = 0; i < 4; i++)
+        aki__thread_join(&threads[i]);
+    assert_int_equal(wrong, 0);
+    assert_string_not_equal(texts[0], texts[1]);
+}
+
 #if !defined(_WIN32)
 static _Thread_local int here;
 static atomic_int handled_here, handled_elsewhere;
@@ -847,6 +880,7 @@ int main(void)
         cmocka_unit_test(test_pool_does_each_once),
         cmocka_unit_test(test_pool_wakes_who_sleeps),
         cmocka_unit_test(test_a_zeroed_lock_keeps_threads_apart),
+        cmocka_unit_test(test_error_texts_are_a_threads_own),
 #if !defined(_WIN32)
         cmocka_unit_test(test_threads_take_no_signals_of_the_host),
 #endif

@@ -38,6 +38,9 @@ typedef char aki__path_char;
 #endif
 aki__path_char *aki__native_path(const char *path);
 
+/* What errno's number means; the thread's own text, until its next call. */
+const char *aki__error_text(int error);
+
 /* A file to be written, empty; NULL: errno says why. */
 FILE *aki__file_create(const char *path);
 /* Takes away a file or an empty folder, if it can. */

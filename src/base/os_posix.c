@@ -35,10 +35,10 @@ aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
         /* A link whose target is missing is a broken download, not an absent file: callers may go on without the latter. */
         if (why == ENOENT && lstat(path, &st) == 0)
             return aki__fail(err, AKI_E_IO, "%s: a link to a file that is missing", path);
-        return aki__fail(err, why == ENOENT || why == ENOTDIR ? AKI_E_NOT_FOUND : AKI_E_IO, "%s: %s", path, strerror(why));
+        return aki__fail(err, why == ENOENT || why == ENOTDIR ? AKI_E_NOT_FOUND : AKI_E_IO, "%s: %s", path, aki__error_text(why));
     }
     if (fstat(fd, &st) != 0) {
-        rc = aki__fail(err, AKI_E_IO, "%s: %s", path, strerror(errno));
+        rc = aki__fail(err, AKI_E_IO, "%s: %s", path, aki__error_text(errno));
     } else if (!S_ISREG(st.st_mode)) {
         rc = aki__fail(err, AKI_E_IO, "%s: not a regular file", path);
     } else if (st.st_size == 0) {
@@ -46,7 +46,7 @@ aki_status aki__map_open(struct aki__map *out, const char *path, aki_error *err)
     } else {
         void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
-            rc = aki__fail(err, errno == ENOMEM ? AKI_E_NOMEM : AKI_E_IO, "%s: cannot map: %s", path, strerror(errno));
+            rc = aki__fail(err, errno == ENOMEM ? AKI_E_NOMEM : AKI_E_IO, "%s: cannot map: %s", path, aki__error_text(errno));
         } else {
             out->data = data;
             out->handle = data;
@@ -62,6 +62,17 @@ void aki__map_close(struct aki__map *m)
     if (m->handle)
         munmap(m->handle, m->size);
     *m = (struct aki__map){ 0 };
+}
+
+const char *aki__error_text(int error)
+{
+    static struct aki__lock lock;           /* guards what strerror answers with, which is one text for all threads on macOS */
+    static _Thread_local char text[128];
+
+    aki__lock_take(&lock);
+    snprintf(text, sizeof text, "%s", strerror(error));
+    aki__lock_drop(&lock);
+    return text;
 }
 
 /* Of the whole pages in a block. */
@@ -140,7 +151,7 @@ void aki__file_remove(const char *path) { (void)!remove(path); }
 aki_status aki__make_folder(const char *path, aki_error *err)
 {
     if (mkdir(path, 0777) != 0 && !(errno == EEXIST && aki__is_folder(path)))
-        return aki__fail(err, AKI_E_IO, "%s: cannot make the folder: %s", path, strerror(errno));
+        return aki__fail(err, AKI_E_IO, "%s: cannot make the folder: %s", path, aki__error_text(errno));
     return AKI_OK;
 }
 

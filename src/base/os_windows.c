@@ -215,6 +215,8 @@ char *aki__real_path(const char *path)
     return out;
 }
 
+const char *aki__error_text(int error) { return strerror(error); }         /* a thread's own here */
+
 FILE *aki__file_create(const char *path)
 {
     wchar_t *name = wide(path);

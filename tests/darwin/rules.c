@@ -256,6 +256,18 @@ int darwin_poll(struct pollfd *list, nfds_t count, int milliseconds)
     return bad ? bad : poll(list, count, milliseconds);
 }
 
+char *darwin_strerror(int error)
+{
+    static char text[256];
+    const char *own = strerror(error);
+    size_t i = 0;
+
+    do
+        ((volatile char *)text)[i] = own[i];
+    while (own[i++]);
+    return text;
+}
+
 /* ---------------------------------------------------------------- sockets --------------------------------------- */
 
 int darwin_shutdown(int fd, int how)
