@@ -20,7 +20,8 @@
  *     Zero always means "the default", so fields added by later versions need no change in callers.
  *   - Thread-safe: an aki_model may be used by any number of threads at once. After fork, a child may close its parent's models, but has
  *     to leave by _exit: at exit ONNX Runtime waits for threads that are the parent's.
- *   - The library never writes to stdout, never exits or aborts, and leaves signals and the locale alone.
+ *   - The library never writes to stdout, never exits or aborts, and leaves signals and the locale alone; no handler of a signal runs on
+ *     a thread of its own.
  */
 #ifndef AKIEMBED_H
 #define AKIEMBED_H
@@ -122,7 +123,8 @@ AKI_API void aki_model_options_init(void *options, size_t size);
  * cache folder (akiembed/self-tests in $XDG_CACHE_HOME, ~/Library/Caches or ~/.cache) and stand for a new test where the contents of the model's
  * files, the device, its options, plugin, driver and version, ONNX Runtime, this library and the options that shape runs are the same.
  * Errors: NOT_FOUND (no folder, a file or tensor missing), INVALID (contradictory or broken files),
- * UNSUPPORTED (architecture or tokenizer part not implemented: names it), UNAVAILABLE (device, runtime), IO, NOMEM. */
+ * UNSUPPORTED (architecture or tokenizer part not implemented: names it), UNAVAILABLE (device, runtime), IO, NOMEM,
+ * INTERNAL (also where this system's locks do not keep threads apart). */
 AKI_API aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *error);
 
 /* Opens only the tokenizer: folder is a tokenizer.json or a folder that holds one. Such a model tokenises and
