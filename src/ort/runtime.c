@@ -19,7 +19,8 @@ aki_status aki__ort_status(const struct aki__runtime *rt, OrtStatus *status, con
     else if (code == ORT_NOT_IMPLEMENTED)
         rc = AKI_E_UNSUPPORTED;
     else if (strstr(message, "bad_alloc") || strstr(message, "Failed to allocate memory") || strstr(message, "Memory allocation failed") ||
-             strstr(message, "Deserialize tensor"))     /* our constants lie in memory: nothing else can fail there */
+             strstr(message, "Deserialize tensor") ||   /* our constants lie in memory: nothing else can fail there */
+             strstr(message, "custom_create_thread_fn")) /* start_thread got no memory, or the system has no more threads */
         rc = AKI_E_NOMEM;
     /* The reason stands behind the place in its source, "/path/file.cc:line function(arguments) reason", and behind a node's name of 100 letters
      * or more, "Non-zero status code … Status Message: reason": only that is for our users. */
