@@ -14,7 +14,7 @@ BENCH        ?=
 build = log=$$(cmake --preset $(1) $(CONFIGURE) 2>&1) || { printf '%s\n' "$$log"; exit 1; }; \
         cmake --build --preset $(1) $(if $(JOBS),-j $(JOBS)) $(2)
 
-.PHONY: build demo test install asan tsan fuzz bench bench-quick bench-kernels bench-tokenize dist format clean help tools libraries everything
+.PHONY: build demo test install asan tsan darwin fuzz bench bench-quick bench-kernels bench-tokenize dist format clean help tools libraries everything
 
 build: libraries ## build the library and the program (build/akiembed); the default
 	@$(call build,release)
@@ -41,6 +41,10 @@ asan: everything ## build with AddressSanitizer and UBSan (build-asan/) and run 
 tsan: everything ## build with ThreadSanitizer (build-tsan/) and run the unit tests under it
 	@$(call build,tsan)
 	@ctest --preset tsan
+
+darwin: everything ## build what is for macOS (build-darwin/) and run unit tests under macOS' rules
+	@$(call build,darwin)
+	@ctest --preset darwin $(if $(JOBS),-j $(JOBS))
 
 fuzz: libraries ## run every fuzz target for FUZZ_SECONDS (60) each; new inputs go to build-fuzz/corpus/
 	@scripts/setup fuzz
@@ -71,7 +75,7 @@ format: ## lay out the C sources as .clang-format says
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 clean: ## remove what was built; what was fetched (third_party/) stays
-	@rm -rf build build-dev build-asan build-tsan build-fuzz build-linux-arm64 build-macos-arm64 build-windows-x64 build-dist build-dist-arm64 dist
+	@rm -rf build build-dev build-asan build-tsan build-darwin build-fuzz build-linux-arm64 build-macos-arm64 build-windows-x64 build-dist build-dist-arm64 dist
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { sub(/\$$\(DESTDIR\)\$$\(PREFIX\)/, "DESTDIR+PREFIX", $$2); printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -2,6 +2,7 @@
 #include "blob.h"
 
 #include "sums.h"
+#include "system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -260,7 +261,7 @@ static int verify(struct blob *f)
         return FETCH_ANEW;
     }
     f->size = f->fetch.at;
-    if (fsync(f->fd) || rename(f->incomplete, f->file))
+    if (!system_sync(f->fd) || rename(f->incomplete, f->file))
         return fail_path("write", f->file);
     return blob_done(f);
 }

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 enum { LISTING_LIMIT = 64 << 20, TEXT_LIMIT = 16 << 20, STALL_SECONDS = 20 };
 static const char default_endpoint[] = "https://huggingface.co";
@@ -161,7 +160,7 @@ static void show_progress(void *user)
 static int check_space(struct pull *p)
 {
     uint64_t needed = 0, there = 0;
-    struct statvfs disk;
+    uint64_t room;
     struct stat st;
     char need[32], have[32];
 
@@ -179,9 +178,8 @@ static int check_space(struct pull *p)
         there += part;
     }
     progress_skip(there);
-    if (!needed || statvfs(p->place.repository, &disk))
+    if (!needed || !system_room(p->place.repository, &room))
         return CLI_OK;
-    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
     cli_note("%s at commit %s: %zu files, %s to fetch", p->name.model, p->place.commit, p->count, machine_size_text(need, sizeof need, needed));
     return room >= needed ? CLI_OK
                           : cli_fail(CLI_IO, "%s: %s are needed and %s are free in %s", p->name.model, machine_size_text(need, sizeof need, needed),

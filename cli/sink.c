@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FLUSH_SIZE = 1 << 18 };
+enum { FLUSH_SIZE = 1 << 18, WRITE_SIZE = 1 << 30 /* macOS refuses more than INT_MAX bytes at once */ };
 
 static void examine(struct sink *s)
 {
@@ -98,7 +98,8 @@ static void push(struct sink *s)
     size_t at = 0;
 
     while (at < s->buffer.size && !s->error) {
-        ssize_t n = write(s->fd, s->buffer.data + at, s->buffer.size - at);
+        const size_t left = s->buffer.size - at;
+        ssize_t n = write(s->fd, s->buffer.data + at, left < WRITE_SIZE ? left : WRITE_SIZE);
         if (n > 0)
             at += (size_t)n;
         else if (n == 0 || errno != EINTR)

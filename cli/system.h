@@ -46,6 +46,9 @@ const char *system_home(void);
 int  system_open_spill(char *path, size_t size);
 /* Writes all of it at a place of a file. */
 bool system_write_at(int fd, const void *data, size_t size, uint64_t at);
+/* What pull needs, which is not for Windows: the file's bytes are on the disk, and not on their way there; bytes that this user may still write. */
+bool system_sync(int fd);
+bool system_room(const char *folder, uint64_t *bytes);
 /* What is written to a file that was opened elsewhere goes to its end, wherever that is. */
 bool system_appends(int fd);
 /* The file at path is the one behind fd, and a regular one. */

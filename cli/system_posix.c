@@ -9,7 +9,10 @@
 #include <locale.h>
 #if defined(__APPLE__)
 #  include <mach/mach.h>
+#  include <sys/mount.h>
+#  include <sys/param.h>
 #  include <sys/resource.h>
+#  include <sys/select.h>
 #  include <sys/sysctl.h>
 #  include <xlocale.h>
 #endif
@@ -21,6 +24,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,6 +175,34 @@ bool system_write_at(int fd, const void *data, size_t size, uint64_t at)
     return pwrite(fd, data, size, (off_t)at) == (ssize_t)size;
 }
 
+bool system_sync(int fd)
+{
+#if defined(F_FULLFSYNC)
+    /* There fsync leaves it to the disk when to write; not every file system knows the other one. */
+    if (fcntl(fd, F_FULLFSYNC) == 0)
+        return true;
+#endif
+    return fsync(fd) == 0;
+}
+
+bool system_room(const char *folder, uint64_t *bytes)
+{
+#if defined(__APPLE__)
+    struct statfs disk;         /* statvfs counts blocks in 32 bits there */
+
+    if (statfs(folder, &disk))
+        return false;
+    *bytes = (uint64_t)disk.f_bavail * disk.f_bsize;
+#else
+    struct statvfs disk;
+
+    if (statvfs(folder, &disk))
+        return false;
+    *bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+#endif
+    return true;
+}
+
 bool system_appends(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -187,9 +219,21 @@ bool system_same_file(int fd, const char *path)
 
 bool system_readable(int fd, int milliseconds)
 {
+#if defined(__APPLE__)
+    /* poll knows no terminals there, select does. */
+    struct timeval most = { .tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000 };
+    fd_set set;
+
+    if (fd < 0 || fd >= FD_SETSIZE)
+        return true;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    return select(fd + 1, &set, NULL, NULL, &most) != 0;
+#else
     struct pollfd ready = { .fd = fd, .events = POLLIN };
 
     return poll(&ready, 1, milliseconds) != 0;
+#endif
 }
 
 bool system_read_link(const char *path, char *target, size_t size)
@@ -261,10 +305,14 @@ size_t system_columns(int fd)
 
 int system_cells(uint32_t code)
 {
-    /* wcwidth answers by the thread's locale: lend it one that knows Unicode, whatever the user's is. */
+    /* wcwidth answers by the thread's locale: lend it one that knows Unicode, whatever the user's is. The second name is macOS'. */
     static locale_t unicode;
-    if (!unicode)
+    static bool tried;
+    if (!unicode && !tried)
         unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (!unicode && !tried)
+        unicode = newlocale(LC_CTYPE_MASK, "UTF-8", (locale_t)0);
+    tried = true;
     locale_t before = unicode ? uselocale(unicode) : (locale_t)0;
     int cells = wcwidth((wchar_t)code);
 

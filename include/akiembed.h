@@ -25,7 +25,8 @@
  *     open model's files (cp over them, rsync --inplace) changes vectors, and one that makes a file shorter makes calls fail: each run looks
  *     first, and AKI_E_IO names the file. Where a file shrinks while a run or an open is reading it, the system ends the process (SIGBUS); a
  *     library may not catch that. Files of up to 64 KiB are copied when they are opened, and cannot cause any of this.
- *   - The library never writes to stdout, never exits or aborts, and leaves signals and the locale alone.
+ *   - The library never writes to stdout, never exits or aborts, and leaves signals and the locale alone; no handler of a signal runs on
+ *     a thread of its own.
  */
 #ifndef AKIEMBED_H
 #define AKIEMBED_H
@@ -128,7 +129,8 @@ AKI_API void aki_model_options_init(void *options, size_t size);
  * files, the device, its options, plugin, driver and version, ONNX Runtime, this library and the options that shape runs are the same.
  * Errors: NOT_FOUND (no folder, a file or tensor missing), INVALID (contradictory or broken files),
  * UNSUPPORTED (architecture or tokenizer part not implemented: names it), UNAVAILABLE (device, runtime, or the
- * instruction set that the environment variable AKIEMBED_ISA names), IO, NOMEM. */
+ * instruction set that the environment variable AKIEMBED_ISA names), IO, NOMEM,
+ * INTERNAL (also where this system's locks do not keep threads apart). */
 AKI_API aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *error);
 
 /* Opens only the tokenizer: folder is a tokenizer.json or a folder that holds one. Such a model tokenises and

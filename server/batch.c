@@ -562,9 +562,13 @@ static void *serve(void *argument)
 bool served_start(struct served *s)
 {
     s->tail = &s->head;
-    pthread_mutex_init(&s->lock, NULL);
-    system_condition(&s->wake);
-    s->started = pthread_create(&s->thread, NULL, serve, s) == 0;
+    if (pthread_mutex_init(&s->lock, NULL))
+        return false;
+    if (!system_condition(&s->wake)) {
+        pthread_mutex_destroy(&s->lock);
+        return false;
+    }
+    s->started = system_thread(&s->thread, serve, s);
     if (!s->started) {
         pthread_cond_destroy(&s->wake);
         pthread_mutex_destroy(&s->lock);

@@ -131,6 +131,7 @@ static unsigned connection_limit(const struct server_options *o)
     if (limit.rlim_cur < most + 64ull) {
         limit.rlim_cur = limit.rlim_max < most + 64ull ? limit.rlim_max : most + 64ull;
         setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);                     /* which may be less than was asked for */
     }
     if (limit.rlim_cur >= most + 64ull)
         return most;
@@ -167,6 +168,7 @@ static int start_daemon(struct server *s)
                                  NULL, NULL, http_access, s,
                                  MHD_OPTION_LISTEN_SOCKET, s->listener,
                                  MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0,
+                                 MHD_OPTION_THREAD_STACK_SIZE, (size_t)SYSTEM_STACK,
                                  MHD_OPTION_CONNECTION_LIMIT, connections,
                                  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout,
@@ -275,7 +277,7 @@ static void drain(struct server *s)
     log_event("stopping", "%zu requests to answer", atomic_load(&s->in_flight));
     MHD_quiesce_daemon(s->daemon);
     /* Closed when libmicrohttpd's threads have ended: they may still look at it. */
-    shutdown(s->listener, SHUT_RDWR);
+    system_refuse(s->listener);
     fill_signals(&set);
     /* A moment of calm, so that a request which is on its way on an open connection is answered too. */
     while (seconds_now() < end && calm < 0.1) {
@@ -339,7 +341,10 @@ int server_run(const struct server_options *o)
     /* Blocked in every thread that starts from here on; mind() waits for them. */
     fill_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, &old);
-    pthread_mutex_init(&s.lock, NULL);
+    if (pthread_mutex_init(&s.lock, NULL)) {
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        return fail("memory", "none for a lock");
+    }
     if (o->keys_file && !keys_read(o->keys_file, problem, sizeof problem))
         rc = fail(o->keys_file, problem);
     if (!rc) rc = o->unix_path ? listen_unix(&s) : listen_tcp(&s);

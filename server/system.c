@@ -1,6 +1,7 @@
 /* Unit system: see system.h. */
 #include "system.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/random.h>
@@ -19,6 +20,21 @@ int system_socket(int family, int type, int protocol)
     return fd;
 }
 
+void system_refuse(int listener)
+{
+#if defined(__APPLE__)
+    /* A socket that listens is not shut down there; one that does not takes its place. */
+    int other = system_socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (other >= 0) {
+        dup2(other, listener);
+        close(other);
+    }
+#else
+    shutdown(listener, SHUT_RDWR);
+#endif
+}
+
 bool system_hung_up(int fd)
 {
 #if defined(POLLRDHUP)
@@ -28,8 +44,21 @@ bool system_hung_up(int fd)
 #else
     char next;                  /* a request sent ahead hides the end behind it */
 
-    return recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    ssize_t n = recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 #endif
+}
+
+bool system_thread(pthread_t *thread, void *(*body)(void *user), void *user)
+{
+    pthread_attr_t attributes;
+
+    if (pthread_attr_init(&attributes))
+        return false;
+    bool ok = pthread_attr_setstacksize(&attributes, SYSTEM_STACK) == 0 && pthread_create(thread, &attributes, body, user) == 0;
+    pthread_attr_destroy(&attributes);
+    return ok;
 }
 
 static struct timespec time_of(double seconds)
@@ -38,7 +67,7 @@ static struct timespec time_of(double seconds)
 }
 
 #if defined(__APPLE__)
-void system_condition(pthread_cond_t *c) { pthread_cond_init(c, NULL); }
+bool system_condition(pthread_cond_t *c) { return pthread_cond_init(c, NULL) == 0; }
 
 void system_wait(pthread_cond_t *c, pthread_mutex_t *lock, double seconds)
 {
@@ -65,14 +94,15 @@ int system_signal(const sigset_t *set, int milliseconds)
     }
 }
 #else
-void system_condition(pthread_cond_t *c)
+bool system_condition(pthread_cond_t *c)
 {
     pthread_condattr_t attributes;
 
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &attributes);
+    if (pthread_condattr_init(&attributes))
+        return false;
+    bool ok = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(c, &attributes) == 0;
     pthread_condattr_destroy(&attributes);
+    return ok;
 }
 
 void system_wait(pthread_cond_t *c, pthread_mutex_t *lock, double seconds)

@@ -7,14 +7,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Bytes of a thread's stack: by themselves threads have 512 KiB on macOS. */
+enum { SYSTEM_STACK = 8 << 20 };
+
 /* A socket that no other program inherits and that never waits; -1: errno says why. */
 int      system_socket(int family, int type, int protocol);
+/* Ends a socket's listening, so that who connects from here on is refused; its number stays taken, as other threads may still look at it. */
+void     system_refuse(int listener);
 /* Has the other side left? What it sent before is not read. */
 bool     system_hung_up(int fd);
 /* The number of a signal of the set, blocked in every thread, that came within so many milliseconds; 0: none did. */
 int      system_signal(const sigset_t *set, int milliseconds);
-/* A condition for system_wait, which waits for so many seconds at most, however the time of day is set meanwhile. */
-void     system_condition(pthread_cond_t *c);
+/* A thread with a stack of SYSTEM_STACK. */
+bool     system_thread(pthread_t *thread, void *(*body)(void *user), void *user);
+/* A condition for system_wait, which waits for so many seconds at most, however the time of day is set meanwhile. false: there is none. */
+bool     system_condition(pthread_cond_t *c);
 void     system_wait(pthread_cond_t *c, pthread_mutex_t *lock, double seconds);
 uint64_t system_random(void);
 

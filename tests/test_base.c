@@ -11,7 +11,12 @@
 #include "base/pool.h"
 #include "host.h"
 
+#include <errno.h>
 #include <math.h>
+#if !defined(_WIN32)
+#  include <pthread.h>
+#  include <signal.h>
+#endif
 #if defined(__linux__)
 #  include <sched.h>
 #endif
@@ -715,6 +720,179 @@ static void test_pool_wakes_who_sleeps(void **state)
     aki__free(t);
 }
 
+/* Who holds a lock is alone: threads that come in again and again never meet, and no count of theirs is lost. */
+enum { CROWD = 8, VISITS = 20000 };
+
+struct room {
+    struct aki__lock *lock;
+    atomic_int inside, met, waiting;
+    struct aki__bell bell;
+    atomic_bool opened;
+    long       visits;          /* under lock */
+};
+
+static bool is_open(void *user) { return atomic_load(&((struct room *)user)->opened); }
+
+static void visit(void *user)
+{
+    struct room *r = user;
+
+    atomic_fetch_add(&r->waiting, 1);
+    aki__bell_wait(&r->bell, is_open, r);
+    for (int i = 0; i < VISITS; i++) {
+        aki__lock_take(r->lock);
+        if (atomic_fetch_add(&r->inside, 1))
+            atomic_fetch_add(&r->met, 1);
+        r->visits++;
+        if (i % 64 == 0)
+            aki__relax();
+        atomic_fetch_sub(&r->inside, 1);
+        aki__lock_drop(r->lock);
+    }
+}
+
+static void crowd_into(struct aki__lock *lock)
+{
+    struct aki__thread threads[CROWD];
+    struct room *r = aki__zalloc(1, sizeof *r);
+
+    assert_non_null(r);
+    r->lock = lock;
+    assert_true(aki__bell_open(&r->bell));
+    for (int i = 0; i < CROWD; i++)
+        assert_true(aki__thread_start(&threads[i], visit, r));
+    while (atomic_load(&r->waiting) < CROWD)
+        aki__relax();
+    atomic_store(&r->opened, true);
+    aki__bell_ring(&r->bell);
+    for (int i = 0; i < CROWD; i++)
+        aki__thread_join(&threads[i]);
+    aki__bell_close(&r->bell);
+    assert_int_equal(r->met, 0);
+    assert_int_equal(r->visits, CROWD * (long)VISITS);
+    aki__free(r);
+}
+
+static void test_a_zeroed_lock_keeps_threads_apart(void **state)
+{
+    static struct aki__lock fixed;
+    struct aki__lock *allocated = aki__zalloc(1, sizeof *allocated);
+
+    (void)state;
+    assert_non_null(allocated);
+    assert_int_equal(aki__locks_check(NULL), AKI_OK);
+    crowd_into(&fixed);
+    crowd_into(allocated);
+    assert_int_equal(aki__locks_check(NULL), AKI_OK);
+    aki__free(allocated);
+}
+
+struct asker { int error; const char *expected; atomic_int *wrong; };
+
+static void ask_often(void *user)
+{
+    const struct asker *a = user;
+
+    for (int i = 0; i < VISITS; i++)
+        if (strcmp(aki__error_text(a->error), a->expected) != 0)
+            atomic_fetch_add(a->wrong, 1);
+}
+
+static void test_error_texts_are_a_threads_own(void **state)
+{
+    static const int errors[] = { ENOENT, EACCES, ENOSPC, EIO };
+    struct aki__thread threads[4];
+    struct asker askers[4];
+    char texts[4][128];
+    atomic_int wrong = 0;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        snprintf(texts[i], sizeof texts[i], "%s", aki__error_text(errors[i]));
+        askers[i] = (struct asker){ errors[i], texts[i], &wrong };
+    }
+    for (int i = 0; i < 4; i++)
+        assert_true(aki__thread_start(&threads[i], ask_often, &askers[i]));
+    for (int i = 0; i < 4; i++)
+        aki__thread_join(&threads[i]);
+    assert_int_equal(wrong, 0);
+    assert_string_not_equal(texts[0], texts[1]);
+}
+
+#if !defined(_WIN32)
+static _Thread_local int here;
+static atomic_int handled_here, handled_elsewhere;
+
+static void on_signal(int number)
+{
+    (void)number;
+    atomic_fetch_add(here ? &handled_here : &handled_elsewhere, 1);
+}
+
+struct guest { atomic_bool runs, ends; size_t stack; bool blocked, open; };
+
+/* Uses most of a stack of 8 MiB, page by page. */
+static void use_stack(struct guest *g)
+{
+    volatile char block[7 << 20];
+
+    for (size_t i = 0; i < sizeof block; i += 1024)
+        block[i] = (char)i;
+    g->stack = sizeof block + (size_t)block[0];
+}
+
+static void be_a_guest(void *user)
+{
+    struct guest *g = user;
+    sigset_t set;
+
+    use_stack(g);
+    pthread_sigmask(SIG_SETMASK, NULL, &set);
+    g->blocked = sigismember(&set, SIGTERM) && sigismember(&set, SIGINT) && sigismember(&set, SIGALRM) && sigismember(&set, SIGUSR1) &&
+                 sigismember(&set, SIGCHLD) && sigismember(&set, SIGPIPE) && sigismember(&set, SIGHUP);
+    g->open = !sigismember(&set, SIGSEGV) && !sigismember(&set, SIGBUS) && !sigismember(&set, SIGFPE) && !sigismember(&set, SIGILL);
+    atomic_store(&g->runs, true);
+    while (!atomic_load(&g->ends))
+        aki__relax();
+}
+
+/* The host's handlers run on its own threads: a signal to the process finds these, also while the one that started ours has it blocked. */
+static void test_threads_take_no_signals_of_the_host(void **state)
+{
+    struct sigaction action = { .sa_handler = on_signal }, before;
+    struct aki__thread t;
+    struct guest g = { .stack = 0 };
+    sigset_t set, mask, mine;
+
+    (void)state;
+    here = 1;
+    sigemptyset(&action.sa_mask);
+    assert_int_equal(sigaction(SIGTERM, &action, &before), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    assert_true(aki__thread_start(&t, be_a_guest, &g));
+    pthread_sigmask(SIG_SETMASK, NULL, &mine);
+    for (int number = 1; number < NSIG; number++)
+        assert_int_equal(sigismember(&mine, number), sigismember(&mask, number));
+    while (!atomic_load(&g.runs))
+        aki__relax();
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    for (int i = 0; i < 20; i++)
+        kill(getpid(), SIGTERM);
+    wait_awake();
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    atomic_store(&g.ends, true);
+    aki__thread_join(&t);
+    assert_int_equal(sigaction(SIGTERM, &before, NULL), 0);
+    assert_true(g.blocked);
+    assert_true(g.open);
+    assert_int_equal(handled_elsewhere, 0);
+    assert_true(handled_here > 0);
+    assert_true(g.stack >= 7 << 20);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -745,6 +923,11 @@ int main(void)
         cmocka_unit_test(test_cores_respect_the_affinity_mask),
         cmocka_unit_test(test_pool_does_each_once),
         cmocka_unit_test(test_pool_wakes_who_sleeps),
+        cmocka_unit_test(test_a_zeroed_lock_keeps_threads_apart),
+        cmocka_unit_test(test_error_texts_are_a_threads_own),
+#if !defined(_WIN32)
+        cmocka_unit_test(test_threads_take_no_signals_of_the_host),
+#endif
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

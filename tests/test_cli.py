@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pty
+import select
 import re
 import resource
 import shutil
@@ -342,6 +343,19 @@ class Input(Case):
         child.stdin.close()
         self.assertEqual(child.wait(60), 0)
         child.stdout.close()
+
+    def test_typed_texts_are_answered_line_by_line(self):
+        master, slave = pty.openpty()
+        child = subprocess.Popen([PROGRAM, "embed", "-q"], stdin=slave, stdout=subprocess.PIPE, env=environment())
+        os.close(slave)
+        for i in range(3):
+            os.write(master, b"a cat\n")
+            self.assertTrue(select.select([child.stdout], [], [], 60)[0], "no answer to line %d" % i)
+            self.assertEqual(json.loads(child.stdout.readline())["index"], i)
+        os.write(master, b"\x04")
+        self.assertEqual(child.wait(60), 0)
+        child.stdout.close()
+        os.close(master)
 
 
 class Formats(Case):

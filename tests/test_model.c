@@ -168,7 +168,7 @@ static void test_bert(void **state)
     assert_int_equal(m->vocabulary, 30);
     assert_int_equal(m->positions, 40);
     assert_int_equal(m->position_offset, 0);
-    assert_int_equal(((const struct aki__bert_keys *)m->keys)->types, 2);
+    assert_int_equal(m->types, 2);
     assert_int_equal(m->pad_id, 3);
     assert_true(m->norm_eps == 1e-12);
     assert_int_equal(m->activation, AKI_ACT_GELU);
@@ -232,7 +232,7 @@ static void test_config_rows(void **state)
         { bert_config, "\"bert\"", "\"roberta\"", FIELD(position_offset), 4 },
         { bert_config, "\"bert\"", "\"xlm-roberta\"", FIELD(position_offset), 4 },
         { bert_config, "\"bert\"", "\"camembert\"", FIELD(position_offset), 4 },
-        { bert_config, "bert\"", "roberta\", \"type_vocab_size\": 1", KEY(bert, types), 1 },
+        { bert_config, "bert\"", "roberta\", \"type_vocab_size\": 1", FIELD(types), 1 },
         { bert_config, ", \"pad_token_id\": 3", "", FIELD(pad_id), 0 },
         { bert_config, "3}", "null}", FIELD(pad_id), 0 },
         { bert_config, "40", "512.0", FIELD(positions), 512 },

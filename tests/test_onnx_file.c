@@ -2,7 +2,9 @@
  * for cancelling; a run that fails; a file that was replaced, or is gone, by the time its second copy is wanted; children after fork. */
 #include "golden.h"
 
+#include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -194,6 +196,54 @@ static void test_replaced(void **state)
     }
 }
 
+/* All that a host may call, from a thread that has no more than macOS gives to threads: 512 KiB. */
+static void *call_on_little_stack(void *user)
+{
+    static const char *const folders[] = { CHECKPOINTS "bert", CHECKPOINTS "qwen3", FOLDER };
+    aki_model_options o;
+    aki_error *e = user;
+    const aki_device *devices;
+    size_t count;
+    float v[DIM * 8];
+
+    aki_model_options_init(&o, sizeof o);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        aki_model *m = NULL;
+        aki_model_info info;
+        o.threads = 3;
+        o.device = i == 0 ? "portable" : NULL;
+        aki_model_info_init(&info, sizeof info);
+        aki_status rc = aki_model_open(folders[i], &o, &m, e);
+        if (!rc) rc = aki_model_get_info(m, &info, e);
+        if (!rc && info.dim <= DIM * 4) rc = aki_embed(m, pointers, NULL, 2, NULL, v, 2 * (size_t)info.dim * sizeof *v, NULL, NULL, e);
+        aki_model_close(m);
+        if (rc)
+            return user;
+    }
+    if (system("rm -rf '" FOLDER "-int8'") || aki_quantize(CHECKPOINTS "bert", FOLDER "-int8", e) || aki_export(CHECKPOINTS "qwen3", FOLDER "/little.onnx", NULL, e) ||
+        aki_devices(&devices, &count, e))
+        return user;
+    remove(FOLDER "/little.onnx");
+    return NULL;
+}
+
+static void test_little_stack(void **state)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    aki_error e = { 0 };
+    void *failed;
+
+    (void)state;
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, 512 << 10), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, call_on_little_stack, &e), 0);
+    pthread_attr_destroy(&attributes);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    if (failed)
+        fail_msg("%s", e.message);
+}
+
 /* A child computes with its parent's model, closes it and leaves: no waiting for threads that it does not have. */
 static void test_fork(void **state)
 {
@@ -220,10 +270,62 @@ static void test_fork(void **state)
     }
 }
 
+#if defined(__linux__)
+/* Of the process's threads other than this one, how many there are, and how many have SIGTERM and SIGINT open. */
+static void count_open(int *threads, int *open)
+{
+    DIR *d = opendir("/proc/self/task");
+
+    *threads = *open = 0;
+    assert_non_null(d);
+    for (const struct dirent *e; (e = readdir(d));) {
+        char path[320], line[256];
+        unsigned long long blocked = 0;
+        const unsigned long long both = 1ull << (SIGTERM - 1) | 1ull << (SIGINT - 1);
+        if (e->d_name[0] == '.' || strtol(e->d_name, NULL, 10) == (long)getpid())
+            continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
+        FILE *f = fopen(path, "r");
+        while (f && fgets(line, sizeof line, f))
+            if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
+                break;
+        if (!f)
+            continue;
+        fclose(f);
+        ++*threads;
+        *open += (blocked & both) != both;
+    }
+    closedir(d);
+}
+
+/* Neither the library's threads nor those of ONNX Runtime's sessions run a handler of the host's. */
+static void test_signals(void **state)
+{
+    static const char *const folders[] = { CHECKPOINTS "bert", FOLDER };
+    int before, threads, open;
+
+    (void)state;
+    count_open(&before, &open);
+    assert_int_equal(open, 0);
+    for (size_t i = 0; i < 2; i++) {
+        aki_model *m = open_with(folders[i], 3);
+        check_all(m, NULL);
+        count_open(&threads, &open);
+        assert_true(threads >= before + 2);
+        assert_int_equal(open, 0);
+        aki_model_close(m);
+    }
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_callers), cmocka_unit_test(test_cancel), cmocka_unit_test(test_failure), cmocka_unit_test(test_replaced),
-                                        cmocka_unit_test(test_fork) };
+                                        cmocka_unit_test(test_fork), cmocka_unit_test(test_little_stack),
+#if defined(__linux__)
+                                        cmocka_unit_test(test_signals),
+#endif
+    };
 
     return cmocka_run_group_tests(tests, make, NULL);
 }

@@ -84,6 +84,29 @@ class Load(unittest.TestCase):
         with self.assertRaises(OSError):
             server.connect(2)
 
+    def test_nobody_new_while_it_ends(self):
+        """Who connects while others are still answered is refused at once, and does not wait for the end."""
+        server = self.start("--drain", "600")
+        body = json.dumps({"inputs": ["a"], "dimensions": 4}).encode()
+        begun = server.connect()
+        begun.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:5])
+        while self.gauge(server, "akiembed_requests_in_flight") < 2:        # it, and the one that asks
+            time.sleep(0.01)
+        server.process.send_signal(signal.SIGTERM)
+        until, refused, waiting = time.time() + 60, False, []
+        while not refused and time.time() < until:
+            try:
+                waiting.append(server.connect(2))
+                time.sleep(0.05)
+            except ConnectionRefusedError:
+                refused = True
+        begun.sendall(body[5:])
+        self.assertEqual(self.status(begun)[0], 200)
+        self.assertEqual(server.stop(), 0)
+        for s in waiting:
+            s.close()
+        self.assertTrue(refused)
+
     def test_a_second_signal(self):
         server = self.start()
         sockets = [self.send(server) for _ in range(30)]
@@ -105,7 +128,9 @@ class Load(unittest.TestCase):
             until = time.time() + 600
             while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
                 time.sleep(0.01)
-            for s in gone:
+            for i, s in enumerate(gone):
+                if i % 2:                                                   # with a reset
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 s.close()
             self.assertEqual(self.status(stay)[0], 200)
             while self.gauge(server, "akiembed_requests_in_flight") > 1 and time.time() < until:

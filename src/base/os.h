@@ -49,6 +49,9 @@ typedef char aki__path_char;
 #endif
 aki__path_char *aki__native_path(const char *path);
 
+/* What errno's number means; the thread's own text, until its next call. */
+const char *aki__error_text(int error);
+
 /* A file to be written, empty; NULL: errno says why. */
 FILE *aki__file_create(const char *path);
 /* Takes away a file or an empty folder, if it can. */
@@ -77,16 +80,22 @@ int aki__cores(void);
 /* This process's number: another one in a child after fork, where threads of the parent's are not. */
 long aki__process(void);
 
-/* A thread that runs body(user). false: the system gives none. */
+/* A thread that runs body(user), with a stack of 8 MiB, and no signal handler of the host's on it. false: the system gives none. */
 struct aki__thread { void *opaque[4]; };
 bool aki__thread_start(struct aki__thread *t, void (*body)(void *user), void *user);
 void aki__thread_join(struct aki__thread *t);
+/* Between these two the calling thread takes no signals but faults and a profiler's, and threads that are started inherit this: the host's
+ * handlers run on the host's threads. */
+struct aki__signals { uint64_t opaque[16]; bool known; };
+void aki__signals_block(struct aki__signals *before);
+void aki__signals_restore(const struct aki__signals *before);
 /* Called in a short loop that waits: tells the processor. */
 void aki__relax(void);
 
-/* What threads sleep at until it is rung: wait returns once ready(user), which is asked at first and after each ring. */
+/* What threads sleep at until it is rung: wait returns once ready(user), which is asked at first and after each ring. open false: the system
+ * has none to give, and nothing is to be closed. */
 struct aki__bell { void *opaque[16]; };
-void aki__bell_open(struct aki__bell *b);
+bool aki__bell_open(struct aki__bell *b);
 void aki__bell_close(struct aki__bell *b);
 void aki__bell_wait(struct aki__bell *b, bool (*ready)(void *user), void *user);
 void aki__bell_ring(struct aki__bell *b);
@@ -95,5 +104,8 @@ void aki__bell_ring(struct aki__bell *b);
 struct aki__lock { void *opaque[8]; };
 void aki__lock_take(struct aki__lock *l);
 void aki__lock_drop(struct aki__lock *l);
+/* INTERNAL: zeroed memory is no lock on this system (tried at the first call), or a lock has failed since, so that threads may have mixed their
+ * work. Locks themselves tell nobody, as nobody who takes one could go on; builds with assertions stop there. */
+aki_status aki__locks_check(aki_error *err);
 
 #endif

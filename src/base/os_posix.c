@@ -4,13 +4,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#if defined(__APPLE__)
+#  include <os/lock.h>
+#endif
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#if defined(__APPLE__)
+#  include <sys/sysctl.h>
+#endif
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -50,10 +57,10 @@ static aki_status open_map(struct aki__map *out, const char *path, size_t copied
         /* A link whose target is missing is a broken download, not an absent file: callers may go on without the latter. */
         if (why == ENOENT && lstat(path, &st) == 0)
             return aki__fail(err, AKI_E_IO, "%s: a link to a file that is missing", path);
-        return aki__fail(err, why == ENOENT || why == ENOTDIR ? AKI_E_NOT_FOUND : AKI_E_IO, "%s: %s", path, strerror(why));
+        return aki__fail(err, why == ENOENT || why == ENOTDIR ? AKI_E_NOT_FOUND : AKI_E_IO, "%s: %s", path, aki__error_text(why));
     }
     if (fstat(fd, &st) != 0) {
-        rc = aki__fail(err, AKI_E_IO, "%s: %s", path, strerror(errno));
+        rc = aki__fail(err, AKI_E_IO, "%s: %s", path, aki__error_text(errno));
     } else if (!S_ISREG(st.st_mode)) {
         rc = aki__fail(err, AKI_E_IO, "%s: not a regular file", path);
     } else if (st.st_size == 0) {
@@ -61,7 +68,7 @@ static aki_status open_map(struct aki__map *out, const char *path, size_t copied
     } else if ((size_t)st.st_size > copied || !read_file(out, fd, (size_t)st.st_size, path, &rc, err)) {
         void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
-            rc = aki__fail(err, errno == ENOMEM ? AKI_E_NOMEM : AKI_E_IO, "%s: cannot map: %s", path, strerror(errno));
+            rc = aki__fail(err, errno == ENOMEM ? AKI_E_NOMEM : AKI_E_IO, "%s: cannot map: %s", path, aki__error_text(errno));
         } else {
             out->data = data;
             out->handle = data;
@@ -96,6 +103,17 @@ bool aki__map_is_whole(const struct aki__map *m, uint64_t *size)
         return true;
     *size = (uint64_t)st.st_size;
     return *size >= m->size;
+}
+
+const char *aki__error_text(int error)
+{
+    static struct aki__lock lock;           /* guards what strerror answers with, which is one text for all threads on macOS */
+    static _Thread_local char text[128];
+
+    aki__lock_take(&lock);
+    snprintf(text, sizeof text, "%s", strerror(error));
+    aki__lock_drop(&lock);
+    return text;
 }
 
 /* Of the whole pages in a block. */
@@ -183,7 +201,7 @@ void aki__file_remove(const char *path) { (void)!remove(path); }
 aki_status aki__make_folder(const char *path, aki_error *err)
 {
     if (mkdir(path, 0777) != 0 && !(errno == EEXIST && aki__is_folder(path)))
-        return aki__fail(err, AKI_E_IO, "%s: cannot make the folder: %s", path, strerror(errno));
+        return aki__fail(err, AKI_E_IO, "%s: cannot make the folder: %s", path, aki__error_text(errno));
     return AKI_OK;
 }
 
@@ -374,6 +392,11 @@ int aki__cores(void)
     if (quota > 0 && (cores <= 0 || quota < cores))
         cores = quota;
 #endif
+#if defined(__APPLE__)
+    size_t size = sizeof cores;
+    if (sysctlbyname("hw.physicalcpu", &cores, &size, NULL, 0))
+        cores = 0;
+#endif
     if (cores <= 0)
         cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
     return cores > 0 ? cores : 1;
@@ -386,6 +409,10 @@ long aki__process(void) { return (long)getpid(); }
 struct start { void (*body)(void *user); void *user; pthread_t id; };
 _Static_assert(sizeof(struct start) <= sizeof(struct aki__thread), "aki__thread holds what a thread begins with");
 
+/* What the first thread of a process has; by themselves threads get 512 KiB on macOS and 128 KiB of musl. Only what is touched is memory. */
+enum { STACK = 8 << 20 };
+_Static_assert(sizeof(sigset_t) <= sizeof ((struct aki__signals *)0)->opaque, "aki__signals holds the set");
+
 static void *start(void *arg)
 {
     struct start *s = arg;
@@ -394,13 +421,39 @@ static void *start(void *arg)
     return NULL;
 }
 
+void aki__signals_block(struct aki__signals *before)
+{
+    /* A fault is its thread's own, and blocked it would end the process past the host's handler. SIGPROF samples threads: it wants these. */
+    static const int open[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF };
+    sigset_t set;
+
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        sigdelset(&set, open[i]);
+    before->known = pthread_sigmask(SIG_BLOCK, &set, (sigset_t *)before->opaque) == 0;
+}
+
+void aki__signals_restore(const struct aki__signals *before)
+{
+    if (before->known)
+        pthread_sigmask(SIG_SETMASK, (const sigset_t *)before->opaque, NULL);
+}
+
 bool aki__thread_start(struct aki__thread *t, void (*body)(void *user), void *user)
 {
     struct start *s = (struct start *)t;
+    struct aki__signals before;
+    pthread_attr_t attributes;
 
     s->body = body;
     s->user = user;
-    return pthread_create(&s->id, NULL, start, s) == 0;
+    if (pthread_attr_init(&attributes))
+        return false;
+    aki__signals_block(&before);
+    bool ok = pthread_attr_setstacksize(&attributes, STACK) == 0 && pthread_create(&s->id, &attributes, start, s) == 0;
+    aki__signals_restore(&before);
+    pthread_attr_destroy(&attributes);
+    return ok;
 }
 
 void aki__thread_join(struct aki__thread *t) { pthread_join(((struct start *)t)->id, NULL); }
@@ -414,42 +467,98 @@ void aki__relax(void)
 #endif
 }
 
+/* ---------------------------------------------------------------- locks ----------------------------------------- */
+
+/* What aki__locks_check knows. */
+enum { LOCKS_UNTRIED, LOCKS_GOOD, LOCKS_FAILED };
+static atomic_int locks;
+
+/* The answer of a call that cannot fail, as it was given what it asks for. Where it fails all the same, nobody was kept out: work of two
+ * threads may be mixed, and no result is to be trusted from here on. */
+static void sure(int answer)
+{
+    if (!answer)
+        return;
+    atomic_store(&locks, LOCKS_FAILED);
+#if !defined(NDEBUG)
+    __builtin_trap();
+#endif
+}
+
+#if defined(__APPLE__)
+/* Zero is this lock's initialiser. It is none of a pthread mutex on macOS, which begins with a signature; without it lock and unlock answer
+ * EINVAL and lock nothing. */
+typedef os_unfair_lock system_lock;
+static void take(system_lock *l) { os_unfair_lock_lock(l); }
+static bool take_at_once(system_lock *l) { return os_unfair_lock_trylock(l); }
+static void drop(system_lock *l) { os_unfair_lock_unlock(l); }
+#else
+typedef pthread_mutex_t system_lock;
+static void take(system_lock *l) { sure(pthread_mutex_lock(l)); }
+static bool take_at_once(system_lock *l) { return pthread_mutex_trylock(l) == 0; }
+static void drop(system_lock *l) { sure(pthread_mutex_unlock(l)); }
+#endif
+_Static_assert(sizeof(system_lock) <= sizeof(struct aki__lock), "aki__lock holds the system's");
+
+void aki__lock_take(struct aki__lock *l) { take((system_lock *)l); }
+
+void aki__lock_drop(struct aki__lock *l) { drop((system_lock *)l); }
+
+aki_status aki__locks_check(aki_error *err)
+{
+    if (atomic_load(&locks) == LOCKS_UNTRIED) {
+        struct aki__lock zeroed = { 0 };
+        system_lock *l = (system_lock *)&zeroed;
+        int untried = LOCKS_UNTRIED;
+
+        aki__lock_take(&zeroed);
+        const bool closed = !take_at_once(l);
+        aki__lock_drop(&zeroed);
+        const bool open = take_at_once(l);
+        if (open)
+            aki__lock_drop(&zeroed);
+        atomic_compare_exchange_strong(&locks, &untried, closed && open ? LOCKS_GOOD : LOCKS_FAILED);
+    }
+    return atomic_load(&locks) == LOCKS_GOOD ? AKI_OK : aki__fail(err, AKI_E_INTERNAL, "this system's locks do not keep threads apart");
+}
+
 struct bell { pthread_mutex_t lock; pthread_cond_t rung; };
 _Static_assert(sizeof(struct bell) <= sizeof(struct aki__bell), "aki__bell holds a mutex and a condition");
 
-void aki__bell_open(struct aki__bell *b)
+bool aki__bell_open(struct aki__bell *b)
 {
-    pthread_mutex_init(&((struct bell *)b)->lock, NULL);
-    pthread_cond_init(&((struct bell *)b)->rung, NULL);
+    struct bell *bell = (struct bell *)b;
+
+    if (pthread_mutex_init(&bell->lock, NULL))
+        return false;
+    if (pthread_cond_init(&bell->rung, NULL)) {
+        sure(pthread_mutex_destroy(&bell->lock));
+        return false;
+    }
+    return true;
 }
 
 void aki__bell_close(struct aki__bell *b)
 {
-    pthread_cond_destroy(&((struct bell *)b)->rung);
-    pthread_mutex_destroy(&((struct bell *)b)->lock);
+    sure(pthread_cond_destroy(&((struct bell *)b)->rung));
+    sure(pthread_mutex_destroy(&((struct bell *)b)->lock));
 }
 
 void aki__bell_wait(struct aki__bell *b, bool (*ready)(void *user), void *user)
 {
     struct bell *bell = (struct bell *)b;
 
-    pthread_mutex_lock(&bell->lock);
+    sure(pthread_mutex_lock(&bell->lock));
     while (!ready(user))
-        pthread_cond_wait(&bell->rung, &bell->lock);
-    pthread_mutex_unlock(&bell->lock);
+        sure(pthread_cond_wait(&bell->rung, &bell->lock));
+    sure(pthread_mutex_unlock(&bell->lock));
 }
 
 void aki__bell_ring(struct aki__bell *b)
 {
     struct bell *bell = (struct bell *)b;
 
-    pthread_mutex_lock(&bell->lock);
-    pthread_cond_broadcast(&bell->rung);
-    pthread_mutex_unlock(&bell->lock);
+    sure(pthread_mutex_lock(&bell->lock));
+    sure(pthread_cond_broadcast(&bell->rung));
+    sure(pthread_mutex_unlock(&bell->lock));
 }
-
-_Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct aki__lock), "aki__lock holds a pthread mutex");
-
-void aki__lock_take(struct aki__lock *l) { pthread_mutex_lock((pthread_mutex_t *)l); }
-
-void aki__lock_drop(struct aki__lock *l) { pthread_mutex_unlock((pthread_mutex_t *)l); }

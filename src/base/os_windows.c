@@ -236,6 +236,8 @@ char *aki__real_path(const char *path)
     return out;
 }
 
+const char *aki__error_text(int error) { return strerror(error); }         /* a thread's own here */
+
 FILE *aki__file_create(const char *path)
 {
     wchar_t *name = wide(path);
@@ -438,10 +440,11 @@ struct bell { SRWLOCK lock; CONDITION_VARIABLE rung; };
 _Static_assert(sizeof(struct bell) <= sizeof(struct aki__bell), "aki__bell holds a lock and a condition");
 _Static_assert(sizeof(SRWLOCK) <= sizeof(struct aki__lock), "aki__lock holds a lock of Windows");
 
-void aki__bell_open(struct aki__bell *b)
+bool aki__bell_open(struct aki__bell *b)
 {
     InitializeSRWLock(&((struct bell *)b)->lock);
     InitializeConditionVariable(&((struct bell *)b)->rung);
+    return true;
 }
 
 void aki__bell_close(struct aki__bell *b) { (void)b; }
@@ -468,3 +471,15 @@ void aki__bell_ring(struct aki__bell *b)
 void aki__lock_take(struct aki__lock *l) { AcquireSRWLockExclusive((SRWLOCK *)l); }
 
 void aki__lock_drop(struct aki__lock *l) { ReleaseSRWLockExclusive((SRWLOCK *)l); }
+
+/* These locks have no way to fail, and zero is SRWLOCK_INIT by its definition. */
+aki_status aki__locks_check(aki_error *err)
+{
+    (void)err;
+    return AKI_OK;
+}
+
+/* Windows starts a thread of its own for what is a signal elsewhere. */
+void aki__signals_block(struct aki__signals *before) { before->known = false; }
+
+void aki__signals_restore(const struct aki__signals *before) { (void)before; }

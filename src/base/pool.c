@@ -81,10 +81,13 @@ aki_status aki__pool_open(struct aki__pool **out, int threads, aki_error *err)
     size_t others = threads > 1 ? (size_t)threads - 1 : 0;
     struct aki__pool *p = aki__zalloc(1, sizeof *p + others * sizeof *p->threads);
 
+    if (!p || !aki__bell_open(&p->bell)) {
+        aki__free(p);
+        p = NULL;
+    }
     *out = p;
     if (!p)
         return aki__fail(err, AKI_E_NOMEM, "%d threads", threads);
-    aki__bell_open(&p->bell);
     p->process = aki__process();
     while ((size_t)p->started < others && aki__thread_start(&p->threads[p->started], work, p))
         p->started++;

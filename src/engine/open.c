@@ -135,6 +135,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     aki_status rc = aki__options_read(&o, sizeof o, options, "aki_model_options", err);
     if (!rc) rc = check_options(&o, err);
     if (!rc) rc = aki__kernels_ready(err);
+    if (!rc) rc = aki__locks_check(err);
     if (rc)
         return rc;
     aki_model *m = aki__zalloc(1, sizeof *m);
@@ -198,12 +199,14 @@ aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
     if (!out || !path)
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", out ? "path" : "out");
     *out = NULL;
+    aki_status rc = aki__locks_check(err);
+    if (rc)
+        return rc;
     aki_model *m = aki__zalloc(1, sizeof *m);
     if (!m)
         return aki__fail(err, AKI_E_NOMEM, "%s", path);
     char *folder = NULL, *file = NULL;
     size_t size = strlen(path);
-    aki_status rc = AKI_OK;
     if (size > 5 && strcmp(path + size - 5, ".onnx") == 0)
         rc = aki__onnx_choose(&folder, &file, path, NULL, err);
     const char *place = folder ? folder : path;

@@ -58,7 +58,7 @@ static aki_status write_file(struct copy *c, const char *name, const struct aki_
         ok = false;
         why = errno;
     }
-    return ok ? AKI_OK : aki__fail(c->err, AKI_E_IO, "%s: cannot write: %s", path, strerror(why));
+    return ok ? AKI_OK : aki__fail(c->err, AKI_E_IO, "%s: cannot write: %s", path, aki__error_text(why));
 }
 
 static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }

@@ -145,6 +145,7 @@ aki_status aki__runs_finish(struct aki__runs *w, aki_error *err)
             *err = work.parts[i].error;
     }
     aki__free(work.parts);
+    if (!rc) rc = aki__locks_check(err);
     w->tokens_done += w->tokens;
     w->tokens = w->count = 0;
     return rc;

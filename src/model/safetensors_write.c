@@ -62,7 +62,7 @@ aki_status aki__safetensors_write(const char *path, const struct aki__written *t
         why = errno;
     }
     if (!ok) {
-        rc = aki__fail(err, AKI_E_IO, "%s: cannot write: %s", path, strerror(why));
+        rc = aki__fail(err, AKI_E_IO, "%s: cannot write: %s", path, aki__error_text(why));
         if (f)
             aki__file_remove(path);
     }

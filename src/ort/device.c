@@ -479,6 +479,7 @@ static OrtStatus *make_options(const struct aki__runtime *rt, const struct rule 
     if (!st) st = api->SetSessionExecutionMode(*out, ORT_SEQUENTIAL);
     if (!st && rule->plain_memory) st = api->DisableMemPattern(*out);
     if (!st) st = api->SetIntraOpNumThreads(*out, rt->threads);
+    if (!st) st = aki__ort_own_threads(rt, *out);
     if (!st) st = api->SetInterOpNumThreads(*out, 1);
     if (!st) st = api->AddSessionConfigEntry(*out, "session.use_env_allocators", "1");
     if (!st) st = api->AddSessionConfigEntry(*out, "session.force_spinning_stop", "1");

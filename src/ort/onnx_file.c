@@ -458,6 +458,7 @@ static OrtStatus *make_session(struct aki__onnx_file *f, int threads, OrtSession
     if (!st) st = api->SetSessionExecutionMode(options, ORT_SEQUENTIAL);
     if (!st) st = api->DisableMemPattern(options);      /* it would keep a plan for every shape there ever was */
     if (!st) st = api->SetIntraOpNumThreads(options, threads);
+    if (!st) st = aki__ort_own_threads(f->rt, options);
     if (!st) st = api->SetInterOpNumThreads(options, 1);
     if (!st) st = api->SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_FATAL);       /* errors are told by us, and not printed */
     if (!st) st = api->AddSessionConfigEntry(options, "session.use_env_allocators", "1");

@@ -277,7 +277,7 @@ static aki_status write_file(struct writer *w, const char *path, const char *nam
     int why = errno;
 
     if (!s.f)
-        return aki__fail(err, AKI_E_IO, "%s: cannot write: %s", path, strerror(why));
+        return aki__fail(err, AKI_E_IO, "%s: cannot write: %s", path, aki__error_text(why));
     bool memory = beside ? write_weights(w, &s, true) : write_model(w, &s, name);
     why = errno;
     if (fclose(s.f) != 0) {
@@ -288,7 +288,7 @@ static aki_status write_file(struct writer *w, const char *path, const char *nam
         return AKI_OK;
     if (aki__is_file(path))                 /* a device is not ours to take away */
         aki__file_remove(path);
-    return memory ? aki__fail(err, AKI_E_IO, "%s: cannot write: %s", path, strerror(why)) : aki__fail(err, AKI_E_NOMEM, "%s", path);
+    return memory ? aki__fail(err, AKI_E_IO, "%s: cannot write: %s", path, aki__error_text(why)) : aki__fail(err, AKI_E_NOMEM, "%s", path);
 }
 
 aki_status aki__onnx_to_file(struct aki__onnx *o, const char *path, const char *name, uint64_t most, aki_error *err)

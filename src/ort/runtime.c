@@ -19,7 +19,8 @@ aki_status aki__ort_status(const struct aki__runtime *rt, OrtStatus *status, con
     else if (code == ORT_NOT_IMPLEMENTED)
         rc = AKI_E_UNSUPPORTED;
     else if (strstr(message, "bad_alloc") || strstr(message, "Failed to allocate memory") || strstr(message, "Memory allocation failed") ||
-             strstr(message, "Deserialize tensor"))     /* our constants lie in memory: nothing else can fail there */
+             strstr(message, "Deserialize tensor") ||   /* our constants lie in memory: nothing else can fail there */
+             strstr(message, "custom_create_thread_fn")) /* start_thread got no memory, or the system has no more threads */
         rc = AKI_E_NOMEM;
     /* The reason stands behind the place in its source, "/path/file.cc:line function(arguments) reason", and behind a node's name of 100 letters
      * or more, "Non-zero status code … Status Message: reason": only that is for our users. */
@@ -62,6 +63,33 @@ static aki_status make_runtime(struct aki__runtime *rt, aki_error *err)
     return make_environment(rt, err);
 }
 
+static OrtCustomThreadHandle start_thread(void *options, OrtThreadWorkerFn body, void *user)
+{
+    struct aki__thread *t = aki__alloc(1, sizeof *t);
+
+    (void)options;
+    if (t && !aki__thread_start(t, body, user)) {
+        aki__free(t);
+        t = NULL;
+    }
+    return (OrtCustomThreadHandle)t;        /* NULL: the session is not made, and says why */
+}
+
+static void join_thread(OrtCustomThreadHandle thread)
+{
+    struct aki__thread *t = (struct aki__thread *)(uintptr_t)thread;
+
+    aki__thread_join(t);
+    aki__free(t);
+}
+
+OrtStatus *aki__ort_own_threads(const struct aki__runtime *rt, OrtSessionOptions *options)
+{
+    OrtStatus *st = rt->api->SessionOptionsSetCustomCreateThreadFn(options, start_thread);
+
+    return st ? st : rt->api->SessionOptionsSetCustomJoinThreadFn(options, join_thread);
+}
+
 aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_error *err)
 {
     static struct aki__lock lock;           /* guards runtime and ready */
@@ -72,7 +100,10 @@ aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_er
     *out = NULL;
     aki__lock_take(&lock);
     if (!ready) {
+        struct aki__signals before;
+        aki__signals_block(&before);        /* the environment has a thread */
         rc = make_runtime(&runtime, err);
+        aki__signals_restore(&before);
         ready = rc == AKI_OK;
     }
     if (!rc && !runtime.threads && threads >= 0)

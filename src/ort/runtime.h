@@ -25,6 +25,9 @@ struct aki__runtime {
  * keeps one environment a process. Thread-safe. */
 aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_error *err);
 
+/* Threads that a session of these options makes for itself are made as the library's own are: no handler of the host's runs on one. */
+OrtStatus *aki__ort_own_threads(const struct aki__runtime *rt, OrtSessionOptions *options);
+
 /* Turns a status of ONNX Runtime into ours and releases it. AKI_OK where status is NULL. */
 aki_status aki__ort_status(const struct aki__runtime *rt, OrtStatus *status, const char *what, aki_error *err);
 

@@ -94,7 +94,9 @@ struct id_key { int32_t id; uint32_t token; };
 static int by_id(const void *x, const void *y)
 {
     const struct id_key *a = x, *b = y;
-    return a->id < b->id ? -1 : a->id > b->id;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return a->token < b->token ? -1 : a->token > b->token;
 }
 
 static aki_status sort_ids(struct aki__added *a, struct aki__reader *r)

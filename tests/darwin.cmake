@@ -1,0 +1,11 @@
+# The locks, threads, files and pages of base/ as they are on macOS, under its rules (tests/darwin/). `make darwin` runs more that way: all of it.
+if(TARGET darwin_rules AND NOT AKI_TEST_DARWIN AND NOT AKI_SANITIZE AND NOT AKI_FUZZ)
+  get_target_property(base_sources aki_base SOURCES)
+  add_executable(test_base_darwin test_base.c ${base_sources})
+  target_include_directories(test_base_darwin PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_compile_options(test_base_darwin PRIVATE ${AKI_DARWIN_OPTIONS})
+  target_compile_definitions(test_base_darwin PRIVATE AKI_SOURCE_DIR="${PROJECT_SOURCE_DIR}" AKI_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  target_link_libraries(test_base_darwin PRIVATE darwin_rules aki_settings PkgConfig::CMOCKA Threads::Threads m)
+  add_test(NAME base_darwin COMMAND test_base_darwin)
+  set_tests_properties(base_darwin PROPERTIES LABELS plain)
+endif()

@@ -1,0 +1,2 @@
+#include_next <stdio.h>
+#pragma GCC poison renameat2 fopencookie

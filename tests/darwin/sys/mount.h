@@ -1,0 +1,2 @@
+/* statfs is declared here on macOS. */
+#include <sys/statfs.h>

@@ -1,0 +1,2 @@
+#include_next <sys/random.h>
+#pragma GCC poison getrandom
