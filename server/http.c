@@ -349,35 +349,51 @@ static uint64_t declared_length(struct exchange *x)
     return length ? strtoull(length, NULL, 10) : 0;          /* libmicrohttpd has checked it */
 }
 
-/* The first of a header's values, and whether another one differs from it. */
-struct lengths {
-    const char *first;
-    bool        differ;
+/* What the headers say of the body's end: the first length, whether another one differs from it, and the transfer codings. */
+struct framing {
+    const char *length;
+    bool        differ, chunked;
+    size_t      codings;                   /* header lines of Transfer-Encoding */
 };
 
-static enum MHD_Result compare_length(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result read_framing(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    struct lengths *l = user;
+    struct framing *f = user;
 
     (void)kind;
-    if (strcasecmp(name, "Content-Length") || !value)
+    if (!value)
         return MHD_YES;
-    l->differ |= l->first && strcmp(l->first, value);
-    l->first = l->first ? l->first : value;
+    if (!strcasecmp(name, "Content-Length")) {
+        f->differ |= f->length && strcmp(f->length, value);
+        f->length = f->length ? f->length : value;
+    } else if (!strcasecmp(name, "Transfer-Encoding")) {
+        f->chunked = !strcasecmp(value, "chunked");
+        f->codings++;
+    }
     return MHD_YES;
 }
 
-/* Two lengths: a proxy in front may have taken the other one, and what follows for the next request, of somebody else. */
-static void check_lengths(struct exchange *x)
+/* Where a body ends has to be beyond doubt: a proxy in front may have believed the other of two lengths, and taken what follows for the
+ * next request, of somebody else (RFC 9112, 6.3). So the connection ends with the answer. Of another coding than "chunked" alone the end
+ * is not known at all. */
+static void check_framing(struct exchange *x)
 {
-    struct lengths l = { 0 };
+    struct framing f = { 0 };
+    const char *what = NULL;
 
-    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, compare_length, &l);
-    if (!l.differ)
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, read_framing, &f);
+    if (f.codings && f.length)
+        what = "`Transfer-Encoding` and `Content-Length` at once";
+    else if (f.codings && (f.codings > 1 || !f.chunked))
+        what = "a `Transfer-Encoding` other than `chunked`";
+    else if (f.differ)
+        what = "two values of `Content-Length`";
+    if (!what)
         return;
     x->closes = true;
+    x->endless = f.codings > 0;
     if (!x->problem.status)
-        refuse(&x->problem, 400, type_validation, "two values of `Content-Length`");
+        refuse(&x->problem, 400, type_validation, "%s", what);
 }
 
 static void check_size(struct exchange *x)
@@ -416,7 +432,7 @@ static void read_headers(struct exchange *x, const char *target, const char *met
     find_route(x, path);
     check_key(x);
     check_type(x);
-    check_lengths(x);
+    check_framing(x);
     x->too_large = declared_length(x) > x->server->o->max_body;
     if (!x->problem.status)
         check_size(x);
@@ -486,9 +502,9 @@ enum MHD_Result http_access(void *user, struct MHD_Connection *c, const char *pa
         return MHD_NO;
     if (!x->begun) {
         read_headers(x, path, method);
-        /* A client that asks before it sends gets its refusal at once; so does one that would send far too much. */
+        /* A client that asks before it sends gets its refusal at once; so does one that would send far too much, or without an end. */
         bool asks = header(x, "Expect") && x->problem.status;
-        if (asks || declared_length(x) > x->server->o->max_body + DROP_LIMIT)
+        if (asks || x->endless || declared_length(x) > x->server->o->max_body + DROP_LIMIT)
             run_route(x);
         return MHD_YES;
     }

@@ -64,7 +64,8 @@ struct exchange {
     char                   method[16];
     char                   id[65];
     char                   path[129];
-    bool                   begun, waits, answered, too_large, closes;   /* closes: the connection, with the answer */
+    bool                   begun, waits, answered, too_large;
+    bool                   closes, endless;                             /* the connection, with the answer; where its body ends is in doubt */
     struct problem         problem;        /* known before the body is in */
     char                   allow[32];
     struct buf             body;
