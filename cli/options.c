@@ -170,7 +170,7 @@ const struct option option_table[] = {
     { "model", 'm', OPTION_TEXT, T, "Model", "MODEL", AT(model), 0, 0, 0,
       "a model's folder or name, a tokenizer.json, or a folder with one (default: Qwen/Qwen3-Embedding-0.6B)" },
     { "model", 'm', OPTION_LIST, H, "Model", "NAME=MODEL", AT(models), 0, 0, 0,
-      "a model's folder or name, and what clients call it (default: the last part of it); may be repeated" },
+      "a model's folder or name, and what clients call it; they may also use the last part of either; may be repeated" },
     { "precision", 0, OPTION_CHOICE, OPENS, "Model", "f32|int8|f16", AT(precision), 0, 0, 0,
       "what to compute in (default: f32; a quantised folder is int8 by itself); int8 on the cpu, f16 on other devices" },
     { "device", 0, OPTION_TEXT, OPENS, "Model", "NAME", AT(device), 0, 0, 0,

@@ -160,22 +160,75 @@ void http_refuse(struct exchange *x, const struct problem *p)
 
 /* ---------------------------------------------------------------- models and jobs ------------------------------- */
 
-/* Ollama's clients write "name:latest" for a name without a tag. */
-static bool is_model(const struct server_model *m, const char *name)
-{
-    size_t size = strlen(m->name);
+typedef int compare_fn(const char *a, const char *b, size_t size);
 
-    return !strncmp(m->name, name, size) && (!name[size] || !strcmp(name + size, ":latest"));
+/* Ollama's clients write "name:latest" for a name without a tag. */
+static bool is_name(const char *ours, const char *name, compare_fn *compare)
+{
+    size_t size = ours ? strlen(ours) : 0;
+
+    return ours && !compare(ours, name, size) && (!name[size] || !strcmp(name + size, ":latest"));
 }
 
+static bool is_model(const struct server_model *m, const char *name, bool also, compare_fn *compare)
+{
+    bool found = is_name(m->name, name, compare);
+
+    for (int i = 0; i < SERVER_ALSO && also; i++)
+        found |= is_name(m->also[i], name, compare);
+    return found;
+}
+
+/* The only model that answers to the name: two of them are none. */
+static struct served *find_only(struct server *s, const char *name, bool also, compare_fn *compare)
+{
+    struct served *found = NULL;
+
+    for (size_t i = 0; i < s->o->model_count; i++) {
+        if (!is_model(&s->o->models[i], name, also, compare))
+            continue;
+        if (found)
+            return NULL;
+        found = &s->models[i];
+    }
+    return found;
+}
+
+/* Its own name goes before what a model answers to besides. Ollama does not tell small letters from capitals. */
 static struct served *find_model(struct exchange *x, const char *name)
 {
-    const struct server_options *o = x->server->o;
+    struct server *s = x->server;
+    compare_fn *compare = x->family == FAMILY_OLLAMA ? strncasecmp : strncmp;
+    struct served *found = NULL;
 
-    for (size_t i = 0; name && i < o->model_count; i++)
-        if (is_model(&o->models[i], name))
-            return &x->server->models[i];
-    return !name || o->any_model ? &x->server->models[0] : NULL;
+    if (name && !(found = find_only(s, name, false, strncmp)) && !(found = find_only(s, name, false, compare)))
+        found = find_only(s, name, true, compare);
+    return found || (name && !s->o->any_model) ? found : &s->models[0];
+}
+
+static void refuse_model(struct exchange *x, const char *name)
+{
+    const struct server_options *o = x->server->o;
+    struct problem p = { .param = "model", .code = "model_not_found" };
+    char names[480] = "";
+    size_t at = 0;
+
+    for (size_t i = 0; i < o->model_count && at < sizeof names; i++)
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", o->models[i].name);
+    if (at >= sizeof names)
+        memcpy(names + sizeof names - sizeof "...", "...", sizeof "...");
+    refuse(&p, 404, type_validation,
+           x->family == FAMILY_OLLAMA ? "model '%.100s' not found (with --any-model, any name means the first); served: %s"
+                                      : "The model '%.100s' does not exist (with --any-model, any name means the first); served: %s", name, names);
+    http_refuse(x, &p);
+}
+
+bool http_find_model(struct exchange *x, const char *name)
+{
+    x->served = find_model(x, name);
+    if (!x->served)
+        refuse_model(x, name);
+    return x->served != NULL;
 }
 
 bool http_use_model(struct exchange *x, const char *name)
@@ -183,14 +236,8 @@ bool http_use_model(struct exchange *x, const char *name)
     struct problem p = { 0 };
     int state;
 
-    x->served = find_model(x, name);
-    if (!x->served) {
-        p.param = "model";
-        p.code = "model_not_found";
-        refuse(&p, 404, type_validation, x->family == FAMILY_OLLAMA ? "model '%.100s' not found" : "The model '%.100s' does not exist", name);
-        http_refuse(x, &p);
+    if (!http_find_model(x, name))
         return false;
-    }
     x->model = served_use(x->served, &x->info, &state);
     if (x->model)
         return true;
@@ -420,16 +467,13 @@ static void set_id(struct exchange *x)
 }
 
 /* What can be refused before the body is in. */
-static void read_headers(struct exchange *x, const char *target, const char *method)
+static void read_headers(struct exchange *x, const char *method)
 {
-    const char *path = path_of(target);
-
     x->begun = true;
     snprintf(x->method, sizeof x->method, "%.*s", (int)sizeof x->method - 1, method);
     atomic_fetch_add(&x->server->in_flight, 1);
-    snprintf(x->path, sizeof x->path, "%.*s", (int)sizeof x->path - 1, path);
     set_id(x);
-    find_route(x, path);
+    find_route(x, x->path);
     check_key(x);
     check_type(x);
     check_framing(x);
@@ -501,7 +545,9 @@ enum MHD_Result http_access(void *user, struct MHD_Connection *c, const char *pa
     if (!x && !(x = *context = new_exchange(user, c)))
         return MHD_NO;
     if (!x->begun) {
-        read_headers(x, path, method);
+        if (!(x->path = strdup(path_of(path))))
+            return MHD_NO;
+        read_headers(x, method);
         /* A client that asks before it sends gets its refusal at once; so does one that would send far too much, or without an end. */
         bool asks = header(x, "Expect") && x->problem.status;
         if (asks || x->endless || declared_length(x) > x->server->o->max_body + DROP_LIMIT)
@@ -573,6 +619,7 @@ void http_end(void *user, struct MHD_Connection *c, void **context, enum MHD_Req
     if (x->begun)
         atomic_fetch_sub(&x->server->in_flight, 1);
     let_go(x);
+    free(x->path);
     free(x->asked);
     free(x->job.ids);
     free(x->job.starts);

@@ -63,7 +63,7 @@ struct exchange {
     enum family            family;
     char                   method[16];
     char                   id[65];
-    char                   path[129];
+    char                  *path;           /* malloc'd; of any length */
     bool                   begun, waits, answered, too_large;
     bool                   closes, endless;                             /* the connection, with the answer; where its body ends is in doubt */
     struct problem         problem;        /* known before the body is in */
@@ -90,7 +90,8 @@ void http_refuse(struct exchange *x, const struct problem *p);
 /* Hands the exchange's job to the batcher; the route runs again when it is through (x->job.status). The body is gone by then. */
 void http_submit(struct exchange *x);
 
-/* Who answers: reads the model's name, finds it, takes it into use. false: answered already. */
+/* Who answers: the model of that name (NULL: the first) becomes x->served, and is taken into use. false: answered already. */
+bool http_find_model(struct exchange *x, const char *name);
 bool http_use_model(struct exchange *x, const char *name);
 
 #endif

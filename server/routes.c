@@ -506,19 +506,11 @@ static void info(struct exchange *x)
 static void models(struct exchange *x)
 {
     const char *name = strlen(x->path) > strlen("/v1/models/") ? x->path + strlen("/v1/models/") : NULL;
-    const struct served *only = NULL;
-    struct problem p = { .code = "model_not_found", .param = "model" };
     struct buf out = { 0 };
 
-    for (size_t i = 0; name && i < x->server->o->model_count; i++)
-        if (!strcmp(x->server->models[i].name, name))
-            only = &x->server->models[i];
-    if (name && !only) {
-        refuse(&p, 404, type_validation, "The model '%.100s' does not exist", name);
-        http_refuse(x, &p);
+    if (name && !http_find_model(x, name))
         return;
-    }
-    answer_models_openai(x->server, only, &out);
+    answer_models_openai(x->server, x->served, &out);
     http_answer(x, 200, &out, json_type);
 }
 
@@ -526,8 +518,33 @@ static void tags(struct exchange *x)
 {
     struct buf out = { 0 };
 
-    answer_models_ollama(x->server, &out);
+    answer_models_ollama(x->server, false, &out);
     http_answer(x, 200, &out, json_type);
+}
+
+/* The models that are open. */
+static void processes(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    answer_models_ollama(x->server, true, &out);
+    http_answer(x, 200, &out, json_type);
+}
+
+/* Clients make sure of their model before they use it: one that is served is there. Nothing is fetched. */
+static void pull(struct exchange *x)
+{
+    struct problem p = { 0 };
+    struct buf out = { 0 };
+
+    if (!read_body(x, &p)) {
+        http_refuse(x, &p);
+        return;
+    }
+    if (!http_find_model(x, x->request.model))
+        return;
+    buf_text(&out, x->request.stream ? "{\"status\":\"success\"}\n" : "{\"status\":\"success\"}");
+    http_answer(x, 200, &out, x->request.stream ? "application/x-ndjson" : json_type);
 }
 
 static void show(struct exchange *x)
@@ -610,7 +627,9 @@ const struct route route_table[] = {
     { "/api/embed",      "POST", FAMILY_OLLAMA, BODY_OLLAMA,     ANY_TYPE,                embed },
     { "/api/embeddings", "POST", FAMILY_OLLAMA, BODY_OLLAMA_OLD, ANY_TYPE,                embed },
     { "/api/show",       "POST", FAMILY_OLLAMA, BODY_SHOW,       ANY_TYPE,                show },
+    { "/api/pull",       "POST", FAMILY_OLLAMA, BODY_PULL,       ANY_TYPE,                pull },
     { "/api/tags",       "GET",  FAMILY_OLLAMA, 0,               0,                       tags },
+    { "/api/ps",         "GET",  FAMILY_OLLAMA, 0,               0,                       processes },
     { "/api/version",    "GET",  FAMILY_OLLAMA, 0,               0,                       version },
     { "/",               "GET",  FAMILY_TEI,    0,               0,                       page },
     { "/openapi.json",   "GET",  FAMILY_TEI,    0,               0,                       openapi },

@@ -7,8 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { SERVER_ALSO = 4 };
+
 struct server_model {
     const char *name, *path;               /* what clients call it, and what open gets */
+    const char *also[SERVER_ALSO];         /* other names that it answers to where no other model has them; NULL: none */
 };
 
 /* All numbers are set: the program's table of options has the defaults. */
