@@ -209,6 +209,8 @@ const struct option option_table[] = {
     { "max-inputs-openai", 0, OPTION_NUMBER, H, "Limits", "N", AT(max_inputs_openai), 1, 1 << 20, 0,
       "texts in a request of OpenAI and Ollama (default: 2048)" },
     { "max-body", 0, OPTION_NUMBER, H, "Limits", "BYTES", AT(max_body), 1, 1 << 30, 0, "longest body of a request (default: 2000000)" },
+    { "max-answer", 0, OPTION_NUMBER, H, "Limits", "BYTES", AT(max_answer), 1000, 1 << 29, 0,
+      "longest answer; what would be longer is not computed, but refused with 422 (default: 268435456)" },
     { "max-queue-tokens", 0, OPTION_NUMBER, H, "Limits", "N", AT(max_queue_tokens), 1, INT_MAX, 0,
       "tokens that may wait; more is answered with 429 (default: 262144)" },
     { "max-connections", 0, OPTION_NUMBER, H, "Limits", "N", AT(max_connections), 1, 1 << 20, 0, "connections at a time (default: 4096)" },

@@ -151,7 +151,7 @@ static int run(struct service *j, const struct options *o)
         .host = o->host ? o->host : "127.0.0.1", .unix_path = o->unix_path, .port = OPTIONS_GIVEN(o, port) ? o->port : 8080,
         .models = j->models, .model_count = j->count, .keys_file = o->api_keys, .cors_origin = o->cors, .tls_cert = o->tls_cert,
         .tls_key = o->tls_key, .any_model = o->any_model, .max_body = (size_t)given(o->max_body, 2000000),
-        .max_inputs = (size_t)given(o->max_inputs, 32), .max_inputs_openai = (size_t)given(o->max_inputs_openai, 2048),
+        .max_answer = (size_t)given(o->max_answer, 1 << 28), .max_inputs = (size_t)given(o->max_inputs, 32), .max_inputs_openai = (size_t)given(o->max_inputs_openai, 2048),
         .max_queue_tokens = (size_t)given(o->max_queue_tokens, 262144), .max_connections = given(o->max_connections, 4096),
         .http_threads = given(o->http_threads, 2), .deadline = OPTIONS_GIVEN(o, deadline) ? o->deadline : 60,
         .idle_timeout = given(o->idle_timeout, 75), .header_timeout = given(o->header_timeout, 10),

@@ -20,7 +20,7 @@ enum { DROP_LIMIT = 16 << 20 };
 
 /* What requests may hold together, in bodies of full size, so that clients which send many of these, or read their answers slowly,
  * cannot take the machine's memory. A request that finds nothing held is taken whatever its size. */
-enum { HELD_BODIES = 512, FLOAT_TEXT = 12 /* about the bytes of a float in an answer */ };
+enum { HELD_BODIES = 512 };
 
 static void set_state(struct exchange *x, int state)
 {
@@ -158,6 +158,24 @@ void http_refuse(struct exchange *x, const struct problem *p)
     send_answer(x, p->status, &body, "application/json", p);
 }
 
+bool http_fits(const struct exchange *x, size_t bytes, struct problem *p)
+{
+    size_t most = x->server->o->max_answer;
+
+    return bytes <= most || refuse(p, 422, type_validation, "Input validation error: the answer would have about %zu bytes, above the limit of %zu "
+                                   "(--max-answer)", bytes, most);
+}
+
+bool http_hold_answer(struct exchange *x, struct buf *body)
+{
+    let_go(x);
+    if (hold(x, body->size))
+        return true;
+    buf_free(body);
+    http_refuse(x, &x->problem);
+    return false;
+}
+
 /* ---------------------------------------------------------------- models and jobs ------------------------------- */
 
 typedef int compare_fn(const char *a, const char *b, size_t size);
@@ -268,12 +286,18 @@ void http_submit(struct exchange *x)
 {
     const struct server_options *o = x->server->o;
     struct problem p = { .code = "rate_limit_exceeded" };
-    const struct job *j = &x->job;
+    struct job *j = &x->job;
     size_t floats = (j->group.every_token ? (size_t)j->starts[j->count] : j->count) * j->width;
 
     let_go(x);
     if (!hold(x, (size_t)j->starts[j->count] * sizeof *j->ids + floats * (sizeof *j->out + FLOAT_TEXT))) {
         http_refuse(x, &x->problem);
+        return;
+    }
+    j->out = malloc((floats + 1) * sizeof *j->out);
+    if (!j->out) {
+        refuse(&p, 503, type_unhealthy, "out of memory");
+        http_refuse(x, &p);
         return;
     }
     x->job.gone = client_gone;

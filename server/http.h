@@ -83,6 +83,14 @@ struct exchange {
     const char            *error_type;
 };
 
+enum { FLOAT_TEXT = 12, FLOAT_BASE64 = 6, TOKEN_TEXT = 72 };            /* about the bytes of one in an answer */
+
+/* May an answer have so many bytes? Asked before it is made; false: *p says why not. */
+bool http_fits(const struct exchange *x, size_t bytes, struct problem *p);
+/* The same when the answer is made, in place of what the request held so far: with others' it may be too much. false: answered already, *body
+ * is gone. */
+bool http_hold_answer(struct exchange *x, struct buf *body);
+
 /* Sends and forgets *body. type: the content type. */
 void http_answer(struct exchange *x, int status, struct buf *body, const char *type);
 /* Sends the problem in the family's shape. */

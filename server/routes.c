@@ -192,6 +192,14 @@ static bool set_group(struct exchange *x, struct problem *p)
     return tokens || count_prompt(x, &g->skip, p);
 }
 
+/* Whether the vectors of so many rows may be answered, and so computed. */
+static bool rows_fit(const struct exchange *x, size_t rows, struct problem *p)
+{
+    size_t floats = x->route->body == BODY_SIMILARITY ? 1 : x->job.width, size = x->base64 ? FLOAT_BASE64 : FLOAT_TEXT;
+
+    return http_fits(x, rows > SIZE_MAX / size / floats ? SIZE_MAX : rows * size * floats, p);
+}
+
 /* Everything that can be refused is refused here, before the queue. The job owns what was allocated also on failure. */
 static bool make_job(struct exchange *x, struct problem *p)
 {
@@ -200,6 +208,7 @@ static bool make_job(struct exchange *x, struct problem *p)
     bool ok = set_group(x, p), given = x->request.prompt_name || x->request.instruction || x->request.kind;
 
     j->count = x->request.count;
+    ok = ok && rows_fit(x, j->count, p);
     t.starts = malloc((j->count + 1) * sizeof *t.starts);
     if (ok && !t.starts)
         ok = refuse(p, 503, type_unhealthy, "out of memory");
@@ -209,14 +218,10 @@ static bool make_job(struct exchange *x, struct problem *p)
             ok = refuse(p, 422, type_validation, "Input validation error: a prompt cannot be put before token ids");
         else
             ok = add_input(x, &t, &x->request.inputs[i], p);
+        ok = ok && (!j->group.every_token || rows_fit(x, t.count, p));
     }
-    if (ok) {
+    if (ok)
         t.starts[j->count] = (int64_t)t.count;
-        size_t rows = j->group.every_token ? t.count : j->count;
-        j->out = rows <= SIZE_MAX / (j->width * sizeof *j->out) ? malloc((rows * j->width + 1) * sizeof *j->out) : NULL;
-        if (!j->out)
-            ok = refuse(p, 503, type_unhealthy, "out of memory");
-    }
     j->ids = t.ids;
     j->starts = t.starts;
     return ok;
@@ -390,6 +395,8 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct input
         refuse_library(x, p, &error);
         goto done;
     }
+    if (!http_fits(x, out->size + count * TOKEN_TEXT + whole.size, p))
+        goto done;
     ids = malloc((count + 1) * sizeof *ids);
     spans = malloc((count + 1) * 2 * sizeof *spans);
     if (!ids || !spans || whole.failed) {
@@ -425,12 +432,12 @@ static bool write_decoded(struct exchange *x, struct buf *out, const struct inpu
 
     if (ok) {
         aki_status rc = aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, NULL, 0, &size, &error);
-        if ((!rc || rc == AKI_E_TOO_SMALL) && buf_reserve(&text, size + 1))
-            rc = aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, text.data, size, &size, &error);
-        else if (!rc || rc == AKI_E_TOO_SMALL)
-            rc = error.status = AKI_E_NOMEM;
-        ok = rc ? refuse_library(x, p, &error) : true;
+        ok = rc && rc != AKI_E_TOO_SMALL ? refuse_library(x, p, &error) : http_fits(x, out->size + size, p);
     }
+    if (ok && !buf_reserve(&text, size + 1))
+        ok = refuse(p, 503, type_unhealthy, "out of memory");
+    if (ok && aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, text.data, size, &size, &error))
+        ok = refuse_library(x, p, &error);
     if (ok && text_check(text.data, size) != SIZE_MAX)
         ok = refuse(p, 422, type_tokenizer, "Tokenizer error: the ids are not a text");
     if (ok)
@@ -460,10 +467,12 @@ static void each_input(struct exchange *x)
             buf_text(&out, ",");
         ok = x->route->body == BODY_DECODE ? write_decoded(x, &out, &x->request.inputs[i], &p)
                                            : write_tokens(x, &out, &x->request.inputs[i], &p);
+        ok = ok && http_fits(x, out.size, &p);
     }
     buf_text(&out, "]");
     if (ok) {
-        http_answer(x, 200, &out, json_type);
+        if (http_hold_answer(x, &out))
+            http_answer(x, 200, &out, json_type);
     } else {
         buf_free(&out);
         http_refuse(x, &p);

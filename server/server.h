@@ -22,7 +22,7 @@ struct server_options {
     size_t      model_count;
     const char *keys_file, *cors_origin, *tls_cert, *tls_key;                /* NULL: none */
     int         any_model;                 /* an unknown model's name means the default */
-    size_t      max_body, max_inputs, max_inputs_openai, max_queue_tokens;
+    size_t      max_body, max_answer, max_inputs, max_inputs_openai, max_queue_tokens;
     int         max_connections, http_threads;
     int         deadline, idle_timeout, header_timeout, body_timeout, write_timeout, idle_close, drain;   /* seconds */
     int         quiet;                     /* no line a request */

@@ -169,5 +169,57 @@ class Answers(unittest.TestCase):
             self.assertEqual(server.stop(), 0)
 
 
+class Sizes(Shared):
+    """What an answer would take is asked before it is computed."""
+    options = ("--max-answer", "20000")
+
+    def test_refused(self):
+        long, ids = "word " * 2000, list(range(5, 60)) * 300
+        for path, body, shape in (("/tokenize", {"inputs": long}, "tei"), ("/tokenize", {"inputs": ["a " * 150] * 3}, "tei"), ("/decode", {"ids": [ids] * 3}, "tei"),
+                                  ("/embed_all", {"inputs": [long]}, "tei"), ("/v1/embeddings", {"input": ["a"] * 40}, "openai"),
+                                  ("/api/embed", {"input": ["a"] * 40}, "plain")):
+            runs = gauge(self.server, "akiembed_runs_total")
+            status, _, answer = self.server.post(path, body)
+            self.assertEqual(status, 422, (path, str(answer)[:200]))
+            error = answer["error"]["message"] if shape == "openai" else answer["error"]
+            self.assertRegex(error, r"the answer would have about \d+ bytes, above the limit of 20000 \(--max-answer\)")
+            self.assertEqual(gauge(self.server, "akiembed_runs_total"), runs, path)
+
+    def test_taken(self):
+        ids = [t["id"] for t in self.ok("/tokenize", {"inputs": "a cat " * 50})[0]]
+        self.ok("/decode", {"ids": [ids] * 10})
+        self.ok("/embed_all", {"inputs": ["a b c"] * 5})
+        self.ok("/v1/embeddings", {"input": ["a"] * 34})
+        self.ok("/v1/embeddings", {"input": ["a"] * 60, "encoding_format": "base64"})
+        self.ok("/v1/embeddings", {"input": ["a"] * 400, "dimensions": 4})
+        self.ok("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["a"] * 32}})
+
+
+class Held(unittest.TestCase):
+    def test_answers_that_nobody_reads(self):
+        """Tokens are many times their text: answers of /tokenize that wait for slow readers count in what requests may hold together."""
+        server = Server("--max-body", "100000", "--quiet")                             # 51 MB together
+        held = []
+        try:
+            body = json.dumps({"inputs": "a " * 45000}).encode()                       # 3 MB each
+            for _ in range(60):
+                s = socket.socket()
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                s.settimeout(600)
+                s.connect(("127.0.0.1", server.port))
+                s.sendall(head(b"/tokenize", len(body)) + body)
+                held.append(s)
+            statuses = [s.recv(12) for s in held]
+            self.assertEqual(set(statuses), {b"HTTP/1.1 200", b"HTTP/1.1 429"})
+            self.assertGreater(statuses.count(b"HTTP/1.1 429"), 10)
+            self.assertGreater(gauge(server, 'akiembed_rejected_total{reason="memory"}'), 10)
+            self.assertLess(gauge(server, "akiembed_resident_memory_bytes"), 150e6 + 2 * 51e6)
+            for s in held:
+                s.close()
+            wait_for(lambda: server.post("/tokenize", body)[0] == 200)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+
 if __name__ == "__main__":
     main("test_server_bounds.py")
