@@ -336,24 +336,8 @@ static const char *prompt_text(const struct exchange *x)
     return "";
 }
 
-/* A byte and the number of code points before it. */
-struct place {
-    size_t byte, points;
-};
-
-/* Moves there from where the token before was, so that a long text is counted once and not once a token. */
-static size_t points_at(struct place *at, const struct buf *whole, size_t byte)
-{
-    if (byte >= at->byte)
-        at->points += text_count(whole->data + at->byte, byte - at->byte);
-    else
-        at->points -= text_count(whole->data + byte, at->byte - byte);
-    at->byte = byte;
-    return at->points;
-}
-
-/* start and stop count code points of prompt and text; a token's text is what stands there. */
-static void write_token(struct exchange *x, struct buf *out, int32_t id, const int64_t *span, const struct buf *whole, struct place *at)
+/* start and stop are bytes of prompt and text, as TEI's since 1.7; a token's text is what stands there. */
+static void write_token(struct exchange *x, struct buf *out, int32_t id, const int64_t *span, const struct buf *whole)
 {
     size_t begin = (size_t)span[0], end = (size_t)span[1], size = 0;
     const char *piece = aki_token_piece(x->model, id, &size);
@@ -373,15 +357,13 @@ static void write_token(struct exchange *x, struct buf *out, int32_t id, const i
     while (end < whole->size && ((unsigned char)whole->data[end] & 0xC0) == 0x80)
         end++;
     json_string(out, whole->data + begin, end - begin);
-    size_t start = points_at(at, whole, begin);
-    buf_format(out, ",\"special\":false,\"start\":%zu,\"stop\":%zu}", start, points_at(at, whole, end));
+    buf_format(out, ",\"special\":false,\"start\":%zu,\"stop\":%zu}", begin, end);
 }
 
 static bool write_tokens(struct exchange *x, struct buf *out, const struct input *in, struct problem *p)
 {
     aki_embed_options o = text_options(x);
     struct buf whole = { 0 };
-    struct place at = { 0 };
     int32_t *ids = NULL;
     int64_t *spans = NULL;
     aki_error error;
@@ -411,7 +393,7 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct input
     for (size_t i = 0; i < count; i++) {
         if (i)
             buf_text(out, ",");
-        write_token(x, out, ids[i], spans + 2 * i, &whole, &at);
+        write_token(x, out, ids[i], spans + 2 * i, &whole);
     }
     buf_text(out, "]");
     ok = true;

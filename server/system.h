@@ -5,17 +5,27 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 /* A socket that no other program inherits and that never waits; -1: errno says why. */
 int      system_socket(int family, int type, int protocol);
-/* Has the other side left? What it sent before is not read. */
-bool     system_hung_up(int fd);
+/* The next connection of a listening socket, made like system_socket's; -1: there is none now. */
+int      system_accept(int listener, struct sockaddr *address, socklen_t *size);
+/* What is known of the other side. SILENT: it will send nothing more; most have left, some wait for an answer (shutdown(SHUT_WR)). What it
+ * sent before is not read. */
+enum system_client { CLIENT_THERE, CLIENT_SILENT, CLIENT_GONE };
+enum system_client system_client(int fd);
+/* Is all read that it sent, and will nothing more come? */
+bool     system_at_end(int fd);
 /* The number of a signal of the set, blocked in every thread, that came within so many milliseconds; 0: none did. */
 int      system_signal(const sigset_t *set, int milliseconds);
 /* A condition for system_wait, which waits for so many seconds at most, however the time of day is set meanwhile. */
 void     system_condition(pthread_cond_t *c);
 void     system_wait(pthread_cond_t *c, pthread_mutex_t *lock, double seconds);
 uint64_t system_random(void);
+/* Overwrites what nobody shall find in memory that is given back. */
+void     system_wipe(void *data, size_t size);
 
 #endif
