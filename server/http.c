@@ -27,6 +27,7 @@ static void set_state(struct exchange *x, int state)
     pthread_mutex_lock(&x->server->lock);
     x->peer->state = state;
     x->peer->since = seconds_now();
+    x->peer->ended = false;
     pthread_mutex_unlock(&x->server->lock);
 }
 
@@ -268,11 +269,11 @@ bool http_use_model(struct exchange *x, const char *name)
 }
 
 /* Asked before a run. */
-static bool client_gone(void *user)
+static enum system_client client(void *user)
 {
     const struct exchange *x = user;
 
-    return system_hung_up(x->peer->fd);
+    return system_client(x->peer->fd);
 }
 
 static void job_through(void *user)
@@ -300,7 +301,7 @@ void http_submit(struct exchange *x)
         http_refuse(x, &p);
         return;
     }
-    x->job.gone = client_gone;
+    x->job.client = client;
     x->job.finish = job_through;
     x->job.user = x;
     x->job.deadline = o->deadline ? x->start + o->deadline : 0;
@@ -645,6 +646,8 @@ void http_end(void *user, struct MHD_Connection *c, void **context, enum MHD_Req
     let_go(x);
     free(x->path);
     free(x->asked);
+    if (x->job.lost)                                          /* its run still goes on */
+        return;
     free(x->job.ids);
     free(x->job.starts);
     free(x->job.out);

@@ -17,6 +17,7 @@ struct peer {
     int          fd;
     int          state;                    /* enum peer_state */
     double       since;                    /* of that state */
+    bool         ended;                    /* since then, the last look found that it sends nothing more */
     char         address[64];
 };
 
@@ -37,11 +38,16 @@ struct route {
 extern const struct route route_table[];
 extern const size_t route_count;
 
+enum { MORE_LISTENERS = 7 };
+
 struct server {
     const struct server_options *o;
     struct served  *models;                /* [o->model_count] */
     struct MHD_Daemon *daemon;
-    int             listener;
+    int             listener, more[MORE_LISTENERS];          /* more: the host name's other addresses */
+    size_t          more_count;
+    pthread_t       acceptor;              /* of more's connections */
+    bool            accepts;
     uint64_t        start_time;            /* seconds since 1970 */
     pthread_t       main_thread;
     _Atomic int     exit_code;             /* -1: go on */

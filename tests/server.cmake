@@ -25,6 +25,9 @@ if(TARGET akiembed_cli AND TARGET aki_server)
     set_tests_properties(server_clients PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
   endif()
 
+  aki_test(server_end base)
+  target_link_libraries(test_server_end PRIVATE aki_server)
+
   aki_test(server_json base)
   target_link_libraries(test_server_json PRIVATE aki_server)
   target_include_directories(test_server_json PRIVATE ${PROJECT_SOURCE_DIR}/server)

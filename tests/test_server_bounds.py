@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Tests of `akiembed serve`'s bounds: what models are called, what an answer may take, when a request is over, and how the service ends."""
+import ctypes
 import http.client
 import json
 import os
@@ -38,7 +39,7 @@ def gauge(server, name):
             return float(line.split()[1])
 
 
-def wait_for(what, seconds=600):
+def wait_for(what, seconds=120):
     until = time.time() + seconds
     while not what():
         if time.time() > until:
@@ -217,6 +218,244 @@ class Held(unittest.TestCase):
             for s in held:
                 s.close()
             wait_for(lambda: server.post("/tokenize", body)[0] == 200)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+
+class Ends(unittest.TestCase):
+    """A client's end of its stream: right behind what it sent, in the middle of it, or behind a whole request that it wants answered."""
+
+    def test_behind_half_a_request(self):
+        server = Server()
+        try:
+            for _ in range(40):
+                s = server.connect()
+                s.sendall(head(b"/embed", 100) + b'{"inputs":')
+                s.close()                                     # both are there before the server reads
+            s = server.connect()
+            s.sendall(b"POST /em")
+            s.close()
+            wait_for(lambda: gauge(server, "akiembed_requests_in_flight") == 1, 20)         # this question; --body-timeout is 30
+            wait_for(lambda: gauge(server, "akiembed_connections") == 1, 20)                # --idle-timeout 75
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_of_the_sending_side_alone(self):
+        """RFC 9112 does not take it for a client that lost its interest."""
+        server = Server()
+        want = json.dumps(embed(["a cat"]), separators=(",", ":")).encode()
+        body = b'{"inputs":"a cat"}'
+        try:
+            for _ in range(20):
+                with server.connect(20) as s:
+                    s.sendall(head(b"/embed", len(body)) + body)
+                    s.shutdown(socket.SHUT_WR)
+                    got = b""
+                    while part := s.recv(65536):              # and the connection ends, as nothing more can come
+                        got += part
+                    self.assertTrue(got.startswith(b"HTTP/1.1 200 OK") and got.endswith(want), got)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+
+class Front(unittest.TestCase):
+    """Where the service listens, and its files of keys."""
+
+    def listens(self, name, addresses, **more):
+        server = Server("--host", name, **more)
+        try:
+            told = {e["message"].rsplit(":", 1)[0] for e in server.log if e["event"] == "listening"}
+            self.assertEqual(told, {"http://[%s]" % a if ":" in a else "http://" + a for a in addresses})
+            for a in addresses:
+                c = http.client.HTTPConnection(a, server.port, timeout=60)
+                for _ in range(3):
+                    self.assertEqual(server.post("/embed", {"inputs": TEXTS}, connection=c)[2], embed(TEXTS))
+                c.close()
+            self.assertEqual({e["peer"].rsplit(".", 1)[0] for e in server.log if e["event"] == "request" and "." in e["peer"]}, {"127.0.0"})
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_all_addresses_of_a_name(self):
+        self.listens("localhost", {a[4][0] for a in socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)})
+
+    def test_several_addresses(self):
+        """Two of a name, by an /etc/hosts that only this server sees."""
+        hosts, libc = os.path.join(SCRATCH, "hosts").encode(), ctypes.CDLL(None, use_errno=True)
+        with open(hosts, "w") as f:
+            f.write("127.0.0.1 two\n127.0.0.2 two\n127.0.0.1 two\n")
+
+        def private():
+            if libc.unshare(0x20000) or libc.mount(None, b"/", None, 0x44000, None) or libc.mount(hosts, b"/etc/hosts", None, 0x1000, None):
+                os._exit(77)
+        probe = subprocess.run(["true"], preexec_fn=private)
+        if probe.returncode == 77:
+            self.skipTest("no mounts of its own for a process")
+        self.listens("two", {"127.0.0.1", "127.0.0.2"}, preexec=private)
+        with socket.socket() as s:
+            s.bind(("127.0.0.2", 0))
+            s.listen(1)
+            server = Server("--host", "two", "--port", str(s.getsockname()[1]), wait=False, preexec=private)
+            self.assertEqual(server.process.wait(60), 6)                     # half of the name would be somebody else's
+            server.stop()
+
+    def test_a_socket_whose_server_is_busy(self):
+        """Nobody takes the connections that wait there; it is not for another server to remove."""
+        path, held = os.path.join(SCRATCH, "busy"), []
+        with socket.socket(socket.AF_UNIX) as busy:
+            busy.bind(path)
+            busy.listen(0)
+            for _ in range(8):
+                s = socket.socket(socket.AF_UNIX)
+                s.setblocking(False)
+                held.append(s)
+                if s.connect_ex(path):
+                    break
+            server = Server("--unix", path, wait=False)
+            self.assertEqual(server.process.wait(60), 6)
+            server.stop()
+            self.assertIn("another server listens there", json.dumps(server.log))
+            self.assertTrue(os.path.exists(path))
+            for s in held:
+                s.close()
+        os.unlink(path)
+
+    def test_a_file_of_many_keys(self):
+        """Saved on Windows, with as many keys as there may be, of the greatest length."""
+        path = os.path.join(SCRATCH, "many-keys")
+        keys = ["first", *["%d-" % i + "k" * (255 - len("%d-" % i)) for i in range(1022)], "last"]
+        with open(path, "wb") as f:
+            f.write(b"\xef\xbb\xbf" + "\r\n".join(keys).encode())
+        server = Server("--api-keys", path)
+        try:
+            get = lambda key: server.ask("GET", "/v1/models", headers={"Authorization": "Bearer " + key})[0]
+            self.assertEqual([get(k) for k in ("first", "last", keys[500], keys[1], "firs", "first2", keys[500][:-1], "x" * 255)], [200] * 4 + [401] * 4)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_the_key_of_a_certificate(self):
+        """Its text is not left behind in the service's memory."""
+        key, cert = os.path.join(SCRATCH, "bounds-key.pem"), os.path.join(SCRATCH, "bounds-cert.pem")
+        try:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost"],
+                           check=True, capture_output=True)
+        except FileNotFoundError:
+            self.skipTest("no openssl command")
+        with open(key, "rb") as f:
+            line = f.read().splitlines()[5]
+        server = Server("--tls-cert", cert, "--tls-key", key, more_environment={"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"})
+        try:
+            found = 0
+            with open("/proc/%d/maps" % server.process.pid) as maps, open("/proc/%d/mem" % server.process.pid, "rb", 0) as memory:
+                for m in maps:
+                    bounds, rights = m.split()[:2]
+                    if not rights.startswith("rw"):
+                        continue
+                    begin, end = (int(b, 16) for b in bounds.split("-"))
+                    try:
+                        memory.seek(begin)
+                        found += memory.read(end - begin).count(line)
+                    except (OSError, OverflowError):
+                        continue
+            self.assertEqual(found, 0)
+        except PermissionError:
+            self.skipTest("memory of other processes cannot be read here")
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+
+class Long(unittest.TestCase):
+    """A model whose runs take long: one text is computed in one."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.path = os.path.join(SCRATCH, "long")
+        subprocess.run([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "make_checkpoints.py"), cls.path,
+                        "--shape", "qwen3", "--hidden", "256", "--layers", "6"], check=True, stdout=subprocess.DEVNULL)
+        for name in "config.json", "sentence_bert_config.json", "tokenizer_config.json":
+            path = os.path.join(cls.path, name)
+            if os.path.exists(path):
+                with open(path, "r+") as f:
+                    c = {k: 1 << 18 if k in ("max_position_embeddings", "max_seq_length", "model_max_length") else v for k, v in json.load(f).items()}
+                    f.seek(0)
+                    f.truncate()
+                    json.dump(c, f)
+
+    def start(self, *options):
+        server = Server("--max-body", "4000000", *options, models=("long=" + self.path,))
+        self.assertGreater(server.ask("GET", "/info")[2]["max_input_length"], 200000)
+        return server
+
+    def send(self, server, texts, path=b"/embed"):
+        s, body = server.connect(), json.dumps({"inputs": texts}).encode()
+        s.sendall(head(path, len(body)) + body)
+        return s
+
+    def send_long(self, server):
+        s = self.send(server, "word " * 100000)
+        wait_for(lambda: gauge(server, "akiembed_runs_total") >= 1)
+        return s
+
+    def status(self, s):
+        r = http.client.HTTPResponse(s)
+        r.begin()
+        self.answer = json.loads(r.read())
+        s.close()
+        return r.status, r.headers["Retry-After"]
+
+    def test_the_deadline_of_what_waits(self):
+        """It is told 503 when its time is over, whatever is computed meanwhile."""
+        server = self.start("--deadline", "5", "--drain", "1")
+        long = self.send_long(server)
+        short = [self.send(server, "short"), self.send(server, ["some", "more"])]
+        for s in short:
+            self.assertEqual(self.status(s), (503, "1"))
+            self.assertIn("deadline of 5 s", self.answer["error"])
+        self.assertEqual((gauge(server, "te_queue_size"), gauge(server, "akiembed_queue_tokens")), (0, 0))
+        self.assertEqual((gauge(server, "akiembed_runs_total"), gauge(server, 'akiembed_rejected_total{reason="deadline"}')), (1, 2))
+        long.close()
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.stop(), 0)
+
+    def test_the_end_during_a_run(self):
+        """When the time to drain is over what is computed is given up; its client and those who wait are told."""
+        server = self.start("--drain", "1")
+        sockets = [self.send_long(server), self.send(server, ["short"] * 3), self.send(server, "short")]
+        wait_for(lambda: gauge(server, "akiembed_requests_in_flight") == 4)           # and this question
+        server.process.send_signal(signal.SIGTERM)
+        for s in sockets:
+            self.assertEqual(self.status(s), (503, "1"))
+            self.assertEqual(self.answer["error"], "the server ends")
+        self.assertEqual(server.process.wait(600), 0)
+        self.assertEqual(server.stop(), 0)
+        self.assertTrue(any("given up" in e.get("message", "") for e in server.log), server.log[-3:])
+
+    def test_the_end_between_texts(self):
+        """Of a run of many texts, the rest is given up."""
+        server = self.start("--drain", "0", "--max-batch-tokens", "1000000", "--max-queue-tokens", "1000000", "--max-inputs", "4000")
+        s = self.send(server, ["%d %s" % (i, "word " * 60) for i in range(4000)])
+        wait_for(lambda: gauge(server, "akiembed_runs_total") >= 1)
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual((self.status(s), self.answer["error"]), ((503, "1"), "the server ends"))
+        self.assertEqual(server.stop(), 0)
+
+    def test_clients_that_may_have_left(self):
+        """Who ended its sending is in nobody's way, but is answered where nobody else waits."""
+        server = self.start("--deadline", "0")
+        try:
+            first = self.send(server, ["word " * 500] * 4)
+            wait_for(lambda: gauge(server, "akiembed_runs_total") >= 1)
+            silent, waits = [self.send(server, ["word " * 500] * 20) for _ in range(3)], self.send(server, "short")
+            wait_for(lambda: gauge(server, "akiembed_requests_in_flight") == 6 and gauge(server, "te_queue_size") >= 61)
+            for s in silent:
+                s.shutdown(socket.SHUT_WR)
+            self.assertEqual([self.status(s)[0] for s in (first, waits)], [200, 200])
+            for s in silent:                                  # told, or closed before
+                try:
+                    self.assertEqual(self.status(s)[0], 499)
+                except ConnectionError:
+                    s.close()
+            wait_for(lambda: gauge(server, "akiembed_requests_in_flight") == 1)
+            self.assertEqual(gauge(server, "akiembed_clients_gone_total"), 3)
         finally:
             self.assertEqual(server.stop(), 0)
 
