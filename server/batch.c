@@ -452,6 +452,34 @@ static void finish_jobs(struct served *s, struct job *list)
     }
 }
 
+/* After a run of seconds: moves those of its jobs that are through to *out. Answers the tokens that were computed. The lock is held. */
+static size_t settle(struct served *s, struct job **jobs, size_t count, double seconds, struct job **out)
+{
+    size_t tokens = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct job *j = jobs[i];
+        j->running = false;
+        j->inference += seconds;
+        if (j->status == JOB_WAITS)
+            tokens += (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
+        if (j->status == JOB_WAITS && j->done == j->count)
+            j->status = JOB_DONE;
+        if (j->status == JOB_WAITS)
+            continue;
+        if (j->taken < j->count) {
+            struct job **link = &s->head;
+            while (*link != j)
+                link = &(*link)->next;
+            drop(s, link, j->status, out);
+        } else {
+            j->next = *out;
+            *out = j;
+        }
+    }
+    return tokens;
+}
+
 /* One run. The lock is held before and after. */
 static void work(struct served *s, struct run *r)
 {
@@ -492,28 +520,7 @@ static void work(struct served *s, struct run *r)
     s->run_count = 0;
     if (s->lost)                                             /* who did that has finished them */
         return free(jobs);
-    tokens = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct job *j = jobs ? jobs[i] : r->jobs[i];
-        j->running = false;
-        j->inference += seconds;
-        if (j->status == JOB_WAITS)
-            tokens += (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
-        if (j->status == JOB_WAITS && j->done == j->count)
-            j->status = JOB_DONE;
-        if (j->status == JOB_WAITS)
-            continue;
-        if (j->taken < j->count) {
-            struct job **link = &s->head;
-            while (*link != j)
-                link = &(*link)->next;
-            unlink_job(s, link);
-            s->queue_count -= j->count - j->taken;
-            s->queue_tokens -= (size_t)(j->starts[j->count] - j->starts[j->taken]);
-        }
-        j->next = through;
-        through = j;
-    }
+    tokens = settle(s, jobs ? jobs : r->jobs, count, seconds, &through);
     if (seconds > 0 && tokens)                               /* of those that were computed */
         s->speed = s->speed > 0 ? s->speed * 0.8 + 0.2 * (double)tokens / seconds : (double)tokens / seconds;
     pthread_mutex_unlock(&s->lock);
