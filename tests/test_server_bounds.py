@@ -340,7 +340,7 @@ class Front(unittest.TestCase):
         except FileNotFoundError:
             self.skipTest("no openssl command")
         with open(key, "rb") as f:
-            line = f.read().splitlines()[5]
+            line = b"\n".join(f.read().splitlines()[5:7])      # with the line's end, as only the file's text has it: GnuTLS decodes a copy
         server = Server("--tls-cert", cert, "--tls-key", key, more_environment={"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"})
         try:
             found = 0
