@@ -353,14 +353,15 @@ static int is_abandoned(void *user)
 {
     const struct run *r = user;
     double now = seconds_now();
+    bool abandoned = true;
 
+    /* To the end: who finds the service stopping may, as soon as it has the lock, finish these jobs and let go of their clients. */
     pthread_mutex_lock(&r->served->lock);
     bool stop = r->served->stop, others = !stop && others_wait(r->served);
+    for (size_t i = 0; i < r->count && !stop && abandoned; i++)
+        abandoned = dead_status(r->jobs[i], now, others) != JOB_WAITS;
     pthread_mutex_unlock(&r->served->lock);
-    for (size_t i = 0; i < r->count && !stop; i++)
-        if (dead_status(r->jobs[i], now, others) == JOB_WAITS)
-            return 0;
-    return 1;
+    return abandoned;
 }
 
 static aki_status compute(struct served *s, struct run *r, aki_error *error)

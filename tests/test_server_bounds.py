@@ -199,7 +199,7 @@ class Sizes(Shared):
 class Held(unittest.TestCase):
     def test_answers_that_nobody_reads(self):
         """Tokens are many times their text: answers of /tokenize that wait for slow readers count in what requests may hold together."""
-        server = Server("--max-body", "100000", "--quiet")                             # 51 MB together
+        server = Server("--max-body", "100000", "--quiet", *("--body-timeout", "600", "--write-timeout", "600", "--header-timeout", "600"))   # 51 MB together
         held = []
         try:
             body = json.dumps({"inputs": "a " * 45000}).encode()                       # 3 MB each
