@@ -57,7 +57,7 @@ struct options {
     int device_option_count;
     const char *models[MODEL_LIMIT];       /* of serve: "NAME=MODEL" or "MODEL" */
     int model_count;
-    int port, max_body, max_inputs, max_inputs_openai, max_queue_tokens, max_connections, http_threads, deadline, idle_timeout,
+    int port, max_body, max_answer, max_inputs, max_inputs_openai, max_queue_tokens, max_connections, http_threads, deadline, idle_timeout,
         header_timeout, body_timeout, write_timeout, idle_close, drain;                               /* of serve */
     int max_buckets, threads, max_batch_tokens, max_tokens, chunk, overlap, dim, top, seconds;                     /* 0: not given */
     int prefix_cache;                                                                                 /* 0 is a value: see OPTIONS_GIVEN */

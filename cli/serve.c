@@ -1,19 +1,22 @@
 /* Unit serve: the verb `serve`: finds the models and hands them, with the limits, to server/. */
 #include "cache.h"
+#include "known.h"
 #include "machine.h"
 #include "model.h"
 #include "number.h"
+#include "system.h"
 
 #include "server/server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct service {
     const struct options *o;
     struct server_model models[MODEL_LIMIT];
-    char               *names[MODEL_LIMIT], *paths[MODEL_LIMIT];             /* malloc'd; models borrows them */
+    char               *names[MODEL_LIMIT], *paths[MODEL_LIMIT], *also[MODEL_LIMIT][SERVER_ALSO];   /* malloc'd; models borrows them */
     size_t              count;
 };
 
@@ -36,21 +39,78 @@ static int open_model_at(void *user, const char *path, aki_model **out)
     return rc;
 }
 
-/* "NAME=MODEL"; or "MODEL", whose last part becomes the name. A folder whose own name has a = is taken as it is. */
+/* The last part of a path, without the slashes behind it. */
+static const char *last_part(const char *path, size_t *size)
+{
+    *size = strlen(path);
+    while (*size > 1 && path[*size - 1] == '/')
+        --*size;
+    for (size_t i = *size; i > 1; i--) {
+        if (path[i - 2] == '/') {
+            *size -= i - 1;
+            return path + i - 1;
+        }
+    }
+    return path;
+}
+
+/* "ORG/NAME" of a folder in the cache, ".../models--ORG--NAME/snapshots/COMMIT"; or of a known model whose folder is called as at the hub.
+ * false: it has no name there. */
+static bool hub_name(char out[CACHE_NAME], const char *path, const char *folder)
+{
+    static const char mark[] = "models--";
+    const char *at = strstr(path, mark);
+    const struct known *known = known_find(folder);
+
+    if (at && strstr(at, "/snapshots/")) {
+        at += strlen(mark);
+        const char *middle = strstr(at, "--"), *end = strchr(at, '/');
+        bool parts = middle && middle < end;
+        return snprintf(out, CACHE_NAME, "%.*s%s%.*s", (int)((parts ? middle : end) - at), at, parts ? "/" : "", parts ? (int)(end - middle - 2) : 0,
+                        parts ? middle + 2 : "") < CACHE_NAME;
+    }
+    if (!known || strcasecmp(strchr(known->name, '/') + 1, folder))
+        return false;
+    return snprintf(out, CACHE_NAME, "%s", known->name) < CACHE_NAME;
+}
+
+/* What else clients may call it: as it was typed, by its folder, and by its name at the hub, whole or its last part. */
+static bool add_also(struct service *j, const char *model)
+{
+    char **also = j->also[j->count], name[CACHE_NAME];
+    size_t size;
+    const char *folder = last_part(j->paths[j->count], &size);
+
+    also[0] = strdup(model);
+    also[1] = strndup(folder, size);
+    if (!also[0] || !also[1])
+        return false;
+    if (hub_name(name, j->paths[j->count], also[1])) {
+        also[2] = strdup(name);
+        also[3] = strdup(strchr(name, '/') ? strchr(name, '/') + 1 : name);
+        if (!also[2] || !also[3])
+            return false;
+    }
+    for (int i = 0; i < SERVER_ALSO; i++) {
+        bool utf8 = also[i] && utf8_check(also[i], strlen(also[i])) == SIZE_MAX;
+        j->models[j->count].also[i] = utf8 ? also[i] : NULL;
+    }
+    return true;
+}
+
+/* "NAME=MODEL"; or "MODEL", of which a path beginning with . or / is called by its last part. What exists by the whole text is that, though
+ * it has a = in it. */
 static int add_model(struct service *j, const char *text)
 {
-    const char *equals = strchr(text, '='), *model = equals && equals > text ? equals + 1 : text;
+    struct stat st;
+    const char *equals = system_stat(text, &st) ? strchr(text, '=') : NULL, *model = equals && equals > text ? equals + 1 : text;
     size_t size = model > text ? (size_t)(equals - text) : strlen(text);
     const char *name = text;
 
-    if (model == text) {
-        while (size > 1 && name[size - 1] == '/')
-            size--;
-        for (size_t i = 0; i + 1 < size; i++)
-            if (text[i] == '/' && text[0] && strchr("./", text[0]))
-                name = text + i + 1;
-        size -= (size_t)(name - text);
-    }
+    if (model == text && text[0] && strchr("./", text[0]))
+        name = last_part(text, &size);
+    while (model == text && size > 1 && name[size - 1] == '/')
+        size--;
     j->names[j->count] = strndup(name, size);
     if (!j->names[j->count])
         return cli_no_memory();
@@ -63,6 +123,8 @@ static int add_model(struct service *j, const char *text)
     if (rc)
         return rc;
     j->models[j->count] = (struct server_model){ .name = j->names[j->count], .path = j->paths[j->count] };
+    if (!add_also(j, model))
+        return cli_no_memory();
     j->count++;
     return CLI_OK;
 }
@@ -89,7 +151,7 @@ static int run(struct service *j, const struct options *o)
         .host = o->host ? o->host : "127.0.0.1", .unix_path = o->unix_path, .port = OPTIONS_GIVEN(o, port) ? o->port : 8080,
         .models = j->models, .model_count = j->count, .keys_file = o->api_keys, .cors_origin = o->cors, .tls_cert = o->tls_cert,
         .tls_key = o->tls_key, .any_model = o->any_model, .max_body = (size_t)given(o->max_body, 2000000),
-        .max_inputs = (size_t)given(o->max_inputs, 32), .max_inputs_openai = (size_t)given(o->max_inputs_openai, 2048),
+        .max_answer = (size_t)given(o->max_answer, 1 << 28), .max_inputs = (size_t)given(o->max_inputs, 32), .max_inputs_openai = (size_t)given(o->max_inputs_openai, 2048),
         .max_queue_tokens = (size_t)given(o->max_queue_tokens, 262144), .max_connections = given(o->max_connections, 4096),
         .http_threads = given(o->http_threads, 2), .deadline = OPTIONS_GIVEN(o, deadline) ? o->deadline : 60,
         .idle_timeout = given(o->idle_timeout, 75), .header_timeout = given(o->header_timeout, 10),
@@ -125,6 +187,8 @@ int serve_run(const struct options *o)
     for (size_t i = 0; i <= j.count && i < MODEL_LIMIT; i++) {
         free(j.names[i]);
         free(j.paths[i]);
+        for (int k = 0; k < SERVER_ALSO; k++)
+            free(j.also[i][k]);
     }
     return rc;
 }

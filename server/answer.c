@@ -143,8 +143,11 @@ void answer_info(struct exchange *x, struct buf *out)
                       ",\"max_client_batch_size\":%zu,\"auto_truncate\":true,\"tokenization_workers\":%d,\"version\":\"%s\",\"sha\":null"
                       ",\"docker_label\":null",
                  o->max_connections, info->max_tokens, info->max_batch_tokens, o->max_inputs, o->http_threads, aki_version());
-    buf_format(out, ",\"dimension\":%d,\"architecture\":\"%s\",\"device\":\"%s\",\"threads\":%d,\"runtime\":", info->dim,
-                 info->architecture, info->device, info->threads);
+    buf_format(out, ",\"dimension\":%d,\"architecture\":", info->dim);
+    json_text(out, info->architecture);
+    buf_text(out, ",\"device\":");
+    json_text(out, info->device);
+    buf_format(out, ",\"threads\":%d,\"runtime\":", info->threads);
     json_text(out, info->runtime);
     buf_format(out, ",\"device_fell_back\":%s,\"device_note\":", info->fell_back ? "true" : "false");
     if (info->device_note)
@@ -211,53 +214,82 @@ static void details(const aki_model_info *info, struct buf *out)
                  !info->architecture ? "" : info->precision == AKI_PRECISION_INT8 ? "I8" : info->precision == AKI_PRECISION_F16 ? "F16" : "F32");
 }
 
-/* Ollama lists every name with its tag, and clients look for the name with it. */
-static void tagged(struct buf *out, const char *name)
+static void json_joined(struct buf *out, const char *text, const char *end)
 {
     struct buf whole = { 0 };
-    const char *last = strrchr(name, '/');
 
-    buf_text(&whole, name);
-    buf_text(&whole, strchr(last ? last : name, ':') ? "" : ":latest");
+    buf_text(&whole, text);
+    buf_text(&whole, end);
     if (!whole.failed)
         json_string(out, whole.data, whole.size);
     out->failed |= whole.failed;
     buf_free(&whole);
 }
 
-/* A model that is closed is listed too, with what can be said of it without opening it. A digest is not known; clients cut it to 12 digits. */
-static void model_ollama(struct server *s, struct served *m, struct buf *out)
+/* Ollama lists every name with its tag, and clients look for the name with it. */
+static void tagged(struct buf *out, const char *name)
+{
+    const char *last = strrchr(name, '/');
+
+    json_joined(out, name, strchr(last ? last : name, ':') ? "" : ":latest");
+}
+
+static void member_time(struct buf *out, const char *name, time_t when)
+{
+    char text[40];
+    struct tm tm;
+
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm));
+    buf_format(out, ",\"%s\":\"%s\"", name, text);
+}
+
+/* When a model is closed if nobody uses it; one that stays, in a hundred years. */
+static time_t closes_at(const struct served *m)
+{
+    return time(NULL) + (m->idle_close > 0 ? (time_t)(m->used + m->idle_close - seconds_now()) : (time_t)100 * 365 * 86400);
+}
+
+/* A model that is closed is listed too, with what can be said of it without opening it. A digest is not known; clients cut it to 12 digits.
+ * m->lock is held. */
+static void model_ollama(const struct server *s, const struct served *m, bool loaded, struct buf *out)
 {
     aki_model_info info = { 0 };
-    char time[40];
-    time_t start = (time_t)s->start_time;
-    struct tm tm;
     uint64_t size = 0;
 
-    /* Locked to the end, as the model, whose texts these are, may close; but no use: who lists models every second does not keep them open. */
-    pthread_mutex_lock(&m->lock);
     if (m->state == SERVED_OPEN)
         info = m->info;
     for (int i = 0; i < info.file_count; i++)
         size += info.files[i].size;
-    strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&start, &tm));
     buf_text(out, "{\"name\":");
     tagged(out, m->name);
     buf_text(out, ",\"model\":");
     tagged(out, m->name);
-    buf_format(out, ",\"modified_at\":\"%s\",\"size\":%" PRIu64 ",\"digest\":\"%064d\",\"details\":", time, size, 0);
+    if (!loaded)
+        member_time(out, "modified_at", (time_t)s->start_time);
+    buf_format(out, ",\"size\":%" PRIu64 ",\"digest\":\"%064d\",\"details\":", size, 0);
     details(&info, out);
+    if (loaded) {
+        member_time(out, "expires_at", closes_at(m));
+        buf_text(out, ",\"size_vram\":0");
+    }
     buf_text(out, "}");
-    pthread_mutex_unlock(&m->lock);
 }
 
-void answer_models_ollama(struct server *s, struct buf *out)
+void answer_models_ollama(struct server *s, bool loaded, struct buf *out)
 {
+    bool first = true;
+
     buf_text(out, "{\"models\":[");
     for (size_t i = 0; i < s->o->model_count; i++) {
-        if (i)
-            buf_text(out, ",");
-        model_ollama(s, &s->models[i], out);
+        struct served *m = &s->models[i];
+        /* Locked to the end, as the model, whose texts these are, may close; but no use: who lists models every second does not keep them open. */
+        pthread_mutex_lock(&m->lock);
+        if (!loaded || m->state == SERVED_OPEN) {
+            buf_text(out, first ? "" : ",");
+            model_ollama(s, m, loaded, out);
+            first = false;
+        }
+        pthread_mutex_unlock(&m->lock);
     }
     buf_text(out, "]}");
 }
@@ -265,14 +297,21 @@ void answer_models_ollama(struct server *s, struct buf *out)
 void answer_show(const struct exchange *x, struct buf *out)
 {
     const aki_model_info *info = &x->info;
+    const struct { const char *end; int value; } numbers[] = {
+        { ".embedding_length", info->dim }, { ".context_length", info->max_tokens }, { ".block_count", info->layers },
+    };
 
     buf_text(out, "{\"modelfile\":\"\",\"parameters\":\"\",\"template\":\"\",\"details\":");
     details(info, out);
-    buf_format(out, ",\"model_info\":{\"general.architecture\":\"%s\",\"general.parameter_count\":%" PRId64, info->architecture,
-                 info->parameters);
-    buf_format(out, ",\"%s.embedding_length\":%d,\"%s.context_length\":%d,\"%s.block_count\":%d}", info->architecture, info->dim,
-                 info->architecture, info->max_tokens, info->architecture, info->layers);
-    buf_text(out, ",\"capabilities\":[\"embedding\"]}");
+    buf_text(out, ",\"model_info\":{\"general.architecture\":");
+    json_text(out, info->architecture);
+    buf_format(out, ",\"general.parameter_count\":%" PRId64, info->parameters);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        buf_text(out, ",");
+        json_joined(out, info->architecture, numbers[i].end);
+        buf_format(out, ":%d", numbers[i].value);
+    }
+    buf_text(out, "},\"capabilities\":[\"embedding\"]}");
 }
 
 /* ---------------------------------------------------------------- metrics --------------------------------------- */

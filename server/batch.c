@@ -9,6 +9,7 @@
 
 /* A run's arrays, kept from run to run. */
 struct run {
+    struct served *served;
     struct job   **jobs;                   /* [count]; of each the texts [first, first + more) */
     size_t         count, jobs_capacity;
     size_t         texts, tokens;
@@ -102,11 +103,45 @@ static bool same_group(const struct group *a, const struct group *b)
     return a->pooling == b->pooling && a->normalize == b->normalize && a->dim == b->dim && a->output == b->output;
 }
 
-static int dead_status(const struct job *j, double now)
+static enum system_client client_of(const struct job *j)
 {
-    if (j->deadline > 0 && now > j->deadline)
+    return j->client ? j->client(j->user) : CLIENT_THERE;
+}
+
+static bool is_late(const struct job *j, double now)
+{
+    return j->deadline > 0 && now > j->deadline;
+}
+
+/* Does somebody wait of whom it is certain? The lock is held. */
+static bool others_wait(const struct served *s)
+{
+    for (const struct job *j = s->head; j; j = j->next)
+        if (!j->running && client_of(j) == CLIENT_THERE)
+            return true;
+    return false;
+}
+
+/* others: somebody else waits. A client that ended its sending has most likely left, so it is in nobody's way; but where nobody is kept
+ * waiting it gets its answer. */
+static int dead_status(const struct job *j, double now, bool others)
+{
+    if (is_late(j, now))
         return JOB_LATE;
-    return j->gone && j->gone(j->user) ? JOB_GONE : JOB_WAITS;
+    enum system_client client = client_of(j);
+    return client == CLIENT_GONE || (client == CLIENT_SILENT && others) ? JOB_GONE : JOB_WAITS;
+}
+
+/* Out of the queue to *dead; no text of it is in a run. The lock is held. */
+static void drop(struct served *s, struct job **link, int status, struct job **dead)
+{
+    struct job *j = unlink_job(s, link);
+
+    s->queue_count -= j->count - j->taken;
+    s->queue_tokens -= (size_t)(j->starts[j->count] - j->starts[j->taken]);
+    j->status = status;
+    j->next = *dead;
+    *dead = j;
 }
 
 /* Moves jobs that nobody waits for any more to *dead. The lock is held; asking the socket of each is a system call of half a
@@ -114,20 +149,14 @@ static int dead_status(const struct job *j, double now)
 static void drop_dead(struct served *s, struct job **dead)
 {
     double now = seconds_now();
+    bool others = others_wait(s);
 
     for (struct job **link = &s->head; *link;) {
-        struct job *j = *link;
-        int status = s->stop ? JOB_STOPPED : dead_status(j, now);
-        if (status == JOB_WAITS) {
-            link = &j->next;
-            continue;
-        }
-        unlink_job(s, link);
-        s->queue_count -= j->count - j->taken;
-        s->queue_tokens -= (size_t)(j->starts[j->count] - j->starts[j->taken]);
-        j->status = status;
-        j->next = *dead;
-        *dead = j;
+        int status = s->stop ? JOB_STOPPED : dead_status(*link, now, others);
+        if (status == JOB_WAITS)
+            link = &(*link)->next;
+        else
+            drop(s, link, status, dead);
     }
 }
 
@@ -243,6 +272,7 @@ static void take_out(struct served *s, struct run *r)
         if (!j->started)
             j->started = now;
         j->taken += j->more;
+        j->running = true;
     }
     for (struct job **link = &s->head; *link;) {
         if ((*link)->taken == (*link)->count)
@@ -313,16 +343,28 @@ static aki_status pack(struct run *r, aki_error *error)
     return AKI_OK;
 }
 
+static bool is_stopped(struct served *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool stop = s->stop;
+    pthread_mutex_unlock(&s->lock);
+    return stop;
+}
+
 /* The library asks between runs of its own: is anybody still waiting for this? */
 static int is_abandoned(void *user)
 {
     const struct run *r = user;
     double now = seconds_now();
+    bool abandoned = true;
 
-    for (size_t i = 0; i < r->count; i++)
-        if (dead_status(r->jobs[i], now) == JOB_WAITS)
-            return 0;
-    return 1;
+    /* To the end: who finds the service stopping may, as soon as it has the lock, finish these jobs and let go of their clients. */
+    pthread_mutex_lock(&r->served->lock);
+    bool stop = r->served->stop, others = !stop && others_wait(r->served);
+    for (size_t i = 0; i < r->count && !stop && abandoned; i++)
+        abandoned = dead_status(r->jobs[i], now, others) != JOB_WAITS;
+    pthread_mutex_unlock(&r->served->lock);
+    return abandoned;
 }
 
 static aki_status compute(struct served *s, struct run *r, aki_error *error)
@@ -361,9 +403,9 @@ static void hand_out(struct run *r)
     }
 }
 
-static void fail_job(struct job *j, const aki_error *error, size_t before)
+static void fail_job(struct served *s, struct job *j, const aki_error *error, size_t before)
 {
-    j->status = error->status == AKI_E_CANCELLED ? dead_status(j, seconds_now()) : JOB_FAILED;
+    j->status = error->status != AKI_E_CANCELLED ? JOB_FAILED : is_stopped(s) ? JOB_STOPPED : dead_status(j, seconds_now(), true);
     if (j->status == JOB_WAITS)
         j->status = JOB_LATE;
     j->error = *error;
@@ -385,11 +427,11 @@ static void run_all(struct served *s, struct run *r)
         while (error.item >= 0 && i < r->count && (size_t)error.item >= before + r->jobs[i]->more)
             before += r->jobs[i++]->more;
         if (error.item >= 0 && i < r->count) {
-            fail_job(r->jobs[i], &error, before);
+            fail_job(s, r->jobs[i], &error, before);
             memmove(r->jobs + i, r->jobs + i + 1, (--r->count - i) * sizeof(struct job *));
         } else if (r->count == 1) {
             error.item = -1;
-            fail_job(r->jobs[0], &error, 0);
+            fail_job(s, r->jobs[0], &error, 0);
             return;
         } else {
             struct job **jobs = r->jobs;
@@ -418,6 +460,34 @@ static void finish_jobs(struct served *s, struct job *list)
     }
 }
 
+/* After a run of seconds: moves those of its jobs that are through to *out. Answers the tokens that were computed. The lock is held. */
+static size_t settle(struct served *s, struct job **jobs, size_t count, double seconds, struct job **out)
+{
+    size_t tokens = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct job *j = jobs[i];
+        j->running = false;
+        j->inference += seconds;
+        if (j->status == JOB_WAITS)
+            tokens += (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
+        if (j->status == JOB_WAITS && j->done == j->count)
+            j->status = JOB_DONE;
+        if (j->status == JOB_WAITS)
+            continue;
+        if (j->taken < j->count) {
+            struct job **link = &s->head;
+            while (*link != j)
+                link = &(*link)->next;
+            drop(s, link, j->status, out);
+        } else {
+            j->next = *out;
+            *out = j;
+        }
+    }
+    return tokens;
+}
+
 /* One run. The lock is held before and after. */
 static void work(struct served *s, struct run *r)
 {
@@ -433,12 +503,14 @@ static void work(struct served *s, struct run *r)
     if (!jobs) {
         /* Nothing could be told apart afterwards: fail these before they run. */
         for (size_t i = 0; i < count; i++)
-            fail_job(r->jobs[i], &(aki_error){ .status = AKI_E_NOMEM, .item = -1, .message = "out of memory" }, 0);
+            fail_job(s, r->jobs[i], &(aki_error){ .status = AKI_E_NOMEM, .item = -1, .message = "out of memory" }, 0);
     } else if (count) {
         memcpy(jobs, r->jobs, count * sizeof(struct job *));
     }
     texts = r->texts;
     tokens = r->tokens;
+    s->run_jobs = jobs;
+    s->run_count = jobs ? count : 0;
     pthread_mutex_unlock(&s->lock);
 
     finish_jobs(s, through);
@@ -453,27 +525,10 @@ static void work(struct served *s, struct run *r)
     double seconds = seconds_now() - start;
 
     pthread_mutex_lock(&s->lock);
-    tokens = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct job *j = jobs ? jobs[i] : r->jobs[i];
-        j->inference += seconds;
-        if (j->status == JOB_WAITS)
-            tokens += (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
-        if (j->status == JOB_WAITS && j->done == j->count)
-            j->status = JOB_DONE;
-        if (j->status == JOB_WAITS)
-            continue;
-        if (j->taken < j->count) {
-            struct job **link = &s->head;
-            while (*link != j)
-                link = &(*link)->next;
-            unlink_job(s, link);
-            s->queue_count -= j->count - j->taken;
-            s->queue_tokens -= (size_t)(j->starts[j->count] - j->starts[j->taken]);
-        }
-        j->next = through;
-        through = j;
-    }
+    s->run_count = 0;
+    if (s->lost)                                             /* who did that has finished them */
+        return free(jobs);
+    tokens = settle(s, jobs ? jobs : r->jobs, count, seconds, &through);
     if (seconds > 0 && tokens)                               /* of those that were computed */
         s->speed = s->speed > 0 ? s->speed * 0.8 + 0.2 * (double)tokens / seconds : (double)tokens / seconds;
     pthread_mutex_unlock(&s->lock);
@@ -535,10 +590,10 @@ static void sleep_until_woken(struct served *s)
 static void *serve(void *argument)
 {
     struct served *s = argument;
-    struct run r = { 0 };
+    struct run r = { .served = s };
 
     pthread_mutex_lock(&s->lock);
-    while (!s->stop || s->head) {
+    while (!s->lost && (!s->stop || s->head)) {
         if (s->head)
             work(s, &r);
         else if (s->wanted && s->state != SERVED_OPEN)
@@ -548,6 +603,7 @@ static void *serve(void *argument)
         else
             sleep_until_woken(s);
     }
+    s->ended = true;
     pthread_mutex_unlock(&s->lock);
     free(r.jobs);
     free(r.ids);
@@ -578,21 +634,66 @@ bool served_start(struct served *s)
 
 void served_stop(struct served *s)
 {
-    if (!s->started || s->joined)
+    if (!s->started)
         return;
     pthread_mutex_lock(&s->lock);
     s->stop = true;
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);
-    pthread_join(s->thread, NULL);
-    s->joined = true;
+}
+
+bool served_has_ended(struct served *s)
+{
+    if (!s->started)
+        return true;
+    pthread_mutex_lock(&s->lock);
+    bool ended = s->ended;
+    pthread_mutex_unlock(&s->lock);
+    return ended;
+}
+
+void served_lose(struct served *s)
+{
+    struct job *dead = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    s->lost = true;
+    while (s->head)
+        drop(s, &s->head, JOB_STOPPED, &dead);
+    for (size_t i = 0; i < s->run_count; i++) {
+        struct job *j = s->run_jobs[i];
+        j->lost = true;
+        if (j->taken < j->count)
+            continue;                                        /* it was in the queue, too */
+        j->status = JOB_STOPPED;
+        j->next = dead;
+        dead = j;
+    }
+    pthread_mutex_unlock(&s->lock);
+    finish_jobs(s, dead);
+}
+
+void served_expire(struct served *s)
+{
+    struct job *dead = NULL;
+    double now = seconds_now();
+
+    pthread_mutex_lock(&s->lock);
+    for (struct job **link = &s->head; *link;) {
+        if (!(*link)->running && is_late(*link, now))
+            drop(s, link, JOB_LATE, &dead);
+        else
+            link = &(*link)->next;
+    }
+    pthread_mutex_unlock(&s->lock);
+    finish_jobs(s, dead);
 }
 
 void served_close(struct served *s)
 {
     if (!s->started)
         return;
-    served_stop(s);
+    pthread_join(s->thread, NULL);
     aki_model_close(s->model);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);

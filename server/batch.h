@@ -6,6 +6,8 @@
 #ifndef AKI_SERVER_BATCH_H
 #define AKI_SERVER_BATCH_H
 
+#include "system.h"
+
 #include <akiembed.h>
 
 #include <pthread.h>
@@ -35,12 +37,14 @@ struct job {
     size_t         width;                  /* floats of a row of the group's output */
     float         *out;                    /* [rows, width] */
     double         deadline;               /* seconds_now() after which no run takes texts of it; 0: none */
-    bool         (*gone)(void *user);      /* asked before a run: has the client left? */
-    void         (*finish)(void *user);    /* called once, from the model's thread */
+    enum system_client (*client)(void *user);    /* asked before a run: is it still there? */
+    void         (*finish)(void *user);    /* called once, from the model's thread or that of served_expire and served_lose */
     void          *user;
 
     size_t         taken, done;            /* texts that runs took, and that are through */
     size_t         first, more;            /* of the run that is being filled: texts [first, first + more) */
+    bool           running;                /* it has texts in the run */
+    bool           lost;                   /* served_lose: the run goes on, in memory that stays */
     uint64_t       turn;                   /* of its kind's last run, or when it came */
     int            status;                 /* enum job_status */
     aki_error      error;
@@ -71,8 +75,10 @@ struct served {
     aki_model_info   info;
     int              users;
     double           used;
-    bool             stop, started, joined, wanted;
+    bool             stop, started, ended, lost, wanted;                     /* ended: the thread */
     struct job      *head, **tail;
+    struct job     **run_jobs;             /* [run_count], those of the run */
+    size_t           run_count;
     size_t           queue_jobs, queue_count, queue_tokens;                  /* and their texts and tokens that no run has taken */
     uint64_t         turn;                 /* runs so far */
     double           speed;                /* tokens a second, of late; 0: not known */
@@ -81,10 +87,16 @@ struct served {
 
 /* Starts the model's thread; the model is opened when it is wanted first. false: no thread, nothing to stop. */
 bool served_start(struct served *s);
-/* Ends the thread: what still waits is finished as JOB_STOPPED, and nothing is taken any more. Then, when no other thread can come with
- * s, closes the model. */
+/* Asks the thread to end: what waits is finished as JOB_STOPPED, the run between two of its texts, and nothing is taken any more. */
 void served_stop(struct served *s);
+bool served_has_ended(struct served *s);
+/* For a process that ends while the thread does not (within one long text, or opening the model): finishes the run's jobs as JOB_STOPPED.
+ * Nothing that the thread may use is to be freed then; it finishes none. */
+void served_lose(struct served *s);
+/* When the thread has ended, and no other one can come with s: closes the model. */
 void served_close(struct served *s);
+/* From any thread, now and then: finishes as JOB_LATE what waits beyond its deadline, while the model's thread may be in a long run. */
+void served_expire(struct served *s);
 
 /* The open model, to be given back with served_release, or NULL: then *state says why, and opening has been asked for. */
 aki_model *served_use(struct served *s, aki_model_info *info, int *state);

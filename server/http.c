@@ -7,6 +7,7 @@
 #include "keys.h"
 #include "log.h"
 #include "metrics.h"
+#include "naming.h"
 #include "system.h"
 
 #include <ctype.h>
@@ -20,13 +21,14 @@ enum { DROP_LIMIT = 16 << 20 };
 
 /* What requests may hold together, in bodies of full size, so that clients which send many of these, or read their answers slowly,
  * cannot take the machine's memory. A request that finds nothing held is taken whatever its size. */
-enum { HELD_BODIES = 512, FLOAT_TEXT = 12 /* about the bytes of a float in an answer */ };
+enum { HELD_BODIES = 512 };
 
 static void set_state(struct exchange *x, int state)
 {
     pthread_mutex_lock(&x->server->lock);
     x->peer->state = state;
     x->peer->since = seconds_now();
+    x->peer->ended = false;
     pthread_mutex_unlock(&x->server->lock);
 }
 
@@ -158,24 +160,49 @@ void http_refuse(struct exchange *x, const struct problem *p)
     send_answer(x, p->status, &body, "application/json", p);
 }
 
-/* ---------------------------------------------------------------- models and jobs ------------------------------- */
-
-/* Ollama's clients write "name:latest" for a name without a tag. */
-static bool is_model(const struct server_model *m, const char *name)
+bool http_fits(const struct exchange *x, size_t bytes, struct problem *p)
 {
-    size_t size = strlen(m->name);
+    size_t most = x->server->o->max_answer;
 
-    return !strncmp(m->name, name, size) && (!name[size] || !strcmp(name + size, ":latest"));
+    return bytes <= most || refuse(p, 422, type_validation, "Input validation error: the answer would have about %zu bytes, above the limit of %zu "
+                                   "(--max-answer)", bytes, most);
 }
 
-static struct served *find_model(struct exchange *x, const char *name)
+bool http_hold_answer(struct exchange *x, struct buf *body)
+{
+    let_go(x);
+    if (hold(x, body->size))
+        return true;
+    buf_free(body);
+    http_refuse(x, &x->problem);
+    return false;
+}
+
+/* ---------------------------------------------------------------- models and jobs ------------------------------- */
+
+static void refuse_model(struct exchange *x, const char *name)
 {
     const struct server_options *o = x->server->o;
+    struct problem p = { .param = "model", .code = "model_not_found" };
+    char names[480] = "";
+    size_t at = 0;
 
-    for (size_t i = 0; name && i < o->model_count; i++)
-        if (is_model(&o->models[i], name))
-            return &x->server->models[i];
-    return !name || o->any_model ? &x->server->models[0] : NULL;
+    for (size_t i = 0; i < o->model_count && at < sizeof names; i++)
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", o->models[i].name);
+    if (at >= sizeof names)
+        memcpy(names + sizeof names - sizeof "...", "...", sizeof "...");
+    refuse(&p, 404, type_validation,
+           x->family == FAMILY_OLLAMA ? "model '%.100s' not found (with --any-model, any name means the first); served: %s"
+                                      : "The model '%.100s' does not exist (with --any-model, any name means the first); served: %s", name, names);
+    http_refuse(x, &p);
+}
+
+bool http_find_model(struct exchange *x, const char *name)
+{
+    x->served = find_model(x->server, name, x->family == FAMILY_OLLAMA);
+    if (!x->served)
+        refuse_model(x, name);
+    return x->served != NULL;
 }
 
 bool http_use_model(struct exchange *x, const char *name)
@@ -183,14 +210,8 @@ bool http_use_model(struct exchange *x, const char *name)
     struct problem p = { 0 };
     int state;
 
-    x->served = find_model(x, name);
-    if (!x->served) {
-        p.param = "model";
-        p.code = "model_not_found";
-        refuse(&p, 404, type_validation, x->family == FAMILY_OLLAMA ? "model '%.100s' not found" : "The model '%.100s' does not exist", name);
-        http_refuse(x, &p);
+    if (!http_find_model(x, name))
         return false;
-    }
     x->model = served_use(x->served, &x->info, &state);
     if (x->model)
         return true;
@@ -203,11 +224,11 @@ bool http_use_model(struct exchange *x, const char *name)
 }
 
 /* Asked before a run. */
-static bool client_gone(void *user)
+static enum system_client client(void *user)
 {
     const struct exchange *x = user;
 
-    return system_hung_up(x->peer->fd);
+    return system_client(x->peer->fd);
 }
 
 static void job_through(void *user)
@@ -221,7 +242,7 @@ void http_submit(struct exchange *x)
 {
     const struct server_options *o = x->server->o;
     struct problem p = { .code = "rate_limit_exceeded" };
-    const struct job *j = &x->job;
+    struct job *j = &x->job;
     size_t floats = group_rows(&j->group, j->count, (size_t)j->starts[j->count]) * j->width;
 
     let_go(x);
@@ -229,7 +250,13 @@ void http_submit(struct exchange *x)
         http_refuse(x, &x->problem);
         return;
     }
-    x->job.gone = client_gone;
+    j->out = malloc((floats + 1) * sizeof *j->out);
+    if (!j->out) {
+        refuse(&p, 503, type_unhealthy, "out of memory");
+        http_refuse(x, &p);
+        return;
+    }
+    x->job.client = client;
     x->job.finish = job_through;
     x->job.user = x;
     x->job.deadline = o->deadline ? x->start + o->deadline : 0;
@@ -349,35 +376,51 @@ static uint64_t declared_length(struct exchange *x)
     return length ? strtoull(length, NULL, 10) : 0;          /* libmicrohttpd has checked it */
 }
 
-/* The first of a header's values, and whether another one differs from it. */
-struct lengths {
-    const char *first;
-    bool        differ;
+/* What the headers say of the body's end: the first length, whether another one differs from it, and the transfer codings. */
+struct framing {
+    const char *length;
+    bool        differ, chunked;
+    size_t      codings;                   /* header lines of Transfer-Encoding */
 };
 
-static enum MHD_Result compare_length(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result read_framing(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    struct lengths *l = user;
+    struct framing *f = user;
 
     (void)kind;
-    if (strcasecmp(name, "Content-Length") || !value)
+    if (!value)
         return MHD_YES;
-    l->differ |= l->first && strcmp(l->first, value);
-    l->first = l->first ? l->first : value;
+    if (!strcasecmp(name, "Content-Length")) {
+        f->differ |= f->length && strcmp(f->length, value);
+        f->length = f->length ? f->length : value;
+    } else if (!strcasecmp(name, "Transfer-Encoding")) {
+        f->chunked = !strcasecmp(value, "chunked");
+        f->codings++;
+    }
     return MHD_YES;
 }
 
-/* Two lengths: a proxy in front may have taken the other one, and what follows for the next request, of somebody else. */
-static void check_lengths(struct exchange *x)
+/* Where a body ends has to be beyond doubt: a proxy in front may have believed the other of two lengths, and taken what follows for the
+ * next request, of somebody else (RFC 9112, 6.3). So the connection ends with the answer. Of another coding than "chunked" alone the end
+ * is not known at all. */
+static void check_framing(struct exchange *x)
 {
-    struct lengths l = { 0 };
+    struct framing f = { 0 };
+    const char *what = NULL;
 
-    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, compare_length, &l);
-    if (!l.differ)
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, read_framing, &f);
+    if (f.codings && f.length)
+        what = "`Transfer-Encoding` and `Content-Length` at once";
+    else if (f.codings && (f.codings > 1 || !f.chunked))
+        what = "a `Transfer-Encoding` other than `chunked`";
+    else if (f.differ)
+        what = "two values of `Content-Length`";
+    if (!what)
         return;
     x->closes = true;
+    x->endless = f.codings > 0;
     if (!x->problem.status)
-        refuse(&x->problem, 400, type_validation, "two values of `Content-Length`");
+        refuse(&x->problem, 400, type_validation, "%s", what);
 }
 
 static void check_size(struct exchange *x)
@@ -404,19 +447,16 @@ static void set_id(struct exchange *x)
 }
 
 /* What can be refused before the body is in. */
-static void read_headers(struct exchange *x, const char *target, const char *method)
+static void read_headers(struct exchange *x, const char *method)
 {
-    const char *path = path_of(target);
-
     x->begun = true;
     snprintf(x->method, sizeof x->method, "%.*s", (int)sizeof x->method - 1, method);
     atomic_fetch_add(&x->server->in_flight, 1);
-    snprintf(x->path, sizeof x->path, "%.*s", (int)sizeof x->path - 1, path);
     set_id(x);
-    find_route(x, path);
+    find_route(x, x->path);
     check_key(x);
     check_type(x);
-    check_lengths(x);
+    check_framing(x);
     x->too_large = declared_length(x) > x->server->o->max_body;
     if (!x->problem.status)
         check_size(x);
@@ -485,10 +525,12 @@ enum MHD_Result http_access(void *user, struct MHD_Connection *c, const char *pa
     if (!x && !(x = *context = new_exchange(user, c)))
         return MHD_NO;
     if (!x->begun) {
-        read_headers(x, path, method);
-        /* A client that asks before it sends gets its refusal at once; so does one that would send far too much. */
+        if (!(x->path = strdup(path_of(path))))
+            return MHD_NO;
+        read_headers(x, method);
+        /* A client that asks before it sends gets its refusal at once; so does one that would send far too much, or without an end. */
         bool asks = header(x, "Expect") && x->problem.status;
-        if (asks || declared_length(x) > x->server->o->max_body + DROP_LIMIT)
+        if (asks || x->endless || declared_length(x) > x->server->o->max_body + DROP_LIMIT)
             run_route(x);
         return MHD_YES;
     }
@@ -557,7 +599,10 @@ void http_end(void *user, struct MHD_Connection *c, void **context, enum MHD_Req
     if (x->begun)
         atomic_fetch_sub(&x->server->in_flight, 1);
     let_go(x);
+    free(x->path);
     free(x->asked);
+    if (x->job.lost)                                          /* its run still goes on */
+        return;
     free(x->job.ids);
     free(x->job.starts);
     free(x->job.prompts);

@@ -17,6 +17,7 @@ struct peer {
     int          fd;
     int          state;                    /* enum peer_state */
     double       since;                    /* of that state */
+    bool         ended;                    /* since then, the last look found that it sends nothing more */
     char         address[64];
 };
 
@@ -37,11 +38,16 @@ struct route {
 extern const struct route route_table[];
 extern const size_t route_count;
 
+enum { MORE_LISTENERS = 7 };
+
 struct server {
     const struct server_options *o;
     struct served  *models;                /* [o->model_count] */
     struct MHD_Daemon *daemon;
-    int             listener;
+    int             listener, more[MORE_LISTENERS];          /* more: the host name's other addresses */
+    size_t          more_count;
+    pthread_t       acceptor;              /* of more's connections */
+    bool            accepts;
     uint64_t        start_time;            /* seconds since 1970 */
     pthread_t       main_thread;
     _Atomic int     exit_code;             /* -1: go on */
@@ -63,8 +69,9 @@ struct exchange {
     enum family            family;
     char                   method[16];
     char                   id[65];
-    char                   path[129];
-    bool                   begun, waits, answered, too_large, closes;   /* closes: the connection, with the answer */
+    char                  *path;           /* malloc'd; of any length */
+    bool                   begun, waits, answered, too_large;
+    bool                   closes, endless;                             /* the connection, with the answer; where its body ends is in doubt */
     struct problem         problem;        /* known before the body is in */
     char                   allow[32];
     struct buf             body;
@@ -82,6 +89,14 @@ struct exchange {
     const char            *error_type;
 };
 
+enum { FLOAT_TEXT = 12, FLOAT_BASE64 = 6, TOKEN_TEXT = 72 };            /* about the bytes of one in an answer */
+
+/* May an answer have so many bytes? Asked before it is made; false: *p says why not. */
+bool http_fits(const struct exchange *x, size_t bytes, struct problem *p);
+/* The same when the answer is made, in place of what the request held so far: with others' it may be too much. false: answered already, *body
+ * is gone. */
+bool http_hold_answer(struct exchange *x, struct buf *body);
+
 /* Sends and forgets *body. type: the content type. */
 void http_answer(struct exchange *x, int status, struct buf *body, const char *type);
 /* Sends the problem in the family's shape. */
@@ -89,7 +104,8 @@ void http_refuse(struct exchange *x, const struct problem *p);
 /* Hands the exchange's job to the batcher; the route runs again when it is through (x->job.status). The body is gone by then. */
 void http_submit(struct exchange *x);
 
-/* Who answers: reads the model's name, finds it, takes it into use. false: answered already. */
+/* Who answers: the model of that name (NULL: the first) becomes x->served, and is taken into use. false: answered already. */
+bool http_find_model(struct exchange *x, const char *name);
 bool http_use_model(struct exchange *x, const char *name);
 
 #endif

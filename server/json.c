@@ -12,6 +12,7 @@ struct reader {
     char                *body;
     size_t               size, at;
     bool                 tables;           /* objects may be long */
+    bool                 loose;            /* half a surrogate pair is U+FFFD */
     size_t               line, line_start; /* strings hold no raw line ends: skip_space meets them all */
     struct json_problem *problem;
 };
@@ -82,23 +83,34 @@ static size_t put(char *out, uint32_t code)
     return more + 1;
 }
 
+/* Half a surrogate pair; what stands behind its escape, from end on, is read by itself. */
+static bool lone_surrogate(struct reader *r, size_t start, size_t end, uint32_t *code)
+{
+    if (!r->loose)
+        return fail(r, start, "lone surrogate in an escape");
+    *code = 0xFFFD;
+    r->at = end;
+    return true;
+}
+
 /* Behind "\u": one code point, of one escape or of the two of a surrogate pair. */
 static bool unicode(struct reader *r, uint32_t *code)
 {
-    size_t start = r->at - 2;
+    size_t start = r->at - 2, end;
     uint32_t low;
 
     if (!hex4(r, code))
         return false;
     if (*code < 0xD800 || *code > 0xDFFF)
         return true;
+    end = r->at;
     if (*code > 0xDBFF || r->size - r->at < 2 || r->body[r->at] != '\\' || r->body[r->at + 1] != 'u')
-        return fail(r, start, "lone surrogate in an escape");
+        return lone_surrogate(r, start, end, code);
     r->at += 2;
     if (!hex4(r, &low))
         return false;
     if (low < 0xDC00 || low > 0xDFFF)
-        return fail(r, start, "lone surrogate in an escape");
+        return lone_surrogate(r, start, end, code);
     *code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);
     return true;
 }
@@ -330,20 +342,20 @@ static bool read_value(struct reader *r, int depth)
     }
 }
 
-static bool parse(struct json_doc *doc, char *body, size_t size, bool tables, struct json_problem *problem)
+static bool parse(struct reader r)
 {
-    struct reader r = { .doc = doc, .body = body, .size = size, .tables = tables, .problem = problem };
+    struct json_doc *doc = r.doc;
     bool ok;
 
     memset(doc, 0, sizeof *doc);
-    memset(problem, 0, sizeof *problem);
-    if (size > UINT32_MAX)
+    memset(r.problem, 0, sizeof *r.problem);
+    if (r.size > UINT32_MAX)
         ok = fail(&r, 0, "too long");
     else
         ok = read_value(&r, 0);
     if (ok) {
         skip_space(&r);
-        ok = r.at == size || fail(&r, r.at, "trailing characters");
+        ok = r.at == r.size || fail(&r, r.at, "trailing characters");
     }
     if (!ok)
         json_free(doc);
@@ -352,12 +364,17 @@ static bool parse(struct json_doc *doc, char *body, size_t size, bool tables, st
 
 bool json_parse(struct json_doc *doc, char *body, size_t size, struct json_problem *problem)
 {
-    return parse(doc, body, size, false, problem);
+    return parse((struct reader){ .doc = doc, .body = body, .size = size, .problem = problem });
+}
+
+bool json_parse_loose(struct json_doc *doc, char *body, size_t size, struct json_problem *problem)
+{
+    return parse((struct reader){ .doc = doc, .body = body, .size = size, .problem = problem, .loose = true });
 }
 
 bool json_parse_tables(struct json_doc *doc, char *body, size_t size, struct json_problem *problem)
 {
-    return parse(doc, body, size, true, problem);
+    return parse((struct reader){ .doc = doc, .body = body, .size = size, .problem = problem, .tables = true });
 }
 
 void json_free(struct json_doc *doc)

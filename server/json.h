@@ -33,6 +33,8 @@ struct json_problem {
  * Refused: what RFC 8259 refuses, invalid UTF-8, halves of surrogate pairs, deeper than JSON_DEPTH, a key that stands twice
  * in an object. */
 bool json_parse(struct json_doc *doc, char *body, size_t size, struct json_problem *problem);
+/* The same, but half a surrogate pair is read as U+FFFD, as Go's reader does: clients that cut strings by UTF-16 units send it. */
+bool json_parse_loose(struct json_doc *doc, char *body, size_t size, struct json_problem *problem);
 /* The same for files, whose objects may be tables: equal keys are refused among an object's first 256 only. */
 bool json_parse_tables(struct json_doc *doc, char *body, size_t size, struct json_problem *problem);
 void json_free(struct json_doc *doc);

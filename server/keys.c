@@ -1,6 +1,8 @@
 /* Unit keys: the API keys of a file. See keys.h. */
 #include "keys.h"
 
+#include "system.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
@@ -10,16 +12,23 @@
 
 enum { KEY_SIZE = 256, KEY_LIMIT = 1024 };
 
-/* Guards keys and count; held for a comparison of all, which is microseconds. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char (*keys)[KEY_SIZE];             /* [count], each padded with zeros */
+/* Padded with zeros, and compared by words. */
+struct key {
+    uint64_t words[KEY_SIZE / sizeof(uint64_t)];
+};
+
+/* Guards keys and count. Threads that compare do not wait for one another. */
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static struct key *keys;                   /* [count] */
 static size_t count;
 
-static bool read_lines(FILE *f, char (*out)[KEY_SIZE], size_t *read, char *problem, size_t size)
+static bool read_lines(FILE *f, struct key *out, size_t *read, char *problem, size_t size)
 {
-    char line[KEY_SIZE + 2];
+    static const char mark[] = "\xEF\xBB\xBF";              /* U+FEFF, with which files saved on Windows begin: no part of the first key */
+    char text[KEY_SIZE + sizeof mark + 1], *line = text;
 
-    for (size_t number = 1; fgets(line, sizeof line, f); number++) {
+    for (size_t number = 1; fgets(text, sizeof text, f); number++) {
+        line = number == 1 && !strncmp(text, mark, strlen(mark)) ? text + strlen(mark) : text;
         size_t length = strcspn(line, "\n");
         bool ended = line[length] == '\n' || feof(f);
         while (length && isspace((unsigned char)line[length - 1]))
@@ -30,17 +39,25 @@ static bool read_lines(FILE *f, char (*out)[KEY_SIZE], size_t *read, char *probl
         }
         if (!length || line[0] == '#')
             continue;
-        memcpy(out[(*read)++], line, length);
+        memcpy(out[(*read)++].words, line, length);
     }
+    system_wipe(text, sizeof text);
     if (*read && !ferror(f))
         return true;
     snprintf(problem, size, "%s", ferror(f) ? "cannot be read" : "holds no key");
     return false;
 }
 
+static void free_keys(struct key *list)
+{
+    if (list)
+        system_wipe(list, KEY_LIMIT * sizeof *list);
+    free(list);
+}
+
 bool keys_read(const char *path, char *problem, size_t size)
 {
-    char (*fresh)[KEY_SIZE] = calloc(KEY_LIMIT, KEY_SIZE);
+    struct key *fresh = calloc(KEY_LIMIT, sizeof *fresh);
     FILE *f = fresh ? fopen(path, "r") : NULL;
     size_t read = 0;
     bool ok = false;
@@ -49,47 +66,49 @@ bool keys_read(const char *path, char *problem, size_t size)
         snprintf(problem, size, "%s", fresh ? strerror(errno) : "out of memory");
         goto done;
     }
+    setvbuf(f, NULL, _IONBF, 0);                              /* no copy of it in a buffer of stdio's */
     ok = read_lines(f, fresh, &read, problem, size);
     if (ok) {
-        pthread_mutex_lock(&lock);
-        char (*old)[KEY_SIZE] = keys;
+        pthread_rwlock_wrlock(&lock);
+        struct key *old = keys;
         keys = fresh;
         count = read;
-        pthread_mutex_unlock(&lock);
+        pthread_rwlock_unlock(&lock);
         fresh = old;
     }
 done:
     if (f)
         fclose(f);
-    free(fresh);
+    free_keys(fresh);
     return ok;
 }
 
 bool keys_check(const char *key)
 {
-    char padded[KEY_SIZE] = { 0 };
+    struct key given = { 0 };
     size_t size = strlen(key);
     unsigned found = 0;
 
     if (size >= KEY_SIZE || !size)
         return false;
-    memcpy(padded, key, size);
-    pthread_mutex_lock(&lock);
+    memcpy(given.words, key, size);
+    pthread_rwlock_rdlock(&lock);
     for (size_t i = 0; i < count; i++) {
-        volatile unsigned char differ = 0;                /* volatile: no early end may be made of it */
-        for (size_t k = 0; k < KEY_SIZE; k++)
-            differ |= (unsigned char)(keys[i][k] ^ padded[k]);
-        found |= differ == 0;
+        uint64_t differ = 0;
+        for (size_t k = 0; k < KEY_SIZE / sizeof(uint64_t); k++)
+            differ |= keys[i].words[k] ^ given.words[k];
+        volatile uint64_t whole = differ;                 /* volatile: no early end may be made of it */
+        found |= whole == 0;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_rwlock_unlock(&lock);
     return found != 0;
 }
 
 void keys_forget(void)
 {
-    pthread_mutex_lock(&lock);
-    free(keys);
+    pthread_rwlock_wrlock(&lock);
+    free_keys(keys);
     keys = NULL;
     count = 0;
-    pthread_mutex_unlock(&lock);
+    pthread_rwlock_unlock(&lock);
 }

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { PATH_LIMIT = 128 };                 /* bytes of a request's path that are logged */
+
 static void begin(struct buf *line)
 {
     struct timespec now;
@@ -68,7 +70,7 @@ void log_request(const struct exchange *x, bool sent)
 {
     const struct job *j = &x->job;
     struct buf line = { 0 };
-    size_t bad = text_check(x->path, strlen(x->path));
+    size_t path = strnlen(x->path, PATH_LIMIT), bad = text_check(x->path, path);
 
     begin(&line);
     buf_text(&line, ",\"event\":\"request\",\"id\":");
@@ -78,7 +80,7 @@ void log_request(const struct exchange *x, bool sent)
     buf_text(&line, ",\"method\":");
     json_string(&line, x->method, text_check(x->method, strlen(x->method)) == SIZE_MAX ? strnlen(x->method, 16) : 0);
     buf_text(&line, ",\"path\":");
-    json_string(&line, x->path, bad == SIZE_MAX ? strlen(x->path) : bad);
+    json_string(&line, x->path, bad == SIZE_MAX ? path : bad);
     buf_format(&line, ",\"status\":%d,\"sent\":%s,\"received\":%zu,\"bytes\":%zu", x->status, sent ? "true" : "false", x->received, x->sent);
     if (x->error_type)
         buf_format(&line, ",\"error\":\"%s\"", x->error_type);

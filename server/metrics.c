@@ -129,8 +129,9 @@ void metrics_write(struct buf *out, const struct gauges *g)
     write_gauge(out, "akiembed_requests_in_flight", (double)g->requests);
     write_gauge(out, "akiembed_resident_memory_bytes", (double)g->resident);
     write_gauge(out, "akiembed_device_fallback", g->fell_back);
-    buf_format(out, "# TYPE akiembed_build_info gauge\nakiembed_build_info{version=\"%s\",precision=\"%s\",device=\"%s\",model=", aki_version(),
-                 g->precision, g->device);
+    buf_format(out, "# TYPE akiembed_build_info gauge\nakiembed_build_info{version=\"%s\",precision=\"%s\",device=", aki_version(), g->precision);
+    json_text(out, g->device);
+    buf_text(out, ",model=");
     json_text(out, g->model);
     buf_text(out, "} 1\n");
 }

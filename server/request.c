@@ -4,6 +4,7 @@
 #include <akiembed.h>
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,9 @@ static const struct json *member(const struct json *object, const char *name)
     return node && node->kind != JSON_NULL ? node : NULL;
 }
 
-static bool read_flag(const struct json *object, const char *name, bool *out, struct problem *p)
+enum { NOT_SAID, YES, NO };
+
+static bool read_flag(const struct json *object, const char *name, int *out, struct problem *p)
 {
     const struct json *node = member(object, name);
 
@@ -94,7 +97,7 @@ static bool read_flag(const struct json *object, const char *name, bool *out, st
         return true;
     if (node->kind != JSON_TRUE && node->kind != JSON_FALSE)
         return refuse_member(p, name, "is true or false");
-    *out = node->kind == JSON_TRUE;
+    *out = node->kind == JSON_TRUE ? YES : NO;
     return true;
 }
 
@@ -113,12 +116,12 @@ static bool read_name(const struct json *object, const char *name, const char **
     return true;
 }
 
-/* One of the names in the list, "a|b|c": its place from 0 on; *out as it is where the member is absent. */
+/* One of the names in the list, "a|b|c": its place from 1 on; *out as it is where the member is absent. */
 static bool read_choice(const struct json *object, const char *name, const char *list, int *out, struct problem *p)
 {
     const char *text = NULL;
     char what[160];
-    int place = 0;
+    int place = 1;
 
     if (!read_name(object, name, &text, p))
         return false;
@@ -135,7 +138,6 @@ static bool read_choice(const struct json *object, const char *name, const char 
 }
 
 static const char *const poolings[] = { "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "last" };
-static const char pooling_list[] = "cls|mean|max|mean_sqrt_len|weightedmean|last";
 
 int pooling_of(const char *name)
 {
@@ -210,27 +212,92 @@ static bool check_filled(const struct request *r, const char *name, struct probl
     return refuse(p, 400, type_empty, "Input validation error: `%s` cannot be empty", name);
 }
 
+/* ---------------------------------------------------------------- the table of members -------------------------- */
+
+/* What a body said. */
+struct said {
+    const char *model, *name, *prompt_name, *instruction;                    /* NULL: not said */
+    int         normalize, truncate, add_special, skip_special, stream;      /* YES, NO, NOT_SAID */
+    int         kind, pooling, direction, format;                            /* places in their lists from 1 on; 0: not said */
+};
+
+#define OPENAI     (1u << BODY_OPENAI)
+#define EMBED      (1u << BODY_EMBED)
+#define OLLAMA     (1u << BODY_OLLAMA)
+#define OLLAMA_OLD (1u << BODY_OLLAMA_OLD)
+#define ALL        (1u << BODY_ALL)
+#define SIMILARITY (1u << BODY_SIMILARITY)
+#define TOKENIZE   (1u << BODY_TOKENIZE)
+#define DECODE     (1u << BODY_DECODE)
+#define SHOW       (1u << BODY_SHOW)
+#define PULL       (1u << BODY_PULL)
+#define VECTORS    (OPENAI | EMBED | OLLAMA | OLLAMA_OLD | ALL | SIMILARITY)
+#define AT(F)      offsetof(struct said, F)
+
+// clang-format off
+const struct member member_table[] = {
+    { "model",                VECTORS | TOKENIZE | DECODE | SHOW | PULL, MEMBER_NAME, AT(model), NULL },
+    { "name",                 SHOW | PULL,                       MEMBER_NAME,   AT(name),        NULL },
+    { "prompt_name",          VECTORS | TOKENIZE,                MEMBER_NAME,   AT(prompt_name), NULL },
+    { "instruction",          VECTORS | TOKENIZE,                MEMBER_NAME,   AT(instruction), NULL },
+    { "input_type",           VECTORS | TOKENIZE,                MEMBER_CHOICE, AT(kind),        "query|document" },
+    { "pooling",              VECTORS,                           MEMBER_CHOICE, AT(pooling),     "cls|mean|max|mean_sqrt_len|weightedmean|last" },
+    { "normalize",            VECTORS,                           MEMBER_FLAG,   AT(normalize),   NULL },
+    { "truncate",             VECTORS,                           MEMBER_FLAG,   AT(truncate),    NULL },
+    { "truncation_direction", VECTORS,                           MEMBER_CHOICE, AT(direction),   "Right|Left|right|left" },
+    { "encoding_format",      OPENAI,                            MEMBER_CHOICE, AT(format),      "float|base64" },
+    { "add_special_tokens",   TOKENIZE,                          MEMBER_FLAG,   AT(add_special), NULL },
+    { "skip_special_tokens",  DECODE,                            MEMBER_FLAG,   AT(skip_special), NULL },
+    { "stream",               PULL,                              MEMBER_FLAG,   AT(stream),      NULL },
+    { "dimensions",           VECTORS,                           MEMBER_INPUT,  0,               NULL },
+    { "input",                OPENAI | OLLAMA,                   MEMBER_INPUT,  0,               NULL },
+    { "inputs",               EMBED | ALL | SIMILARITY | TOKENIZE, MEMBER_INPUT, 0,              NULL },
+    { "texts",                EMBED,                             MEMBER_INPUT,  0,               NULL },
+    { "prompt",               OLLAMA_OLD,                        MEMBER_INPUT,  0,               NULL },
+    { "ids",                  DECODE,                            MEMBER_INPUT,  0,               NULL },
+    { "parameters",           SIMILARITY,                        MEMBER_INPUT,  0,               NULL },
+    { "user",                 OPENAI,                            MEMBER_UNUSED, 0,               NULL },
+    { "options",              OLLAMA | OLLAMA_OLD,               MEMBER_UNUSED, 0,               NULL },
+    { "keep_alive",           OLLAMA | OLLAMA_OLD,               MEMBER_UNUSED, 0,               NULL },
+    { "verbose",              SHOW,                              MEMBER_UNUSED, 0,               NULL },
+    { "insecure",             PULL,                              MEMBER_UNUSED, 0,               NULL },
+};
+// clang-format on
+const size_t member_count = sizeof member_table / sizeof *member_table;
+
 /* ---------------------------------------------------------------- bodies ---------------------------------------- */
 
-/* What every embedding route understands. */
-static bool read_common(struct request *r, const struct json *body, struct problem *p)
+/* Reads the members of a body of that kind by the table, but for the inputs themselves. */
+static bool read_members(struct request *r, const struct json *body, enum body_kind kind, struct problem *p)
 {
-    bool normalize = true;
-    int  direction = -1, pooling = -1, kind = -1;
-    const struct json *dimensions = member(body, "dimensions");
+    struct said said = { 0 };
 
-    if (!read_name(body, "model", &r->model, p) || !read_name(body, "prompt_name", &r->prompt_name, p) ||
-        !read_name(body, "instruction", &r->instruction, p) || !read_choice(body, "input_type", "query|document", &kind, p) ||
-        !read_choice(body, "pooling", pooling_list, &pooling, p) || !read_flag(body, "normalize", &normalize, p) ||
-        !read_flag(body, "truncate", &r->cut, p) || !read_choice(body, "truncation_direction", "Right|Left|right|left", &direction, p))
-        return false;
+    for (size_t i = 0; i < member_count; i++) {
+        const struct member *m = &member_table[i];
+        void *out = (char *)&said + m->field;
+        if (!(m->bodies & 1u << kind))
+            continue;
+        if ((m->type == MEMBER_NAME && !read_name(body, m->name, out, p)) || (m->type == MEMBER_FLAG && !read_flag(body, m->name, out, p)) ||
+            (m->type == MEMBER_CHOICE && !read_choice(body, m->name, m->choices, out, p)))
+            return false;
+    }
+    const struct json *dimensions = VECTORS & 1u << kind ? member(body, "dimensions") : NULL;
     if (dimensions && !json_int(dimensions, 0, INT32_MAX, &r->dimensions))
         return refuse_member(p, "dimensions", "is a whole number, 1 or more");
     r->has_dimensions = dimensions != NULL;
-    r->kind = kind + 1;
-    r->pooling = pooling + 1;
-    r->normalize = normalize ? AKI_NORMALIZE_ON : AKI_NORMALIZE_OFF;
-    r->truncate = direction < 0 ? AKI_TRUNCATE_DEFAULT : direction % 2 ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT;
+    r->model = said.model ? said.model : said.name;
+    r->prompt_name = said.prompt_name;
+    r->instruction = said.instruction;
+    r->kind = said.kind;
+    r->pooling = said.pooling;
+    /* Ollama's older route hands out what the model gives, all others vectors of length 1. */
+    r->normalize = said.normalize == NO ? AKI_NORMALIZE_OFF : said.normalize == YES || kind != BODY_OLLAMA_OLD ? AKI_NORMALIZE_ON : AKI_NORMALIZE_DEFAULT;
+    r->cut = said.truncate != NO;
+    r->truncate = !said.direction ? AKI_TRUNCATE_DEFAULT : said.direction % 2 ? AKI_TRUNCATE_RIGHT : AKI_TRUNCATE_LEFT;
+    r->base64 = said.format == 2;
+    r->no_special = said.add_special == NO;
+    r->keep_special = said.skip_special == NO;
+    r->stream = said.stream != NO;
     return true;
 }
 
@@ -248,12 +315,8 @@ static const struct json *need(const struct json *body, const char *name, struct
 static bool read_openai(struct request *r, const struct json *body, size_t most, struct problem *p)
 {
     const struct json *input = need(body, "input", p);
-    int format = 0;
 
-    if (!input || !read_common(r, body, p) || !read_choice(body, "encoding_format", "float|base64", &format, p))
-        return false;
-    r->base64 = format == 1;
-    return read_inputs(r, input, "input", false, most, p) && check_filled(r, "input", p);
+    return input && read_members(r, body, BODY_OPENAI, p) && read_inputs(r, input, "input", false, most, p) && check_filled(r, "input", p);
 }
 
 /* TEI's {"inputs"} and AkiDB's {"texts"} come to the same routes. */
@@ -266,15 +329,16 @@ static bool read_embed(struct request *r, const struct json *body, size_t most, 
         return refuse(p, 400, type_validation, "`inputs` and `texts` exclude each other: a body is TEI's or AkiDB's");
     r->family = texts ? FAMILY_AKIDB : FAMILY_TEI;
     const struct json *node = need(body, name, p);
-    return node && read_common(r, body, p) && read_inputs(r, node, name, texts, most, p) && check_filled(r, name, p);
+    return node && read_members(r, body, BODY_EMBED, p) && read_inputs(r, node, name, texts, most, p) && check_filled(r, name, p);
 }
 
 /* An empty input is no error there: no vectors come of it. */
-static bool read_ollama(struct request *r, const struct json *body, const char *name, size_t most, struct problem *p)
+static bool read_ollama(struct request *r, const struct json *body, enum body_kind kind, size_t most, struct problem *p)
 {
+    const char *name = kind == BODY_OLLAMA ? "input" : "prompt";
     const struct json *node = member(body, name);
 
-    if (!read_common(r, body, p))
+    if (!read_members(r, body, kind, p))
         return false;
     if (!node)
         return true;
@@ -298,7 +362,7 @@ static bool read_similarity(struct request *r, const struct json *body, size_t m
         return refuse_member(p, "sentences", "is an array of strings");
     if (parameters && parameters->kind != JSON_OBJECT)
         return refuse_member(p, "parameters", "is an object");
-    if (!read_common(r, parameters ? parameters : body, p) || !read_name(body, "model", &r->model, p) ||
+    if (!read_members(r, parameters ? parameters : body, BODY_SIMILARITY, p) || !read_name(body, "model", &r->model, p) ||
         !read_input(source, &first, "source_sentence", true, p) || !read_inputs(r, sentences, "sentences", true, most, p))
         return false;
     if (r->single)
@@ -314,22 +378,16 @@ static bool read_similarity(struct request *r, const struct json *body, size_t m
 static bool read_tokenize(struct request *r, const struct json *body, size_t most, struct problem *p)
 {
     const struct json *inputs = need(body, "inputs", p);
-    bool special = true;
 
-    if (!inputs || !read_common(r, body, p) || !read_flag(body, "add_special_tokens", &special, p))
-        return false;
-    r->no_special = !special;
-    return read_inputs(r, inputs, "inputs", true, most, p) && check_filled(r, "inputs", p);
+    return inputs && read_members(r, body, BODY_TOKENIZE, p) && read_inputs(r, inputs, "inputs", true, most, p) && check_filled(r, "inputs", p);
 }
 
 static bool read_decode(struct request *r, const struct json *body, size_t most, struct problem *p)
 {
     const struct json *ids = need(body, "ids", p);
-    bool skip = true;
 
-    if (!ids || !read_common(r, body, p) || !read_flag(body, "skip_special_tokens", &skip, p) || !read_inputs(r, ids, "ids", false, most, p))
+    if (!ids || !read_members(r, body, BODY_DECODE, p) || !read_inputs(r, ids, "ids", false, most, p))
         return false;
-    r->keep_special = !skip;
     for (size_t i = 0; i < r->count; i++)
         if (r->inputs[i].text)
             return refuse_member(p, "ids", "is an array of token ids, or of such arrays");
@@ -346,13 +404,13 @@ static bool refuse_json(const struct json_problem *j, struct problem *p)
 bool request_read(struct request *r, enum body_kind kind, char *body, size_t size, const struct request_limits *limits, struct problem *p)
 {
     static const enum family families[] = { [BODY_OPENAI] = FAMILY_OPENAI, [BODY_OLLAMA] = FAMILY_OLLAMA, [BODY_OLLAMA_OLD] = FAMILY_OLLAMA,
-                                            [BODY_SHOW] = FAMILY_OLLAMA };
+                                            [BODY_SHOW] = FAMILY_OLLAMA, [BODY_PULL] = FAMILY_OLLAMA };
     struct json_problem j;
 
     memset(r, 0, sizeof *r);
     r->family = kind < sizeof families / sizeof *families ? families[kind] : FAMILY_TEI;
     r->cut = true;
-    if (!json_parse(&r->doc, body, size, &j))
+    if (!(r->family == FAMILY_OLLAMA ? json_parse_loose : json_parse)(&r->doc, body, size, &j))
         return refuse_json(&j, p);
     const struct json *top = r->doc.nodes;
     if (top->kind != JSON_OBJECT)
@@ -360,16 +418,17 @@ bool request_read(struct request *r, enum body_kind kind, char *body, size_t siz
     switch (kind) {
     case BODY_OPENAI:     return read_openai(r, top, limits->inputs_openai, p);
     case BODY_EMBED:      return read_embed(r, top, limits->inputs, p);
-    case BODY_OLLAMA:     return read_ollama(r, top, "input", limits->inputs_openai, p);
-    case BODY_OLLAMA_OLD: return read_ollama(r, top, "prompt", 1, p);
+    case BODY_OLLAMA:     return read_ollama(r, top, kind, limits->inputs_openai, p);
+    case BODY_OLLAMA_OLD: return read_ollama(r, top, kind, 1, p);
     case BODY_SIMILARITY: return read_similarity(r, top, limits->inputs, p);
     case BODY_TOKENIZE:   return read_tokenize(r, top, limits->inputs, p);
     case BODY_DECODE:     return read_decode(r, top, limits->inputs, p);
-    case BODY_SHOW:       return read_name(top, "model", &r->model, p) && (r->model || read_name(top, "name", &r->model, p));
+    case BODY_SHOW:
+    case BODY_PULL:       return read_members(r, top, kind, p);
     case BODY_ALL:        break;
     }
     const struct json *inputs = need(top, "inputs", p);
-    return inputs && read_common(r, top, p) && read_inputs(r, inputs, "inputs", false, limits->inputs, p) && check_filled(r, "inputs", p);
+    return inputs && read_members(r, top, BODY_ALL, p) && read_inputs(r, inputs, "inputs", false, limits->inputs, p) && check_filled(r, "inputs", p);
 }
 
 void request_free(struct request *r)

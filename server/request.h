@@ -18,7 +18,7 @@ struct problem {
     const char *param;                     /* member of the body at fault, or NULL; static */
     const char *code;                      /* OpenAI's, or NULL; static */
     int         retry_after;               /* seconds; 0: none */
-    char        message[320];              /* UTF-8, never a text's content */
+    char        message[640];              /* UTF-8, never a text's content */
 };
 #if defined(__GNUC__)
 __attribute__((format(printf, 4, 5)))
@@ -37,7 +37,21 @@ struct input {
 };
 
 enum body_kind { BODY_OPENAI, BODY_EMBED /* TEI or AkiDB: the members tell */, BODY_OLLAMA, BODY_OLLAMA_OLD, BODY_ALL, BODY_SIMILARITY,
-                 BODY_TOKENIZE, BODY_DECODE, BODY_SHOW };
+                 BODY_TOKENIZE, BODY_DECODE, BODY_SHOW, BODY_PULL };
+
+/* A member that bodies may have. Those that no row names are passed over, as are MEMBER_UNUSED ones, which clients send. */
+enum member_type { MEMBER_INPUT /* what is asked about; its body's reader reads it */, MEMBER_NAME, MEMBER_FLAG, MEMBER_CHOICE, MEMBER_UNUSED };
+
+struct member {
+    const char      *name;
+    unsigned         bodies;               /* bits 1 << enum body_kind */
+    enum member_type type;
+    size_t           field;                /* where the reader puts it */
+    const char      *choices;              /* of a MEMBER_CHOICE: "a|b|c" */
+};
+/* openapi.json describes these and no others; a test compares them. */
+extern const struct member member_table[];
+extern const size_t member_count;
 
 /* Strings are borrowed from the body. */
 struct request {
@@ -51,7 +65,7 @@ struct request {
     bool          cut;                     /* texts too long are truncated, not refused */
     bool          has_dimensions;
     int64_t       dimensions;
-    bool          base64, no_special, keep_special;
+    bool          base64, no_special, keep_special, stream;
 };
 
 struct request_limits {

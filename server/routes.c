@@ -159,6 +159,14 @@ static bool set_group(struct exchange *x, struct problem *p)
     return true;
 }
 
+/* Whether the vectors of so many rows may be answered, and so computed. */
+static bool rows_fit(const struct exchange *x, size_t rows, struct problem *p)
+{
+    size_t floats = x->route->body == BODY_SIMILARITY ? 1 : x->job.width, size = x->base64 ? FLOAT_BASE64 : FLOAT_TEXT;
+
+    return http_fits(x, rows > SIZE_MAX / size / floats ? SIZE_MAX : rows * size * floats, p);
+}
+
 /* Everything that can be refused is refused here, before the queue. The job owns what was allocated also on failure. */
 static bool make_job(struct exchange *x, struct problem *p)
 {
@@ -167,6 +175,7 @@ static bool make_job(struct exchange *x, struct problem *p)
     bool ok = set_group(x, p), given = x->request.prompt_name || x->request.instruction || x->request.kind;
 
     j->count = x->request.count;
+    ok = ok && rows_fit(x, j->count, p);
     t.starts = malloc((j->count + 1) * sizeof *t.starts);
     t.prompts = malloc((j->count + 1) * sizeof *t.prompts);
     if (ok && (!t.starts || !t.prompts))
@@ -177,14 +186,10 @@ static bool make_job(struct exchange *x, struct problem *p)
             ok = refuse(p, 422, type_validation, "Input validation error: a prompt cannot be put before token ids");
         else
             ok = add_input(x, &t, i, p);
+        ok = ok && (j->group.output != AKI_OUTPUT_TOKENS || rows_fit(x, t.count, p));
     }
-    if (ok) {
+    if (ok)
         t.starts[j->count] = (int64_t)t.count;
-        size_t rows = group_rows(&j->group, j->count, t.count);
-        j->out = rows <= SIZE_MAX / (j->width * sizeof *j->out) ? malloc((rows * j->width + 1) * sizeof *j->out) : NULL;
-        if (!j->out)
-            ok = refuse(p, 503, type_unhealthy, "out of memory");
-    }
     j->ids = t.ids;
     j->starts = t.starts;
     j->prompts = t.prompts;
@@ -350,8 +355,9 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct input
         else
             rc = error.status = AKI_E_NOMEM;
     }
+    bool fits = rc || http_fits(x, out->size + e.count * TOKEN_TEXT + e.text_size, p);
     buf_text(out, "[");
-    for (size_t i = 0; i < e.count && !rc; i++) {
+    for (size_t i = 0; i < e.count && !rc && fits; i++) {
         buf_text(out, i ? "," : "");
         write_token(x, out, &e, i);
     }
@@ -360,7 +366,7 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct input
     free(e.spans);
     free(e.sequences);
     free(e.text);
-    return rc ? refuse_library(x, p, &error) : true;
+    return rc ? refuse_library(x, p, &error) : fits;
 }
 
 static bool write_decoded(struct exchange *x, struct buf *out, const struct input *in, struct problem *p)
@@ -373,12 +379,12 @@ static bool write_decoded(struct exchange *x, struct buf *out, const struct inpu
 
     if (ok) {
         aki_status rc = aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, NULL, 0, &size, &error);
-        if ((!rc || rc == AKI_E_TOO_SMALL) && buf_reserve(&text, size + 1))
-            rc = aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, text.data, size, &size, &error);
-        else if (!rc || rc == AKI_E_TOO_SMALL)
-            rc = error.status = AKI_E_NOMEM;
-        ok = rc ? refuse_library(x, p, &error) : true;
+        ok = rc && rc != AKI_E_TOO_SMALL ? refuse_library(x, p, &error) : http_fits(x, out->size + size, p);
     }
+    if (ok && !buf_reserve(&text, size + 1))
+        ok = refuse(p, 503, type_unhealthy, "out of memory");
+    if (ok && aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, text.data, size, &size, &error))
+        ok = refuse_library(x, p, &error);
     if (ok && text_check(text.data, size) != SIZE_MAX)
         ok = refuse(p, 422, type_tokenizer, "Tokenizer error: the ids are not a text");
     if (ok)
@@ -408,10 +414,12 @@ static void each_input(struct exchange *x)
             buf_text(&out, ",");
         ok = x->route->body == BODY_DECODE ? write_decoded(x, &out, &x->request.inputs[i], &p)
                                            : write_tokens(x, &out, &x->request.inputs[i], &p);
+        ok = ok && http_fits(x, out.size, &p);
     }
     buf_text(&out, "]");
     if (ok) {
-        http_answer(x, 200, &out, json_type);
+        if (http_hold_answer(x, &out))
+            http_answer(x, 200, &out, json_type);
     } else {
         buf_free(&out);
         http_refuse(x, &p);
@@ -454,19 +462,11 @@ static void info(struct exchange *x)
 static void models(struct exchange *x)
 {
     const char *name = strlen(x->path) > strlen("/v1/models/") ? x->path + strlen("/v1/models/") : NULL;
-    const struct served *only = NULL;
-    struct problem p = { .code = "model_not_found", .param = "model" };
     struct buf out = { 0 };
 
-    for (size_t i = 0; name && i < x->server->o->model_count; i++)
-        if (!strcmp(x->server->models[i].name, name))
-            only = &x->server->models[i];
-    if (name && !only) {
-        refuse(&p, 404, type_validation, "The model '%.100s' does not exist", name);
-        http_refuse(x, &p);
+    if (name && !http_find_model(x, name))
         return;
-    }
-    answer_models_openai(x->server, only, &out);
+    answer_models_openai(x->server, x->served, &out);
     http_answer(x, 200, &out, json_type);
 }
 
@@ -474,8 +474,33 @@ static void tags(struct exchange *x)
 {
     struct buf out = { 0 };
 
-    answer_models_ollama(x->server, &out);
+    answer_models_ollama(x->server, false, &out);
     http_answer(x, 200, &out, json_type);
+}
+
+/* The models that are open. */
+static void processes(struct exchange *x)
+{
+    struct buf out = { 0 };
+
+    answer_models_ollama(x->server, true, &out);
+    http_answer(x, 200, &out, json_type);
+}
+
+/* Clients make sure of their model before they use it: one that is served is there. Nothing is fetched. */
+static void pull(struct exchange *x)
+{
+    struct problem p = { 0 };
+    struct buf out = { 0 };
+
+    if (!read_body(x, &p)) {
+        http_refuse(x, &p);
+        return;
+    }
+    if (!http_find_model(x, x->request.model))
+        return;
+    buf_text(&out, x->request.stream ? "{\"status\":\"success\"}\n" : "{\"status\":\"success\"}");
+    http_answer(x, 200, &out, x->request.stream ? "application/x-ndjson" : json_type);
 }
 
 static void show(struct exchange *x)
@@ -558,7 +583,9 @@ const struct route route_table[] = {
     { "/api/embed",      "POST", FAMILY_OLLAMA, BODY_OLLAMA,     ANY_TYPE,                embed },
     { "/api/embeddings", "POST", FAMILY_OLLAMA, BODY_OLLAMA_OLD, ANY_TYPE,                embed },
     { "/api/show",       "POST", FAMILY_OLLAMA, BODY_SHOW,       ANY_TYPE,                show },
+    { "/api/pull",       "POST", FAMILY_OLLAMA, BODY_PULL,       ANY_TYPE,                pull },
     { "/api/tags",       "GET",  FAMILY_OLLAMA, 0,               0,                       tags },
+    { "/api/ps",         "GET",  FAMILY_OLLAMA, 0,               0,                       processes },
     { "/api/version",    "GET",  FAMILY_OLLAMA, 0,               0,                       version },
     { "/",               "GET",  FAMILY_TEI,    0,               0,                       page },
     { "/openapi.json",   "GET",  FAMILY_TEI,    0,               0,                       openapi },

@@ -12,6 +12,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,9 @@
 /* Memory of a connection for its headers and what it reads and writes at a time; longer headers are refused. */
 enum { CONNECTION_MEMORY = 32 << 10, BACKLOG = 1024, PEM_LIMIT = 1 << 20 };
 
+/* Milliseconds from one look at clients and deadlines to the next, and while the service ends. */
+enum { TICK = 500, LAST_TICK = 20 };
+
 /* ---------------------------------------------------------------- listening ------------------------------------- */
 
 static int fail(const char *what, const char *why)
@@ -33,45 +37,124 @@ static int fail(const char *what, const char *why)
     return SERVER_IO;
 }
 
+static int open_listener(const struct addrinfo *a, bool alone)
+{
+    int one = 1, fd = system_socket(a->ai_family, a->ai_socktype, a->ai_protocol);
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (a->ai_family == AF_INET6 && !alone)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, a->ai_addr, a->ai_addrlen) || listen(fd, BACKLOG)) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static void set_port(struct sockaddr *address, in_port_t port)
+{
+    if (address->sa_family == AF_INET6)
+        ((struct sockaddr_in6 *)address)->sin6_port = port;
+    else
+        ((struct sockaddr_in *)address)->sin_port = port;
+}
+
+static bool was_listed(const struct addrinfo *list, const struct addrinfo *a)
+{
+    for (; list != a; list = list->ai_next)
+        if (list->ai_addrlen == a->ai_addrlen && !memcmp(list->ai_addr, a->ai_addr, a->ai_addrlen))
+            return true;
+    return false;
+}
+
+/* Tells the address; answers its port in network order. */
+static in_port_t say_address(const struct server *s, int fd)
+{
+    struct sockaddr_storage address = { 0 };
+    socklen_t size = sizeof address;
+    char name[80];
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size))
+        return 0;
+    log_address(name, sizeof name, (struct sockaddr *)&address);
+    log_event("listening", "%s://%s", s->o->tls_cert ? "https" : "http", name);
+    return address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port;
+}
+
+/* All addresses of the name: "localhost" is ::1 and 127.0.0.1, and clients may try either. Those that this machine does not have are left
+ * out; one that somebody else listens on is not. */
 static int listen_tcp(struct server *s)
 {
     const struct server_options *o = s->o;
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list = NULL;
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
     char port[16], name[80];
-    int one = 1, error = 0;
+    in_port_t taken = 0;
+    int error = 0;
 
     snprintf(port, sizeof port, "%d", o->port);
     int rc = getaddrinfo(o->host, port, &hints, &list);
     if (rc)
         return fail(o->host, gai_strerror(rc));
-    for (const struct addrinfo *a = list; a && s->listener < 0; a = a->ai_next) {
-        s->listener = system_socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-        if (s->listener < 0) {
-            error = errno;
+    for (const struct addrinfo *a = list; a && s->more_count < MORE_LISTENERS; a = a->ai_next) {
+        if (was_listed(list, a))
+            continue;
+        if (taken)
+            set_port(a->ai_addr, taken);                     /* port 0: the same for all */
+        int fd = open_listener(a, !list->ai_next);
+        if (fd < 0) {
+            error = errno == EADDRINUSE || !error ? errno : error;
             continue;
         }
-        setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (bind(s->listener, a->ai_addr, a->ai_addrlen) || listen(s->listener, BACKLOG)) {
-            error = errno;
-            close(s->listener);
-            s->listener = -1;
-        }
+        if (s->listener < 0)
+            s->listener = fd;
+        else
+            s->more[s->more_count++] = fd;
+        taken = say_address(s, fd);
     }
     freeaddrinfo(list);
-    if (s->listener < 0) {
-        snprintf(name, sizeof name, "%.60s port %d", o->host, o->port);
-        return fail(name, strerror(error));
+    if (s->listener >= 0 && error != EADDRINUSE)
+        return SERVER_OK;
+    snprintf(name, sizeof name, "%.60s port %d", o->host, o->port);
+    return fail(name, strerror(error));
+}
+
+/* Hands the connections of the addresses beyond the first to libmicrohttpd, which listens on one. */
+static void *accept_more(void *argument)
+{
+    struct server *s = argument;
+    const struct timespec tick = { .tv_nsec = LAST_TICK * 1000000 };
+    struct pollfd fds[MORE_LISTENERS];
+    struct sockaddr_storage address;
+
+    for (size_t i = 0; i < s->more_count; i++)
+        fds[i] = (struct pollfd){ .fd = s->more[i], .events = POLLIN };
+    while (!atomic_load(&s->draining)) {
+        int ready = poll(fds, (nfds_t)s->more_count, 5 * LAST_TICK);
+        for (size_t i = 0; i < s->more_count && ready > 0; i++) {
+            socklen_t size = sizeof address;
+            int fd = fds[i].revents ? system_accept(s->more[i], (struct sockaddr *)&address, &size) : -1;
+            if (fd >= 0)
+                MHD_add_connection(s->daemon, fd, (struct sockaddr *)&address, size);      /* which closes it where it has no place for it */
+            else if (fds[i].revents && errno != EAGAIN)
+                nanosleep(&tick, NULL);                      /* no descriptor is free */
+        }
     }
-    if (getsockname(s->listener, (struct sockaddr *)&address, &size) == 0) {
-        log_address(name, sizeof name, (struct sockaddr *)&address);
-        log_event("listening", "%s://%s", o->tls_cert ? "https" : "http", name);
-    }
+    return NULL;
+}
+
+static int start_accepting(struct server *s)
+{
+    if (s->more_count && pthread_create(&s->acceptor, NULL, accept_more, s))
+        return fail("thread", "cannot be started");
+    s->accepts = s->more_count > 0;
     return SERVER_OK;
 }
 
-/* A socket that a server left behind is replaced; one that answers is not. */
+/* A socket that a server left behind is replaced; one that answers is not, nor one whose server is too busy to take another connection. */
 static int listen_unix(struct server *s)
 {
     const char *path = s->o->unix_path;
@@ -84,8 +167,10 @@ static int listen_unix(struct server *s)
     s->listener = system_socket(AF_UNIX, SOCK_STREAM, 0);
     if (s->listener < 0)
         return fail(path, strerror(errno));
-    if (connect(s->listener, (struct sockaddr *)&address, sizeof address) == 0)
+    if (connect(s->listener, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN || errno == EINPROGRESS)
         return fail(path, "another server listens there");
+    if (errno != ECONNREFUSED && errno != ENOENT)
+        return fail(path, strerror(errno));
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(path);
     close(s->listener);
@@ -105,11 +190,20 @@ static int listen_unix(struct server *s)
 
 /* ---------------------------------------------------------------- libmicrohttpd --------------------------------- */
 
+static void free_pem(char *text)
+{
+    if (text)
+        system_wipe(text, PEM_LIMIT);
+    free(text);
+}
+
 static char *read_pem(const char *path)
 {
     char *text = calloc(1, PEM_LIMIT);
     FILE *f = text ? fopen(path, "r") : NULL;
 
+    if (f)
+        setvbuf(f, NULL, _IONBF, 0);                          /* no copy of a key in a buffer of stdio's */
     if (f && fread(text, 1, PEM_LIMIT - 1, f) > 0 && feof(f)) {
         fclose(f);
         return text;
@@ -117,7 +211,7 @@ static char *read_pem(const char *path)
     fail(path, f ? "not a PEM file that can be read" : strerror(errno));
     if (f)
         fclose(f);
-    free(text);
+    free_pem(text);
     return NULL;
 }
 
@@ -180,8 +274,8 @@ static int start_daemon(struct server *s)
     if (!s->daemon)
         rc = fail("libmicrohttpd", o->tls_cert ? "does not start (are --tls-cert and --tls-key right?)" : "does not start");
 done:
-    free(cert);
-    free(key);
+    free_pem(cert);
+    free_pem(key);
     return rc;
 }
 
@@ -204,6 +298,30 @@ static void cut_slow(struct server *s)
         }
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+/* Closes connections whose client ended its sending while more of a request, or another one, was awaited: libmicrohttpd, told of a socket's
+ * changes only, does not see an end that came right behind data. Two looks, as what it read last may be a whole request that it has just
+ * begun to answer. */
+static void close_ended(struct server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    for (struct peer *p = s->peers; p; p = p->next) {
+        bool awaits = p->state == PEER_IDLE || p->state == PEER_HEADERS || p->state == PEER_BODY, before = p->ended;
+        p->ended = awaits && system_at_end(p->fd);
+        if (p->ended && before)
+            shutdown(p->fd, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* What is done now and then. */
+static void look_round(struct server *s)
+{
+    cut_slow(s);
+    close_ended(s);
+    for (size_t i = 0; i < s->o->model_count; i++)
+        served_expire(&s->models[i]);
 }
 
 static void reread_keys(struct server *s)
@@ -258,12 +376,12 @@ static void mind(struct server *s)
 
     fill_signals(&set);
     while (atomic_load(&s->exit_code) < 0) {
-        int number = system_signal(&set, 1000);
+        int number = system_signal(&set, TICK);
         if (number == SIGHUP)
             reread_keys(s);
         else if (number == SIGTERM || number == SIGINT)
             return;
-        cut_slow(s);
+        look_round(s);
     }
 }
 
@@ -275,18 +393,45 @@ static void drain(struct server *s)
 
     atomic_store(&s->draining, true);
     log_event("stopping", "%zu requests to answer", atomic_load(&s->in_flight));
+    if (s->accepts)
+        pthread_join(s->acceptor, NULL);
     MHD_quiesce_daemon(s->daemon);
     /* Closed when libmicrohttpd's threads have ended: they may still look at it. */
     system_refuse(s->listener);
+    for (size_t i = 0; i < s->more_count; i++)
+        system_refuse(s->more[i]);
     fill_signals(&set);
     /* A moment of calm, so that a request which is on its way on an open connection is answered too. */
     while (seconds_now() < end && calm < 0.1) {
-        int number = system_signal(&set, 20);
+        int number = system_signal(&set, LAST_TICK);
         if (number == SIGTERM || number == SIGINT)
             break;
-        calm = atomic_load(&s->in_flight) ? 0 : calm + 0.02;
+        calm = atomic_load(&s->in_flight) ? 0 : calm + LAST_TICK * 1e-3;
+        look_round(s);
     }
     cut_slow(s);
+}
+
+/* Every model's thread ends within a second, or is left to itself: it may be within one long text, or opening a model. */
+static bool end_models(struct server *s)
+{
+    const struct timespec tick = { .tv_nsec = 10 * 1000000 };
+    const size_t count = s->models ? s->o->model_count : 0;
+    double until = seconds_now() + 1;
+    bool all = true;
+
+    for (size_t i = 0; i < count; i++)
+        served_stop(&s->models[i]);
+    for (size_t i = 0; i < count; i++) {
+        while (!served_has_ended(&s->models[i]) && seconds_now() < until)
+            nanosleep(&tick, NULL);
+        if (served_has_ended(&s->models[i]))
+            continue;
+        log_event("stopping", "%s: what it does is given up", s->models[i].name);
+        served_lose(&s->models[i]);
+        all = false;
+    }
+    return all;
 }
 
 /* What is told to those that got no vectors reaches them, if they take it. */
@@ -350,21 +495,29 @@ int server_run(const struct server_options *o)
     if (!rc) rc = o->unix_path ? listen_unix(&s) : listen_tcp(&s);
     if (!rc) rc = start_models(&s);
     if (!rc) rc = start_daemon(&s);
+    if (!rc) rc = start_accepting(&s);
     if (!rc) {
         mind(&s);
         drain(&s);
         rc = atomic_load(&s.exit_code) < 0 ? SERVER_OK : atomic_load(&s.exit_code);
     }
-    for (size_t i = 0; s.models && i < o->model_count; i++)
-        served_stop(&s.models[i]);
+    bool ended = end_models(&s);
     if (s.daemon) {
         wait_sent(&s);
         MHD_stop_daemon(s.daemon);
+    }
+    if (!ended) {
+        /* A thread still computes in this process' memory: nothing may be freed, nor ONNX Runtime's end be run. */
+        if (s.bound)
+            unlink(o->unix_path);
+        _exit(rc);
     }
     for (size_t i = 0; s.models && i < o->model_count; i++)
         served_close(&s.models[i]);
     if (s.listener >= 0)
         close(s.listener);
+    for (size_t i = 0; i < s.more_count; i++)
+        close(s.more[i]);
     if (s.bound)
         unlink(o->unix_path);
     free(s.models);

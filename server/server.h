@@ -7,8 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { SERVER_ALSO = 4 };
+
 struct server_model {
     const char *name, *path;               /* what clients call it, and what open gets */
+    const char *also[SERVER_ALSO];         /* other names that it answers to where no other model has them; NULL: none */
 };
 
 /* All numbers are set: the program's table of options has the defaults. */
@@ -19,7 +22,7 @@ struct server_options {
     size_t      model_count;
     const char *keys_file, *cors_origin, *tls_cert, *tls_key;                /* NULL: none */
     int         any_model;                 /* an unknown model's name means the default */
-    size_t      max_body, max_inputs, max_inputs_openai, max_queue_tokens;
+    size_t      max_body, max_answer, max_inputs, max_inputs_openai, max_queue_tokens;
     int         max_connections, http_threads;
     int         deadline, idle_timeout, header_timeout, body_timeout, write_timeout, idle_close, drain;   /* seconds */
     int         quiet;                     /* no line a request */

@@ -9,10 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-int system_socket(int family, int type, int protocol)
+static int settle(int fd)
 {
-    int fd = socket(family, type, protocol);
-
     if (fd >= 0 && (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_NONBLOCK))) {
         close(fd);
         fd = -1;
@@ -35,19 +33,37 @@ void system_refuse(int listener)
 #endif
 }
 
-bool system_hung_up(int fd)
+int system_socket(int family, int type, int protocol)
+{
+    return settle(socket(family, type, protocol));
+}
+
+int system_accept(int listener, struct sockaddr *address, socklen_t *size)
+{
+    return settle(accept(listener, address, size));
+}
+
+enum system_client system_client(int fd)
 {
 #if defined(POLLRDHUP)
     struct pollfd p = { .fd = fd, .events = POLLRDHUP };
 
-    return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+    if (poll(&p, 1, 0) <= 0)
+        return CLIENT_THERE;
+    return p.revents & (POLLHUP | POLLERR) ? CLIENT_GONE : p.revents & POLLRDHUP ? CLIENT_SILENT : CLIENT_THERE;
 #else
     char next;                  /* a request sent ahead hides the end behind it */
+    ssize_t got = recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
 
-    ssize_t n = recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
-
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)) ? CLIENT_THERE : got ? CLIENT_GONE : CLIENT_SILENT;
 #endif
+}
+
+bool system_at_end(int fd)
+{
+    char next;
+
+    return recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 bool system_thread(pthread_t *thread, void *(*body)(void *user), void *user)
@@ -123,6 +139,14 @@ int system_signal(const sigset_t *set, int milliseconds)
     return number < 0 ? 0 : number;
 }
 #endif
+
+void system_wipe(void *data, size_t size)
+{
+    volatile unsigned char *bytes = data;                     /* volatile: it happens though nobody reads it */
+
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = 0;
+}
 
 uint64_t system_random(void)
 {

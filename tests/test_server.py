@@ -281,6 +281,17 @@ class Routes(Shared):
         # Of two lengths a proxy may have believed the other: what follows is not read as a request.
         got = says(b"POST /embed HTTP/1.1", b"Content-Length: 3", length, sent=body + b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual((got.count(b"HTTP/1.1 "), got[9:12]), (1, b"400"), got)
+        # Neither of a length beside chunks, nor of codings whose end nobody knows; the connection ends, though the client would keep it.
+        next_one = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+        for headers in ([b"Transfer-Encoding: chunked", length], [length, b"transfer-encoding: chunked"], [b"Transfer-Encoding: gzip, chunked"],
+                        [b"Transfer-Encoding: identity"], [b"Transfer-Encoding: xchunked"], [b"Transfer-Encoding: chunked"] * 2):
+            with self.server.connect() as s:
+                s.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + b"".join(h + b"\r\n" for h in headers) +
+                          b"\r\n" + chunks + next_one)
+                got = b""
+                while part := s.recv(65536):
+                    got += part
+            self.assertEqual((got.count(b"HTTP/1.1 "), got[9:12], b"Connection: close" in got), (1, b"400", True), (headers, got))
 
     def test_pipelined(self):
         one = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + b'{"inputs":"a b"}'

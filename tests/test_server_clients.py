@@ -96,6 +96,8 @@ class Clients(Shared):
         self.same(client.embed(model="bert", input=TEXTS[0], dimensions=4).embeddings, embed(TEXTS[:1], "--dim", "4"))
         self.same([client.embeddings(model="bert", prompt=TEXTS[1]).embedding], embed(TEXTS[1:2]))
         self.assertEqual([m.model for m in client.list().models], ["bert:latest", "qwen3:latest"])
+        self.assertEqual([m.model for m in client.ps().models][0], "bert:latest")
+        self.assertEqual([client.pull("bert").status, [p.status for p in client.pull("Bert", stream=True)]], ["success", ["success"]])
         show = client.show("bert")
         self.assertEqual(show.capabilities, ["embedding"])
         self.assertGreater(show.modelinfo["bert.embedding_length"], 0)
@@ -136,7 +138,7 @@ class Clients(Shared):
         done = subprocess.run([sys.executable, "-m", "schemathesis.cli", "run", self.url + "/openapi.json", "--max-examples", "30", "--seed", "1",
                                "--no-color", "--exclude-checks", "positive_data_acceptance"], cwd=SCRATCH, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stdout[-8000:] + done.stderr[-2000:])
-        self.assertIn("Tested: 20", done.stdout)
+        self.assertIn("Tested: 22", done.stdout)
 
 
 if __name__ == "__main__":

@@ -128,9 +128,8 @@ class Load(unittest.TestCase):
             until = time.time() + 600
             while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
                 time.sleep(0.01)
-            for i, s in enumerate(gone):
-                if i % 2:                                                   # with a reset
-                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            for s in gone:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))     # no doubt about it: a reset
                 s.close()
             self.assertEqual(self.status(stay)[0], 200)
             while self.gauge(server, "akiembed_requests_in_flight") > 1 and time.time() < until:

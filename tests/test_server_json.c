@@ -1,5 +1,6 @@
 /* Tests of the server's reader and writer of JSON: what RFC 8259 takes and refuses, with the place, and requests read from it. */
-#include "request.h"
+#include "embedded.h"
+#include "http.h"
 
 #include <float.h>
 #include <math.h>
@@ -202,11 +203,91 @@ static void test_requests(void **state)
     }
 }
 
+/* ---------------------------------------------------------------- openapi.json ---------------------------------- */
+
+static bool says(const char *name, const struct json *properties)
+{
+    const struct json *found = json_get(properties, name);
+
+    return found && found->kind == JSON_OBJECT;
+}
+
+/* The members of one schema are those that its route's reader knows. */
+static void compare_members(const char *path, const struct json *properties, unsigned bodies, const struct json *also)
+{
+    assert_non_null(properties);
+    for (size_t i = 0; i < member_count; i++)
+        if (member_table[i].bodies & bodies && !says(member_table[i].name, properties) && !says(member_table[i].name, also))
+            fail_msg("%s: `%s` is read and not described", path, member_table[i].name);
+    const struct json *key = properties + 1;
+    for (uint32_t i = 0; i < properties->size; i++) {
+        bool known = false;
+        for (size_t k = 0; k < member_count; k++)
+            known |= member_table[k].bodies & bodies && !strcmp(member_table[k].name, key->text);
+        if (!known)
+            fail_msg("%s: `%s` is described and not read", path, key->text);
+        key += 1 + key[1].skip;
+    }
+}
+
+static const struct json *schema_at(const struct json *top, const struct json *node)
+{
+    const struct json *ref = json_get(node, "$ref");
+
+    assert_non_null(ref);
+    return json_get(json_get(json_get(top, "components"), "schemas"), strrchr(ref->text, '/') + 1);
+}
+
+static void compare_route(const struct json *top, const struct route *r)
+{
+    const struct json *post = json_get(json_get(json_get(top, "paths"), r->path), "post");
+    const struct json *content = json_get(json_get(json_get(post, "requestBody"), "content"), "application/json");
+    const struct json *schema = json_get(content, "schema"), *choice = json_get(schema, "oneOf"), *other = NULL;
+
+    if (!schema)
+        fail_msg("%s: not described", r->path);
+    if (choice) {
+        assert_int_equal(choice->size, 2);
+        other = json_get(schema_at(top, choice + 1 + choice[1].skip), "properties");
+    }
+    const struct json *properties = json_get(schema_at(top, choice ? choice + 1 : schema), "properties");
+    compare_members(r->path, properties, 1u << r->body, other);
+    if (other)
+        compare_members(r->path, other, 1u << r->body, properties);
+    const struct json *parameters = json_get(json_get(properties, "parameters"), "properties");
+    if (r->body == BODY_SIMILARITY)
+        compare_members("/similarity: parameters", parameters, 1u << r->body, properties);
+}
+
+/* /openapi.json describes every member that a route reads, and no other. */
+static void test_openapi(void **state)
+{
+    struct json_doc doc;
+    struct json_problem problem;
+    char *body = copy_of((const char *)embedded_openapi, embedded_openapi_size);
+    size_t compared = 0;
+
+    (void)state;
+    assert_true(json_parse_tables(&doc, body, embedded_openapi_size, &problem));
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *r = &route_table[i];
+        bool other_kind = !strcmp(r->path, "/rerank") || !strcmp(r->path, "/predict") || !strcmp(r->path, "/embed_sparse");
+        if (strcmp(r->method, "POST") || other_kind)
+            continue;
+        compare_route(doc.nodes, r);
+        compared++;
+    }
+    assert_int_equal(compared, 12);
+    json_free(&doc);
+    free(body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused), cmocka_unit_test(test_depth),   cmocka_unit_test(test_values),
         cmocka_unit_test(test_int),     cmocka_unit_test(test_written), cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_openapi),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

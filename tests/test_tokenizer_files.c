@@ -303,7 +303,7 @@ static void long_words_are_not_kept(void **state)
         aki_error err = { 0 };
         char path[512];
         snprintf(path, sizeof path, DATA "%s.json", files[i]);
-        assert_int_equal(aki__tokenizer_open(&t, path, &err), AKI_OK);
+        assert_int_equal(aki__tokenizer_open(&t, path, NULL, &err), AKI_OK);
         assert_int_equal(aki__tokenizer_encode(t, text, 3, &usual, &e, &err), AKI_OK);
         long before = blocks_allocated;
         assert_int_equal(aki__tokenizer_encode(t, text, 3, &usual, &e, &err), AKI_OK);
