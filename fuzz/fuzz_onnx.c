@@ -1,7 +1,7 @@
 /* Fuzzes the walk through an .onnx file's weights and the names of its external data: it stays inside the bytes, and what stands twice counts twice. */
 #include "fuzz.h"
 
-#include "ort/onnx_read.h"
+#include "onnx/read.h"
 
 #include <stdlib.h>
 

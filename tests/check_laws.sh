@@ -18,7 +18,9 @@ row() {
     count=$((count + 1))
 }
 row includes yes src/text/a.c '#include "base/base.h"\n#include "own.h"\n#include <stdio.h>\n'
-row includes yes src/ort/a.c '#include <onnxruntime_c_api.h>\n#include "text/own.h"\n'
+row includes yes src/ort/a.c '#include <onnxruntime_c_api.h>\n#include "base/base.h"\n'
+row includes no  src/graph/a.c '#include <onnxruntime_c_api.h>\n'
+row includes no  src/ort/a.c '#include "text/own.h"\n'
 row includes no  src/text/a.c '#include "model/model.h"\n'
 row includes no  src/base/a.c '#include "text/own.h"\n'
 row includes no  src/ort/a.c '#include "arch/arch.h"\n'

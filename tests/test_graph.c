@@ -4,8 +4,8 @@
 
 #include "arch/arch.h"
 #include "kernel/kernel.h"
-#include "ort/cpu.h"
-#include "ort/portable.h"
+#include "graph/cpu.h"
+#include "graph/portable.h"
 #include "ort/runtime.h"
 #include "ort/session.h"
 

@@ -2,7 +2,7 @@
 #include "golden.h"
 
 #include "arch/arch.h"
-#include "ort/portable.h"
+#include "graph/portable.h"
 #include "ort/runtime.h"
 
 #include "host.h"

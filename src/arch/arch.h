@@ -1,10 +1,10 @@
-/* Unit arch: families of architectures, a file each: its keys of config.json, its network in the vocabulary of ort/graph.h, and a row that says
+/* Unit arch: families of architectures, a file each: its keys of config.json, its network in the vocabulary of graph/graph.h, and a row that says
  * the rest (model/family.h). The row's name stands here and in arch.c's list. */
 #ifndef AKI_ARCH_H
 #define AKI_ARCH_H
 
 #include "model/family.h"
-#include "ort/graph.h"
+#include "graph/graph.h"
 
 extern const struct aki__family *const aki__families[];        /* all of them; NULL behind the last */
 

@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "base/os.h"
 #include "model/parts.h"
-#include "ort/cpu.h"
+#include "graph/cpu.h"
 
 #include <ctype.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 #include "engine/engine.h"
 
 #include "arch/arch.h"
-#include "ort/portable.h"
+#include "graph/portable.h"
 
 void aki_export_options_init(void *options, size_t size) { aki_embed_options_init(options, size); }
 

@@ -4,7 +4,7 @@
 #include "arch/arch.h"
 #include "base/json.h"
 #include "base/os.h"
-#include "ort/cpu.h"
+#include "graph/cpu.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 
 #include "model/reader.h"
 
-struct aki__graph;      /* ort/graph.h: build()'s; nothing here looks inside */
+struct aki__graph;      /* graph/graph.h: build()'s; nothing here looks inside */
 
 enum {
     AKI_FAMILY_POSITIONS_AFTER_PAD = 1, /* the first token's position is pad_id + 1 */
@@ -23,7 +23,7 @@ struct aki__family {
     size_t      keys_size;              /* bytes of model.keys, zeroed before read() */
     /* The family's own keys, to *m and m->keys. m has all that config.c reads for every family. */
     aki_status (*read)(struct aki__model *m, void *keys, const struct aki__json_file *config, aki_error *err);
-    /* The network, in the vocabulary of ort/graph.h; errors stay in g. */
+    /* The network, in the vocabulary of graph/graph.h; errors stay in g. */
     void      (*build)(struct aki__graph *g, const struct aki__model *m);
 };
 

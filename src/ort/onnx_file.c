@@ -2,7 +2,7 @@
 #include "ort/onnx_file.h"
 
 #include "base/os.h"
-#include "ort/onnx_look.h"
+#include "onnx/look.h"
 #include "ort/runtime.h"
 #include "ort/session.h"
 

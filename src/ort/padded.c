@@ -2,7 +2,7 @@
 #include "ort/padded.h"
 
 #include "kernel/kernel.h"
-#include "ort/cpu.h"
+#include "graph/cpu.h"
 #include "ort/padded_inputs.h"
 #include "ort/runtime.h"
 

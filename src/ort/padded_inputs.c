@@ -2,7 +2,7 @@
 #include "ort/padded_inputs.h"
 
 #include "kernel/kernel.h"
-#include "ort/cpu.h"
+#include "graph/cpu.h"
 #include "ort/runtime.h"
 
 aki_status aki__padded_inputs_open(struct aki__padded_inputs *in, const struct aki__graph *g, aki_error *err)

@@ -2,7 +2,7 @@
 #ifndef AKI_PADDED_INPUTS_H
 #define AKI_PADDED_INPUTS_H
 
-#include "ort/portable.h"
+#include "graph/portable.h"
 #include "ort/session.h"
 
 struct aki__runtime;

@@ -5,7 +5,7 @@
 #include "kernel/kernel.h"
 #include "model/parts.h"
 #include "ort/allocator.h"
-#include "ort/cpu.h"
+#include "graph/cpu.h"
 #include "ort/ops.h"
 #include "ort/padded.h"
 #include "ort/runtime.h"

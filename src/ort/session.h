@@ -3,7 +3,7 @@
 #define AKI_SESSION_H
 
 #include "ort/device.h"
-#include "ort/graph.h"
+#include "graph/graph.h"
 #include "ort/onnx_file.h"
 
 enum { AKI_MOST_BUCKETS = 64 };  /* sessions of fixed shapes that may be resident */

@@ -10,9 +10,9 @@
  *
  * Where it is extreme, hardly anything but these few outputs is left of a vector, or what these few inputs make. Their size is no harm then, but in
  * a text where they happen to cancel, all rounding before them is as large as they are: and no product may have rounded that they depend on. */
-#include "ort/outliers.h"
+#include "graph/outliers.h"
 
-#include "ort/cpu.h"
+#include "graph/cpu.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* Unit portable: the dialect for accelerators and for files. See portable.h. */
-#include "ort/portable.h"
+#include "graph/portable.h"
 
 #include <math.h>
 #include <stdarg.h>

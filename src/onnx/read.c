@@ -1,5 +1,5 @@
-/* Unit onnx_read: walks a ModelProto (onnx.proto3) to its initializers; their data is passed over. See onnx_read.h. */
-#include "ort/onnx_read.h"
+/* Unit read: walks a ModelProto (onnx.proto3) to its initializers; their data is passed over. See read.h. */
+#include "onnx/read.h"
 
 enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 enum { MODEL_GRAPH = 7, GRAPH_INITIALIZER = 5, TENSOR_DIMS = 1, TENSOR_TYPE = 2, TENSOR_EXTERNAL = 13, ENTRY_KEY = 1, ENTRY_VALUE = 2 };      /* field numbers */

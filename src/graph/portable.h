@@ -16,8 +16,8 @@
 #ifndef AKI_PORTABLE_H
 #define AKI_PORTABLE_H
 
-#include "ort/graph.h"
-#include "ort/onnx.h"
+#include "graph/graph.h"
+#include "onnx/form.h"
 
 /* Far below any score, and f16 holds three times as much. */
 #define AKI_PORTABLE_HIDDEN (-1e4f)

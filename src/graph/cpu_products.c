@@ -1,5 +1,5 @@
 /* Unit cpu: products: weights packed as kernel/ reads them, and the memory that lives as long as a session. See cpu_lowering.h. */
-#include "ort/cpu_lowering.h"
+#include "graph/cpu_lowering.h"
 
 /* Takes over a block of aki__alloc_aligned; NULL (and it is freed): no memory. */
 static void *keep_block(struct aki__keep *k, void *block)

@@ -5,7 +5,7 @@
 
 #include "base/pool.h"
 #include "kernel/kernel.h"
-#include "ort/graph.h"
+#include "graph/graph.h"
 
 /* Of a block whose rows linears read: its columns that are outliers (a ROWS block has those of the block it picks from); of a linear: the outputs
  * that are. */

@@ -10,8 +10,8 @@
 
 #include "base/pool.h"
 #include "kernel/kernel.h"
-#include "ort/graph.h"
-#include "ort/onnx.h"
+#include "graph/graph.h"
+#include "onnx/form.h"
 
 /* A product of the network, under its first linear's name (borrowed). exact: f32 weights of the outputs `rows` of an int8 product, [rows.count, k]. */
 struct aki__keep_product { const char *name; const struct aki__packed *packed; struct aki__outliers rows; const float *exact; };

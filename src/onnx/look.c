@@ -1,5 +1,5 @@
-/* Unit onnx_look: an .onnx file before ONNX Runtime opens it. See onnx_look.h. */
-#include "ort/onnx_look.h"
+/* Unit look: an .onnx file before ONNX Runtime opens it. See look.h. */
+#include "onnx/look.h"
 
 #include "base/os.h"
 #include "model/reader.h"

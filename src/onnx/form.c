@@ -1,5 +1,5 @@
-/* Unit onnx: the neutral graph. See onnx.h. */
-#include "ort/onnx.h"
+/* Unit form: the neutral graph. See form.h. */
+#include "onnx/form.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
-/* Unit onnx_write: the neutral graph as a ModelProto (ONNX's file format: protocol buffers, onnx.proto's field numbers), with weights in
+/* Unit write: the neutral graph as a ModelProto (ONNX's file format: protocol buffers, onnx.proto's field numbers), with weights in
  * the file or in a second one beside it. Weights are read, written and forgotten one by one. */
-#include "ort/onnx.h"
+#include "onnx/form.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 #ifndef AKI_CPU_LOWERING_H
 #define AKI_CPU_LOWERING_H
 
-#include "ort/cpu.h"
-#include "ort/ops.h"
-#include "ort/outliers.h"
+#include "graph/cpu.h"
+#include "graph/outliers.h"
+#include "graph/plans.h"
 
 /* Where a block's rows are: value numbers of the ONNX graph, 0 for forms that nobody needs, or that were not emitted yet. */
 struct aki__cpu_place {

@@ -1,6 +1,6 @@
-/* Unit onnx: an ONNX graph in a neutral form: what a dialect writes and a sink (session, file) reads. No runtime types. */
-#ifndef AKI_ONNX_H
-#define AKI_ONNX_H
+/* Unit form: an ONNX graph in a neutral form: what a dialect writes and a sink (session, file) reads. No runtime types. */
+#ifndef AKI_FORM_H
+#define AKI_FORM_H
 
 #include "base/os.h"
 #include "model/model.h"

@@ -1,4 +1,4 @@
-/* Unit onnx_read: what ONNX Runtime does not tell of an .onnx file: how many weights of which types it holds, and which files hold the rest. No
+/* Unit read: what ONNX Runtime does not tell of an .onnx file: how many weights of which types it holds, and which files hold the rest. No
  * runtime types. */
 #ifndef AKI_ONNX_READ_H
 #define AKI_ONNX_READ_H

@@ -3,7 +3,7 @@
  * Blocks are emitted in their order, but for linears and additions: these where they are first read, so that the reader can fuse them. Linears of one
  * input that one block reads (q, k, v; gate, up) become one product, and an addition becomes a part of the norm behind it. Any other reader
  * asks for rows_of a block, which emits what is not there yet. */
-#include "ort/cpu_lowering.h"
+#include "graph/cpu_lowering.h"
 
 #include <math.h>
 

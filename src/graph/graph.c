@@ -1,5 +1,5 @@
 /* Unit graph: records blocks. See graph.h. */
-#include "ort/graph.h"
+#include "graph/graph.h"
 
 #include <math.h>
 #include <stdarg.h>

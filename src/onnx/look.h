@@ -1,8 +1,8 @@
-/* Unit onnx_look: an .onnx file before ONNX Runtime opens it. */
+/* Unit look: an .onnx file before ONNX Runtime opens it. */
 #ifndef AKI_ONNX_LOOK_H
 #define AKI_ONNX_LOOK_H
 
-#include "ort/onnx_read.h"
+#include "onnx/read.h"
 
 /* Counts the weights of the file at path and looks at it and at each file of external data that it names: what is there has to be a regular file
  * (opening a FIFO would wait for ever) and more than the pointer that Git LFS leaves. What is missing or broken is ONNX Runtime's to tell.
