@@ -2,8 +2,8 @@
  * weights, with a byte 0xFF between two, which no JSON has. Whatever they say, no path leads out of the model's folder. */
 #include "fuzz.h"
 
-#include "cli.h"
-#include "hub.h"
+#include "cli/shell/cli.h"
+#include "cli/hub/hub.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 if(TARGET akiembed_cli)
   aki_test(cli_number base)
-  target_sources(test_cli_number PRIVATE ${PROJECT_SOURCE_DIR}/cli/number.c)
+  target_sources(test_cli_number PRIVATE ${PROJECT_SOURCE_DIR}/cli/shell/number.c)
   target_link_libraries(test_cli_number PRIVATE m)
 
   set(cli_test ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_cli.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)

@@ -1,5 +1,5 @@
 /* Tests of cli/number: every float that is printed parses back to itself, with no digit too many. */
-#include "../cli/number.h"
+#include "../cli/shell/number.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,0 +1,319 @@
+/* Unit bench: the verb `bench`: how long calls of one text and of batches take, how much goes through in bulk, and what memory it takes. */
+#include "bench_texts.h"
+#include "cli/streams/input.h"
+#include "cli/shell/machine.h"
+#include "cli/hub/model.h"
+#include "cli/shell/progress.h"
+#include "cli/shell/sink.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_SECONDS = 10, ROW_LIMIT = 8, LEAST_CALLS = 3, WARM_CALLS = 2, BULK_MOST = 1024, SHORT_LEAST = 6, SHORT_MOST = 20, BULK_LONGEST = 96 };
+
+/* Calls of one kind. */
+struct row {
+    const char *name, *json;
+    double     *times;                     /* [calls] seconds of each; sorted in the end */
+    size_t      calls, capacity;
+    uint64_t    texts, tokens, reused;     /* in all calls; reused: tokens that the prefix cache stood for */
+    double      seconds;
+};
+
+struct job {
+    const struct options *o;
+    struct model       model;
+    struct bench_texts source;
+    struct bytes       data;               /* the texts of a call */
+    size_t             starts[BULK_MOST + 1];
+    const char        *texts[BULK_MOST];
+    size_t             sizes[BULK_MOST];
+    int32_t            tokens[BULK_MOST];
+    float             *vectors;            /* [BULK_MOST, dim] */
+    struct row         rows[ROW_LIMIT];
+    size_t             row_count;
+    double             seconds, open_seconds, start;
+    uint64_t           before, opened;     /* bytes in memory */
+};
+
+static int cancel(void *user)
+{
+    const struct job *j = user;
+    double elapsed = cli_seconds() - j->start;
+
+    progress_show(0, 0, (uint64_t)(elapsed * 1000), (uint64_t)(j->seconds * 1000));
+    return cli_signal != 0;
+}
+
+/* ---------------------------------------------------------------- calls ----------------------------------------- */
+
+/* Makes count texts of least to most tokens. */
+static int make_texts(struct job *j, size_t count, size_t least, size_t most)
+{
+    int rc = CLI_OK;
+
+    j->data.size = 0;
+    for (size_t i = 0; i < count && !rc; i++) {
+        j->starts[i] = j->data.size;
+        rc = bench_text(&j->source, bench_length(&j->source, least, most), &j->data);
+    }
+    j->starts[count] = j->data.size;
+    for (size_t i = 0; i < count && !rc; i++) {
+        j->texts[i] = j->data.data + j->starts[i];
+        j->sizes[i] = j->starts[i + 1] - j->starts[i];
+    }
+    return rc;
+}
+
+static uint64_t tokens_reused(const struct job *j)
+{
+    aki_model_info info;
+
+    aki_model_info_init(&info, sizeof info);
+    return aki_model_get_info(j->model.handle, &info, NULL) ? 0 : info.tokens_reused;
+}
+
+/* One call, timed. row NULL: to warm up. */
+static int call(struct job *j, struct row *row, const char *const *texts, const size_t *sizes, size_t count, int kind)
+{
+    aki_embed_options e;
+    aki_error error;
+
+    aki_embed_options_init(&e, sizeof e);
+    e.kind = kind;
+    e.prompt = kind ? NULL : "";
+    e.cancel = cancel;
+    e.cancel_user = j;
+    uint64_t reused = tokens_reused(j);
+    double start = cli_seconds();
+    if (aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, count * (size_t)j->model.info.dim * sizeof *j->vectors, j->tokens, NULL, &error))
+        return model_failed(&error, NULL);
+    double seconds = cli_seconds() - start;
+    if (!row)
+        return CLI_OK;
+    if (row->calls == row->capacity) {
+        size_t capacity = row->capacity ? row->capacity * 2 : 256;
+        double *times = cli_grow(row->times, capacity, sizeof *times);
+        if (!times)
+            return cli_no_memory();
+        row->times = times;
+        row->capacity = capacity;
+    }
+    row->times[row->calls++] = seconds;
+    row->seconds += seconds;
+    row->texts += count;
+    row->reused += tokens_reused(j) - reused;
+    for (size_t i = 0; i < count; i++)
+        row->tokens += (uint64_t)j->tokens[i];
+    cancel(j);
+    return cli_signal ? CLI_STOPPED + cli_signal : CLI_OK;
+}
+
+static int shorter_first(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Calls of count made-up texts each for share of the time. */
+static int measure(struct job *j, const char *name, const char *json, double share, size_t count, size_t least, size_t most, int kind)
+{
+    struct row *row = &j->rows[j->row_count++];
+    double start = cli_seconds();
+    int rc = CLI_OK;
+
+    *row = (struct row){ .name = name, .json = json };
+    for (size_t i = 0; !rc && (row->calls < LEAST_CALLS || cli_seconds() - start < share * j->seconds); i++) {
+        rc = make_texts(j, count, least, most);
+        if (!rc)
+            rc = call(j, i < WARM_CALLS ? NULL : row, j->texts, j->sizes, count, kind);
+    }
+    if (row->calls)
+        qsort(row->times, row->calls, sizeof *row->times, shorter_first);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- bulk ------------------------------------------ */
+
+/* So many texts that a call takes about a quarter of its share of the time, judged by the batches before. */
+static size_t bulk_count(const struct job *j, double share)
+{
+    const struct row *batch = &j->rows[j->row_count - 1];
+    double count = share * j->seconds / 4 * (double)batch->texts / (batch->seconds > 0 ? batch->seconds : 1);
+
+    return count < 8 ? 8 : count > BULK_MOST ? BULK_MOST : (size_t)count;
+}
+
+static int measure_file(struct job *j, double share, size_t count)
+{
+    struct row *row = &j->rows[j->row_count++];
+    struct input in;
+    struct batch b = { 0 };
+    double start = cli_seconds();
+    int rc = input_open_file(&in, j->o->texts, INPUT_LINES);
+
+    *row = (struct row){ .name = "bulk, texts of the file", .json = "bulk" };
+    in.batch_texts = count;
+    while (!rc && (!row->calls || cli_seconds() - start < share * j->seconds) && !(rc = input_batch(&in, &b)) && b.count)
+        rc = call(j, row, b.texts, b.sizes, b.count, AKI_KIND_NONE);
+    if (!rc && !row->calls)
+        rc = cli_fail(CLI_INPUT, "%s: no texts to measure with", in.name);
+    batch_free(&b);
+    input_close(&in);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- all ------------------------------------------- */
+
+static bool has_query_prompt(const struct job *j)
+{
+    for (int i = 0; i < j->model.info.prompt_count; i++)
+        if (!strcmp(j->model.info.prompts[i].name, "query") && *j->model.info.prompts[i].text)
+            return true;
+    return false;
+}
+
+static int measure_all(struct job *j)
+{
+    static const struct { const char *name, *json; size_t tokens; } singles[] = {
+        { "one text, 8 tokens", "single_8", 8 }, { "one text, 32 tokens", "single_32", 32 }, { "one text, 128 tokens", "single_128", 128 },
+    };
+    const double share = 0.13, bulk_share = 0.22;
+    size_t longest = (size_t)j->model.info.max_tokens;
+    int rc = CLI_OK;
+
+    for (size_t i = 0; i < sizeof singles / sizeof *singles && !rc; i++)
+        if (singles[i].tokens <= longest)
+            rc = measure(j, singles[i].name, singles[i].json, share, 1, singles[i].tokens, singles[i].tokens, AKI_KIND_NONE);
+    if (!rc && has_query_prompt(j))
+        rc = measure(j, "one query, with its prompt", "query", share, 1, SHORT_LEAST, SHORT_MOST, AKI_KIND_QUERY);
+    if (!rc)
+        rc = measure(j, "batch of 8 short texts", "batch_8", share, 8, SHORT_LEAST, SHORT_MOST, AKI_KIND_NONE);
+    if (!rc)
+        rc = measure(j, "batch of 32 short texts", "batch_32", share, 32, SHORT_LEAST, SHORT_MOST, AKI_KIND_NONE);
+    if (rc)
+        return rc;
+    size_t count = bulk_count(j, bulk_share);
+    if (j->o->texts)
+        return measure_file(j, bulk_share, count);
+    return measure(j, "bulk, texts of 6 to 96 tokens", "bulk", bulk_share, count, SHORT_LEAST, BULK_LONGEST < longest ? BULK_LONGEST : longest, AKI_KIND_NONE);
+}
+
+/* ---------------------------------------------------------------- output ---------------------------------------- */
+
+/* The nearest rank: a time that was measured. */
+static double percentile(const struct row *row, double share)
+{
+    size_t rank = (size_t)((double)row->calls * share + 0.999999);
+
+    return row->calls ? row->times[rank < 1 ? 0 : rank > row->calls ? row->calls - 1 : rank - 1] : 0;
+}
+
+static double rate(uint64_t count, double seconds)
+{
+    return seconds > 0 ? (double)count / seconds : 0;
+}
+
+static void write_text(const struct job *j, struct sink *out)
+{
+    const aki_model_info *info = &j->model.info;
+    char a[128], b[128], c[128];
+
+    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, model_precision_name(j->model.info.precision), info->device, info->threads, info->threads == 1 ? "" : "s");
+    sink_printf(out, "%s, %s\nakiembed %s, %s\n\n", machine_processor(a, sizeof a), machine_system(b, sizeof b), aki_version(), info->runtime);
+    sink_printf(out, "%-30s%7s%9s%9s%9s%9s%10s%11s\n", "milliseconds of a call", "calls", "tokens", "p50", "p95", "p99", "texts/s", "tokens/s");
+    for (size_t i = 0; i < j->row_count; i++) {
+        const struct row *row = &j->rows[i];
+        sink_printf(out, "%-30s%7zu%9.1f%9.2f%9.2f%9.2f%10.1f%11.0f\n", row->name, row->calls, rate(row->tokens, (double)row->texts), percentile(row, 0.5) * 1e3,
+                    percentile(row, 0.95) * 1e3, percentile(row, 0.99) * 1e3, rate(row->texts, row->seconds), rate(row->tokens, row->seconds));
+        if (row->reused)
+            sink_printf(out, "%-30s%.0f %% of the tokens were in the prefix cache\n", "", 100.0 * rate(row->reused, (double)row->tokens));
+    }
+    sink_printf(out, "\nmemory: %s before, %s with the model, %s at its peak; opened in %.2f s\n", machine_size_text(a, sizeof a, j->before),
+                machine_size_text(b, sizeof b, j->opened), machine_size_text(c, sizeof c, machine_peak()), j->open_seconds);
+}
+
+static void write_json(const struct job *j, struct sink *out)
+{
+    const aki_model_info *info = &j->model.info;
+    char text[256];
+
+    sink_printf(out, "{\n  \"version\": ");
+    sink_json_string(out, aki_version());
+    sink_printf(out, ",\n  \"runtime\": ");
+    sink_json_string(out, info->runtime);
+    sink_printf(out, ",\n  \"processor\": ");
+    sink_json_string(out, machine_processor(text, sizeof text));
+    sink_printf(out, ",\n  \"system\": ");
+    sink_json_string(out, machine_system(text, sizeof text));
+    sink_printf(out, ",\n  \"model\": ");
+    sink_json_string(out, j->model.name);
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", model_precision_name(j->model.info.precision));
+    sink_json_string(out, info->device);
+    sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [",
+                info->threads, j->open_seconds, (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());
+    for (size_t i = 0; i < j->row_count; i++) {
+        const struct row *row = &j->rows[i];
+        sink_printf(out, "%s\n    {\"name\": \"%s\", \"calls\": %zu, \"texts\": %llu, \"tokens\": %llu, \"tokens_reused\": %llu, \"seconds\": %.6f, ", i ? "," : "",
+                    row->json, row->calls, (unsigned long long)row->texts, (unsigned long long)row->tokens, (unsigned long long)row->reused, row->seconds);
+        sink_printf(out, "\"p50_ms\": %.4f, \"p95_ms\": %.4f, \"p99_ms\": %.4f, \"texts_per_second\": %.2f, \"tokens_per_second\": %.1f}",
+                    percentile(row, 0.5) * 1e3, percentile(row, 0.95) * 1e3, percentile(row, 0.99) * 1e3, rate(row->texts, row->seconds),
+                    rate(row->tokens, row->seconds));
+    }
+    sink_printf(out, "\n  ]\n}\n");
+}
+
+/* ---------------------------------------------------------------- the verb -------------------------------------- */
+
+static int prepare(struct job *j)
+{
+    const struct options *o = j->o;
+    double start = cli_seconds();
+
+    if (o->word_count)
+        return cli_fail(CLI_USAGE, "bench takes no texts ('%s'); they come from --texts FILE, one a line", o->words[0]);
+    j->seconds = o->seconds ? o->seconds : DEFAULT_SECONDS;
+    j->before = machine_resident();
+    int rc = model_open(&j->model, o, false);
+    if (rc)
+        return rc;
+    j->open_seconds = cli_seconds() - start;
+    j->opened = machine_resident();
+    j->source.model = j->model.handle;
+    j->vectors = cli_grow(NULL, (size_t)j->model.info.dim, BULK_MOST * sizeof *j->vectors);
+    return j->vectors ? CLI_OK : cli_no_memory();
+}
+
+int bench_run(const struct options *o)
+{
+    struct job *j = calloc(1, sizeof *j);
+    struct sink out;
+    int rc;
+
+    if (!j)
+        return cli_no_memory();
+    j->o = o;
+    rc = prepare(j);
+    j->start = cli_seconds();
+    progress_start();
+    if (!rc)
+        rc = measure_all(j);
+    progress_end();
+    if (!rc) {
+        rc = sink_open_stdout(&out);
+        if (o->json)
+            write_json(j, &out);
+        else
+            write_text(j, &out);
+        rc = sink_close(&out, rc);
+    }
+    for (size_t i = 0; i < j->row_count; i++)
+        free(j->rows[i].times);
+    free(j->vectors);
+    bytes_free(&j->data);
+    model_close(&j->model);
+    free(j);
+    return rc;
+}

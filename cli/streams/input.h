@@ -1,0 +1,62 @@
+/* Unit input: the texts of a call, batch by batch: from the command line, a file or stdin; as lines, JSON lines or NUL-ended. */
+#ifndef AKI_CLI_INPUT_H
+#define AKI_CLI_INPUT_H
+
+#include "cli/shell/options.h"
+
+/* A batch ends with the text that reaches one of these, or of the lower limits that input_set_pace gives. What is computed together
+ * decides the last bit of f32 results, and so a resumed run must form the same batches: they never depend on time or load. */
+enum { BATCH_TEXTS = 1024, BATCH_BYTES = 1 << 18 };
+/* The longest text that is read; a longer one is an error naming its line. */
+enum { TEXT_LIMIT = 64 << 20 };
+
+enum input_form { INPUT_LINES, INPUT_JSONL, INPUT_NULL };
+
+struct piece {
+    size_t text, text_size;                /* in batch.data */
+    size_t extra, extra_size;              /* JSON members to pass through, without braces */
+};
+
+struct batch {
+    struct bytes  data;
+    struct piece *pieces;                  /* [count] */
+    const char  **texts;                   /* [count] into data */
+    size_t       *sizes;                   /* [count] */
+    size_t        count, capacity;
+    uint64_t      first;                   /* number of its first text, from 0 */
+};
+
+struct input {
+    int             fd;                    /* -1: the command line */
+    const char     *name;                  /* for messages */
+    enum input_form form;
+    bool            owned, ended;
+    bool            eager;                 /* hand out what is there rather than wait for more */
+    size_t          batch_texts, batch_bytes;
+    bool            raw;                   /* records as they are: jsonl lines are not looked into */
+    const char *const *words;              /* texts on the command line */
+    size_t          word_count;
+    const char *const *reserved;           /* members of jsonl that the output has itself; NULL-ended */
+    size_t          dropped;               /* members left out for that */
+    struct bytes    buffer;
+    size_t          begin, scanned;        /* of the unread bytes; scanned: no end of record before it */
+    uint64_t        taken;                 /* texts handed out */
+    uint64_t        consumed, total;       /* bytes; total 0: not known */
+};
+
+/* The texts behind the first skip words of o; else -f; else stdin. */
+int  input_open(struct input *in, const struct options *o, size_t skip);
+int  input_open_file(struct input *in, const char *path, enum input_form form);
+/* Smaller batches for larger models, so that rows come out every few seconds and an interrupted run has little to do again. */
+void input_set_pace(struct input *in, int64_t parameters);
+/* Fills *b (zeroed at first, then reused); count 0: the end. */
+int  input_batch(struct input *in, struct batch *b);
+void input_close(struct input *in);
+void batch_free(struct batch *b);
+
+/* "lines.txt: line 17" for a message about a text, by its number from 0. */
+const char *input_where(const struct input *in, uint64_t text, char *out, size_t size);
+/* True where path is the file that in reads. */
+bool input_is(const struct input *in, const char *path);
+
+#endif

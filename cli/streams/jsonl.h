@@ -1,0 +1,21 @@
+/* Unit jsonl: reads one line of --jsonl: a JSON string, or an object with "text" whose other members pass through as they are. */
+#ifndef AKI_CLI_JSONL_H
+#define AKI_CLI_JSONL_H
+
+#include "cli/shell/cli.h"
+
+struct jsonl_problem {
+    size_t      at;                        /* byte of the line */
+    const char *what;                      /* static */
+};
+
+/* line: valid UTF-8. Appends the text to *text, and the members that are neither "text" nor named in reserved (NULL-ended, may be
+ * NULL) to *extra, as they are spelled, with commas between. *dropped counts those that reserved keeps out.
+ * false: *problem says what; problem->what NULL: no memory. */
+bool jsonl_read(const char *line, size_t size, const char *const *reserved, struct bytes *text, struct bytes *extra, size_t *dropped,
+                struct jsonl_problem *problem);
+
+/* Looks into a row that embed wrote: its "index", and how many elements the array of that name has. false: not such a row. */
+bool jsonl_row(const char *line, size_t size, const char *array, int64_t *index, size_t *count);
+
+#endif

@@ -1,0 +1,192 @@
+/* Unit info: the verb `info`: what a model is, its files with their sha256, and how it runs here. */
+#include "cli/shell/machine.h"
+#include "cli/hub/model.h"
+#include "cli/shell/sink.h"
+#include "cli/hub/sums.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const poolings[] = { "default", "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "last" };
+
+static const char *name_of(const char *const *names, size_t count, int i)
+{
+    return i >= 0 && (size_t)i < count ? names[i] : "unknown";
+}
+
+#define NAME_OF(names, i) name_of(names, sizeof names / sizeof *names, i)
+
+/* ---------------------------------------------------------------- text ------------------------------------------ */
+
+static void field(struct sink *out, const char *name, const char *format, ...) CLI_PRINTF(3, 4);
+static void field(struct sink *out, const char *name, const char *format, ...)
+{
+    char value[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(value, sizeof value, format, args);
+    va_end(args);
+    sink_printf(out, "%-14s%s\n", name, value);
+}
+
+/* A file's path from the model's folder on. */
+static const char *inside(const struct model *m, const char *path)
+{
+    size_t size = strlen(m->path);
+
+    if (strncmp(path, m->path, size) || !path[size])
+        return path;
+    return path + size + strspn(path + size, "/");
+}
+
+static int write_text(const struct model *m, struct sink *out)
+{
+    const aki_model_info *info = &m->info;
+    char number[64], peak[64], hash[SUMS_TEXT];
+    int rc = CLI_OK;
+
+    field(out, "model", "%s", m->name);
+    if (strcmp(m->name, m->path))
+        field(out, "folder", "%s", m->path);
+    field(out, "architecture", "%s, %d layers, hidden %d, %d heads (%d for keys), vocabulary %d", info->architecture, info->layers, info->hidden,
+          info->heads, info->kv_heads, info->vocabulary);
+    field(out, "parameters", "%s", machine_count_text(number, sizeof number, (double)info->parameters));
+    field(out, "vector", "%d elements%s%s", info->dim, info->mrl ? ", shorter ones allowed (MRL)" : "", info->normalize ? ", length 1" : "");
+    field(out, "max tokens", "%d%s", info->max_tokens, info->truncates_left ? ", longer texts lose their beginning" : "");
+    field(out, "pooling", "%s%s", NAME_OF(poolings, info->pooling), info->pooling_assumed ? " (assumed: no file says)" : "");
+    for (int i = 0; i < info->prompt_count; i++) {
+        sink_printf(out, "%-14s%s%s: ", i ? "" : "prompts", info->prompts[i].name,
+                    info->default_prompt_name && !strcmp(info->default_prompt_name, info->prompts[i].name) ? " (default)" : "");
+        sink_json_string(out, info->prompts[i].text);
+        sink_bytes(out, "\n", 1);
+    }
+    if (!info->prompt_count)
+        field(out, "prompts", "none");
+    if (info->precision == AKI_PRECISION_INT8 && info->products_f32)
+        field(out, "precision", "int8, but f32 in %d of %d products", info->products_f32, info->products);
+    else
+        field(out, "precision", "%s", model_precision_name(info->precision));
+    field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
+          info->max_batch_tokens);
+    field(out, "runtime", "%s", info->runtime);
+    if (info->device_note)
+        field(out, "note", "%s", info->device_note);
+    field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
+    if (info->sessions > 1)
+        field(out, "sessions", "%d, of a shape each", info->sessions);
+    field(out, "weights", "%s", machine_size_text(number, sizeof number, info->weights_size));
+    field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
+          machine_size_text(peak, sizeof peak, machine_peak()));
+    sink_printf(out, "files\n");
+    for (int i = 0; i < info->file_count && !rc; i++) {
+        rc = sums_file(info->files[i].path, hash);
+        if (!rc)
+            sink_printf(out, "  %s  %10s  %s\n", hash, machine_size_text(number, sizeof number, info->files[i].size), inside(m, info->files[i].path));
+    }
+    return rc;
+}
+
+/* ---------------------------------------------------------------- json ------------------------------------------ */
+
+static void member(struct sink *out, const char *name, const char *value)
+{
+    sink_printf(out, ",\n  \"%s\": ", name);
+    sink_json_string(out, value);
+}
+
+static void number(struct sink *out, const char *name, int64_t value)
+{
+    sink_printf(out, ",\n  \"%s\": %" PRId64, name, value);
+}
+
+static void flag(struct sink *out, const char *name, int value)
+{
+    sink_printf(out, ",\n  \"%s\": %s", name, value ? "true" : "false");
+}
+
+static void write_prompts(const aki_model_info *info, struct sink *out)
+{
+    sink_printf(out, ",\n  \"prompts\": {");
+    for (int i = 0; i < info->prompt_count; i++) {
+        sink_printf(out, "%s", i ? ", " : "");
+        sink_json_string(out, info->prompts[i].name);
+        sink_printf(out, ": ");
+        sink_json_string(out, info->prompts[i].text);
+    }
+    sink_printf(out, "}");
+    member(out, "default_prompt_name", info->default_prompt_name);
+}
+
+static int write_json(const struct model *m, struct sink *out)
+{
+    const aki_model_info *info = &m->info;
+    char hash[SUMS_TEXT];
+    int rc = CLI_OK;
+
+    sink_printf(out, "{\n  \"version\": ");
+    sink_json_string(out, aki_version());
+    member(out, "model", m->name);
+    member(out, "folder", m->path);
+    member(out, "name", info->name);
+    member(out, "architecture", info->architecture);
+    number(out, "parameters", info->parameters);
+    number(out, "dim", info->dim);
+    number(out, "hidden", info->hidden);
+    number(out, "layers", info->layers);
+    number(out, "heads", info->heads);
+    number(out, "kv_heads", info->kv_heads);
+    number(out, "vocabulary", info->vocabulary);
+    number(out, "max_tokens", info->max_tokens);
+    flag(out, "truncates_left", info->truncates_left);
+    member(out, "pooling", NAME_OF(poolings, info->pooling));
+    flag(out, "pooling_assumed", info->pooling_assumed);
+    flag(out, "normalize", info->normalize);
+    flag(out, "mrl", info->mrl);
+    write_prompts(info, out);
+    member(out, "precision", model_precision_name(info->precision));
+    member(out, "device", info->device);
+    member(out, "runtime", info->runtime);
+    number(out, "threads", info->threads);
+    number(out, "max_batch_tokens", info->max_batch_tokens);
+    sink_printf(out, ",\n  \"nodes\": {");
+    sink_json_string(out, info->device);
+    sink_printf(out, ": %d, \"elsewhere\": %d}", info->nodes, info->nodes_elsewhere);
+    number(out, "partitions", info->partitions);
+    number(out, "sessions", info->sessions);
+    number(out, "products", info->products);
+    number(out, "products_f32", info->products_f32);
+    member(out, "device_note", info->device_note);
+    flag(out, "fell_back", info->fell_back);
+    number(out, "weights_size", (int64_t)info->weights_size);
+    number(out, "resident_size", (int64_t)machine_resident());
+    number(out, "peak_size", (int64_t)machine_peak());
+    sink_printf(out, ",\n  \"files\": [");
+    for (int i = 0; i < info->file_count && !rc; i++) {
+        rc = sums_file(info->files[i].path, hash);
+        sink_printf(out, "%s\n    {\"path\": ", i ? "," : "");
+        sink_json_string(out, info->files[i].path);
+        sink_printf(out, ", \"size\": %" PRIu64 ", \"sha256\": \"%s\"}", info->files[i].size, rc ? "" : hash);
+    }
+    sink_printf(out, "\n  ]\n}\n");
+    return rc;
+}
+
+int info_run(const struct options *o)
+{
+    struct model m = { 0 };
+    struct sink out = { .fd = -1 };
+    int rc = CLI_OK;
+
+    if (o->word_count)
+        return cli_fail(CLI_USAGE, "info takes no texts ('%s'); the model is named with -m", o->words[0]);
+    rc = model_open(&m, o, false);
+    if (!rc)
+        rc = sink_open_stdout(&out);
+    if (!rc)
+        rc = o->json ? write_json(&m, &out) : write_text(&m, &out);
+    rc = sink_close(&out, rc);
+    model_close(&m);
+    return rc;
+}

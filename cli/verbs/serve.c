@@ -1,0 +1,194 @@
+/* Unit serve: the verb `serve`: finds the models and hands them, with the limits, to server/. */
+#include "cli/hub/cache.h"
+#include "cli/hub/known.h"
+#include "cli/shell/machine.h"
+#include "cli/hub/model.h"
+#include "cli/shell/number.h"
+#include "cli/shell/system.h"
+
+#include "server/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct service {
+    const struct options *o;
+    struct server_model models[MODEL_LIMIT];
+    char               *names[MODEL_LIMIT], *paths[MODEL_LIMIT], *also[MODEL_LIMIT][SERVER_ALSO];   /* malloc'd; models borrows them */
+    size_t              count;
+};
+
+/* The server's threads open models through this, one at a time or several at once. */
+static int open_model_at(void *user, const char *path, aki_model **out)
+{
+    const struct service *j = user;
+    struct options o = *j->o;
+    struct model m = { 0 };
+
+    o.model = path;
+    int rc = model_open(&m, &o, false);
+    *out = m.handle;
+    m.handle = NULL;
+    if (rc && *out) {
+        aki_model_close(*out);
+        *out = NULL;
+    }
+    model_close(&m);
+    return rc;
+}
+
+/* The last part of a path, without the slashes behind it. */
+static const char *last_part(const char *path, size_t *size)
+{
+    *size = strlen(path);
+    while (*size > 1 && path[*size - 1] == '/')
+        --*size;
+    for (size_t i = *size; i > 1; i--) {
+        if (path[i - 2] == '/') {
+            *size -= i - 1;
+            return path + i - 1;
+        }
+    }
+    return path;
+}
+
+/* "ORG/NAME" of a folder in the cache, ".../models--ORG--NAME/snapshots/COMMIT"; or of a known model whose folder is called as at the hub.
+ * false: it has no name there. */
+static bool hub_name(char out[CACHE_NAME], const char *path, const char *folder)
+{
+    static const char mark[] = "models--";
+    const char *at = strstr(path, mark);
+    const struct known *known = known_find(folder);
+
+    if (at && strstr(at, "/snapshots/")) {
+        at += strlen(mark);
+        const char *middle = strstr(at, "--"), *end = strchr(at, '/');
+        bool parts = middle && middle < end;
+        return snprintf(out, CACHE_NAME, "%.*s%s%.*s", (int)((parts ? middle : end) - at), at, parts ? "/" : "", parts ? (int)(end - middle - 2) : 0,
+                        parts ? middle + 2 : "") < CACHE_NAME;
+    }
+    if (!known || strcasecmp(strchr(known->name, '/') + 1, folder))
+        return false;
+    return snprintf(out, CACHE_NAME, "%s", known->name) < CACHE_NAME;
+}
+
+/* What else clients may call it: as it was typed, by its folder, and by its name at the hub, whole or its last part. */
+static bool add_also(struct service *j, const char *model)
+{
+    char **also = j->also[j->count], name[CACHE_NAME];
+    size_t size;
+    const char *folder = last_part(j->paths[j->count], &size);
+
+    also[0] = strdup(model);
+    also[1] = strndup(folder, size);
+    if (!also[0] || !also[1])
+        return false;
+    if (hub_name(name, j->paths[j->count], also[1])) {
+        also[2] = strdup(name);
+        also[3] = strdup(strchr(name, '/') ? strchr(name, '/') + 1 : name);
+        if (!also[2] || !also[3])
+            return false;
+    }
+    for (int i = 0; i < SERVER_ALSO; i++) {
+        bool utf8 = also[i] && utf8_check(also[i], strlen(also[i])) == SIZE_MAX;
+        j->models[j->count].also[i] = utf8 ? also[i] : NULL;
+    }
+    return true;
+}
+
+/* "NAME=MODEL"; or "MODEL", of which a path beginning with . or / is called by its last part. What exists by the whole text is that, though
+ * it has a = in it. */
+static int add_model(struct service *j, const char *text)
+{
+    struct stat st;
+    const char *equals = system_stat(text, &st) ? strchr(text, '=') : NULL, *model = equals && equals > text ? equals + 1 : text;
+    size_t size = model > text ? (size_t)(equals - text) : strlen(text);
+    const char *name = text;
+
+    if (model == text && text[0] && strchr("./", text[0]))
+        name = last_part(text, &size);
+    while (model == text && size > 1 && name[size - 1] == '/')
+        size--;
+    j->names[j->count] = strndup(name, size);
+    if (!j->names[j->count])
+        return cli_no_memory();
+    if (utf8_check(j->names[j->count], size) != SIZE_MAX)
+        return cli_fail(CLI_USAGE, "--model: the name is not UTF-8");
+    for (size_t i = 0; i < j->count; i++)
+        if (!strcmp(j->names[i], j->names[j->count]))
+            return cli_fail(CLI_USAGE, "--model: two models are called '%s'; give names: NAME=MODEL", j->names[i]);
+    int rc = model_find(model, &j->paths[j->count]);
+    if (rc)
+        return rc;
+    j->models[j->count] = (struct server_model){ .name = j->names[j->count], .path = j->paths[j->count] };
+    if (!add_also(j, model))
+        return cli_no_memory();
+    j->count++;
+    return CLI_OK;
+}
+
+static int read_mode(const char *text, int *mode)
+{
+    char *end;
+    long value = text ? strtol(text, &end, 8) : 0660;
+
+    if (text && (end == text || *end || value < 0 || value > 0777))
+        return cli_fail(CLI_USAGE, "--unix-mode is octal rights such as 660, not '%s'", text);
+    *mode = (int)value;
+    return CLI_OK;
+}
+
+static int given(int value, int otherwise)
+{
+    return value ? value : otherwise;
+}
+
+static int run(struct service *j, const struct options *o)
+{
+    struct server_options s = {
+        .host = o->host ? o->host : "127.0.0.1", .unix_path = o->unix_path, .port = OPTIONS_GIVEN(o, port) ? o->port : 8080,
+        .models = j->models, .model_count = j->count, .keys_file = o->api_keys, .cors_origin = o->cors, .tls_cert = o->tls_cert,
+        .tls_key = o->tls_key, .any_model = o->any_model, .max_body = (size_t)given(o->max_body, 2000000),
+        .max_answer = (size_t)given(o->max_answer, 1 << 28), .max_inputs = (size_t)given(o->max_inputs, 32), .max_inputs_openai = (size_t)given(o->max_inputs_openai, 2048),
+        .max_queue_tokens = (size_t)given(o->max_queue_tokens, 262144), .max_connections = given(o->max_connections, 4096),
+        .http_threads = given(o->http_threads, 2), .deadline = OPTIONS_GIVEN(o, deadline) ? o->deadline : 60,
+        .idle_timeout = given(o->idle_timeout, 75), .header_timeout = given(o->header_timeout, 10),
+        .body_timeout = given(o->body_timeout, 30), .write_timeout = given(o->write_timeout, 120), .idle_close = o->idle_close,
+        .drain = OPTIONS_GIVEN(o, drain) ? o->drain : 30, .quiet = o->quiet, .open = open_model_at, .open_user = j, .resident = machine_resident, .write_f32 = number_f32,
+    };
+
+    if (!o->tls_cert != !o->tls_key)
+        return cli_fail(CLI_USAGE, "--tls-cert and --tls-key go together");
+    int rc = read_mode(o->unix_mode, &s.unix_mode);
+    if (rc)
+        return rc;
+    /* What opening a model has to say is a line of the log, and does not mix with those of other threads. */
+    cli_listen(server_say);
+    rc = server_run(&s);
+    cli_listen(NULL);
+    return rc;
+}
+
+int serve_run(const struct options *o)
+{
+    struct service j = { .o = o };
+    int rc = CLI_OK;
+
+    if (o->word_count)
+        rc = cli_fail(CLI_USAGE, "serve takes no arguments, only options; models go behind --model");
+    for (int i = 0; i < o->model_count && !rc; i++)
+        rc = add_model(&j, o->models[i]);
+    if (!rc && !j.count)
+        rc = add_model(&j, CACHE_DEFAULT_MODEL);
+    if (!rc)
+        rc = run(&j, o);
+    for (size_t i = 0; i <= j.count && i < MODEL_LIMIT; i++) {
+        free(j.names[i]);
+        free(j.paths[i]);
+        for (int k = 0; k < SERVER_ALSO; k++)
+            free(j.also[i][k]);
+    }
+    return rc;
+}
