@@ -3,6 +3,8 @@
 
 #include "base/os.h"
 
+#include <onnxruntime_c_api.h>
+
 enum {
     HEADER = 64,                /* before every block: its struct block, and the alignment of what follows */
     SMALL = 32 * 1024,          /* below this malloc is as good */
@@ -190,16 +192,15 @@ static const OrtMemoryInfo *pool_info(const OrtAllocator *self)
     return pool.info;
 }
 
-aki_status aki__allocator_register(struct aki__runtime *rt, aki_error *err)
+OrtStatus *aki__allocator_register(const OrtApi *api, uint32_t version, OrtEnv *env)
 {
     OrtMemoryInfo *info = NULL;
 
-    OrtStatus *st = rt->api->CreateMemoryInfo("Cpu", OrtDeviceAllocator, 0, OrtMemTypeDefault, &info);
-    if (!st) st = rt->api->GetAllocatorWithDefaultOptions(&pool.last_resort);
-    if (!st) {
-        pool.base = (OrtAllocator){ .version = AKI_ORT_API, .Alloc = pool_alloc, .Free = pool_free, .Info = pool_info, .Reserve = pool_reserve };
-        pool.info = info;
-        st = rt->api->RegisterAllocator(rt->env, &pool.base);
-    }
-    return aki__ort_status(rt, st, "allocator", err);
+    OrtStatus *st = api->CreateMemoryInfo("Cpu", OrtDeviceAllocator, 0, OrtMemTypeDefault, &info);
+    if (!st) st = api->GetAllocatorWithDefaultOptions(&pool.last_resort);
+    if (st)
+        return st;
+    pool.base = (OrtAllocator){ .version = version, .Alloc = pool_alloc, .Free = pool_free, .Info = pool_info, .Reserve = pool_reserve };
+    pool.info = info;
+    return api->RegisterAllocator(env, &pool.base);
 }

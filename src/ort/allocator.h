@@ -6,10 +6,14 @@
 #ifndef AKI_ALLOCATOR_H
 #define AKI_ALLOCATOR_H
 
-#include "ort/runtime.h"
+#include "base/base.h"
 
-/* Registers the process's allocator with the environment. */
-aki_status aki__allocator_register(struct aki__runtime *rt, aki_error *err);
+struct OrtApi;
+struct OrtEnv;
+struct OrtStatus;
+
+/* Registers the process's allocator with the environment; once a process, before any other use. version: of the API that is handed in. NULL: done. */
+struct OrtStatus *aki__allocator_register(const struct OrtApi *api, uint32_t version, struct OrtEnv *env);
 
 /* The same memory for the operators' scratch: 64-byte aligned; NULL: none left. Thread-safe. */
 void *aki__allocator_take(size_t size);

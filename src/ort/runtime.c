@@ -42,7 +42,7 @@ static aki_status make_environment(struct aki__runtime *rt, aki_error *err)
     if (!st) st = rt->api->DisableTelemetryEvents(rt->env);
     if (!st) st = rt->api->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault, &rt->cpu);
     aki_status rc = aki__ort_status(rt, st, "environment", err);
-    return rc ? rc : aki__allocator_register(rt, err);
+    return rc ? rc : aki__ort_status(rt, aki__allocator_register(rt->api, AKI_ORT_API, rt->env), "allocator", err);
 }
 
 static aki_status make_runtime(struct aki__runtime *rt, aki_error *err)
