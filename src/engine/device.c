@@ -34,6 +34,29 @@ struct tester {
 
 /* ---------------------------------------------------------------- sessions -------------------------------------- */
 
+/* What is behind the rows of an .onnx file. */
+static aki_status build_behind_file(struct aki__graph *g, const struct aki__onnx_file *f)
+{
+    const int32_t hidden = aki__onnx_file_info(f)->hidden;
+
+    if (hidden)
+        aki__g_finish(g, aki__g_embed(g, &(struct aki__g_embed){ .columns = hidden }));
+    return g->rc;
+}
+
+/* The vectors that the network gives are those that the folder's files tell of: buffers are made by these. */
+static aki_status check_columns(struct aki__session **session, const aki_model *m, aki_error *err)
+{
+    struct aki__session_info info;
+
+    aki__session_info(*session, &info);
+    if (info.vectors == (size_t)m->folder->dim)
+        return AKI_OK;
+    aki__session_close(*session);
+    *session = NULL;
+    return aki__fail(err, AKI_E_INVALID, "%s: vectors of %d elements by its files, but the network gives %zu", m->folder->path, m->folder->dim, info.vectors);
+}
+
 /* device NULL: the cpu. */
 static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o, const struct aki__device *device, int32_t precision, aki_error *err)
 {
@@ -42,12 +65,14 @@ static aki_status make_session(struct aki__session **out, aki_model *m, const ak
     struct aki__graph g;
 
     aki__graph_init(&g, m->folder, err);
-    aki_status rc = m->file ? AKI_OK : aki__arch_build(&g, m->folder);
+    const bool own = !m->file;
+    aki_status rc = own ? aki__arch_build(&g, m->folder) : build_behind_file(&g, m->file);
     if (!rc) rc = aki__session_open(out, &g, &options, err);
-    if (!rc && !m->file)
-        m->parameters = aki__graph_parameters(&g);
     if (!rc)
-        m->file = NULL;
+        m->file = NULL;                     /* the session's */
+    if (!rc && own)
+        m->parameters = aki__graph_parameters(&g);
+    if (!rc) rc = check_columns(out, m, err);
     aki__graph_free(&g);
     return rc;
 }

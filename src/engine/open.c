@@ -255,7 +255,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
     struct aki__session_info run;           /* sessions of a device come and go */
     aki__session_info(m->session, &run);
     const aki_model_info full = { .struct_size = info->struct_size, .dim = f->dim, .name = f->name, .architecture = f->architecture, .parameters = m->parameters,
-        .hidden = f->hidden, .layers = f->layers, .heads = f->heads, .kv_heads = f->kv_heads, .vocabulary = f->vocabulary, .max_tokens = m->max_tokens,
+        .hidden = m->run.hidden ? (int32_t)m->run.hidden : f->hidden, .layers = f->layers, .heads = f->heads, .kv_heads = f->kv_heads, .vocabulary = f->vocabulary, .max_tokens = m->max_tokens,
         .pooling = f->pooling, .normalize = f->normalize, .precision = m->precision, .mrl = f->mrl, .device = m->device, .runtime = m->run.runtime,
         .threads = m->run.threads, .end_appended = m->end_appended, .max_batch_tokens = m->max_batch_tokens, .nodes = run.nodes, .nodes_elsewhere = run.nodes_elsewhere,
         .prompt_count = (int32_t)f->prompt_count, .prompts = f->prompts, .default_prompt_name = f->default_prompt_name,

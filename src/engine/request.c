@@ -156,14 +156,15 @@ static void set_encoding(struct aki__request *r, const aki_model *m, const aki_e
 }
 
 /* What the rows of a result are. */
-static void set_output(struct aki__request *r, const struct aki__model *f, const aki_embed_options *o)
+static void set_output(struct aki__request *r, const aki_model *m, const aki_embed_options *o)
 {
+    const struct aki__model *f = m->folder;
     bool tokens = o->output == AKI_OUTPUT_TOKENS;
 
     r->output = o->output;
     r->pooling = o->pooling ? o->pooling : f->pooling;
     r->normalize = o->normalize || tokens ? o->normalize == AKI_NORMALIZE_ON : f->normalize;
-    r->columns = (size_t)(tokens ? f->hidden : f->dim);
+    r->columns = tokens ? m->run.hidden : m->run.vectors;
     r->dim = o->dim ? (size_t)o->dim : r->columns;
     r->dtype = o->dtype;
     r->ranges = o->ranges;
@@ -182,7 +183,7 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     if (!rc) rc = check_numbers(m, &o, err);
     if (rc)
         return rc;
-    set_output(out, m->folder, &o);
+    set_output(out, m, &o);
     out->reuse = !o.no_reuse;
     set_encoding(out, m, &o, m->max_tokens);
     out->cancel = o.cancel;

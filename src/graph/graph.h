@@ -20,7 +20,8 @@ enum aki__result_kind { AKI_RESULT_HIDDEN, AKI_RESULT_VECTORS, AKI_RESULT_KINDS 
 
 /* Sum of the rows of a token: word * scale + position + type. */
 struct aki__g_embed {
-    const struct aki__tensor *words, *positions, *types;    /* positions, types: or NULL. Of several types those of the run, else the first */
+    const struct aki__tensor *words, *positions, *types;    /* positions, types: or NULL. Of several types those of the run, else the first. All NULL: rows that
+                                                             * an .onnx file gives, for what is behind them */
     int64_t columns;            /* of the tables; 0: the model's hidden */
     double  scale;              /* 0: none. Rounded to the table's dtype, as transformers does */
 };

@@ -3,8 +3,8 @@
 
 #include "base/os.h"
 #include "onnx/look.h"
+#include "ort/padded.h"
 #include "ort/runtime.h"
-#include "ort/session.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -245,41 +245,41 @@ static aki_status use_weights(struct aki__onnx_file *f, const struct aki__onnx_w
 
 struct tensors { const char **names; OrtValue **values; void **data; size_t count; };
 
-struct run { const struct aki__batch *b; const size_t *texts; size_t count, rows, length; int32_t pad_id; OrtSession *alone; /* NULL: on all threads */ };
-
-static size_t tokens_of(const struct run *r, size_t i) { return i < r->count ? (size_t)(r->b->starts[r->texts[i] + 1] - r->b->starts[r->texts[i]]) : 0; }
+struct run { const struct aki__padded_group *g; int32_t pad_id; OrtSession *alone; /* NULL: on all threads */ };
 
 static int64_t number(const struct run *r, enum feed feed, size_t row, size_t i)
 {
-    size_t tokens = tokens_of(r, row), at = tokens ? (size_t)r->b->starts[r->texts[row]] + i : 0;
+    size_t tokens = aki__padded_tokens(r->g, row), at = tokens ? aki__padded_start(r->g, row) + i : 0;
+    const struct aki__batch *b = r->g->b;
     bool there = i < tokens;
 
     switch (feed) {
-    case FEED_IDS:       return there ? r->b->ids[at] : r->pad_id;
-    case FEED_POSITIONS: return there ? r->b->positions[at] : 0;
+    case FEED_IDS:       return there ? b->ids[at] : r->pad_id;
+    case FEED_POSITIONS: return there ? b->positions[at] : 0;
+    case FEED_TYPES:     return there && b->types ? b->types[at] : 0;
     case FEED_MASK:      return there || (!tokens && i == 0);      /* a row without a text sees one key: none may be without any */
     default:             return 0;
     }
 }
 
-/* Its data, of r's shape; *bytes: how many. NULL: no memory, or sizes that overflow. */
+/* Its data, of the group's shape; *bytes: how many. NULL: no memory, or sizes that overflow. */
 static void *fill(const struct port *p, const struct run *r, int64_t shape[4], size_t *bytes)
 {
     const size_t size = p->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 ? 8 : 4;
     size_t count;
 
-    shape[0] = (int64_t)r->rows;
-    shape[1] = p->feed == FEED_PAST ? p->shape[1] : (int64_t)r->length;
+    shape[0] = (int64_t)r->g->rows;
+    shape[1] = p->feed == FEED_PAST ? p->shape[1] : (int64_t)r->g->length;
     shape[2] = 0;
     shape[3] = p->feed == FEED_PAST ? p->shape[3] : 0;
     *bytes = 0;
     if (p->feed == FEED_PAST)
         return aki__alloc_aligned(1, 64);   /* of no element, but an address is asked for */
-    if (!aki__mul(r->rows, r->length, &count) || !aki__mul(count, size, bytes))
+    if (!aki__mul(r->g->rows, r->g->length, &count) || !aki__mul(count, size, bytes))
         return NULL;
     void *data = aki__alloc_aligned(*bytes, 1);
-    for (size_t row = 0, n = 0; row < r->rows && data; row++)
-        for (size_t i = 0; i < r->length; i++, n++) {
+    for (size_t row = 0, n = 0; row < r->g->rows && data; row++)
+        for (size_t i = 0; i < r->g->length; i++, n++) {
             int64_t x = number(r, p->feed, row, i);
             if (size == 8)
                 ((int64_t *)data)[n] = x;
@@ -297,7 +297,7 @@ static aki_status feed(struct aki__onnx_file *f, const struct run *r, struct ten
     t->values = aki__zalloc(f->input_count, sizeof *t->values);
     t->data = aki__zalloc(f->input_count, sizeof *t->data);
     if (!t->names || !t->values || !t->data)
-        return aki__fail(err, AKI_E_NOMEM, "a run of %zu x %zu tokens", r->rows, r->length);
+        return aki__fail(err, AKI_E_NOMEM, "a run of %zu x %zu tokens", r->g->rows, r->g->length);
     for (size_t i = 0; i < f->input_count && !rc; i++) {
         const struct port *p = &f->inputs[i];
         int64_t shape[4];
@@ -306,7 +306,7 @@ static aki_status feed(struct aki__onnx_file *f, const struct run *r, struct ten
         t->data[i] = fill(p, r, shape, &bytes);
         t->count = i + 1;
         rc = t->data[i] ? aki__ort_status(f->rt, f->rt->api->CreateTensorWithDataAsOrtValue(f->rt->cpu, t->data[i], bytes, shape, p->rank, p->type, &t->values[i]), p->name, err)
-                        : aki__fail(err, AKI_E_NOMEM, "a run of %zu x %zu tokens", r->rows, r->length);
+                        : aki__fail(err, AKI_E_NOMEM, "a run of %zu x %zu tokens", r->g->rows, r->g->length);
     }
     return rc;
 }
@@ -324,7 +324,7 @@ static void free_tensors(const struct aki__runtime *rt, struct tensors *t)
 }
 
 /* What came back must be what its columns are known as (columns -1: not yet); *columns: what it is. */
-static aki_status check_result(const struct aki__onnx_file *f, const struct port *p, OrtValue *value, const struct run *r, int32_t known, int32_t *columns, aki_error *err)
+static aki_status check_result(const struct aki__onnx_file *f, const struct port *p, OrtValue *value, const struct aki__padded_group *g, int32_t known, int32_t *columns, aki_error *err)
 {
     const OrtApi *api = f->rt->api;
     OrtTensorTypeAndShapeInfo *info = NULL;
@@ -341,33 +341,11 @@ static aki_status check_result(const struct aki__onnx_file *f, const struct port
     if (st)
         return aki__ort_status(f->rt, st, p->name, err);
     int64_t last = rank == wanted ? shape[rank - 1] : 0;
-    if (type != p->type || rank != wanted || shape[0] != (int64_t)r->rows || (wanted == 3 && shape[1] != (int64_t)r->length) || last < 1 || last > MOST_SIZE || (known > 0 && last != known))
+    if (type != p->type || rank != wanted || shape[0] != (int64_t)g->rows || (wanted == 3 && shape[1] != (int64_t)g->length) || last < 1 || last > MOST_SIZE || (known > 0 && last != known))
         return aki__fail(err, AKI_E_INVALID, "%s: output %.60s is not %s of %zu texts x %zu tokens: %zu dimensions, %lld x %lld x %lld", f->file, p->name,
-                         wanted == 2 ? "a vector a text" : "a row a token", r->rows, r->length, rank, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
+                         wanted == 2 ? "a vector a text" : "a row a token", g->rows, g->length, rank, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
     *columns = (int32_t)last;
     return AKI_OK;
-}
-
-static void copy_row(float *out, const struct port *p, const void *data, size_t row, size_t columns)
-{
-    if (p->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
-        memcpy(out, (const float *)data + row * columns, columns * sizeof *out);
-    else
-        for (size_t k = 0; k < columns; k++)
-            out[k] = aki__f16_to_f32(((const uint16_t *)data)[row * columns + k]);
-}
-
-static void take_rows(const struct run *r, const struct port *p, const void *data, bool pooled, size_t columns, float *out)
-{
-    const struct aki__batch *b = r->b;
-
-    for (size_t i = 0; i < r->count; i++) {
-        size_t text = r->texts[i];
-        if (pooled)
-            copy_row(out + text * columns, p, data, i, columns);
-        for (int32_t k = b->query_starts[text]; k < b->query_starts[text + 1] && !pooled; k++)
-            copy_row(out + (size_t)k * columns, p, data, i * r->length + (size_t)(b->rows[k] - b->starts[text]), columns);
-    }
 }
 
 static OrtStatus *call(struct aki__onnx_file *f, OrtSession *alone, const struct tensors *t, const char *output, OrtValue **result)
@@ -383,6 +361,7 @@ static OrtStatus *call(struct aki__onnx_file *f, OrtSession *alone, const struct
 /* out NULL: only to see what columns there are. */
 static aki_status run(struct aki__onnx_file *f, const struct run *r, const struct port *p, int32_t *columns, float *out, aki_error *err)
 {
+    const bool f16 = p->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
     struct tensors t = { 0 };
     OrtValue *result = NULL;
     void *data = NULL;
@@ -390,39 +369,39 @@ static aki_status run(struct aki__onnx_file *f, const struct run *r, const struc
 
     aki_status rc = feed(f, r, &t, err);
     if (!rc) rc = aki__ort_status(f->rt, call(f, r->alone, &t, p->name, &result), f->file, err);
-    if (!rc) rc = check_result(f, p, result, r, *columns, &found, err);
+    if (!rc) rc = check_result(f, p, result, r->g, *columns, &found, err);
     if (!rc) rc = aki__ort_status(f->rt, f->rt->api->GetTensorMutableData(result, &data), f->file, err);
-    if (!rc && out)
-        take_rows(r, p, data, p == f->pooled, (size_t)*columns, out);
-    else if (!rc)
+    if (!rc && !out)
         *columns = found;
+    else if (!rc)
+        (p == f->pooled ? aki__padded_vectors : aki__padded_rows)(r->g, data, f16, (size_t)*columns, out);
     if (result)
         f->rt->api->ReleaseValue(result);
     free_tensors(f->rt, &t);
     return rc;
 }
 
-static aki_status run_texts(struct aki__onnx_file *f, struct run *r, const struct port *p, int32_t *columns, float *out, aki_error *err)
+static aki_status run_texts(struct aki__onnx_file *f, struct aki__padded_group *g, const struct run *r, const struct port *p, int32_t *columns, float *out, aki_error *err)
 {
     size_t longest = 0;
 
-    for (size_t i = 0; i < r->count; i++)
-        longest = tokens_of(r, i) > longest ? tokens_of(r, i) : longest;
-    r->rows = f->info.rows ? (size_t)f->info.rows : r->count;
-    r->length = f->info.length ? (size_t)f->info.length : longest;
-    if (r->count > r->rows || longest > r->length)
-        return aki__fail(err, AKI_E_INVALID, "%s takes %zu texts of %zu tokens at most, not %zu of %zu", f->file, r->rows, r->length, r->count, longest);
+    for (size_t i = 0; i < g->count; i++)
+        longest = aki__padded_tokens(g, i) > longest ? aki__padded_tokens(g, i) : longest;
+    g->rows = f->info.rows ? (size_t)f->info.rows : g->count;
+    g->length = f->info.length ? (size_t)f->info.length : longest;
+    if (g->count > g->rows || longest > g->length)
+        return aki__fail(err, AKI_E_INVALID, "%s takes %zu texts of %zu tokens at most, not %zu of %zu", f->file, g->rows, g->length, g->count, longest);
     return run(f, r, p, columns, out, err);
 }
 
-aki_status aki__onnx_file_run(struct aki__onnx_file *f, const struct aki__batch *b, const size_t *texts, size_t count, int32_t pad_id, bool beside, float *out, aki_error *err)
+aki_status aki__onnx_file_run(struct aki__onnx_file *f, struct aki__padded_group *g, bool pooled, int32_t pad_id, bool beside, float *out, aki_error *err)
 {
-    struct run r = { .b = b, .texts = texts, .count = count, .pad_id = pad_id, .alone = beside ? atomic_load(&f->alone) : NULL };
-    const struct port *p = b->pooled ? f->pooled : f->hidden;
+    const struct run r = { .g = g, .pad_id = pad_id, .alone = beside ? atomic_load(&f->alone) : NULL };
+    const struct port *p = pooled ? f->pooled : f->hidden;
 
     if (!p)
         return aki__fail(err, AKI_E_INTERNAL, "%s: no such output", f->file);
-    return run_texts(f, &r, p, b->pooled ? &f->info.pooled : &f->info.hidden, out, err);
+    return run_texts(f, g, &r, p, pooled ? &f->info.pooled : &f->info.hidden, out, err);
 }
 
 /* One token, of the id 0. */
@@ -431,9 +410,10 @@ static aki_status run_zero(struct aki__onnx_file *f, OrtSession *alone, const st
     static const int32_t zero, starts[2] = { 0, 1 };
     static const size_t text;
     const struct aki__batch b = { .ids = &zero, .positions = &zero, .starts = starts, .query_starts = starts, .rows = &zero };
-    struct run r = { .b = &b, .texts = &text, .count = 1, .alone = alone };
+    struct aki__padded_group g = { .b = &b, .texts = &text, .count = 1 };
+    const struct run r = { .g = &g, .alone = alone };
 
-    return run_texts(f, &r, p, columns, out, err);
+    return run_texts(f, &g, &r, p, columns, out, err);
 }
 
 /* What the graph does not say of its columns, a first run does. */

@@ -5,7 +5,7 @@
 #include "base/base.h"
 
 struct aki__onnx_file;          /* any number of threads may run it */
-struct aki__batch;
+struct aki__padded_group;
 
 struct aki__onnx_file_info {
     int32_t hidden;             /* columns of its row a token; 0: it gives none */
@@ -29,9 +29,9 @@ const struct aki__onnx_file_info *aki__onnx_file_info(const struct aki__onnx_fil
  * the file is gone or was replaced). By one thread at a time. */
 bool aki__onnx_file_spread(struct aki__onnx_file *f);
 
-/* Runs texts[count] (numbers in the batch; count is at most info.rows, the longest at most info.length, where these are set) padded with pad_id.
- * b->pooled: out is [b->vectors, pooled], and those of these texts are written; else out is [b->row_count, hidden], and the rows that the pooling
- * reads of these texts are. beside: on this thread alone, where the file was made ready for it; else on all, one run after the other. */
-aki_status aki__onnx_file_run(struct aki__onnx_file *f, const struct aki__batch *b, const size_t *texts, size_t count, int32_t pad_id, bool beside, float *out, aki_error *err);
+/* Runs g's texts, padded with pad_id to rows and length that it says in g (g->count is at most info.rows, the longest at most info.length, where these
+ * are set). pooled: out is the batch's [texts, info.pooled], and the vectors of these texts are written; else out is [row_count, info.hidden], and the rows
+ * that the pooling reads of these texts are. beside: on this thread alone, where the file was made ready for it; else on all, one run after the other. */
+aki_status aki__onnx_file_run(struct aki__onnx_file *f, struct aki__padded_group *g, bool pooled, int32_t pad_id, bool beside, float *out, aki_error *err);
 
 #endif

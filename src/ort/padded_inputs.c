@@ -49,7 +49,7 @@ static void fill_embeds(const struct aki__padded_inputs *in, const struct aki__p
 
     memset(out, 0, g->rows * g->length * columns * sizeof *out);
     for (size_t i = 0; i < g->count; i++) {
-        size_t start = (size_t)g->b->starts[g->texts[i]], tokens = (size_t)g->b->starts[g->texts[i] + 1] - start;
+        size_t start = aki__padded_start(g, i), tokens = aki__padded_tokens(g, i);
         a.out = out + i * g->length * columns;
         a.ids = g->b->ids + start;
         a.position_ids = g->b->positions + start;
@@ -58,11 +58,8 @@ static void fill_embeds(const struct aki__padded_inputs *in, const struct aki__p
     }
 }
 
-static size_t tokens_of(const struct aki__padded_group *g, size_t i)
-{
-    /* A row without a text sees its first key: no row may be without any. */
-    return i < g->count ? (size_t)(g->b->starts[g->texts[i] + 1] - g->b->starts[g->texts[i]]) : 1;
-}
+/* A row without a text sees its first key. */
+static size_t keys_of(const struct aki__padded_group *g, size_t row) { return row < g->count ? aki__padded_tokens(g, row) : 1; }
 
 /* [1 or rows, 1, queries, length] */
 static void fill_mask(const struct aki__portable_mask *m, const struct aki__padded_group *g, float *out, size_t batch, size_t queries)
@@ -72,7 +69,7 @@ static void fill_mask(const struct aki__portable_mask *m, const struct aki__padd
     for (size_t t = 0; t < batch; t++)
         for (size_t i = 0; i < queries; i++)
             for (size_t j = 0; j < g->length; j++, out++) {
-                bool hidden = m->causal ? j > i : j >= tokens_of(g, t);
+                bool hidden = m->causal ? j > i : j >= keys_of(g, t);
                 if (window)
                     hidden |= j + window <= i || (!m->causal && i + window <= j);
                 *out = hidden ? AKI_PORTABLE_HIDDEN : 0.0f;

@@ -3,18 +3,10 @@
 #define AKI_PADDED_INPUTS_H
 
 #include "graph/portable.h"
-#include "ort/session.h"
+#include "ort/padded.h"
 
 struct aki__runtime;
 struct OrtValue;
-
-/* Some of the batch's texts, in one session. */
-struct aki__padded_group {
-    const struct aki__batch *b;
-    const size_t *texts;                    /* [count] numbers in the batch */
-    size_t count, rows, length;             /* rows × length: of the tensors */
-    float *rows_out;                        /* [row_count, hidden] of the batch */
-};
 
 /* What a graph needs, and what of it is the same in every run. */
 struct aki__padded_inputs {

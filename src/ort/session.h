@@ -1,4 +1,5 @@
-/* Unit session: a network ready to run: graph -> dialect -> ONNX Runtime session. The face of ort/ for the engine. */
+/* Unit session: a network ready to run, with its threads and the files it reads. The face of ort/ for the engine, which does not care what runs
+ * it (runner.h): the cpu dialect, a device, an .onnx file. */
 #ifndef AKI_SESSION_H
 #define AKI_SESSION_H
 
@@ -13,8 +14,8 @@ struct aki__session;            /* immutable; any number of threads may run it a
 struct aki__session_options {
     bool int8;
     int  threads;
-    const struct aki__device *device;       /* another one than the cpu, with padded runs (padded.h), or NULL */
-    struct aki__onnx_file *file;            /* instead of the graph, or NULL; the session's, once it has opened */
+    const struct aki__device *device;       /* another one than the cpu, or NULL */
+    struct aki__onnx_file *file;            /* the network, or NULL; the session's, once it has opened. The graph then has the rows it gives, and what is behind them */
     bool f16;                               /* on a device only */
     int  max_buckets;
     size_t max_tokens, max_batch_tokens;    /* of a text, of a run: for choosing shapes */
@@ -24,6 +25,8 @@ struct aki__session_info {
     char     runtime[48];       /* "ONNX Runtime 1.32.0" */
     int      threads;
     int      lanes;             /* runs that may go side by side */
+    size_t   hidden;            /* columns of a hidden row; 0: there are none to be had */
+    size_t   vectors;           /* columns of a vector */
     size_t   widest;            /* columns of the widest product, of which a run holds one for every token; 0: not known */
     int      nodes, nodes_elsewhere;        /* on the device, and on the cpu instead */
     int      partitions;        /* on the device; 0: not known */
@@ -31,7 +34,6 @@ struct aki__session_info {
     int      products, products_f32;        /* 0: not known */
     uint64_t weights_size;      /* bytes of the constants of all of these */
 };
-
 
 /* The model must outlive the session (embedding tables stay in its map). */
 aki_status aki__session_open(struct aki__session **out, const struct aki__graph *g, const struct aki__session_options *options, aki_error *err);
@@ -65,7 +67,7 @@ struct aki__batch {
     bool           pooled;                  /* by the network itself (an .onnx file): vectors are the texts' */
     bool           dense;                   /* through the Dense modules (false: hidden rows as pooled) */
 };
-/* out: [vectors, columns]. */
+/* out: [vectors, columns]: as many columns as info says; without b->dense, those of a hidden row. */
 aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, float *out, size_t columns, aki_error *err);
 
 /* Does body(user, i), i < count, which are runs, beside each other on the session's threads; one after the other while these are busy. */
