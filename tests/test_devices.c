@@ -141,6 +141,49 @@ static void test_against_cpu(void **state)
     }
 }
 
+/* Pairs, as aki_encode gives them: token types reach the device, of each text in a run of several its own. */
+static void test_pairs(void **state)
+{
+    static const char *const pairs[][2] = { { "a cat", "two dogs" }, { "the river", "a house in the city and what lies behind the mountain" }, { "query", NULL } };
+    enum { PAIRS = sizeof pairs / sizeof *pairs, MOST = 256 };
+    static float got[PAIRS * MOST_DIM], wanted[PAIRS * MOST_DIM], untyped[PAIRS * MOST_DIM];
+    int32_t ids[MOST], types[MOST];
+    int64_t starts[PAIRS + 1] = { 0 };
+    aki_rows rows;
+    aki_error e = { 0 };
+    (void)state;
+
+    aki_model *cpu = open_model(CHECKPOINTS "bert", AKI_PRECISION_F32);
+    for (size_t i = 0; i < PAIRS; i++) {
+        aki_encoded x;
+        aki_encoded_init(&x, sizeof x);
+        x.ids = ids + starts[i];
+        x.types = types + starts[i];
+        x.capacity = (size_t)(MOST - starts[i]);
+        if (aki_encode(cpu, pairs[i][0], strlen(pairs[i][0]), pairs[i][1], pairs[i][1] ? strlen(pairs[i][1]) : 0, NULL, &x, &e))
+            fail_msg("%s", e.message);
+        starts[i + 1] = starts[i] + (int64_t)x.count;
+    }
+    aki_rows_init(&rows, sizeof rows);
+    rows.ids = ids;
+    rows.starts = starts;
+    rows.count = PAIRS;
+    const size_t size = aki_embed_bound(cpu, PAIRS, NULL), dim = size / PAIRS / sizeof *got;
+    assert_int_equal(aki_embed_rows(cpu, &rows, NULL, untyped, size, &e), AKI_OK);
+    rows.types = types;
+    assert_int_equal(aki_embed_rows(cpu, &rows, NULL, wanted, size, &e), AKI_OK);
+    assert_true(fabsf(wanted[0] - untyped[0]) > 1e-4f && fabsf(wanted[dim] - untyped[dim]) > 1e-4f);
+    assert_memory_equal(wanted + 2 * dim, untyped + 2 * dim, dim * sizeof *wanted);
+    for (int32_t buckets = 0; buckets < 2; buckets++) {
+        aki_model *device = open_portable("bert", AKI_PRECISION_F32, buckets);
+        assert_int_equal(aki_embed_rows(device, &rows, NULL, got, size, &e), AKI_OK);
+        for (size_t i = 0; i < PAIRS * dim; i++)
+            assert_float_equal(got[i], wanted[i], 2e-5);
+        aki_model_close(device);
+    }
+    aki_model_close(cpu);
+}
+
 /* ---------------------------------------------------------------- threads --------------------------------------- */
 
 struct caller { aki_model *m; int words; float wanted[MOST_DIM]; aki_status rc; };
@@ -667,7 +710,7 @@ static int remove_scratch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_goldens), cmocka_unit_test(test_against_cpu), cmocka_unit_test(test_threads), cmocka_unit_test(test_absent), cmocka_unit_test(test_fallback),
+        cmocka_unit_test(test_goldens), cmocka_unit_test(test_against_cpu), cmocka_unit_test(test_pairs), cmocka_unit_test(test_threads), cmocka_unit_test(test_absent), cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_remembered), cmocka_unit_test(test_no_cache_folder), cmocka_unit_test(test_hostile_memory), cmocka_unit_test(test_wrong_vectors),
         cmocka_unit_test(test_remembered_refusals),
         cmocka_unit_test(test_lists_stay), cmocka_unit_test(test_option_sets),      /* the last: from there on there is a coreml */

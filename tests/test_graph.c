@@ -687,7 +687,9 @@ static void check_net(const struct net *n, int round)
     run(n, &f32, false, out, (size_t)at(n, hidden)->columns);
     compare(n, hidden, out, 3e-4, 0.999999, "f32, hidden", round);
     run(n, &padded, false, out, (size_t)at(n, hidden)->columns);
-    compare(n, hidden, out, 3e-4, 0.999999, "padded", round);
+    compare(n, hidden, out, 3e-4, 0.999999, "padded, hidden", round);
+    run(n, &padded, true, out, columns);
+    compare(n, last, out, 3e-4, 0.999999, "padded", round);
     if (n->typed)
         return;                         /* the client form has type 0 only */
     run_client(n, false, out, columns);
@@ -966,6 +968,67 @@ static void test_types(void **unused)
     aki__weights_close(weights);
 }
 
+/* Vectors that are made of another pooling than that of the hidden rows: a device's network ends at these. */
+static void test_two_poolings(void **unused)
+{
+    static struct net n;
+    struct aki__weights *weights;
+    struct aki__session *s;
+    const struct aki__device portable = { .name = "portable" };
+    const struct aki__session_options options = { .threads = 1, .device = &portable, .max_buckets = 1, .max_tokens = MOST_TOKENS, .max_batch_tokens = 160 };
+    aki_error e = { 0 };
+    (void)unused;
+
+    assert_int_equal(aki__weights_open(&weights, FOLDER, &e), AKI_OK);
+    for (int first = 0; first < 2; first++) {
+        state = 11;
+        start_net(&n, weights);
+        aki__blk x = aki__g_embed(&n.g, &(struct aki__g_embed){ .words = aki__g_tensor(&n.g, WORDS, 48, "words.48.weight"), .columns = 48 });
+        aki__blk a = aki__g_pool(&n.g, x, AKI_ACT_NONE), b = aki__g_pool(&n.g, aki__g_layer_norm(&n.g, x, "norm.48"), AKI_ACT_NONE);
+        aki__g_result(&n.g, AKI_RESULT_HIDDEN, first ? b : a);
+        aki__g_result(&n.g, AKI_RESULT_VECTORS, first ? a : aki__g_add(&n.g, a, b));
+        assert_int_equal(n.g.rc, AKI_OK);
+        assert_int_equal(aki__session_open(&s, &n.g, &options, &e), AKI_E_UNSUPPORTED);
+        assert_non_null(strstr(e.message, "more than the pooled hidden rows"));
+        assert_null(s);
+        free_net(&n);
+    }
+    aki__weights_close(weights);
+}
+
+/* Rows and vectors of other widths than the model's hidden: whoever runs a network says of how many columns they are. */
+static void test_columns(void **unused)
+{
+    static struct net n;
+    struct aki__weights *weights;
+    struct aki__session_info info;
+    struct aki__session *s;
+    const struct aki__device portable = { .name = "portable" };
+    aki_error e = { 0 };
+    (void)unused;
+
+    assert_int_equal(aki__weights_open(&weights, FOLDER, &e), AKI_OK);
+    for (int device = 0; device < 2; device++)
+        for (int dense = 0; dense < 2; dense++) {
+            const struct aki__session_options options = { .threads = 1, .device = device ? &portable : NULL, .max_buckets = 1, .max_tokens = MOST_TOKENS, .max_batch_tokens = 160 };
+            start_net(&n, weights);
+            n.model.hidden = 32;
+            aki__blk x = aki__g_embed(&n.g, &(struct aki__g_embed){ .words = aki__g_tensor(&n.g, WORDS, 48, "words.48.weight"), .columns = 48 });
+            x = aki__g_pool(&n.g, aki__g_linear(&n.g, x, 96, true, "linear.96.48"), AKI_ACT_NONE);
+            aki__g_result(&n.g, AKI_RESULT_HIDDEN, x);
+            if (dense)
+                aki__g_result(&n.g, AKI_RESULT_VECTORS, aki__g_linear(&n.g, x, 48, false, "linear.48.96"));
+            if (aki__session_open(&s, &n.g, &options, &e))
+                fail_msg("%s", e.message);
+            aki__session_info(s, &info);
+            assert_int_equal(info.hidden, 96);
+            assert_int_equal(info.vectors, dense ? 48 : 96);
+            aki__session_close(s);
+            free_net(&n);
+        }
+    aki__weights_close(weights);
+}
+
 /* ---------------------------------------------------------------- quantised folders ----------------------------- */
 
 #ifdef AKI_WRAPS
@@ -1052,7 +1115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_networks), cmocka_unit_test(test_computed_once), cmocka_unit_test(test_outliers_of_a_part), cmocka_unit_test(test_fusions), cmocka_unit_test(test_buckets),
-        cmocka_unit_test(test_scale_is_rounded), cmocka_unit_test(test_impossible), cmocka_unit_test(test_many_kinds), cmocka_unit_test(test_types),
+        cmocka_unit_test(test_scale_is_rounded), cmocka_unit_test(test_impossible), cmocka_unit_test(test_many_kinds), cmocka_unit_test(test_types), cmocka_unit_test(test_two_poolings), cmocka_unit_test(test_columns),
 #ifdef AKI_WRAPS
         cmocka_unit_test(test_quantised_parts),
 #endif

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Tests of folders whose network is an .onnx file, against Python's onnxruntime on the same files. Needs the packages of tests/requirements.txt.
 
-    test_onnx.py PROGRAM CHECKPOINTS MODELS [unittest arguments]     MODELS: third_party/models, whose real models are skipped where not fetched
+    test_onnx.py PROGRAM CHECKPOINTS MODELS PAIRS [unittest arguments]     MODELS: third_party/models, whose real models are skipped where not
+                                                                           fetched; PAIRS: the program of tool_pairs.c
 """
 import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import unittest
 
-MODELS = sys.argv.pop(3)
+MODELS, PAIRS = sys.argv.pop(3), sys.argv.pop(3)
 
 import numpy as np
 import onnx
@@ -55,20 +57,28 @@ class Onnx(Case):
         done = self.ok("tokenize", "-m", folder, "--prompt", "", "--max-tokens", str(limit), stdin=joined(TEXTS))
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def hidden(self, path, ids, output):
-        """Python's onnxruntime, one text at a time and without padding."""
+    def hidden(self, path, ids, output, types=None):
+        """Python's onnxruntime, one text at a time and without padding. types: of each text's tokens; None: all 0."""
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         out = []
-        for row in ids:
+        for row, row_types in zip(ids, types or [[0] * len(row) for row in ids]):
             feeds = {}
             for i in session.get_inputs():
                 if i.name.startswith("past"):
                     feeds[i.name] = np.zeros((1, i.shape[1], 0, i.shape[3]), np.float16 if "float16" in i.type else np.float32)
                     continue
-                values = {"input_ids": row, "attention_mask": [1] * len(row), "token_type_ids": [0] * len(row), "position_ids": range(len(row))}[i.name]
+                values = {"input_ids": row, "attention_mask": [1] * len(row), "token_type_ids": row_types, "position_ids": range(len(row))}[i.name]
                 feeds[i.name] = np.array([list(values)], np.int64 if "int64" in i.type else np.int32)
             out.append(session.run([output], feeds)[0][0].astype(np.float32))
         return out
+
+    def hide_weights(self, path):
+        """Makes constants of a file's initializers, which nobody counts."""
+        model = onnx.load(path)
+        for i, t in enumerate(model.graph.initializer):
+            model.graph.node.insert(i, onnx.helper.make_node("Constant", [], [t.name], value=t))
+        del model.graph.initializer[:]
+        onnx.save(model, path)
 
     def near(self, got, wanted, most=2e-6, where=""):
         self.assertEqual(got.shape, wanted.shape)
@@ -94,6 +104,26 @@ class Onnx(Case):
                 self.near(np.array(json.loads(line)["embeddings"], np.float32), row, most)
             info = json.loads(self.ok("info", "--json", "-m", folder).stdout)
             self.assertEqual((info["dim"], info["precision"], info["device"]), (sizes(folder)["hidden"], "f16" if "dtype" in options else "f32", "cpu"))
+
+    def test_token_types(self):
+        """Pairs through aki_encode and aki_embed_rows: the file is fed what the template says of types, in rows of several lengths in a run, with few
+        weights (texts of a length together) and where nobody can count them (padded)."""
+        pairs = ["a cat\ttwo dogs", "the river\ta house in the city and what lies behind the mountain", "query", "house\tcat", "\ta"]
+        for options in {}, {"integer": "int32"}, {"dtype": "f16"}:
+            for light in True, False:
+                folder = self.without_weights(sentence=False)
+                path = os.path.join(folder, "model.onnx")
+                make_onnx.encoder(path, **sizes(folder), **options)
+                if not light:
+                    self.hide_weights(path)
+                done = subprocess.run([PAIRS, folder], input=joined(pairs), capture_output=True, check=True)
+                got = [json.loads(line) for line in done.stdout.splitlines()]
+                self.assertEqual([sorted(set(g["types"])) for g in got], [[0, 1], [0, 1], [0], [0, 1], [0, 1]])
+                ids, types = [g["ids"] for g in got], [g["types"] for g in got]
+                most = 2e-3 if "dtype" in options else 2e-6
+                for name, rows in ("typed", self.hidden(path, ids, "last_hidden_state", types)), ("untyped", self.hidden(path, ids, "last_hidden_state")):
+                    self.near(np.array([g[name] for g in got], np.float32), np.stack([r.mean(0) for r in rows]), most, (options, light, name))
+                self.assertGreater(np.abs(np.array(got[0]["typed"]) - np.array(got[0]["untyped"])).max(), 1e-2)
 
     def test_decoder_of_57_inputs(self):
         for dtype, most in ("f32", 2e-6), ("f16", 2e-3):
@@ -134,11 +164,7 @@ class Onnx(Case):
             for options in ["1"], ["2"], ["3"], ["2", "--max-batch-tokens", "64"], ["3", "--max-batch-tokens", "200"]:
                 self.near(self.vectors(folder, "--no-normalize", "--threads", *options), wanted, where=options)
             self.assertEqual(info["parameters"] > 0, bool(onnx.load(path).graph.initializer))
-            model = onnx.load(path)
-            for i, t in enumerate(model.graph.initializer):
-                model.graph.node.insert(i, onnx.helper.make_node("Constant", [], [t.name], value=t))
-            del model.graph.initializer[:]
-            onnx.save(model, path)
+            self.hide_weights(path)
 
     def test_waste(self):
         """How texts are laid out: a quarter of a run is padding at most, and where weights are few none; a run holds no more than --max-batch-tokens."""
