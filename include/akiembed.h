@@ -310,7 +310,8 @@ typedef struct {
 
     size_t   count;                 /* tokens; also under TOO_SMALL */
     size_t   full_count;            /* tokens without the limit: more than count, and the text was truncated */
-    size_t   prompt_tokens;         /* how many first tokens, of count, are the prompt's and special ones before it */
+    size_t   prompt_tokens;         /* how many first tokens, of count, are the prompt's and special ones before it; all of them, where the
+                                     * limit left nothing else of a (single) text */
     size_t   prompt_size;           /* bytes of the prompt, which stand before the text */
     size_t   text_size;             /* bytes of prompt + text; also under TOO_SMALL */
 } aki_encoded;
@@ -318,7 +319,8 @@ typedef struct {
 AKI_API void aki_encoded_init(void *encoded, size_t size);
 
 /* Exactly what aki_embed would compute for this text: prompt and special tokens added, truncated to options->max_tokens (0: the model's
- * limit). second: the second text of a pair [second_size], through the template for pairs, or NULL. The arrays of *encoded are filled.
+ * limit). second: the second text of a pair [second_size], through the template for pairs, or NULL. Of a pair the longer text is cut first, and
+ * the prompt stands before the first text. The arrays of *encoded are filled.
  * Errors: as aki_embed's; TOO_SMALL (an array that is there has fewer elements than count or text_size, which are set). */
 AKI_API aki_status aki_encode(const aki_model *model, const char *text, size_t size, const char *second, size_t second_size,
                               const aki_embed_options *options, aki_encoded *encoded, aki_error *error);

@@ -188,6 +188,7 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     out->cancel = o.cancel;
     out->cancel_user = o.cancel_user;
     rc = resolve_prompt(out, m, &o, err);
+    out->encode.prompt_size = out->prompt.size;
     out->skips = out->prompt.size && !m->folder->include_prompt;
     if (!rc && out->skips)
         rc = aki__request_count_prompt(out, m, err);
@@ -211,6 +212,7 @@ aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m
     if (!rc && o.prompt)
         rc = set_prompt(out, NULL, 0, NULL, 0, o.prompt, err);
     set_encoding(out, m, &o, 0);
+    out->encode.prompt_size = out->prompt.size;
     return rc;
 }
 
