@@ -375,6 +375,7 @@ static void test_buffers(void **state)
     assert_int_equal(aki_encode(m, "a cat", 5, NULL, 0, &o, &x, &e), AKI_OK);
     assert_int_equal(aki_encode(m, "a \xFF", 3, NULL, 0, &o, &x, &e), AKI_E_INVALID);
     assert_int_equal(e.offset, 2);              /* in the caller's text, not behind the prompt */
+    assert_int_equal(aki_encode(m, "a", SIZE_MAX, NULL, 0, &o, &x, &e), AKI_E_INVALID);       /* not read, and not copied behind the prompt */
     assert_int_equal(aki_encode(m, NULL, 3, NULL, 0, &o, &x, &e), AKI_E_INVALID);
     assert_int_equal(aki_encode(m, "a", 1, NULL, 0, &o, NULL, &e), AKI_E_INVALID);
     x.struct_size = 3;
@@ -406,6 +407,7 @@ static void test_rows(void **state)
     assert_int_equal(aki_embed_rows(m, &r, &o, v[1], sizeof v[1], &e), AKI_E_INVALID);
     assert_non_null(strstr(e.message, "type"));
     assert_int_equal(e.offset, 2);
+    assert_int_equal(aki_embed_rows(m, NULL, &o, v[1], sizeof v[1], &e), AKI_E_INVALID);
     r.types = NULL;
     r.prompt_tokens = negative;
     assert_int_equal(aki_embed_rows(m, &r, &o, v[1], sizeof v[1], &e), AKI_E_INVALID);

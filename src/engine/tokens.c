@@ -43,7 +43,7 @@ static aki_status join(const struct aki__request *r, const char *text, size_t si
 {
     in->text = text ? text : "";
     in->text_size = size;
-    if (!r->prompt.size)
+    if (!r->prompt.size || size > AKI_TEXT_LIMIT)        /* the tokenizer refuses it: no copy before */
         return AKI_OK;
     in->joined.size = 0;
     if (!aki__buf_append(&in->joined, r->prompt.data, r->prompt.size, SIZE_MAX) || !aki__buf_append(&in->joined, text, size, SIZE_MAX))
