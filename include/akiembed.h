@@ -236,7 +236,7 @@ typedef struct {
     const float *ranges;            /* [2, dim]: minimum and maximum of each element; where these are equal, a step of the result is 1 */
     int32_t      truncate;          /* AKI_TRUNCATE_*, for texts above max_tokens */
     int32_t      max_tokens;        /* special and prompt tokens included; 0: the model's */
-    int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text */
+    int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text; so they are where the model's files say it */
     int32_t      no_special;        /* 1: tokenising adds no special tokens */
     int32_t      no_reuse;          /* 1: equal texts of a call are each computed */
     int32_t      output;            /* AKI_OUTPUT_*, of aki_embed_rows and aki_embed_bound; the other functions have their own */

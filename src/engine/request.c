@@ -151,7 +151,7 @@ aki_status aki__request_check_graph(const struct aki__request *r, const struct a
 /* limit: tokens of a text, where the options say nothing; 0: none. */
 static void set_encoding(struct aki__request *r, const aki_model *m, const aki_embed_options *o, int32_t limit)
 {
-    r->encode = (struct aki__encode_options){ .special = !o->no_special, .parse_special = !o->no_parse_special,
+    r->encode = (struct aki__encode_options){ .special = !o->no_special, .parse_special = !o->no_parse_special && !m->splits_special,
                                               .truncate = aki__truncate_of(m, o), .max_tokens = (size_t)(o->max_tokens ? o->max_tokens : limit) };
 }
 
