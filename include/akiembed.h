@@ -236,7 +236,7 @@ typedef struct {
     const float *ranges;            /* [2, dim]: minimum and maximum of each element; where these are equal, a step of the result is 1 */
     int32_t      truncate;          /* AKI_TRUNCATE_*, for texts above max_tokens */
     int32_t      max_tokens;        /* special and prompt tokens included; 0: the model's */
-    int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text */
+    int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text; so they are where the model's files say it */
     int32_t      no_special;        /* 1: tokenising adds no special tokens */
     int32_t      no_reuse;          /* 1: equal texts of a call are each computed */
     int32_t      output;            /* AKI_OUTPUT_*, of aki_embed_rows and aki_embed_bound; the other functions have their own */
@@ -310,7 +310,8 @@ typedef struct {
 
     size_t   count;                 /* tokens; also under TOO_SMALL */
     size_t   full_count;            /* tokens without the limit: more than count, and the text was truncated */
-    size_t   prompt_tokens;         /* how many first tokens, of count, are the prompt's and special ones before it */
+    size_t   prompt_tokens;         /* how many first tokens, of count, are the prompt's and special ones before it; all of them, where the
+                                     * limit left nothing else of a (single) text */
     size_t   prompt_size;           /* bytes of the prompt, which stand before the text */
     size_t   text_size;             /* bytes of prompt + text; also under TOO_SMALL */
 } aki_encoded;
@@ -318,7 +319,8 @@ typedef struct {
 AKI_API void aki_encoded_init(void *encoded, size_t size);
 
 /* Exactly what aki_embed would compute for this text: prompt and special tokens added, truncated to options->max_tokens (0: the model's
- * limit). second: the second text of a pair [second_size], through the template for pairs, or NULL. The arrays of *encoded are filled.
+ * limit). second: the second text of a pair [second_size], through the template for pairs, or NULL. Of a pair the longer text is cut first, and
+ * the prompt stands before the first text. The arrays of *encoded are filled.
  * Errors: as aki_embed's; TOO_SMALL (an array that is there has fewer elements than count or text_size, which are set). */
 AKI_API aki_status aki_encode(const aki_model *model, const char *text, size_t size, const char *second, size_t second_size,
                               const aki_embed_options *options, aki_encoded *encoded, aki_error *error);

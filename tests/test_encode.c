@@ -254,6 +254,97 @@ static void test_pairs(void **state)
     aki_model_close(m);
 }
 
+/* Special tokens before the text and those tokens that begin in the prompt, counted one by one. */
+static size_t prompt_tokens_of(const struct encoded *x)
+{
+    size_t before = 0, own = 0;
+
+    while (before < x->e.count && x->sequences[before] < 0)
+        before++;
+    for (size_t i = 0; i < x->e.count; i++)
+        own += x->sequences[i] == 0 && (size_t)x->spans[2 * i] < x->e.prompt_size;
+    return own ? before + own : 0;
+}
+
+/* Of a pair the longer text is cut: what goes of the second is not gone of the prompt, and what stands behind a cut prompt is not it. */
+static void test_prompt_of_pairs(void **state)
+{
+    static struct encoded x;
+    static const char *const models[] = { "bert", "qwen3", "xlmr" };
+    const char *seconds[] = { "one", NULL };
+    char *text = long_text(40);
+    aki_embed_options o;
+    aki_error e = { 0 };
+    (void)state;
+
+    seconds[1] = text;
+    for (size_t i = 0; i < 3; i++) {
+        aki_model *m = open_checkpoint(models[i]);
+        aki_embed_options_init(&o, sizeof o);
+        o.prompt = "two words: ";
+        for (int pair = 0; pair < 2; pair++)
+            for (int left = 0; left < 2; left++)
+                for (o.max_tokens = 5; o.max_tokens < 60; o.max_tokens++) {
+                    o.truncate = left ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT;
+                    if (encode(m, "a cat, a dog", seconds[pair], &o, 0, &x, &e))
+                        fail_msg("%s", e.message);
+                    if (x.e.prompt_tokens != prompt_tokens_of(&x))
+                        fail_msg("%s, second %d, left %d, %d tokens: %zu of the prompt, not %zu", models[i], pair, left, (int)o.max_tokens,
+                                 x.e.prompt_tokens, prompt_tokens_of(&x));
+                }
+        aki_model_close(m);
+    }
+    free(text);
+}
+
+/* Which text, and which of its bytes: the caller's, whatever stands before. */
+static void test_invalid_bytes(void **state)
+{
+    static struct encoded x;
+    static const struct { const char *first, *second, *prompt; uint64_t at; const char *message; } rows[] = {
+        { "ab\xFF", NULL, NULL, 2, "text is not UTF-8 at byte 2" },
+        { "ab\xFF", NULL, "four", 2, "text is not UTF-8 at byte 2" },
+        { "ab\xFF", "c", "four", 2, "text is not UTF-8 at byte 2" },
+        { "ab", "c\xFF", NULL, 1, "the second text is not UTF-8 at byte 1" },
+        { "ab", "c\xFF", "four", 1, "the second text is not UTF-8 at byte 1" },
+        { "ab", "cdefgh\xFF", "four", 6, "the second text is not UTF-8 at byte 6" },
+    };
+    aki_model *m = open_checkpoint("bert");
+    aki_embed_options o;
+    (void)state;
+
+    aki_embed_options_init(&o, sizeof o);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aki_error e = { 0 };
+        o.prompt = rows[i].prompt;
+        assert_int_equal(encode(m, rows[i].first, rows[i].second, &o, 0, &x, &e), AKI_E_INVALID);
+        assert_int_equal(e.offset, rows[i].at);
+        assert_string_equal(e.message, rows[i].message);
+    }
+    aki_model_close(m);
+}
+
+/* A prompt may have no token of its own, and text may be cut away behind it. */
+static void test_prompt_without_tokens(void **state)
+{
+    char *text = long_text(200);
+    aki_model *m = open_checkpoint("bert");
+    aki_embed_options o;
+    static struct encoded x;
+    aki_error e = { 0 };
+    (void)state;
+
+    aki_embed_options_init(&o, sizeof o);
+    o.prompt = " ";
+    assert_int_equal(encode(m, text, NULL, &o, 0, &x, &e), AKI_OK);
+    assert_int_equal(x.e.prompt_tokens, 1);             /* as sentence-transformers counts */
+    o.truncate = AKI_TRUNCATE_LEFT;
+    assert_int_equal(encode(m, text, NULL, &o, 0, &x, &e), AKI_OK);
+    assert_int_equal(x.e.prompt_tokens, 0);
+    aki_model_close(m);
+    free(text);
+}
+
 /* ---------------------------------------------------------------- buffers and rows ------------------------------ */
 
 static void test_buffers(void **state)
@@ -284,6 +375,7 @@ static void test_buffers(void **state)
     assert_int_equal(aki_encode(m, "a cat", 5, NULL, 0, &o, &x, &e), AKI_OK);
     assert_int_equal(aki_encode(m, "a \xFF", 3, NULL, 0, &o, &x, &e), AKI_E_INVALID);
     assert_int_equal(e.offset, 2);              /* in the caller's text, not behind the prompt */
+    assert_int_equal(aki_encode(m, "a", SIZE_MAX, NULL, 0, &o, &x, &e), AKI_E_INVALID);       /* not read, and not copied behind the prompt */
     assert_int_equal(aki_encode(m, NULL, 3, NULL, 0, &o, &x, &e), AKI_E_INVALID);
     assert_int_equal(aki_encode(m, "a", 1, NULL, 0, &o, NULL, &e), AKI_E_INVALID);
     x.struct_size = 3;
@@ -315,6 +407,7 @@ static void test_rows(void **state)
     assert_int_equal(aki_embed_rows(m, &r, &o, v[1], sizeof v[1], &e), AKI_E_INVALID);
     assert_non_null(strstr(e.message, "type"));
     assert_int_equal(e.offset, 2);
+    assert_int_equal(aki_embed_rows(m, NULL, &o, v[1], sizeof v[1], &e), AKI_E_INVALID);
     r.types = NULL;
     r.prompt_tokens = negative;
     assert_int_equal(aki_embed_rows(m, &r, &o, v[1], sizeof v[1], &e), AKI_E_INVALID);
@@ -394,7 +487,10 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_prompts), cmocka_unit_test(test_truncation), cmocka_unit_test(test_prompt_cut_away),
-                                        cmocka_unit_test(test_pairs), cmocka_unit_test(test_buffers), cmocka_unit_test(test_rows), cmocka_unit_test(test_bounds) };
+                                        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_prompt_of_pairs),
+        cmocka_unit_test(test_prompt_without_tokens),
+        cmocka_unit_test(test_invalid_bytes), cmocka_unit_test(test_buffers), cmocka_unit_test(test_rows), cmocka_unit_test(test_bounds) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,6 +100,19 @@ class Normaliser(Folder):
             self.change("tokenizer_config.json", lambda c: c.update(tokenizer_class=name, do_lower_case=False))
             self.assertEqual(self.ids(), wanted, name)
 
+    def test_split_special_tokens(self):
+        """Special strings in a text are plain text then, and those that the template adds are there all the same."""
+        for name, text in ("bert", "a [SEP] cat"), ("qwen3", "a <|endoftext|> cat"), ("xlmr", "a </s> cat"):
+            self.model(name)
+            special, plain = self.ids(text), json.loads(self.ok("tokenize", "-m", self.path("model"), "--no-parse-special", text).stdout)
+            self.assertNotEqual(special, plain)
+            for value, wanted in (False, special), (True, plain):
+                self.change("tokenizer_config.json", lambda c: c.update(split_special_tokens=value))
+                self.assertEqual(self.ids(text), wanted, (name, value))
+                self.assertEqual(rows(self.ok("embed", "-m", self.path("model"), "--prompt", "", text).stdout)[0]["tokens"], len(wanted))
+            self.change("tokenizer_config.json", lambda c: c.update(split_special_tokens="yes"))
+            self.fails(4, "split_special_tokens", "embed", "-m", self.path("model"), "a")
+
     def test_wrong_kind(self):
         self.model()
         self.change("tokenizer_config.json", lambda c: c.update(tokenizer_class="BertTokenizer", do_lower_case="no"))

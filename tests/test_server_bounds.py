@@ -66,6 +66,19 @@ class Names(unittest.TestCase):
             finally:
                 self.assertEqual(server.stop(), 0)
 
+    def test_of_a_folder_called_by_dots(self):
+        path = os.path.join(SCRATCH, "dots", "model-of-dots")
+        shutil.copytree(folder("bert"), path)
+        os.makedirs(os.path.join(path, "more"))
+        for typed in path + "/.", path + "/./", path + "/more/..", os.path.relpath(path) + "/.":
+            server = Server("-m", typed, models=())
+            try:
+                self.assertEqual([m["id"] for m in server.ask("GET", "/v1/models")[2]["data"]], ["model-of-dots"], typed)
+                for name in "model-of-dots", typed:
+                    self.assertEqual(server.post("/v1/embeddings", {"input": "a", "model": name})[0], 200, (typed, name))
+            finally:
+                self.assertEqual(server.stop(), 0)
+
     def test_out_of_the_cache(self):
         hub, commit = os.path.join(SCRATCH, "hub"), "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
         repository = os.path.join(hub, "models--acme--tiny")

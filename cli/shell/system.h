@@ -33,6 +33,8 @@ FILE *system_fopen(const char *path, const char *mode);
 int   system_open_regular(const char *path, const char **why);
 FILE *system_fopen_regular(const char *path, const char **why);
 int   system_stat(const char *path, struct stat *out);
+/* The path from the root on, without "." and "..", / between its parts; malloc'd. NULL: no memory, or no such file. */
+char *system_whole_path(const char *path);
 int   system_remove(const char *path);
 int   system_rename(const char *from, const char *to);
 /* A folder's names one by one, "." and ".." among them. NULL: errno says why. A name is valid until the next call; NULL: no more. */

@@ -119,6 +119,8 @@ int system_stat(const char *path, struct stat *out)
     return stat(path, out);
 }
 
+char *system_whole_path(const char *path) { return realpath(path, NULL); }
+
 int system_remove(const char *path)
 {
     return remove(path);

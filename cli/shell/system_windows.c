@@ -159,6 +159,19 @@ int system_stat(const char *path, struct stat *out)
     return rc;
 }
 
+char *system_whole_path(const char *path)
+{
+    wchar_t *name = wide(path), *whole = name ? _wfullpath(NULL, name, 0) : NULL;
+    char *out = whole ? narrow(whole) : NULL;
+
+    for (char *s = out; s && *s; s++)
+        if (*s == '\\')
+            *s = '/';
+    free(name);
+    free(whole);
+    return out;
+}
+
 int system_rename(const char *from, const char *to)
 {
     wchar_t *old_name = wide(from), *new_name = wide(to);

@@ -54,6 +54,17 @@ static const char *last_part(const char *path, size_t *size)
     return path;
 }
 
+/* The path to call a model by, malloc'd: where it ends in . or .., that of the folder which these are. NULL: no memory. */
+static char *telling_path(const char *path)
+{
+    size_t size;
+    const char *last = last_part(path, &size);
+    bool dots = !strncmp(last, "..", size) && size <= 2;
+    char *whole = dots ? system_whole_path(path) : NULL;
+
+    return whole ? whole : strdup(path);
+}
+
 /* "ORG/NAME" of a folder in the cache, ".../models--ORG--NAME/snapshots/COMMIT"; or of a known model whose folder is called as at the hub.
  * false: it has no name there. */
 static bool hub_name(char out[CACHE_NAME], const char *path, const char *folder)
@@ -77,20 +88,21 @@ static bool hub_name(char out[CACHE_NAME], const char *path, const char *folder)
 /* What else clients may call it: as it was typed, by its folder, and by its name at the hub, whole or its last part. */
 static bool add_also(struct service *j, const char *model)
 {
-    char **also = j->also[j->count], name[CACHE_NAME];
-    size_t size;
-    const char *folder = last_part(j->paths[j->count], &size);
+    char **also = j->also[j->count], name[CACHE_NAME], *path = telling_path(j->paths[j->count]);
+    size_t size = 0;
+    const char *folder = path ? last_part(path, &size) : NULL;
 
     also[0] = strdup(model);
-    also[1] = strndup(folder, size);
-    if (!also[0] || !also[1])
-        return false;
-    if (hub_name(name, j->paths[j->count], also[1])) {
+    also[1] = folder ? strndup(folder, size) : NULL;
+    bool ok = also[0] && also[1];
+    if (ok && hub_name(name, path, also[1])) {
         also[2] = strdup(name);
         also[3] = strdup(strchr(name, '/') ? strchr(name, '/') + 1 : name);
-        if (!also[2] || !also[3])
-            return false;
+        ok = also[2] && also[3];
     }
+    free(path);
+    if (!ok)
+        return false;
     for (int i = 0; i < SERVER_ALSO; i++) {
         bool utf8 = also[i] && utf8_check(also[i], strlen(also[i])) == SIZE_MAX;
         j->models[j->count].also[i] = utf8 ? also[i] : NULL;
@@ -98,22 +110,32 @@ static bool add_also(struct service *j, const char *model)
     return true;
 }
 
-/* "NAME=MODEL"; or "MODEL", of which a path beginning with . or / is called by its last part. What exists by the whole text is that, though
- * it has a = in it. */
+/* A path beginning with . or / is called by its last part, other text by itself; malloc'd. NULL: no memory. */
+static char *name_of(const char *text)
+{
+    char *path = telling_path(text), *name;
+    size_t size = path ? strlen(path) : 0;
+    const char *from = path;
+
+    if (path && path[0] && strchr("./", path[0]))
+        from = last_part(path, &size);
+    while (size > 1 && from[size - 1] == '/')
+        size--;
+    name = path ? strndup(from, size) : NULL;
+    free(path);
+    return name;
+}
+
+/* "NAME=MODEL", or "MODEL". What exists by the whole text is that, though it has a = in it. */
 static int add_model(struct service *j, const char *text)
 {
     struct stat st;
     const char *equals = system_stat(text, &st) ? strchr(text, '=') : NULL, *model = equals && equals > text ? equals + 1 : text;
-    size_t size = model > text ? (size_t)(equals - text) : strlen(text);
-    const char *name = text;
 
-    if (model == text && text[0] && strchr("./", text[0]))
-        name = last_part(text, &size);
-    while (model == text && size > 1 && name[size - 1] == '/')
-        size--;
-    j->names[j->count] = strndup(name, size);
+    j->names[j->count] = model > text ? strndup(text, (size_t)(equals - text)) : name_of(text);
     if (!j->names[j->count])
         return cli_no_memory();
+    size_t size = strlen(j->names[j->count]);
     if (utf8_check(j->names[j->count], size) != SIZE_MAX)
         return cli_fail(CLI_USAGE, "--model: the name is not UTF-8");
     for (size_t i = 0; i < j->count; i++)

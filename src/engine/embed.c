@@ -179,12 +179,12 @@ aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_o
 {
     struct job j = { .m = m, .err = err };
     aki_embed_options o;
-    aki_rows rows;
+    aki_rows rows = { 0 };
 
     aki_status rc = aki__request_open(&j.r, m, options, err);
     if (rc)
         return rc;
-    rc = aki__options_read(&rows, sizeof rows, given, "aki_rows", err);
+    rc = given ? aki__options_read(&rows, sizeof rows, given, "aki_rows", err) : aki__fail(err, AKI_E_INVALID, "rows is NULL");
     /* The ids are the whole text: a prompt that the model would add by itself is not there, one that was asked for cannot be. */
     if (!rc) rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
     if (!rc && (o.prompt || o.instruction || o.prompt_name || o.kind))

@@ -17,6 +17,7 @@ struct aki_model {
     struct aki__session_info run;
     bool     end_appended;                  /* see aki_model_info */
     bool     cuts_left;                     /* the same: truncates_left */
+    bool     splits_special;                /* the files have special strings in a text be plain text */
     bool     fell_back;
     char     device[64];                    /* in use */
     char     note[400];                     /* device_note; "": none */

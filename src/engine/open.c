@@ -62,6 +62,7 @@ static aki_status open_tokenizer_file(aki_model *m, const char *path, const stru
 {
     aki_status rc = aki__tokenizer_open(&m->tokenizer, path, *c->normalizer ? c->normalizer : NULL, err);
 
+    m->splits_special = c->splits_special;
     m->cuts_left = c->side ? c->left : !rc && aki__tokenizer_cuts_left(m->tokenizer);
     return rc;
 }

@@ -151,7 +151,7 @@ aki_status aki__request_check_graph(const struct aki__request *r, const struct a
 /* limit: tokens of a text, where the options say nothing; 0: none. */
 static void set_encoding(struct aki__request *r, const aki_model *m, const aki_embed_options *o, int32_t limit)
 {
-    r->encode = (struct aki__encode_options){ .special = !o->no_special, .parse_special = !o->no_parse_special,
+    r->encode = (struct aki__encode_options){ .special = !o->no_special, .parse_special = !o->no_parse_special && !m->splits_special,
                                               .truncate = aki__truncate_of(m, o), .max_tokens = (size_t)(o->max_tokens ? o->max_tokens : limit) };
 }
 
@@ -189,6 +189,7 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     out->cancel = o.cancel;
     out->cancel_user = o.cancel_user;
     rc = resolve_prompt(out, m, &o, err);
+    out->encode.prompt_size = out->prompt.size;
     out->skips = out->prompt.size && !m->folder->include_prompt;
     if (!rc && out->skips)
         rc = aki__request_count_prompt(out, m, err);
@@ -212,6 +213,7 @@ aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m
     if (!rc && o.prompt)
         rc = set_prompt(out, NULL, 0, NULL, 0, o.prompt, err);
     set_encoding(out, m, &o, 0);
+    out->encode.prompt_size = out->prompt.size;
     return rc;
 }
 

@@ -12,15 +12,22 @@ void aki__input_free(struct aki__input *in)
     *in = (struct aki__input){ 0 };
 }
 
-/* How many first tokens of what is left are the prompt's, and special ones before it. Of a beginning that was cut away, nothing is. */
-static size_t count_prompt(const struct aki__request *r, const struct aki__encoding *e)
+/* How many first tokens of what is left are the prompt's, and special ones before it. Of a beginning that was cut away, nothing is. Where the
+ * limit left nothing but the prompt, a special token behind it is not the text's either; behind a pair's first text stands the second. */
+static size_t count_prompt(const struct aki__request *r, const struct aki__encoding *e, bool pair)
 {
-    size_t count = r->prompt_tokens, cut = r->encode.truncate == AKI_TRUNCATE_LEFT ? e->full_count - e->count : 0;
+    /* A prompt may have no token of its own: two special ones are there then, and one of them is counted. */
+    size_t before = r->prompt_specials < r->prompt_tokens ? r->prompt_specials : r->prompt_tokens;
+    size_t own = r->prompt_tokens - before, cut = e->first_count - e->first_kept;
+    bool left = r->encode.truncate == AKI_TRUNCATE_LEFT;
 
-    if (cut && count - r->prompt_specials <= cut)
+    if (cut && left && own <= cut)
         return 0;
-    count -= cut;
-    return count < e->count ? count : e->count;
+    if (cut && !left && !pair && own >= e->first_kept)
+        return e->count;
+    own -= left ? cut : 0;
+    own = own < e->first_kept ? own : e->first_kept;
+    return before + own;
 }
 
 /* The row of a type table that a template asks for may not be there. */
@@ -36,7 +43,7 @@ static aki_status join(const struct aki__request *r, const char *text, size_t si
 {
     in->text = text ? text : "";
     in->text_size = size;
-    if (!r->prompt.size)
+    if (!r->prompt.size || size > AKI_TEXT_LIMIT)        /* the tokenizer refuses it: no copy before */
         return AKI_OK;
     in->joined.size = 0;
     if (!aki__buf_append(&in->joined, r->prompt.data, r->prompt.size, SIZE_MAX) || !aki__buf_append(&in->joined, text, size, SIZE_MAX))
@@ -57,12 +64,10 @@ aki_status aki__encode(const aki_model *m, const struct aki__request *r, const c
         rc = aki__tokenizer_encode_pair(m->tokenizer, in->text, in->text_size, second, second_size, &r->encode, e, err);
     else if (!rc)
         rc = aki__tokenizer_encode(m->tokenizer, in->text, in->text_size, &r->encode, e, err);
-    if (rc && err && err->offset >= r->prompt.size)
-        err->offset -= r->prompt.size;          /* the caller knows the text, not the prompt before it */
     if (!rc && e->want_types && aki__has_types(m))
         rc = check_types(m, e, err);
     if (!rc && r->prompt_tokens)
-        in->prompt_tokens = count_prompt(r, e);
+        in->prompt_tokens = count_prompt(r, e, second != NULL);
     return rc;
 }
 

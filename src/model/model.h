@@ -31,6 +31,7 @@ struct aki__family;     /* model/family.h */
 /* What tokenizer_config.json and the tokenizer's class say beside tokenizer.json. */
 struct aki__tokenizer_config {
     bool side, left;                    /* texts above the limit lose their beginning (left) or their end; side: a file says so */
+    bool splits_special;                /* special strings in a text are plain text */
     bool lowercase;                     /* of the normaliser below */
     char normalizer[128];               /* as in a tokenizer.json: the class puts it in place of a WordPiece file's own; "": it does not */
 };

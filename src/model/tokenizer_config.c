@@ -1,4 +1,5 @@
-/* Unit tokenizer_config: what the class of a tokenizer makes otherwise than its tokenizer.json says, and which side long texts are cut on. */
+/* Unit tokenizer_config: what the class of a tokenizer makes otherwise than its tokenizer.json says, which side long texts are cut on, and whether
+ * special strings in a text are special. */
 #include "model/parts.h"
 
 #include <stdio.h>
@@ -63,6 +64,15 @@ static aki_status read_side(struct aki__tokenizer_config *out, const struct aki_
     return out->left || aki__json_equals(side, "right") ? AKI_OK : aki__key_fail(f, side, "truncation_side", AKI_E_INVALID, err, "neither \"left\" nor \"right\"");
 }
 
+static aki_status read_split(struct aki__tokenizer_config *out, const struct aki__json_file *f, aki_error *err)
+{
+    int split;
+    aki_status rc = read_argument(&split, f, "split_special_tokens", 0, false, err);
+
+    out->splits_special = !rc && split;
+    return rc;
+}
+
 /* Where tokenizer_config.json names no class: config.json's, or that of its model_type. */
 static aki_status read_config(bool *bert, struct aki__model *m, aki_error *err)
 {
@@ -93,6 +103,7 @@ aki_status aki__tokenizer_config_read(struct aki__model *m, aki_error *err)
     else
         rc = class ? aki__key_fail(&f, class, "tokenizer_class", AKI_E_INVALID, err, "no string") : read_config(&bert, m, err);
     rc = aki__also(rc, read_side(out, &f, AKI_ALSO(rc, err)));
+    rc = aki__also(rc, read_split(out, &f, AKI_ALSO(rc, err)));
     if (bert)
         rc = aki__also(rc, read_normalizer(out, &f, AKI_ALSO(rc, err)));
 done:

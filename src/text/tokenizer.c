@@ -408,7 +408,18 @@ static aki_status encode_part(const struct aki__tokenizer *t, struct aki__work *
     return rc;
 }
 
-static aki_status encode_text(const struct aki__tokenizer *t, struct aki__work *w, const char *text, size_t size, const struct aki__encode_options *options, aki_error *err)
+static aki_status fail_bytes(size_t bad, bool second, const struct aki__encode_options *options, aki_error *err)
+{
+    size_t at = second ? bad : bad - options->prompt_size;
+    aki_status rc = aki__fail(err, AKI_E_INVALID, "%stext is not UTF-8 at byte %zu", second ? "the second " : "", at);
+
+    if (err)
+        err->offset = at;
+    return rc;
+}
+
+static aki_status encode_text(const struct aki__tokenizer *t, struct aki__work *w, const char *text, size_t size, bool second,
+                              const struct aki__encode_options *options, aki_error *err)
 {
     struct aki__added_search s = { .a = &t->added, .text = text, .size = size, .specials = options->parse_special };
     struct aki__text whole = { text, size, NULL };
@@ -419,12 +430,8 @@ static aki_status encode_text(const struct aki__tokenizer *t, struct aki__work *
     if (size > AKI_TEXT_LIMIT)
         return aki__fail(err, AKI_E_INVALID, "text of %zu bytes, above the limit of 1 GiB", size);
     bad = aki__utf8_check(text, size);
-    if (bad != AKI_UTF8_VALID) {
-        rc = aki__fail(err, AKI_E_INVALID, "text is not UTF-8 at byte %zu", bad);
-        if (err)
-            err->offset = bad;
-        return rc;
-    }
+    if (bad != AKI_UTF8_VALID)
+        return fail_bytes(bad, second, options, err);
     w->source = text;
     w->source_size = size;
     while (!rc && aki__added_next(&s, &m))
@@ -513,6 +520,8 @@ static aki_status put_together(const struct aki__tokenizer *t, struct aki__work 
     s[1].kept = s[1].count;
     if (options->max_tokens)
         aki__post_truncate(options->max_tokens - specials, &s[0].kept, &s[1].kept, pair);
+    out->first_count = s[0].count;
+    out->first_kept = s[0].kept;
     for (size_t i = 0; i < post->count; i++)
         if (!aki__add(total, post->items[i].id < 0 ? s[-1 - post->items[i].id].kept : 1, &total))
             return aki__fail(err, AKI_E_NOMEM, "tokenizer: no memory");
@@ -546,7 +555,7 @@ static aki_status encode(struct aki__tokenizer *t, struct sequence s[2], bool pa
     }
     for (int i = 0; i < (pair ? 2 : 1) && !rc; i++) {
         s[i].first = w->tokens.count;
-        rc = encode_text(t, w, s[i].text, s[i].size, options, err);
+        rc = encode_text(t, w, s[i].text, s[i].size, i == 1, options, err);
         s[i].count = w->tokens.count - s[i].first;
     }
     if (!rc)

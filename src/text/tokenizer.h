@@ -28,6 +28,7 @@ struct aki__encode_options {
     bool    parse_special;      /* special strings in the text match as in Hugging Face */
     size_t  max_tokens;         /* special tokens included; 0: no limit */
     int     truncate;           /* AKI_TRUNCATE_LEFT: the beginning goes; ERROR: fails with INVALID and the token count; else the end */
+    size_t  prompt_size;        /* first bytes of the text that its writer does not know: errors count behind them */
 };
 
 /* The result; zeroed means empty. Arrays grow and are reused by the next call. */
@@ -38,6 +39,7 @@ struct aki__encoding {
     int8_t  *sequences;         /* [count] 0: of the text, 1: of the second one, -1: a special token. Only where want_types */
     size_t   count, capacity, spans_capacity, types_capacity;
     size_t   full_count;        /* what count would be without max_tokens */
+    size_t   first_count, first_kept;   /* tokens of the (first) text without special ones, and how many of them max_tokens left */
     bool     want_spans, want_types;    /* set by the caller; ids alone are faster */
 };
 void aki__encoding_free(struct aki__encoding *e);
