@@ -8,9 +8,9 @@
 #include <string.h>
 
 /* A run's arrays, kept from run to run. */
-struct run {
+struct batch_run {
     struct served *served;
-    struct job   **jobs;                   /* [count]; of each the texts [first, first + more) */
+    struct batch_job   **jobs;                   /* [count]; of each the texts [first, first + more) */
     size_t         count, jobs_capacity;
     size_t         texts, tokens;
     int32_t       *ids;
@@ -18,18 +18,18 @@ struct run {
     int32_t       *prompts;
     float         *out;
     size_t         ids_capacity, starts_capacity, prompts_capacity, out_capacity;
-    struct group   group;
+    struct batch_group   group;
     size_t         width;
 };
 
-static size_t job_tokens(const struct job *j, size_t i)
+static size_t job_tokens(const struct batch_job *j, size_t i)
 {
     return (size_t)(j->starts[i + 1] - j->starts[i]);
 }
 
 /* ---------------------------------------------------------------- the queue ------------------------------------- */
 
-static void push(struct served *s, struct job *j)
+static void push(struct served *s, struct batch_job *j)
 {
     j->next = NULL;
     *s->tail = j;
@@ -38,9 +38,9 @@ static void push(struct served *s, struct job *j)
 }
 
 /* Takes *link out of the queue. */
-static struct job *unlink_job(struct served *s, struct job **link)
+static struct batch_job *unlink_job(struct served *s, struct batch_job **link)
 {
-    struct job *j = *link;
+    struct batch_job *j = *link;
 
     *link = j->next;
     if (s->tail == &j->next)
@@ -76,7 +76,7 @@ bool batch_is_full(struct served *s, int *wait)
     return full;
 }
 
-bool batch_submit(struct served *s, struct job *j, int *wait)
+bool batch_submit(struct served *s, struct batch_job *j, int *wait)
 {
     size_t tokens = (size_t)j->starts[j->count];
 
@@ -98,17 +98,17 @@ bool batch_submit(struct served *s, struct job *j, int *wait)
 
 /* ---------------------------------------------------------------- filling a run --------------------------------- */
 
-static bool same_group(const struct group *a, const struct group *b)
+static bool same_group(const struct batch_group *a, const struct batch_group *b)
 {
     return a->pooling == b->pooling && a->normalize == b->normalize && a->dim == b->dim && a->output == b->output;
 }
 
-static enum system_client client_of(const struct job *j)
+static enum system_client client_of(const struct batch_job *j)
 {
     return j->client ? j->client(j->user) : CLIENT_THERE;
 }
 
-static bool is_late(const struct job *j, double now)
+static bool is_late(const struct batch_job *j, double now)
 {
     return j->deadline > 0 && now > j->deadline;
 }
@@ -116,7 +116,7 @@ static bool is_late(const struct job *j, double now)
 /* Does somebody wait of whom it is certain? The lock is held. */
 static bool others_wait(const struct served *s)
 {
-    for (const struct job *j = s->head; j; j = j->next)
+    for (const struct batch_job *j = s->head; j; j = j->next)
         if (!j->running && client_of(j) == CLIENT_THERE)
             return true;
     return false;
@@ -124,7 +124,7 @@ static bool others_wait(const struct served *s)
 
 /* others: somebody else waits. A client that ended its sending has most likely left, so it is in nobody's way; but where nobody is kept
  * waiting it gets its answer. */
-static int dead_status(const struct job *j, double now, bool others)
+static int dead_status(const struct batch_job *j, double now, bool others)
 {
     if (is_late(j, now))
         return JOB_LATE;
@@ -133,9 +133,9 @@ static int dead_status(const struct job *j, double now, bool others)
 }
 
 /* Out of the queue to *dead; no text of it is in a run. The lock is held. */
-static void drop(struct served *s, struct job **link, int status, struct job **dead)
+static void drop(struct served *s, struct batch_job **link, int status, struct batch_job **dead)
 {
-    struct job *j = unlink_job(s, link);
+    struct batch_job *j = unlink_job(s, link);
 
     s->queue_count -= j->count - j->taken;
     s->queue_tokens -= (size_t)(j->starts[j->count] - j->starts[j->taken]);
@@ -146,12 +146,12 @@ static void drop(struct served *s, struct job **link, int status, struct job **d
 
 /* Moves jobs that nobody waits for any more to *dead. The lock is held; asking the socket of each is a system call of half a
  * microsecond, far less than a text. */
-static void drop_dead(struct served *s, struct job **dead)
+static void drop_dead(struct served *s, struct batch_job **dead)
 {
     double now = seconds_now();
     bool others = others_wait(s);
 
-    for (struct job **link = &s->head; *link;) {
+    for (struct batch_job **link = &s->head; *link;) {
         int status = s->stop ? JOB_STOPPED : dead_status(*link, now, others);
         if (status == JOB_WAITS)
             link = &(*link)->next;
@@ -160,12 +160,12 @@ static void drop_dead(struct served *s, struct job **dead)
     }
 }
 
-static bool grow_jobs(struct run *r)
+static bool grow_jobs(struct batch_run *r)
 {
     if (r->count < r->jobs_capacity)
         return true;
     size_t capacity = r->jobs_capacity ? r->jobs_capacity * 2 : 64;
-    struct job **jobs = realloc(r->jobs, capacity * sizeof(struct job *));
+    struct batch_job **jobs = realloc(r->jobs, capacity * sizeof(struct batch_job *));
     if (!jobs)
         return false;
     r->jobs = jobs;
@@ -175,7 +175,7 @@ static bool grow_jobs(struct run *r)
 
 /* Takes texts of one job while this run has less than budget tokens, and of this job less than share. false: the next text has no room
  * in the run. Then no other job's is taken in its place: a long text would see short ones pass by until it is the oldest of all. */
-static bool take(struct run *r, struct job *j, size_t share, size_t budget)
+static bool take(struct batch_run *r, struct batch_job *j, size_t share, size_t budget)
 {
     size_t own = (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
 
@@ -194,7 +194,7 @@ static bool take(struct run *r, struct job *j, size_t share, size_t budget)
     return true;
 }
 
-static void take_in_order(struct run *r, size_t share, size_t budget)
+static void take_in_order(struct batch_run *r, size_t share, size_t budget)
 {
     for (size_t i = 0; i < r->count; i++)
         if (!take(r, r->jobs[i], share, budget))
@@ -203,11 +203,11 @@ static void take_in_order(struct run *r, size_t share, size_t budget)
 
 /* The job whose kind is computed next: that which waited for the most turns. A turn of a kind counts for all its jobs, and a new job
  * begins with the present turn, so no kind can keep another one waiting for ever. */
-static struct job *whose_turn(const struct served *s)
+static struct batch_job *whose_turn(const struct served *s)
 {
-    struct job *found = s->head;
+    struct batch_job *found = s->head;
 
-    for (struct job *j = s->head; j; j = j->next)
+    for (struct batch_job *j = s->head; j; j = j->next)
         if (j->turn < found->turn)
             found = j;
     return found;
@@ -215,7 +215,7 @@ static struct job *whose_turn(const struct served *s)
 
 static int by_attained(const void *a, const void *b)
 {
-    const struct job *x = *(struct job *const *)a, *y = *(struct job *const *)b;
+    const struct batch_job *x = *(struct batch_job *const *)a, *y = *(struct batch_job *const *)b;
 
     if (x->starts[x->taken] != y->starts[y->taken])
         return x->starts[x->taken] < y->starts[y->taken] ? -1 : 1;
@@ -224,7 +224,7 @@ static int by_attained(const void *a, const void *b)
 
 static int by_arrival(const void *a, const void *b)
 {
-    const struct job *x = *(struct job *const *)a, *y = *(struct job *const *)b;
+    const struct batch_job *x = *(struct batch_job *const *)a, *y = *(struct batch_job *const *)b;
 
     return x->queued < y->queued ? -1 : x->queued > y->queued;
 }
@@ -232,16 +232,16 @@ static int by_arrival(const void *a, const void *b)
 /* Chooses the run's texts. The lock is held. Half of the run is for the oldest requests, so that under overload some are through in
  * time and not all of them late together; the other half for those of which least was computed, so that a small request is not behind
  * large ones. */
-static void fill(struct served *s, struct run *r, size_t budget)
+static void fill(struct served *s, struct batch_run *r, size_t budget)
 {
     r->count = r->texts = r->tokens = 0;
     if (!s->head)
         return;
-    const struct job *chosen = whose_turn(s);
+    const struct batch_job *chosen = whose_turn(s);
     r->group = chosen->group;
     r->width = chosen->width;
     s->turn++;
-    for (struct job *j = s->head; j && grow_jobs(r); j = j->next) {
+    for (struct batch_job *j = s->head; j && grow_jobs(r); j = j->next) {
         if (!same_group(&j->group, &r->group))
             continue;
         j->turn = s->turn;
@@ -251,9 +251,9 @@ static void fill(struct served *s, struct run *r, size_t budget)
     }
     take_in_order(r, budget, budget / 2);
     size_t share = r->count ? (budget - (r->tokens < budget ? r->tokens : budget)) / r->count : 0;
-    qsort(r->jobs, r->count, sizeof(struct job *), by_attained);
+    qsort(r->jobs, r->count, sizeof(struct batch_job *), by_attained);
     take_in_order(r, share, budget);
-    qsort(r->jobs, r->count, sizeof(struct job *), by_arrival);
+    qsort(r->jobs, r->count, sizeof(struct batch_job *), by_arrival);
     take_in_order(r, budget, budget);
     size_t kept = 0;
     for (size_t i = 0; i < r->count; i++)
@@ -263,18 +263,18 @@ static void fill(struct served *s, struct run *r, size_t budget)
 }
 
 /* Takes the run's texts out of the queue, and jobs of which no text is left. The lock is held. */
-static void take_out(struct served *s, struct run *r)
+static void take_out(struct served *s, struct batch_run *r)
 {
     double now = seconds_now();
 
     for (size_t i = 0; i < r->count; i++) {
-        struct job *j = r->jobs[i];
+        struct batch_job *j = r->jobs[i];
         if (!j->started)
             j->started = now;
         j->taken += j->more;
         j->running = true;
     }
-    for (struct job **link = &s->head; *link;) {
+    for (struct batch_job **link = &s->head; *link;) {
         if ((*link)->taken == (*link)->count)
             unlink_job(s, link);
         else
@@ -300,22 +300,22 @@ static bool grow(void **block, size_t *capacity, size_t count, size_t size)
 }
 
 /* Rows that the texts [first, first + more) of a job make. */
-static size_t job_rows(const struct job *j)
+static size_t job_rows(const struct batch_job *j)
 {
     return group_rows(&j->group, j->more, (size_t)(j->starts[j->first + j->more] - j->starts[j->first]));
 }
 
-static float *job_out(const struct job *j)
+static float *job_out(const struct batch_job *j)
 {
     return j->out + group_rows(&j->group, j->first, (size_t)j->starts[j->first]) * j->width;
 }
 
-static aki_status pack(struct run *r, aki_error *error)
+static aki_status pack(struct batch_run *r, aki_error *error)
 {
     size_t rows = 0, texts = 0, tokens = 0;
 
     for (size_t i = 0; i < r->count; i++) {
-        const struct job *j = r->jobs[i];
+        const struct batch_job *j = r->jobs[i];
         rows += job_rows(j);
         texts += j->more;
         tokens += (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
@@ -330,7 +330,7 @@ static aki_status pack(struct run *r, aki_error *error)
     texts = tokens = 0;
     r->starts[0] = 0;
     for (size_t i = 0; i < r->count; i++) {
-        const struct job *j = r->jobs[i];
+        const struct batch_job *j = r->jobs[i];
         for (size_t k = j->first; k < j->first + j->more; k++) {
             memcpy(r->ids + tokens, j->ids + j->starts[k], job_tokens(j, k) * sizeof *r->ids);
             tokens += job_tokens(j, k);
@@ -354,7 +354,7 @@ static bool is_stopped(struct served *s)
 /* The library asks between runs of its own: is anybody still waiting for this? */
 static int is_abandoned(void *user)
 {
-    const struct run *r = user;
+    const struct batch_run *r = user;
     double now = seconds_now();
     bool abandoned = true;
 
@@ -367,7 +367,7 @@ static int is_abandoned(void *user)
     return abandoned;
 }
 
-static aki_status compute(struct served *s, struct run *r, aki_error *error)
+static aki_status compute(struct served *s, struct batch_run *r, aki_error *error)
 {
     aki_embed_options o;
     aki_rows rows;
@@ -390,12 +390,12 @@ static aki_status compute(struct served *s, struct run *r, aki_error *error)
     return aki_embed_rows(s->model, &rows, &o, r->out, group_rows(&r->group, r->texts, r->tokens) * r->width * sizeof *r->out, error);
 }
 
-static void hand_out(struct run *r)
+static void hand_out(struct batch_run *r)
 {
     const float *from = r->out;
 
     for (size_t i = 0; i < r->count; i++) {
-        struct job *j = r->jobs[i];
+        struct batch_job *j = r->jobs[i];
         size_t floats = job_rows(j) * j->width;
         memcpy(job_out(j), from, floats * sizeof *from);
         from += floats;
@@ -403,7 +403,7 @@ static void hand_out(struct run *r)
     }
 }
 
-static void fail_job(struct served *s, struct job *j, const aki_error *error, size_t before)
+static void fail_job(struct served *s, struct batch_job *j, const aki_error *error, size_t before)
 {
     j->status = error->status != AKI_E_CANCELLED ? JOB_FAILED : is_stopped(s) ? JOB_STOPPED : dead_status(j, seconds_now(), true);
     if (j->status == JOB_WAITS)
@@ -414,7 +414,7 @@ static void fail_job(struct served *s, struct job *j, const aki_error *error, si
 }
 
 /* Runs until what remains of the run's jobs is through: a job at fault fails alone, and where no text is named each runs by itself. */
-static void run_all(struct served *s, struct run *r)
+static void run_all(struct served *s, struct batch_run *r)
 {
     aki_error error;
 
@@ -428,13 +428,13 @@ static void run_all(struct served *s, struct run *r)
             before += r->jobs[i++]->more;
         if (error.item >= 0 && i < r->count) {
             fail_job(s, r->jobs[i], &error, before);
-            memmove(r->jobs + i, r->jobs + i + 1, (--r->count - i) * sizeof(struct job *));
+            memmove(r->jobs + i, r->jobs + i + 1, (--r->count - i) * sizeof(struct batch_job *));
         } else if (r->count == 1) {
             error.item = -1;
             fail_job(s, r->jobs[0], &error, 0);
             return;
         } else {
-            struct job **jobs = r->jobs;
+            struct batch_job **jobs = r->jobs;
             size_t count = r->count;
             for (i = 0; i < count; i++) {
                 r->jobs = jobs + i;
@@ -449,10 +449,10 @@ static void run_all(struct served *s, struct run *r)
 
 /* ---------------------------------------------------------------- the thread ------------------------------------ */
 
-static void finish_jobs(struct served *s, struct job *list)
+static void finish_jobs(struct served *s, struct batch_job *list)
 {
     while (list) {
-        struct job *j = list;
+        struct batch_job *j = list;
         list = j->next;
         j->next = NULL;
         j->finish(j->user);
@@ -461,12 +461,12 @@ static void finish_jobs(struct served *s, struct job *list)
 }
 
 /* After a run of seconds: moves those of its jobs that are through to *out. Answers the tokens that were computed. The lock is held. */
-static size_t settle(struct served *s, struct job **jobs, size_t count, double seconds, struct job **out)
+static size_t settle(struct served *s, struct batch_job **jobs, size_t count, double seconds, struct batch_job **out)
 {
     size_t tokens = 0;
 
     for (size_t i = 0; i < count; i++) {
-        struct job *j = jobs[i];
+        struct batch_job *j = jobs[i];
         j->running = false;
         j->inference += seconds;
         if (j->status == JOB_WAITS)
@@ -476,7 +476,7 @@ static size_t settle(struct served *s, struct job **jobs, size_t count, double s
         if (j->status == JOB_WAITS)
             continue;
         if (j->taken < j->count) {
-            struct job **link = &s->head;
+            struct batch_job **link = &s->head;
             while (*link != j)
                 link = &(*link)->next;
             drop(s, link, j->status, out);
@@ -489,23 +489,23 @@ static size_t settle(struct served *s, struct job **jobs, size_t count, double s
 }
 
 /* One run. The lock is held before and after. */
-static void work(struct served *s, struct run *r)
+static void work(struct served *s, struct batch_run *r)
 {
-    struct job *through = NULL, **jobs;
+    struct batch_job *through = NULL, **jobs;
     size_t count, texts, tokens;
 
     drop_dead(s, &through);
     fill(s, r, (size_t)s->info.max_batch_tokens);
     take_out(s, r);
     /* run_all changes the list: a job that failed has to be found in the queue, where its rest may stand. */
-    jobs = malloc((r->count + 1) * sizeof(struct job *));
+    jobs = malloc((r->count + 1) * sizeof(struct batch_job *));
     count = r->count;
     if (!jobs) {
         /* Nothing could be told apart afterwards: fail these before they run. */
         for (size_t i = 0; i < count; i++)
             fail_job(s, r->jobs[i], &(aki_error){ .status = AKI_E_NOMEM, .item = -1, .message = "out of memory" }, 0);
     } else if (count) {
-        memcpy(jobs, r->jobs, count * sizeof(struct job *));
+        memcpy(jobs, r->jobs, count * sizeof(struct batch_job *));
     }
     texts = r->texts;
     tokens = r->tokens;
@@ -590,7 +590,7 @@ static void sleep_until_woken(struct served *s)
 static void *serve(void *argument)
 {
     struct served *s = argument;
-    struct run r = { .served = s };
+    struct batch_run r = { .served = s };
 
     pthread_mutex_lock(&s->lock);
     while (!s->lost && (!s->stop || s->head)) {
@@ -654,14 +654,14 @@ bool served_has_ended(struct served *s)
 
 void served_lose(struct served *s)
 {
-    struct job *dead = NULL;
+    struct batch_job *dead = NULL;
 
     pthread_mutex_lock(&s->lock);
     s->lost = true;
     while (s->head)
         drop(s, &s->head, JOB_STOPPED, &dead);
     for (size_t i = 0; i < s->run_count; i++) {
-        struct job *j = s->run_jobs[i];
+        struct batch_job *j = s->run_jobs[i];
         j->lost = true;
         if (j->taken < j->count)
             continue;                                        /* it was in the queue, too */
@@ -675,11 +675,11 @@ void served_lose(struct served *s)
 
 void served_expire(struct served *s)
 {
-    struct job *dead = NULL;
+    struct batch_job *dead = NULL;
     double now = seconds_now();
 
     pthread_mutex_lock(&s->lock);
-    for (struct job **link = &s->head; *link;) {
+    for (struct batch_job **link = &s->head; *link;) {
         if (!(*link)->running && is_late(*link, now))
             drop(s, link, JOB_LATE, &dead);
         else

@@ -1,7 +1,7 @@
 /* Unit server: listens, sets libmicrohttpd up, minds signals and slow clients, and ends in good order. See server.h. */
 #include "server.h"
 
-#include "exchange.h"
+#include "http.h"
 #include "keys.h"
 #include "log.h"
 #include "metrics.h"
