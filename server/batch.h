@@ -2,7 +2,16 @@
  *
  * A job is one request's texts, tokenised and checked. A run takes whole texts of all jobs that ask for the same kind of vector, up to a
  * budget of tokens, half of it for the oldest and half for those that had least: nobody waits for a larger request to be through, and a
- * text alone starts at once. */
+ * text alone starts at once.
+ *
+ *     requests          queue: jobs in the order they came            a run: at most max_batch_tokens
+ *
+ *     POST /embed --.   oldest                       newest         +---------------------+---------------------+
+ *     POST /embed ---+> [A A A A A A A] [B B B] [C] [D D D D D] --> | A A A A             | C  D D  B B  A      | --> aki_embed_rows
+ *     POST /embed --'        taken: their first texts               +---------------------+---------------------+
+ *                                                                     half: the oldest      half: those that had least
+ *
+ * Three files: the queue (queue.c), the runs (run.c), and the life of a model and its thread (served.c). */
 #ifndef AKI_SERVER_BATCH_H
 #define AKI_SERVER_BATCH_H
 

@@ -1,99 +1,15 @@
-/* Unit batch: the models that are served, their queues, and the runs. See batch.h. */
-#include "batch.h"
+/* Unit batch, the runs: which texts are computed together, and what becomes of each job. See run.h. */
+#include "run.h"
 
 #include "metrics.h"
-#include "system.h"
+#include "queue.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A run's arrays, kept from run to run. */
-struct batch_run {
-    struct served *served;
-    struct batch_job   **jobs;                   /* [count]; of each the texts [first, first + more) */
-    size_t         count, jobs_capacity;
-    size_t         texts, tokens;
-    int32_t       *ids;
-    int64_t       *starts;
-    int32_t       *prompts;
-    float         *out;
-    size_t         ids_capacity, starts_capacity, prompts_capacity, out_capacity;
-    struct batch_group   group;
-    size_t         width;
-};
-
 static size_t job_tokens(const struct batch_job *j, size_t i)
 {
     return (size_t)(j->starts[i + 1] - j->starts[i]);
-}
-
-/* ---------------------------------------------------------------- the queue ------------------------------------- */
-
-static void push(struct served *s, struct batch_job *j)
-{
-    j->next = NULL;
-    *s->tail = j;
-    s->tail = &j->next;
-    s->queue_jobs++;
-}
-
-/* Takes *link out of the queue. */
-static struct batch_job *unlink_job(struct served *s, struct batch_job **link)
-{
-    struct batch_job *j = *link;
-
-    *link = j->next;
-    if (s->tail == &j->next)
-        s->tail = link;
-    j->next = NULL;
-    s->queue_jobs--;
-    return j;
-}
-
-static int wait_estimate(const struct served *s)
-{
-    double seconds = s->speed > 0 ? (double)s->queue_tokens / s->speed : 1;
-
-    return seconds < 1 ? 1 : seconds > 60 ? 60 : (int)(seconds + 0.999);
-}
-
-/* The lock is held. Tokens alone would let very many short texts wait, or on a slow machine more than are computed in time. */
-static bool is_full(const struct served *s, size_t tokens)
-{
-    double most = (double)s->most_tokens, in_time = s->speed * s->patience;
-
-    if (in_time > 0 && in_time < most)
-        most = in_time;
-    return s->queue_tokens && (s->queue_jobs >= s->most_jobs || (double)(s->queue_tokens + tokens) > most);
-}
-
-bool batch_is_full(struct served *s, int *wait)
-{
-    pthread_mutex_lock(&s->lock);
-    bool full = is_full(s, 1);
-    *wait = wait_estimate(s);
-    pthread_mutex_unlock(&s->lock);
-    return full;
-}
-
-bool batch_submit(struct served *s, struct batch_job *j, int *wait)
-{
-    size_t tokens = (size_t)j->starts[j->count];
-
-    pthread_mutex_lock(&s->lock);
-    bool fits = !s->stop && !is_full(s, tokens);
-    *wait = wait_estimate(s);
-    if (fits) {
-        j->queued = seconds_now();
-        j->turn = s->turn;
-        push(s, j);
-        s->queue_count += j->count;
-        s->queue_tokens += tokens;
-        s->users++;
-        pthread_cond_signal(&s->wake);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return fits;
 }
 
 /* ---------------------------------------------------------------- filling a run --------------------------------- */
@@ -101,63 +17,6 @@ bool batch_submit(struct served *s, struct batch_job *j, int *wait)
 static bool same_group(const struct batch_group *a, const struct batch_group *b)
 {
     return a->pooling == b->pooling && a->normalize == b->normalize && a->dim == b->dim && a->output == b->output;
-}
-
-static enum system_client client_of(const struct batch_job *j)
-{
-    return j->client ? j->client(j->user) : CLIENT_THERE;
-}
-
-static bool is_late(const struct batch_job *j, double now)
-{
-    return j->deadline > 0 && now > j->deadline;
-}
-
-/* Does somebody wait of whom it is certain? The lock is held. */
-static bool others_wait(const struct served *s)
-{
-    for (const struct batch_job *j = s->head; j; j = j->next)
-        if (!j->running && client_of(j) == CLIENT_THERE)
-            return true;
-    return false;
-}
-
-/* others: somebody else waits. A client that ended its sending has most likely left, so it is in nobody's way; but where nobody is kept
- * waiting it gets its answer. */
-static int dead_status(const struct batch_job *j, double now, bool others)
-{
-    if (is_late(j, now))
-        return JOB_LATE;
-    enum system_client client = client_of(j);
-    return client == CLIENT_GONE || (client == CLIENT_SILENT && others) ? JOB_GONE : JOB_WAITS;
-}
-
-/* Out of the queue to *dead; no text of it is in a run. The lock is held. */
-static void drop(struct served *s, struct batch_job **link, int status, struct batch_job **dead)
-{
-    struct batch_job *j = unlink_job(s, link);
-
-    s->queue_count -= j->count - j->taken;
-    s->queue_tokens -= (size_t)(j->starts[j->count] - j->starts[j->taken]);
-    j->status = status;
-    j->next = *dead;
-    *dead = j;
-}
-
-/* Moves jobs that nobody waits for any more to *dead. The lock is held; asking the socket of each is a system call of half a
- * microsecond, far less than a text. */
-static void drop_dead(struct served *s, struct batch_job **dead)
-{
-    double now = seconds_now();
-    bool others = others_wait(s);
-
-    for (struct batch_job **link = &s->head; *link;) {
-        int status = s->stop ? JOB_STOPPED : dead_status(*link, now, others);
-        if (status == JOB_WAITS)
-            link = &(*link)->next;
-        else
-            drop(s, link, status, dead);
-    }
 }
 
 static bool grow_jobs(struct batch_run *r)
@@ -276,7 +135,7 @@ static void take_out(struct served *s, struct batch_run *r)
     }
     for (struct batch_job **link = &s->head; *link;) {
         if ((*link)->taken == (*link)->count)
-            unlink_job(s, link);
+            queue_unlink(s, link);
         else
             link = &(*link)->next;
     }
@@ -360,9 +219,9 @@ static int is_abandoned(void *user)
 
     /* To the end: who finds the service stopping may, as soon as it has the lock, finish these jobs and let go of their clients. */
     pthread_mutex_lock(&r->served->lock);
-    bool stop = r->served->stop, others = !stop && others_wait(r->served);
+    bool stop = r->served->stop, others = !stop && queue_others_wait(r->served);
     for (size_t i = 0; i < r->count && !stop && abandoned; i++)
-        abandoned = dead_status(r->jobs[i], now, others) != JOB_WAITS;
+        abandoned = job_verdict(r->jobs[i], now, others) != JOB_WAITS;
     pthread_mutex_unlock(&r->served->lock);
     return abandoned;
 }
@@ -405,7 +264,7 @@ static void hand_out(struct batch_run *r)
 
 static void fail_job(struct served *s, struct batch_job *j, const aki_error *error, size_t before)
 {
-    j->status = error->status != AKI_E_CANCELLED ? JOB_FAILED : is_stopped(s) ? JOB_STOPPED : dead_status(j, seconds_now(), true);
+    j->status = error->status != AKI_E_CANCELLED ? JOB_FAILED : is_stopped(s) ? JOB_STOPPED : job_verdict(j, seconds_now(), true);
     if (j->status == JOB_WAITS)
         j->status = JOB_LATE;
     j->error = *error;
@@ -447,18 +306,7 @@ static void run_all(struct served *s, struct batch_run *r)
     }
 }
 
-/* ---------------------------------------------------------------- the thread ------------------------------------ */
-
-static void finish_jobs(struct served *s, struct batch_job *list)
-{
-    while (list) {
-        struct batch_job *j = list;
-        list = j->next;
-        j->next = NULL;
-        j->finish(j->user);
-        served_release(s);
-    }
-}
+/* ---------------------------------------------------------------- a run ----------------------------------------- */
 
 /* After a run of seconds: moves those of its jobs that are through to *out. Answers the tokens that were computed. The lock is held. */
 static size_t settle(struct served *s, struct batch_job **jobs, size_t count, double seconds, struct batch_job **out)
@@ -479,7 +327,7 @@ static size_t settle(struct served *s, struct batch_job **jobs, size_t count, do
             struct batch_job **link = &s->head;
             while (*link != j)
                 link = &(*link)->next;
-            drop(s, link, j->status, out);
+            queue_drop(s, link, j->status, out);
         } else {
             j->next = *out;
             *out = j;
@@ -488,13 +336,12 @@ static size_t settle(struct served *s, struct batch_job **jobs, size_t count, do
     return tokens;
 }
 
-/* One run. The lock is held before and after. */
-static void work(struct served *s, struct batch_run *r)
+void run_next(struct served *s, struct batch_run *r)
 {
     struct batch_job *through = NULL, **jobs;
     size_t count, texts, tokens;
 
-    drop_dead(s, &through);
+    queue_drop_dead(s, &through);
     fill(s, r, (size_t)s->info.max_batch_tokens);
     take_out(s, r);
     /* run_all changes the list: a job that failed has to be found in the queue, where its rest may stand. */
@@ -513,7 +360,7 @@ static void work(struct served *s, struct batch_run *r)
     s->run_count = jobs ? count : 0;
     pthread_mutex_unlock(&s->lock);
 
-    finish_jobs(s, through);
+    queue_finish(s, through);
     through = NULL;
     double start = seconds_now();
     if (jobs && count) {
@@ -533,214 +380,15 @@ static void work(struct served *s, struct batch_run *r)
         s->speed = s->speed > 0 ? s->speed * 0.8 + 0.2 * (double)tokens / seconds : (double)tokens / seconds;
     pthread_mutex_unlock(&s->lock);
     free(jobs);
-    finish_jobs(s, through);
+    queue_finish(s, through);
     pthread_mutex_lock(&s->lock);
 }
 
-/* The lock is held before and after. */
-static void open_model(struct served *s)
+void run_free(struct batch_run *r)
 {
-    aki_model *model = NULL;
-    aki_model_info info;
-    aki_error error;
-
-    s->state = SERVED_OPENING;
-    pthread_mutex_unlock(&s->lock);
-    int rc = s->open(s->open_user, s->path, &model);
-    aki_model_info_init(&info, sizeof info);
-    if (!rc && aki_model_get_info(model, &info, &error)) {
-        aki_model_close(model);
-        model = NULL;
-        rc = 1;
-    }
-    pthread_mutex_lock(&s->lock);
-    s->model = model;
-    s->info = info;
-    s->failure = rc;
-    s->state = rc ? SERVED_FAILED : SERVED_OPEN;
-    s->wanted = false;
-    s->used = seconds_now();
-    pthread_mutex_unlock(&s->lock);
-    s->changed(s->changed_user, s);
-    pthread_mutex_lock(&s->lock);
-}
-
-static void close_model(struct served *s)
-{
-    aki_model *model = s->model;
-
-    s->model = NULL;
-    s->state = SERVED_CLOSED;
-    pthread_mutex_unlock(&s->lock);
-    aki_model_close(model);
-    s->changed(s->changed_user, s);
-    pthread_mutex_lock(&s->lock);
-}
-
-static void sleep_until_woken(struct served *s)
-{
-    if (s->state != SERVED_OPEN || s->idle_close <= 0) {
-        pthread_cond_wait(&s->wake, &s->lock);
-        return;
-    }
-    double left = s->used + s->idle_close - seconds_now();
-    system_wait(&s->wake, &s->lock, left < 0.05 ? 0.05 : left);
-}
-
-static void *serve(void *argument)
-{
-    struct served *s = argument;
-    struct batch_run r = { .served = s };
-
-    pthread_mutex_lock(&s->lock);
-    while (!s->lost && (!s->stop || s->head)) {
-        if (s->head)
-            work(s, &r);
-        else if (s->wanted && s->state != SERVED_OPEN)
-            open_model(s);
-        else if (s->state == SERVED_OPEN && s->idle_close > 0 && !s->users && seconds_now() - s->used >= s->idle_close)
-            close_model(s);
-        else
-            sleep_until_woken(s);
-    }
-    s->ended = true;
-    pthread_mutex_unlock(&s->lock);
-    free(r.jobs);
-    free(r.ids);
-    free(r.starts);
-    free(r.prompts);
-    free(r.out);
-    return NULL;
-}
-
-/* ---------------------------------------------------------------- models ---------------------------------------- */
-
-bool served_start(struct served *s)
-{
-    s->tail = &s->head;
-    if (pthread_mutex_init(&s->lock, NULL))
-        return false;
-    if (!system_condition(&s->wake)) {
-        pthread_mutex_destroy(&s->lock);
-        return false;
-    }
-    s->started = system_thread(&s->thread, serve, s);
-    if (!s->started) {
-        pthread_cond_destroy(&s->wake);
-        pthread_mutex_destroy(&s->lock);
-    }
-    return s->started;
-}
-
-void served_stop(struct served *s)
-{
-    if (!s->started)
-        return;
-    pthread_mutex_lock(&s->lock);
-    s->stop = true;
-    pthread_cond_signal(&s->wake);
-    pthread_mutex_unlock(&s->lock);
-}
-
-bool served_has_ended(struct served *s)
-{
-    if (!s->started)
-        return true;
-    pthread_mutex_lock(&s->lock);
-    bool ended = s->ended;
-    pthread_mutex_unlock(&s->lock);
-    return ended;
-}
-
-void served_lose(struct served *s)
-{
-    struct batch_job *dead = NULL;
-
-    pthread_mutex_lock(&s->lock);
-    s->lost = true;
-    while (s->head)
-        drop(s, &s->head, JOB_STOPPED, &dead);
-    for (size_t i = 0; i < s->run_count; i++) {
-        struct batch_job *j = s->run_jobs[i];
-        j->lost = true;
-        if (j->taken < j->count)
-            continue;                                        /* it was in the queue, too */
-        j->status = JOB_STOPPED;
-        j->next = dead;
-        dead = j;
-    }
-    pthread_mutex_unlock(&s->lock);
-    finish_jobs(s, dead);
-}
-
-void served_expire(struct served *s)
-{
-    struct batch_job *dead = NULL;
-    double now = seconds_now();
-
-    pthread_mutex_lock(&s->lock);
-    for (struct batch_job **link = &s->head; *link;) {
-        if (!(*link)->running && is_late(*link, now))
-            drop(s, link, JOB_LATE, &dead);
-        else
-            link = &(*link)->next;
-    }
-    pthread_mutex_unlock(&s->lock);
-    finish_jobs(s, dead);
-}
-
-void served_close(struct served *s)
-{
-    if (!s->started)
-        return;
-    pthread_join(s->thread, NULL);
-    aki_model_close(s->model);
-    pthread_cond_destroy(&s->wake);
-    pthread_mutex_destroy(&s->lock);
-    s->model = NULL;
-    s->started = false;
-}
-
-aki_model *served_use(struct served *s, aki_model_info *info, int *state)
-{
-    aki_model *model = NULL;
-
-    pthread_mutex_lock(&s->lock);
-    *state = s->state;
-    if (s->state == SERVED_OPEN) {
-        model = s->model;
-        *info = s->info;
-        s->users++;
-        s->used = seconds_now();
-    } else if (!s->wanted && s->state != SERVED_OPENING && (s->state != SERVED_FAILED || seconds_now() - s->used >= SERVED_RETRY)) {
-        s->wanted = true;
-        pthread_cond_signal(&s->wake);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return model;
-}
-
-void served_release(struct served *s)
-{
-    pthread_mutex_lock(&s->lock);
-    s->users--;
-    s->used = seconds_now();
-    pthread_mutex_unlock(&s->lock);
-}
-
-bool served_is_ready(struct served *s)
-{
-    pthread_mutex_lock(&s->lock);
-    bool ready = s->state == SERVED_OPEN || (s->state == SERVED_CLOSED && !s->wanted);
-    pthread_mutex_unlock(&s->lock);
-    return ready;
-}
-
-void served_want(struct served *s)
-{
-    aki_model_info info;
-    int state;
-
-    if (served_use(s, &info, &state))
-        served_release(s);
+    free(r->jobs);
+    free(r->ids);
+    free(r->starts);
+    free(r->prompts);
+    free(r->out);
 }
