@@ -33,17 +33,17 @@ static void write_token(struct exchange *x, struct buf *out, const aki_encoded *
     buf_format(out, ",\"special\":false,\"start\":%zu,\"stop\":%zu}", from, to);
 }
 
-/* The arrays of e for so many tokens and bytes. The caller frees them. */
+/* The arrays of e for so many tokens and bytes, at least one of each. The caller frees them. */
 static bool grow_encoded(aki_encoded *e, size_t tokens, size_t bytes)
 {
     free(e->ids);
     free(e->spans);
     free(e->sequences);
     free(e->text);
-    e->ids = malloc((tokens + 1) * sizeof *e->ids);
-    e->spans = malloc((tokens + 1) * 2 * sizeof *e->spans);
-    e->sequences = malloc((tokens + 1) * sizeof *e->sequences);
-    e->text = malloc(bytes + 1);
+    e->ids = malloc(tokens * sizeof *e->ids);
+    e->spans = malloc(tokens * 2 * sizeof *e->spans);
+    e->sequences = malloc(tokens * sizeof *e->sequences);
+    e->text = malloc(bytes);
     e->capacity = tokens;
     e->text_capacity = bytes;
     return e->ids && e->spans && e->sequences && e->text;
@@ -61,7 +61,7 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct reque
     e.count = in->size / 3 + 64;
     e.text_size = in->size;
     while (rc == AKI_E_TOO_SMALL) {
-        if (grow_encoded(&e, e.count, e.text_size))
+        if (grow_encoded(&e, e.count ? e.count : 1, e.text_size ? e.text_size : 1))
             rc = aki_encode(x->model, in->text, in->size, NULL, 0, &o, &e, &error);
         else
             rc = error.status = AKI_E_NOMEM;
