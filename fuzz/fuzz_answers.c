@@ -106,9 +106,9 @@ static void start_server(struct server *s, size_t i)
     int state;
 
     *o = (struct server_options){
-        .models = &names[i], .model_count = 2, .any_model = i == 0, .max_body = 60000, .max_answer = i == 1 ? 20000 : 4000000, .max_inputs = 8,
-        .max_inputs_openai = 16, .max_queue_tokens = 4000, .max_connections = 64, .http_threads = 1, .quiet = 1, .open = open_model,
-        .resident = resident, .write_f32 = write_f32,
+        .models = &names[i], .model_count = 2, .any_model = i == 0, .quiet = 1, .max_connections = 64, .http_threads = 1, .max_inputs = 8,
+        .max_inputs_openai = 16, .max_queue_tokens = 4000, .max_body = i == 3 ? 400000 : 60000, .max_answer = i == 1 ? 20000 : 40000000,
+        .open = open_model, .resident = resident, .write_f32 = write_f32,
     };
     s->o = o;
     s->models = calloc(o->model_count, sizeof *s->models);
@@ -137,14 +137,13 @@ static void start(void)
 
 /* ---------------------------------------------------------------- what has to be true of an answer -------------- */
 
-static const struct json *element(const struct json *array, size_t i)
-{
-    const struct json *node = array + 1;
+/* An array's elements, one behind the other. */
+static const struct json *next(const struct json *node) { return node + node->skip; }
 
-    FUZZ_CHECK(array->kind == JSON_ARRAY && i < array->size);
-    while (i--)
-        node += node->skip;
-    return node;
+static const struct json *first(const struct json *array)
+{
+    FUZZ_CHECK(array->kind == JSON_ARRAY);
+    return array + 1;
 }
 
 /* Every token's text stands in prompt + text, which begins with a prompt that was asked for and ends with the text. */
@@ -153,20 +152,23 @@ static void check_tokens(const struct json *tokens, const struct request *r, con
     aki_embed_options o;
     aki_encoded e;
     aki_error error;
+    int64_t prompt;
 
     aki_embed_options_init(&o, sizeof o);
     o.kind = r->kind;
     o.prompt_name = r->prompt_name;
     o.instruction = r->instruction;
     aki_encoded_init(&e, sizeof e);
-    e.text_capacity = in->size + (1 << 17);                   /* prompts are the models', or in the body */
+    FUZZ_CHECK(!aki_option_bounds(s->model, "prompt_size", NULL, &prompt, NULL, &error));
+    e.text_capacity = in->size + (size_t)prompt;
     e.text = malloc(e.text_capacity);
     FUZZ_CHECK(e.text && !aki_encode(s->model, in->text, in->size, NULL, 0, &o, &e, &error));
     FUZZ_CHECK(e.text_size == e.prompt_size + in->size && !memcmp(e.text + e.prompt_size, in->text, in->size));
     if (r->instruction)
         FUZZ_CHECK(memmem(e.text, e.prompt_size, r->instruction, strlen(r->instruction)));
-    for (size_t i = 0; i < tokens->size; i++) {
-        const struct json *token = element(tokens, i), *text = json_get(token, "text");
+    const struct json *token = first(tokens);
+    for (size_t i = 0; i < tokens->size; i++, token = next(token)) {
+        const struct json *text = json_get(token, "text");
         int64_t begin, end;
         FUZZ_CHECK(text && text->kind == JSON_STRING);
         if (json_get(token, "special")->kind == JSON_TRUE)
@@ -180,11 +182,13 @@ static void check_tokens(const struct json *tokens, const struct request *r, con
 /* A finite number in each place, in rows of one length. */
 static void check_vectors(const struct json *top)
 {
-    for (size_t i = 0; i < top->size; i++) {
-        const struct json *row = element(top, i);
-        FUZZ_CHECK(row->kind == JSON_ARRAY && row->size && row->size == element(top, 0)->size);
-        for (size_t k = 0; k < row->size; k++)
-            FUZZ_CHECK(element(row, k)->kind == JSON_NUMBER);
+    const struct json *row = first(top);
+
+    for (size_t i = 0; i < top->size; i++, row = next(row)) {
+        const struct json *number = first(row);
+        FUZZ_CHECK(row->size && row->size == first(top)->size);
+        for (size_t k = 0; k < row->size; k++, number = next(number))
+            FUZZ_CHECK(number->kind == JSON_NUMBER);
     }
 }
 
@@ -198,8 +202,9 @@ static void check_content(const struct exchange *x, const struct json *top, char
     FUZZ_CHECK(request_read(&r, x->route->body, body, size, &limits, &p));
     if (x->route->body == BODY_TOKENIZE || x->route->body == BODY_DECODE)
         FUZZ_CHECK(top->kind == JSON_ARRAY && top->size == r.count);
-    for (size_t i = 0; x->route->body == BODY_TOKENIZE && i < r.count; i++)
-        check_tokens(element(top, i), &r, &r.inputs[i], x->served);
+    const struct json *tokens = top + 1;
+    for (size_t i = 0; x->route->body == BODY_TOKENIZE && i < r.count; i++, tokens = next(tokens))
+        check_tokens(tokens, &r, &r.inputs[i], x->served);
     if (x->route->body == BODY_EMBED && r.family == FAMILY_TEI) {
         FUZZ_CHECK(top->kind == JSON_ARRAY && top->size == r.count);
         check_vectors(top);
