@@ -104,6 +104,7 @@ static void test_a_busy_socket(void **state)
     pid_t child = fork();
     assert_true(child >= 0);
     if (!child) {
+        alarm(60);
         refusals = 3;
         serve(address.sun_path);
     }
