@@ -1,7 +1,7 @@
 /* Fuzzes the service from a request to its answer: routes, tokenising, batcher and writers, over tiny models and without sockets.
  *
  * The input's first line is "METHOD PATH MODEL FLAGS", the rest is the body. MODEL: a digit, the model that is asked by default. FLAGS: a
- * digit, the sum of NO_TYPE and IN_PIECES. This file stands in for http.c: it carries the exchange (exchange.h says what that is). */
+ * digit, the sum of NO_TYPE and IN_PIECES. This file is the carrier, in place of http.c. */
 #include "fuzz.h"
 
 #include "exchange.h"
@@ -35,7 +35,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t  wake = PTHREAD_COND_INITIALIZER;
 static bool            resumed, typed;
 
-/* ---------------------------------------------------------------- what carries the exchange --------------------- */
+/* ---------------------------------------------------------------- the carrier ----------------------------------- */
 
 const char *http_header(const struct exchange *x, const char *name)
 {

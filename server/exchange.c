@@ -1,4 +1,4 @@
-/* Unit exchange: one request from its first line to its answer, whoever carries it. See exchange.h. */
+/* Unit exchange: one request from its first line to its answer. See exchange.h. */
 #include "exchange.h"
 
 #include "keys.h"
@@ -407,7 +407,7 @@ void exchange_end(struct exchange *x, bool sent)
 {
     if (x->waits && x->status == 200)
         observe(x);
-    /* Who carries it may see by itself, when the connection is resumed, that nobody is there. */
+    /* The carrier may see by itself, when the connection is resumed, that nobody is there. */
     if (x->waits && (x->job.status == JOB_GONE || !x->answered))
         metrics_count(COUNT_GONE, 1);
     if (x->begun && !x->server->o->quiet)

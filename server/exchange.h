@@ -1,4 +1,4 @@
-/* Unit exchange: one request from its first line to its answer, whoever carries it: libmicrohttpd's connections (http.c), or a fuzz target.
+/* Unit exchange: one request from its first line to its answer, apart from its carrier: libmicrohttpd's connections (http.c), or a fuzz target.
  * The routes see nothing else. */
 #ifndef AKI_SERVER_EXCHANGE_H
 #define AKI_SERVER_EXCHANGE_H
@@ -115,23 +115,23 @@ bool exchange_use_model(struct exchange *x, const char *name);
 /* Reads x->body into x->request. false: *p says why not. */
 bool exchange_read_body(struct exchange *x, struct problem *p);
 
-/* ---------------------------------------------------------------- for who carries it ---------------------------- */
+/* ---------------------------------------------------------------- for the carrier ------------------------------- */
 
-/* The steps of a request that is zeroed but for its server, connection, peer and times. First the request line and the headers: what can be
- * refused before the body is in is refused later, by exchange_run. false: no memory. */
+/* The steps of an exchange, which begins zeroed but for its server, connection, peer and times. First the request line and the headers: what can
+ * be refused before the body is in becomes x->problem, which exchange_run sends. false: no memory. */
 bool exchange_head(struct exchange *x, const char *method, const char *target);
 /* Then the length that the headers declare, 0: none. false: no such body is read to its end, even to be dropped. */
 bool exchange_length(struct exchange *x, uint64_t length);
 /* Then pieces of the body. false: the connection is to be cut. */
 bool exchange_body(struct exchange *x, const char *data, size_t size);
-/* Then the answer, or a job is left waiting (x->waits): then once more after http_resume. */
+/* Then the answer is made, or a job is left in the queue (x->waits); in that case it is called again after http_resume. */
 void exchange_run(struct exchange *x);
-/* The answer is out, sent: whole. x is freed. */
+/* At the end, answered or not; sent: the answer went out whole. Frees x. */
 void exchange_end(struct exchange *x, bool sent);
 void exchange_state(struct exchange *x, int state);
 
-/* What who carries it provides: a header's value or NULL; the answer, of which *body is forgotten and x->answered and x->status are set (p: the
- * problem that it tells, or NULL); and that exchange_run is not called from a suspension to a resumption, which may come from any thread. */
+/* What the carrier provides. http_header: the value, or NULL. http_send: takes *body over, and sets x->answered and x->status; p: the problem that
+ * is told, or NULL. http_suspend: exchange_run is not called until http_resume, which comes from any thread. */
 const char *http_header(const struct exchange *x, const char *name);
 void        http_send(struct exchange *x, int status, struct buf *body, const char *type, const struct problem *p);
 void        http_suspend(struct exchange *x);
