@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void check_input(const struct input *in, const char *body, size_t size)
+static void check_input(const struct request_input *in, const char *body, size_t size)
 {
     if (in->text) {
         FUZZ_CHECK(in->text >= body && in->text + in->size <= body + size);

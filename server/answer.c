@@ -11,7 +11,7 @@
 
 /* ---------------------------------------------------------------- vectors --------------------------------------- */
 
-static const float *row_of(const struct job *j, size_t i)
+static const float *row_of(const struct batch_job *j, size_t i)
 {
     return j->out + i * j->width;
 }
@@ -30,7 +30,7 @@ static void rows(struct exchange *x, struct buf *out, size_t first, size_t count
 
 static void openai(struct exchange *x, struct buf *out)
 {
-    const struct job *j = &x->job;
+    const struct batch_job *j = &x->job;
 
     buf_text(out, "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < j->count; i++) {
@@ -48,7 +48,7 @@ static void openai(struct exchange *x, struct buf *out)
 
 static void akidb(struct exchange *x, struct buf *out)
 {
-    const struct job *j = &x->job;
+    const struct batch_job *j = &x->job;
 
     buf_text(out, "{\"embeddings\":");
     rows(x, out, 0, j->count);
@@ -60,7 +60,7 @@ static void akidb(struct exchange *x, struct buf *out)
 
 static void ollama(struct exchange *x, struct buf *out)
 {
-    const struct job *j = &x->job;
+    const struct batch_job *j = &x->job;
 
     if (x->route->body == BODY_OLLAMA_OLD) {
         buf_text(out, "{\"embedding\":");
@@ -82,7 +82,7 @@ static void ollama(struct exchange *x, struct buf *out)
 /* A list of rows for each text. */
 static void token_rows(struct exchange *x, struct buf *out)
 {
-    const struct job *j = &x->job;
+    const struct batch_job *j = &x->job;
 
     buf_text(out, "[");
     for (size_t i = 0; i < j->count; i++) {
@@ -95,7 +95,7 @@ static void token_rows(struct exchange *x, struct buf *out)
 
 static void similarity(struct exchange *x, struct buf *out)
 {
-    const struct job *j = &x->job;
+    const struct batch_job *j = &x->job;
     float *scores = calloc(j->count, sizeof *scores);
 
     if (scores) {

@@ -2,7 +2,7 @@
 #ifndef AKI_SERVER_ANSWER_H
 #define AKI_SERVER_ANSWER_H
 
-#include "http.h"
+#include "exchange.h"
 
 /* The vectors of a finished job. */
 void answer_vectors(struct exchange *x, struct buf *out);

@@ -2,7 +2,16 @@
  *
  * A job is one request's texts, tokenised and checked. A run takes whole texts of all jobs that ask for the same kind of vector, up to a
  * budget of tokens, half of it for the oldest and half for those that had least: nobody waits for a larger request to be through, and a
- * text alone starts at once. */
+ * text alone starts at once.
+ *
+ *     requests          queue: jobs in the order they came            a run: at most max_batch_tokens
+ *
+ *     POST /embed --.   oldest                       newest         +---------------------+---------------------+
+ *     POST /embed ---+> [A A A A A A A] [B B B] [C] [D D D D D] --> | A A A A             | C  D D  B B  A      | --> aki_embed_rows
+ *     POST /embed --'        taken: their first texts               +---------------------+---------------------+
+ *                                                                     half: the oldest      half: those that had least
+ *
+ * Three files: the queue (queue.c), the runs (run.c), and the life of a model and its thread (served.c). */
 #ifndef AKI_SERVER_BATCH_H
 #define AKI_SERVER_BATCH_H
 
@@ -16,20 +25,20 @@
 #include <stdint.h>
 
 /* What must be equal for texts to be computed in one run. */
-struct group {
+struct batch_group {
     int32_t pooling, normalize, dim, output;    /* output: AKI_OUTPUT_* */
 };
 
 /* Result rows that texts with so many tokens make. */
-static inline size_t group_rows(const struct group *g, size_t texts, size_t tokens) { return g->output == AKI_OUTPUT_TOKENS ? tokens : texts; }
+static inline size_t group_rows(const struct batch_group *g, size_t texts, size_t tokens) { return g->output == AKI_OUTPUT_TOKENS ? tokens : texts; }
 
 enum job_status { JOB_WAITS, JOB_DONE, JOB_FAILED /* error says why */, JOB_GONE /* the client left */, JOB_LATE /* the deadline passed */,
                   JOB_STOPPED /* the server ends */ };
 
 /* Filled by who submits it, who also keeps it until finish was called. */
-struct job {
-    struct job    *next;
-    struct group   group;
+struct batch_job {
+    struct batch_job    *next;
+    struct batch_group   group;
     size_t         count;                  /* texts */
     int32_t       *ids;                    /* [starts[count]] */
     int64_t       *starts;                 /* [count + 1] */
@@ -76,8 +85,8 @@ struct served {
     int              users;
     double           used;
     bool             stop, started, ended, lost, wanted;                     /* ended: the thread */
-    struct job      *head, **tail;
-    struct job     **run_jobs;             /* [run_count], those of the run */
+    struct batch_job      *head, **tail;
+    struct batch_job     **run_jobs;             /* [run_count], those of the run */
     size_t           run_count;
     size_t           queue_jobs, queue_count, queue_tokens;                  /* and their texts and tokens that no run has taken */
     uint64_t         turn;                 /* runs so far */
@@ -108,7 +117,7 @@ bool       served_is_ready(struct served *s);
 
 /* true: the job was taken, and finish will be called. false: the queue is full; *wait: seconds until it likely is not. A job larger than
  * the queue is taken when nothing waits. The caller uses the model, which is used on until finish. */
-bool batch_submit(struct served *s, struct job *job, int *wait);
+bool batch_submit(struct served *s, struct batch_job *job, int *wait);
 /* The same question for a job not yet tokenised. */
 bool batch_is_full(struct served *s, int *wait);
 

@@ -26,6 +26,10 @@ bool buf_reserve(struct buf *b, size_t more)
     size_t capacity = b->capacity + b->capacity / 2;
     if (capacity < need)
         capacity = need < 256 ? 256 : need;
+#ifdef AKI_EXACT_BUFFERS
+    if (need <= AKI_EXACT_BUFFERS)
+        capacity = need;                     /* no room behind what was asked for: a sanitizer sees a read there */
+#endif
     char *data = realloc(b->data, capacity);
     if (!data) {
         b->failed = true;

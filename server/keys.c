@@ -13,16 +13,16 @@
 enum { KEY_SIZE = 256, KEY_LIMIT = 1024 };
 
 /* Padded with zeros, and compared by words. */
-struct key {
+struct api_key {
     uint64_t words[KEY_SIZE / sizeof(uint64_t)];
 };
 
 /* Guards keys and count. Threads that compare do not wait for one another. */
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
-static struct key *keys;                   /* [count] */
+static struct api_key *keys;                   /* [count] */
 static size_t count;
 
-static bool read_lines(FILE *f, struct key *out, size_t *read, char *problem, size_t size)
+static bool read_lines(FILE *f, struct api_key *out, size_t *read, char *problem, size_t size)
 {
     static const char mark[] = "\xEF\xBB\xBF";              /* U+FEFF, with which files saved on Windows begin: no part of the first key */
     char text[KEY_SIZE + sizeof mark + 1], *line = text;
@@ -48,7 +48,7 @@ static bool read_lines(FILE *f, struct key *out, size_t *read, char *problem, si
     return false;
 }
 
-static void free_keys(struct key *list)
+static void free_keys(struct api_key *list)
 {
     if (list)
         system_wipe(list, KEY_LIMIT * sizeof *list);
@@ -57,7 +57,7 @@ static void free_keys(struct key *list)
 
 bool keys_read(const char *path, char *problem, size_t size)
 {
-    struct key *fresh = calloc(KEY_LIMIT, sizeof *fresh);
+    struct api_key *fresh = calloc(KEY_LIMIT, sizeof *fresh);
     FILE *f = fresh ? fopen(path, "r") : NULL;
     size_t read = 0;
     bool ok = false;
@@ -70,7 +70,7 @@ bool keys_read(const char *path, char *problem, size_t size)
     ok = read_lines(f, fresh, &read, problem, size);
     if (ok) {
         pthread_rwlock_wrlock(&lock);
-        struct key *old = keys;
+        struct api_key *old = keys;
         keys = fresh;
         count = read;
         pthread_rwlock_unlock(&lock);
@@ -85,7 +85,7 @@ done:
 
 bool keys_check(const char *key)
 {
-    struct key given = { 0 };
+    struct api_key given = { 0 };
     size_t size = strlen(key);
     unsigned found = 0;
 

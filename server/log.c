@@ -68,7 +68,7 @@ void log_address(char *out, size_t size, const struct sockaddr *address)
 
 void log_request(const struct exchange *x, bool sent)
 {
-    const struct job *j = &x->job;
+    const struct batch_job *j = &x->job;
     struct buf line = { 0 };
     size_t path = strnlen(x->path, PATH_LIMIT), bad = text_check(x->path, path);
 

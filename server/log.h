@@ -2,7 +2,7 @@
 #ifndef AKI_SERVER_LOG_H
 #define AKI_SERVER_LOG_H
 
-#include "http.h"
+#include "exchange.h"
 
 #include <sys/socket.h>
 

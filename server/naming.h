@@ -2,7 +2,7 @@
 #ifndef AKI_SERVER_NAMING_H
 #define AKI_SERVER_NAMING_H
 
-#include "http.h"
+#include "exchange.h"
 
 /* The model that answers to a name (NULL: the first); a model's own name goes before what others answer to besides. NULL: none does, or
  * two do. any_case: small letters are not told from capitals, as Ollama does not. */

@@ -162,10 +162,10 @@ static bool is_id(const struct json *node)
 }
 
 /* A string, or an array of ids. */
-static bool read_input(const struct json *node, struct input *in, const char *name, bool texts_only, struct problem *p)
+static bool read_input(const struct json *node, struct request_input *in, const char *name, bool texts_only, struct problem *p)
 {
     if (node->kind == JSON_STRING) {
-        *in = (struct input){ .text = node->text, .size = node->size };
+        *in = (struct request_input){ .text = node->text, .size = node->size };
         return true;
     }
     if (node->kind != JSON_ARRAY || texts_only)
@@ -173,7 +173,7 @@ static bool read_input(const struct json *node, struct input *in, const char *na
     for (uint32_t i = 0; i < node->size; i++)
         if (!is_id(node + 1 + i))
             return refuse_member(p, name, "holds something that is neither a string nor a token id");
-    *in = (struct input){ .ids = node + 1, .count = node->size };
+    *in = (struct request_input){ .ids = node + 1, .count = node->size };
     return true;
 }
 
@@ -354,7 +354,7 @@ static bool read_similarity(struct request *r, const struct json *body, size_t m
 {
     const struct json *inputs = need(body, "inputs", p), *parameters = member(body, "parameters");
     const struct json *source, *sentences;
-    struct input first;
+    struct request_input first;
 
     if (!inputs || !(source = need(inputs, "source_sentence", p)) || !(sentences = need(inputs, "sentences", p)))
         return false;

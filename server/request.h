@@ -29,7 +29,7 @@ bool refuse(struct problem *p, int status, const char *type, const char *format,
 void problem_write(struct buf *out, const struct problem *p, enum family family);
 
 /* A text, or ids that stand for one. */
-struct input {
+struct request_input {
     const char        *text;               /* borrowed from the body; NULL: ids */
     size_t             size;
     const struct json *ids;                /* the first of count numbers */
@@ -57,7 +57,7 @@ extern const size_t member_count;
 struct request {
     struct json_doc doc;
     enum family   family;
-    struct input *inputs;                  /* [count] */
+    struct request_input *inputs;                  /* [count] */
     size_t        count;
     bool          single;                  /* the input was no array */
     const char   *model, *prompt_name, *instruction;                         /* NULL: not given */

@@ -1,7 +1,7 @@
 /* Unit server: listens, sets libmicrohttpd up, minds signals and slow clients, and ends in good order. See server.h. */
 #include "server.h"
 
-#include "exchange.h"
+#include "http.h"
 #include "keys.h"
 #include "log.h"
 #include "metrics.h"
@@ -28,6 +28,9 @@ enum { CONNECTION_MEMORY = 32 << 10, BACKLOG = 1024, PEM_LIMIT = 1 << 20 };
 
 /* Milliseconds from one look at clients and deadlines to the next, and while the service ends. */
 enum { TICK = 500, LAST_TICK = 20 };
+
+/* How often a socket in the file system has to refuse until it counts as left behind, and milliseconds between. */
+enum { PROBES = 4, PROBE_PAUSE = 50 };
 
 /* ---------------------------------------------------------------- listening ------------------------------------- */
 
@@ -154,6 +157,27 @@ static int start_accepting(struct server *s)
     return SERVER_OK;
 }
 
+/* 0: nobody listens there. -1: errno is EADDRINUSE where somebody does, else why that cannot be known. A server too busy to take another
+ * connection is somebody: Linux says EAGAIN then, but macOS refuses as where nobody listens, so a refusal counts only when it is repeated. */
+static int probe_unix(const struct sockaddr_un *address)
+{
+    const struct timespec pause = { .tv_nsec = PROBE_PAUSE * 1000000L };
+
+    for (int i = 0; i < PROBES; i++) {
+        int fd = system_socket(AF_UNIX, SOCK_STREAM, 0);
+        if (fd < 0)
+            return -1;
+        int rc = connect(fd, (const struct sockaddr *)address, sizeof *address), error = errno;
+        close(fd);
+        errno = rc == 0 || error == EAGAIN || error == EINPROGRESS ? EADDRINUSE : error;
+        if (errno != ECONNREFUSED)
+            return errno == ENOENT ? 0 : -1;
+        if (i + 1 < PROBES)
+            nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
 /* A socket that a server left behind is replaced; one that answers is not, nor one whose server is too busy to take another connection. */
 static int listen_unix(struct server *s)
 {
@@ -164,16 +188,10 @@ static int listen_unix(struct server *s)
     if (strlen(path) >= sizeof address.sun_path)
         return fail(path, "too long for a socket's path");
     memcpy(address.sun_path, path, strlen(path) + 1);
-    s->listener = system_socket(AF_UNIX, SOCK_STREAM, 0);
-    if (s->listener < 0)
-        return fail(path, strerror(errno));
-    if (connect(s->listener, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN || errno == EINPROGRESS)
-        return fail(path, "another server listens there");
-    if (errno != ECONNREFUSED && errno != ENOENT)
-        return fail(path, strerror(errno));
+    if (probe_unix(&address))
+        return fail(path, errno == EADDRINUSE ? "another server listens there" : strerror(errno));
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(path);
-    close(s->listener);
     s->listener = system_socket(AF_UNIX, SOCK_STREAM, 0);
     if (s->listener < 0)
         return fail(path, strerror(errno));
