@@ -2,6 +2,7 @@
 #include "fetch.h"
 
 #include "cli/shell/progress.h"
+#include "cli/shell/system.h"
 
 #include <akiembed.h>
 
@@ -407,7 +408,7 @@ static int step(const struct fetch_hub *hub, struct fetch **list, size_t count, 
 {
     CURLM *multi = hub->multi;
     size_t active = 0;
-    double now = cli_seconds();
+    double now = system_seconds();
     bool ended = false;
     int rc = CLI_OK, running, left;
 

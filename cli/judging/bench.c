@@ -5,6 +5,7 @@
 #include "cli/hub/model.h"
 #include "cli/shell/progress.h"
 #include "cli/shell/sink.h"
+#include "cli/shell/system.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ struct job {
 static int cancel(void *user)
 {
     const struct job *j = user;
-    double elapsed = cli_seconds() - j->start;
+    double elapsed = system_seconds() - j->start;
 
     progress_show(0, 0, (uint64_t)(elapsed * 1000), (uint64_t)(j->seconds * 1000));
     return cli_signal != 0;
@@ -86,10 +87,10 @@ static int call(struct job *j, struct row *row, const char *const *texts, const 
     e.cancel = cancel;
     e.cancel_user = j;
     uint64_t reused = tokens_reused(j);
-    double start = cli_seconds();
+    double start = system_seconds();
     if (aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, count * (size_t)j->model.info.dim * sizeof *j->vectors, j->tokens, NULL, &error))
         return model_failed(&error, NULL);
-    double seconds = cli_seconds() - start;
+    double seconds = system_seconds() - start;
     if (!row)
         return CLI_OK;
     if (row->calls == row->capacity) {
@@ -121,11 +122,11 @@ static int shorter_first(const void *a, const void *b)
 static int measure(struct job *j, const char *name, const char *json, double share, size_t count, size_t least, size_t most, int kind)
 {
     struct row *row = &j->rows[j->row_count++];
-    double start = cli_seconds();
+    double start = system_seconds();
     int rc = CLI_OK;
 
     *row = (struct row){ .name = name, .json = json };
-    for (size_t i = 0; !rc && (row->calls < LEAST_CALLS || cli_seconds() - start < share * j->seconds); i++) {
+    for (size_t i = 0; !rc && (row->calls < LEAST_CALLS || system_seconds() - start < share * j->seconds); i++) {
         rc = make_texts(j, count, least, most);
         if (!rc)
             rc = call(j, i < WARM_CALLS ? NULL : row, j->texts, j->sizes, count, kind);
@@ -151,12 +152,12 @@ static int measure_file(struct job *j, double share, size_t count)
     struct row *row = &j->rows[j->row_count++];
     struct input in;
     struct batch b = { 0 };
-    double start = cli_seconds();
+    double start = system_seconds();
     int rc = input_open_file(&in, j->o->texts, INPUT_LINES);
 
     *row = (struct row){ .name = "bulk, texts of the file", .json = "bulk" };
     in.batch_texts = count;
-    while (!rc && (!row->calls || cli_seconds() - start < share * j->seconds) && !(rc = input_batch(&in, &b)) && b.count)
+    while (!rc && (!row->calls || system_seconds() - start < share * j->seconds) && !(rc = input_batch(&in, &b)) && b.count)
         rc = call(j, row, b.texts, b.sizes, b.count, AKI_KIND_NONE);
     if (!rc && !row->calls)
         rc = cli_fail(CLI_INPUT, "%s: no texts to measure with", in.name);
@@ -270,7 +271,7 @@ static void write_json(const struct job *j, struct sink *out)
 static int prepare(struct job *j)
 {
     const struct options *o = j->o;
-    double start = cli_seconds();
+    double start = system_seconds();
 
     if (o->word_count)
         return cli_fail(CLI_USAGE, "bench takes no texts ('%s'); they come from --texts FILE, one a line", o->words[0]);
@@ -279,7 +280,7 @@ static int prepare(struct job *j)
     int rc = model_open(&j->model, o, false);
     if (rc)
         return rc;
-    j->open_seconds = cli_seconds() - start;
+    j->open_seconds = system_seconds() - start;
     j->opened = machine_resident();
     j->source.model = j->model.handle;
     j->vectors = cli_grow(NULL, (size_t)j->model.info.dim, BULK_MOST * sizeof *j->vectors);
@@ -296,7 +297,7 @@ int bench_run(const struct options *o)
         return cli_no_memory();
     j->o = o;
     rc = prepare(j);
-    j->start = cli_seconds();
+    j->start = system_seconds();
     progress_start();
     if (!rc)
         rc = measure_all(j);

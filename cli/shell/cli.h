@@ -28,6 +28,9 @@ bool cli_quiet(void);
 typedef void cli_listener(const char *event, const char *text);
 void cli_listen(cli_listener *own);
 
+/* Called before a message goes to stderr, so that nothing drawn there stands in its line. NULL: nothing. */
+void cli_before_message(void (*clear)(void));
+
 /* The number of the SIGINT or SIGTERM that asked the program to stop, or 0. Long work looks at it between two steps. */
 extern volatile sig_atomic_t cli_signal;
 
@@ -52,9 +55,6 @@ size_t utf8_check(const char *text, size_t size);
 size_t utf8_next(const char *text, uint32_t *code);
 /* Writes code's 1 to 4 bytes to out and answers how many. */
 size_t utf8_put(char *out, uint32_t code);
-
-/* Seconds on a clock that only goes forward. */
-double cli_seconds(void);
 
 struct options;
 int embed_run(const struct options *o);

@@ -407,7 +407,7 @@ static int print_folder(const char *folder)
 static int pull_model(struct pull *p, char folder[CACHE_PATH])
 {
     char size[32];
-    double start = cli_seconds();
+    double start = system_seconds();
 
     progress_start();
     int rc = fetch_model(p);
@@ -416,7 +416,7 @@ static int pull_model(struct pull *p, char folder[CACHE_PATH])
         cli_warn("stopped; the same command goes on from here");
     if (rc)
         return rc;
-    cli_note("%s: %zu files, %s, in %.1f s", p->name.model, p->count, machine_size_text(size, sizeof size, p->total), cli_seconds() - start);
+    cli_note("%s: %zu files, %s, in %.1f s", p->name.model, p->count, machine_size_text(size, sizeof size, p->total), system_seconds() - start);
     int n = snprintf(folder, CACHE_PATH, "%s/snapshots/%s", p->place.repository, p->place.commit);
     return n > 0 && n < CACHE_PATH ? CLI_OK : cli_fail(CLI_IO, "%s: a path too long", p->place.repository);
 }
