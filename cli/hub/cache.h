@@ -4,7 +4,6 @@
 
 #include "cli/shell/cli.h"
 
-#define CACHE_DEFAULT_MODEL "Qwen/Qwen3-Embedding-0.6B"
 /* What fetches a model, for messages: the name follows. */
 #ifdef CLI_PULL
 #  define CACHE_PULL "akiembed pull"

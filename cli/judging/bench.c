@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_SECONDS = 10, ROW_LIMIT = 8, LEAST_CALLS = 3, WARM_CALLS = 2, BULK_MOST = 1024, SHORT_LEAST = 6, SHORT_MOST = 20, BULK_LONGEST = 96 };
+enum { ROW_LIMIT = 8, LEAST_CALLS = 3, WARM_CALLS = 2, BULK_MOST = 1024, SHORT_LEAST = 6, SHORT_MOST = 20, BULK_LONGEST = 96 };
 
 /* Calls of one kind. */
 struct row {
@@ -153,7 +153,7 @@ static int measure_file(struct job *j, double share, size_t count)
     struct input in;
     struct batch b = { 0 };
     double start = system_seconds();
-    int rc = input_open_file(&in, j->o->texts, INPUT_LINES);
+    int rc = input_open_file(&in, j->o->bench.texts, INPUT_LINES);
 
     *row = (struct row){ .name = "bulk, texts of the file", .json = "bulk" };
     in.batch_texts = count;
@@ -197,7 +197,7 @@ static int measure_all(struct job *j)
     if (rc)
         return rc;
     size_t count = bulk_count(j, bulk_share);
-    if (j->o->texts)
+    if (j->o->bench.texts)
         return measure_file(j, bulk_share, count);
     return measure(j, "bulk, texts of 6 to 96 tokens", "bulk", bulk_share, count, SHORT_LEAST, BULK_LONGEST < longest ? BULK_LONGEST : longest, AKI_KIND_NONE);
 }
@@ -222,7 +222,7 @@ static void write_text(const struct job *j, struct sink *out)
     const aki_model_info *info = &j->model.info;
     char a[128], b[128], c[128];
 
-    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, model_precision_name(j->model.info.precision), info->device, info->threads, info->threads == 1 ? "" : "s");
+    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, OPTION_CHOICE_NAME(precision, j->model.info.precision), info->device, info->threads, info->threads == 1 ? "" : "s");
     sink_printf(out, "%s, %s\nakiembed %s, %s\n\n", machine_processor(a, sizeof a), machine_system(b, sizeof b), aki_version(), info->runtime);
     sink_printf(out, "%-30s%7s%9s%9s%9s%9s%10s%11s\n", "milliseconds of a call", "calls", "tokens", "p50", "p95", "p99", "texts/s", "tokens/s");
     for (size_t i = 0; i < j->row_count; i++) {
@@ -251,7 +251,7 @@ static void write_json(const struct job *j, struct sink *out)
     sink_json_string(out, machine_system(text, sizeof text));
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->model.name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", model_precision_name(j->model.info.precision));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", OPTION_CHOICE_NAME(precision, j->model.info.precision));
     sink_json_string(out, info->device);
     sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [",
                 info->threads, j->open_seconds, (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());
@@ -275,7 +275,7 @@ static int prepare(struct job *j)
 
     if (o->word_count)
         return cli_fail(CLI_USAGE, "bench takes no texts ('%s'); they come from --texts FILE, one a line", o->words[0]);
-    j->seconds = o->seconds ? o->seconds : DEFAULT_SECONDS;
+    j->seconds = o->bench.seconds;
     j->before = machine_resident();
     int rc = model_open(&j->model, o, false);
     if (rc)

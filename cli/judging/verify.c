@@ -285,12 +285,12 @@ static int compute_reference(struct job *j)
     int rc;
 
     model_close(&j->model);
-    rc = model_open_reference(&other, j->o, j->o->against ? j->o->against : j->name);
-    if (rc == CLI_CHECK && !j->o->against) {
+    rc = model_open_reference(&other, j->o, j->o->verify.against ? j->o->verify.against : j->name);
+    if (rc == CLI_CHECK && !j->o->verify.against) {
         cli_warn("%s is quantised and has no f32 weights: it is compared with itself only; --against FOLDER names the model it was made from", j->name);
         rc = CLI_OK;
     } else if (rc == CLI_CHECK) {
-        rc = cli_fail(CLI_INPUT, "--against %s: quantised itself; it is to be the folder that was quantised", j->o->against);
+        rc = cli_fail(CLI_INPUT, "--against %s: quantised itself; it is to be the folder that was quantised", j->o->verify.against);
     } else if (!rc && (size_t)other.info.dim != j->dim) {
         rc = cli_fail(CLI_INPUT, "--against %s: another model: its vectors have %d elements, not %zu", other.name, other.info.dim, j->dim);
     } else if (!rc) {
@@ -395,7 +395,7 @@ static bool passes(const struct check *c)
 
 static void write_text(const struct job *j, struct sink *out)
 {
-    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, model_precision_name(j->precision), j->device, j->compared ? "f32 on the cpu of " : "itself only",
+    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, OPTION_CHOICE_NAME(precision, j->precision), j->device, j->compared ? "f32 on the cpu of " : "itself only",
                 !j->compared ? "" : strcmp(j->against, j->name) ? j->against : "the same");
     sink_printf(out, "%zu texts %s%s\n\n%-36s%12s   %-12s\n", j->given, j->o->file ? "of " : "built in", j->o->file ? j->input.name : "", "check",
                 "value", "bound");
@@ -418,7 +418,7 @@ static void write_json(const struct job *j, bool pass, struct sink *out)
     sink_json_string(out, aki_version());
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", model_precision_name(j->precision));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", OPTION_CHOICE_NAME(precision, j->precision));
     sink_json_string(out, j->device);
     sink_printf(out, ",\n  \"against\": ");
     sink_json_string(out, j->compared ? j->against : NULL);

@@ -17,8 +17,8 @@ static int format_of(const struct options *o)
     };
     size_t size = o->output ? strlen(o->output) : 0;
 
-    if (o->format)
-        return o->format;
+    if (o->embed.format)
+        return o->embed.format;
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         size_t length = strlen(suffixes[i].suffix);
         if (size > length && !strcmp(o->output + size - length, suffixes[i].suffix))
@@ -30,20 +30,20 @@ static int format_of(const struct options *o)
 static int check_tokens(const struct options *o, int format)
 {
     static const struct { size_t field; const char *name; } senseless[] = {
-        { offsetof(struct options, dim), "dim" }, { offsetof(struct options, pooling), "pooling" }, { offsetof(struct options, dtype), "dtype" },
-        { offsetof(struct options, no_normalize), "no-normalize" }, { offsetof(struct options, ranges), "ranges" },
-        { offsetof(struct options, calibrate), "calibrate" },
+        { offsetof(struct options, dim), "dim" }, { offsetof(struct options, pooling), "pooling" }, { offsetof(struct options, embed.dtype), "dtype" },
+        { offsetof(struct options, embed.no_normalize), "no-normalize" }, { offsetof(struct options, embed.ranges), "ranges" },
+        { offsetof(struct options, embed.calibrate), "calibrate" },
     };
 
     for (size_t i = 0; i < sizeof senseless / sizeof *senseless; i++)
         if (options_typed(o, senseless[i].field))
             return cli_fail(CLI_USAGE, "--%s says nothing about the vectors of --tokens, which are hidden states in f32", senseless[i].name);
-    if (OPTIONS_TYPED(o, overlap) || OPTIONS_TYPED(o, chunk_pool))
+    if (OPTIONS_TYPED(o, embed.overlap) || OPTIONS_TYPED(o, embed.chunk_pool))
         return cli_fail(CLI_USAGE, "--%s does not go with --tokens: a text that is too long is cut (--truncate)",
-                        OPTIONS_TYPED(o, overlap) ? "overlap" : "chunk-pool");
+                        OPTIONS_TYPED(o, embed.overlap) ? "overlap" : "chunk-pool");
     if (format == FORMAT_RAW || format == FORMAT_CSV)
         return cli_fail(CLI_USAGE, "--tokens is written as jsonl or json, or as npy for one text");
-    if (format == FORMAT_NPY && o->resume)
+    if (format == FORMAT_NPY && o->embed.resume)
         return cli_fail(CLI_USAGE, "--resume does not go with --tokens as npy");
     return CLI_OK;
 }
@@ -51,24 +51,24 @@ static int check_tokens(const struct options *o, int format)
 /* Which options go together; nothing is opened yet. */
 static int check_options(const struct options *o, int format)
 {
-    int dtype = o->dtype ? o->dtype - 1 : AKI_DTYPE_F32;
+    int dtype = o->embed.dtype ? o->embed.dtype - 1 : AKI_DTYPE_F32;
     bool ranged = dtype == AKI_DTYPE_INT8 || dtype == AKI_DTYPE_UINT8;
 
-    if (o->resume && !o->output)
+    if (o->embed.resume && !o->output)
         return cli_fail(CLI_USAGE, "--resume needs -o FILE");
-    if (o->resume && format == FORMAT_JSON)
+    if (o->embed.resume && format == FORMAT_JSON)
         return cli_fail(CLI_USAGE, "--resume goes with --format jsonl, npy, raw or csv, not with json");
-    if (o->tokens)
+    if (o->embed.tokens)
         return check_tokens(o, format);
-    if (ranged && !o->ranges && !o->calibrate)
+    if (ranged && !o->embed.ranges && !o->embed.calibrate)
         return cli_fail(CLI_USAGE, "--dtype int8 and uint8 need --ranges FILE.npy or --calibrate TEXTS");
-    if (!ranged && (OPTIONS_TYPED(o, ranges) || OPTIONS_TYPED(o, calibrate)))
+    if (!ranged && (OPTIONS_TYPED(o, embed.ranges) || OPTIONS_TYPED(o, embed.calibrate)))
         return cli_fail(CLI_USAGE, "--ranges and --calibrate are for --dtype int8 and uint8");
-    if (!o->chunk && (OPTIONS_TYPED(o, overlap) || OPTIONS_TYPED(o, chunk_pool)))
+    if (!o->embed.chunk && (OPTIONS_TYPED(o, embed.overlap) || OPTIONS_TYPED(o, embed.chunk_pool)))
         return cli_fail(CLI_USAGE, "--overlap and --chunk-pool need --chunk");
-    if (o->chunk && o->overlap >= o->chunk)
-        return cli_fail(CLI_USAGE, "--overlap is less than --chunk, not '%d'", o->overlap);
-    if (o->chunk && o->chunk_pool && dtype != AKI_DTYPE_F32)
+    if (o->embed.chunk && o->embed.overlap >= o->embed.chunk)
+        return cli_fail(CLI_USAGE, "--overlap is less than --chunk, not '%d'", o->embed.overlap);
+    if (o->embed.chunk && o->embed.chunk_pool && dtype != AKI_DTYPE_F32)
         return cli_fail(CLI_USAGE, "--chunk-pool gives vectors of --dtype f32 only");
     return CLI_OK;
 }
@@ -76,15 +76,15 @@ static int check_options(const struct options *o, int format)
 static void plan_layout(struct job *j, int format)
 {
     static const size_t element_sizes[] = { 4, 2, 1, 1, 1, 1 };       /* by AKI_DTYPE_* */
-    size_t dim = (size_t)(j->o->dim ? j->o->dim : j->model.info.dim);
+    size_t dim = (size_t)model_setting(&j->model, "dim", j->o->dim);
     int dtype = j->options.dtype;
 
     j->layout = (struct layout){ .format = format, .dtype = dtype, .elements = dim, .element_size = element_sizes[dtype],
-                                 .chunks = j->o->chunk && !j->o->chunk_pool, .chunk_counts = j->o->chunk && j->o->chunk_pool,
-                                 .tokens = j->o->tokens };
+                                 .chunks = j->o->embed.chunk && !j->o->embed.chunk_pool, .chunk_counts = j->o->embed.chunk && j->o->embed.chunk_pool,
+                                 .tokens = j->o->embed.tokens };
     if (dtype == AKI_DTYPE_BINARY || dtype == AKI_DTYPE_UBINARY)
-        j->layout.elements = (dim + 7) / 8;
-    if (j->o->tokens)
+        j->layout.elements = aki_embed_bound(j->model.handle, 1, &j->options);
+    if (j->o->embed.tokens)
         j->layout.elements = (size_t)j->model.info.hidden;
 }
 
@@ -203,11 +203,11 @@ static int calibrate(struct job *j)
     struct input in;
     struct batch b = { 0 };
     aki_embed_options e = j->options;
-    size_t dim = (size_t)(j->o->dim ? j->o->dim : j->model.info.dim);
+    size_t dim = (size_t)model_setting(&j->model, "dim", j->o->dim);
     float *vectors = NULL, *ranges = cli_grow(NULL, dim, 4 * sizeof *ranges), *part = ranges ? ranges + 2 * dim : NULL;
     aki_error error;
     char where[512];
-    int rc = input_open_file(&in, j->o->calibrate, INPUT_LINES);
+    int rc = input_open_file(&in, j->o->embed.calibrate, INPUT_LINES);
 
     input_set_pace(&in, j->model.info.parameters);
     if (!rc && !ranges)
@@ -232,9 +232,9 @@ static int calibrate(struct job *j)
         }
     }
     if (!rc && !in.taken)
-        rc = cli_fail(CLI_INPUT, "%s: no texts to calibrate with", j->o->calibrate);
+        rc = cli_fail(CLI_INPUT, "%s: no texts to calibrate with", j->o->embed.calibrate);
     if (!rc)
-        warn_of_points(j->o->calibrate, ranges, dim, in.taken);
+        warn_of_points(j->o->embed.calibrate, ranges, dim, in.taken);
     if (!rc) {
         j->ranges = ranges;
         ranges = NULL;
@@ -257,19 +257,19 @@ static int prepare(struct job *j, int format)
         rc = model_embed_options(&j->model, o, &j->options);
     if (rc)
         return rc;
-    if (o->tokens) {
+    if (o->embed.tokens) {
         j->options.dim = j->options.pooling = j->options.normalize = 0;
         j->options.dtype = AKI_DTYPE_F32;
     }
     j->options.cancel = job_cancel;
     j->options.cancel_user = j;
-    j->limit = o->max_tokens ? o->max_tokens : j->model.info.max_tokens;
+    j->limit = (int)model_setting(&j->model, "max_tokens", o->max_tokens);
     plan_layout(j, format);
-    if (o->chunk && !o->tokens)
-        rc = chunk_open(&j->chunker, j->model.handle, &j->options, o->chunk, o->overlap, j->limit);
-    size_t dim = (size_t)(o->dim ? o->dim : j->model.info.dim);
+    if (o->embed.chunk && !o->embed.tokens)
+        rc = chunk_open(&j->chunker, j->model.handle, &j->options, o->embed.chunk, o->embed.overlap, j->limit);
+    size_t dim = (size_t)model_setting(&j->model, "dim", o->dim);
     if (!rc && (j->options.dtype == AKI_DTYPE_INT8 || j->options.dtype == AKI_DTYPE_UINT8))
-        rc = o->ranges ? npy_read_ranges(o->ranges, dim, &j->ranges) : calibrate(j);
+        rc = o->embed.ranges ? npy_read_ranges(o->embed.ranges, dim, &j->ranges) : calibrate(j);
     j->options.ranges = j->ranges;
     if (!rc)
         rc = input_open(&j->input, o, 0);
@@ -279,7 +279,7 @@ static int prepare(struct job *j, int format)
         return cli_fail(CLI_USAGE, "-o %s is the file that the texts are read from", o->output);
     input_set_pace(&j->input, j->model.info.parameters);
     j->input.reserved = reserved_members(&j->layout);
-    return output_open(&j->output, o->output, &j->layout, o->resume);
+    return output_open(&j->output, o->output, &j->layout, o->embed.resume);
 }
 
 /* Rows of a batch that are all there from an earlier run are passed over. One that is there in part is computed whole again: f32
@@ -338,7 +338,7 @@ static void report_reuse(const struct job *j)
 
 static void report(const struct job *j, int rc)
 {
-    const bool left = j->options.truncate == AKI_TRUNCATE_LEFT || (j->options.truncate == AKI_TRUNCATE_DEFAULT && j->model.info.truncates_left);
+    const bool left = j->cut && model_setting(&j->model, "truncate", j->options.truncate) == AKI_TRUNCATE_LEFT;
 
     if (j->cut)
         cli_warn("%" PRIu64 " of %" PRIu64 " texts cut to %d tokens, on the %s", j->cut, j->done, j->limit, left ? "left" : "right");

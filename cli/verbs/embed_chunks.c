@@ -30,7 +30,7 @@ struct mean {
 static int finish_mean(struct job *j, struct mean *m, uint64_t number)
 {
     size_t dim = j->layout.elements;
-    bool normalize = j->options.normalize == AKI_NORMALIZE_DEFAULT ? j->model.info.normalize : j->options.normalize == AKI_NORMALIZE_ON;
+    bool normalize = model_setting(&j->model, "normalize", j->options.normalize) == AKI_NORMALIZE_ON;
     double square = 0, scale = 1 / (double)m->chunks;
     char where[512];
 

@@ -180,7 +180,7 @@ int models_run(const struct options *o)
         return cli_fail(CLI_USAGE, "models takes no names, only options");
     int rc = sink_open_stdout(&out);
     if (!rc)
-        rc = o->known ? print_known(o, &out) : print_cached(o, &out);
+        rc = o->models.known ? print_known(o, &out) : print_cached(o, &out);
     return sink_close(&out, rc);
 }
 

@@ -423,7 +423,7 @@ static int pull_model(struct pull *p, char folder[CACHE_PATH])
 
 int pull_run(const struct options *o)
 {
-    const char *text = o->word_count ? o->words[0] : CACHE_DEFAULT_MODEL;
+    const char *text = o->word_count ? o->words[0] : OPTIONS_MODEL;
     struct pull *p = calloc(1, sizeof *p);
     char folder[CACHE_PATH];
 
@@ -433,8 +433,8 @@ int pull_run(const struct options *o)
     }
     int rc = p ? set_up(p, text) : cli_no_memory();
     if (!rc) {
-        p->weights = o->file;
-        rc = o->offline || is_true(cache_variable("HF_HUB_OFFLINE")) ? find_offline(p, text, folder) : pull_model(p, folder);
+        p->weights = o->weights;
+        rc = o->pull.offline || is_true(cache_variable("HF_HUB_OFFLINE")) ? find_offline(p, text, folder) : pull_model(p, folder);
     }
     if (!rc)
         rc = print_folder(folder);

@@ -44,7 +44,7 @@ static int compare(const void *a, const void *b)
 
 static void keep_best(struct job *j)
 {
-    size_t top = j->o->top ? (size_t)j->o->top : SIZE_MAX;
+    size_t top = j->o->similarity.top ? (size_t)j->o->similarity.top : SIZE_MAX;
 
     if (j->count)
         qsort(j->hits, j->count, sizeof *j->hits, compare);
@@ -90,7 +90,7 @@ static int score_batch(struct job *j)
         j->tokens += (uint64_t)tokens[i];
         j->cut += truncated[i];
     }
-    if (j->o->top)
+    if (j->o->similarity.top)
         keep_best(j);
     progress_show(j->batch.first + count, j->tokens, j->input.consumed, j->input.total);
     return CLI_OK;
@@ -201,8 +201,8 @@ static int side_options(struct job *j, int kind, aki_embed_options *e)
 {
     struct options o = *j->o;
 
-    o.kind = o.no_prompts ? AKI_KIND_NONE : kind;
-    o.prompt = o.no_prompts ? "" : NULL;
+    o.kind = o.similarity.no_prompts ? AKI_KIND_NONE : kind;
+    o.prompt = o.similarity.no_prompts ? "" : NULL;
     if (kind == AKI_KIND_DOCUMENT)
         o.instruction = NULL;
     int rc = model_embed_options(&j->model, &o, e);
@@ -234,7 +234,7 @@ static int prepare(struct job *j)
     if (rc)
         return rc;
     input_set_pace(&j->input, j->model.info.parameters);
-    j->dim = (size_t)(o->dim ? o->dim : j->model.info.dim);
+    j->dim = (size_t)model_setting(&j->model, "dim", o->dim);
     j->query_vector = cli_grow(NULL, j->dim, sizeof *j->query_vector);
     j->vectors = cli_grow(NULL, j->dim, BATCH_TEXTS * sizeof *j->vectors);
     if (!j->query_vector || !j->vectors)

@@ -64,7 +64,7 @@ static int encode(struct job *j, size_t i)
     if (status)
         return model_failed(&error, input_where(&j->input, j->batch.first + i, where, sizeof where));
     sink_bytes(&j->out, "[", 1);
-    if (j->o->pieces)
+    if (j->o->tokenize.pieces)
         write_pieces(j);
     else
         write_ids(j);
@@ -151,7 +151,7 @@ static int prepare(struct job *j)
     if (!rc)
         rc = o->output ? sink_open_file(&j->out, o->output, 0, 0) : sink_open_stdout(&j->out);
     j->input.eager = !o->output;
-    j->input.raw = o->decode;
+    j->input.raw = o->tokenize.decode;
     return rc;
 }
 
@@ -162,7 +162,7 @@ int tokenize_run(const struct options *o)
 
     while (!rc && !(rc = input_batch(&j.input, &j.batch)) && j.batch.count) {
         for (size_t i = 0; i < j.batch.count && !rc; i++)
-            rc = o->decode ? decode(&j, i) : encode(&j, i);
+            rc = o->tokenize.decode ? decode(&j, i) : encode(&j, i);
         if (!rc)
             rc = sink_flush(&j.out);
         if (!rc && cli_signal)
