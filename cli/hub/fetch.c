@@ -102,7 +102,7 @@ static bool is_header(const char *line, size_t size, const char *name, const cha
 }
 
 /* Digits at text; false: none, or too many. *end: behind them. */
-static bool number(const char *text, size_t size, uint64_t *out, size_t *end)
+static bool read_number(const char *text, size_t size, uint64_t *out, size_t *end)
 {
     *out = 0;
     for (*end = 0; *end < size && text[*end] >= '0' && text[*end] <= '9' && *end < 18; ++*end)
@@ -128,7 +128,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *user)
         if (!s->linked && !hub_etag(f->etag, value, n))
             f->etag[0] = '\0';
     } else if (is_header(line, size, "X-Linked-Size", &value, &n)) {
-        if (number(value, n, &bytes, &end) && end == n)
+        if (read_number(value, n, &bytes, &end) && end == n)
             f->size = bytes;
     } else if (is_header(line, size, "X-Repo-Commit", &value, &n)) {
         if (n < sizeof f->commit)
@@ -137,7 +137,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *user)
         if (n < sizeof f->problem)
             snprintf(f->problem, sizeof f->problem, "%.*s", (int)n, value);
     } else if (is_header(line, size, "Content-Range", &value, &n)) {
-        if (n > 6 && !strncasecmp(value, "bytes ", 6) && number(value + 6, n - 6, &bytes, &end))
+        if (n > 6 && !strncasecmp(value, "bytes ", 6) && read_number(value + 6, n - 6, &bytes, &end))
             s->starts = bytes;
     }
     return size;

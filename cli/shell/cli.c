@@ -95,6 +95,29 @@ void *cli_grow(void *block, size_t count, size_t size)
     return realloc(block, total ? total : 1);
 }
 
+bool cli_resize(void *pointer, size_t count, size_t size)
+{
+    void *block;
+
+    memcpy(&block, pointer, sizeof block);
+    block = cli_grow(block, count, size);
+    if (block)
+        memcpy(pointer, &block, sizeof block);
+    return block;
+}
+
+bool cli_room_for_one(void *pointer, size_t count, size_t *capacity, size_t size)
+{
+    size_t more = *capacity ? *capacity * 2 : 64;
+
+    if (count < *capacity)
+        return true;
+    if (!cli_resize(pointer, more, size))
+        return false;
+    *capacity = more;
+    return true;
+}
+
 bool bytes_reserve(struct bytes *b, size_t more)
 {
     size_t need;

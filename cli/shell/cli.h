@@ -45,6 +45,10 @@ bool bytes_append(struct bytes *b, const void *data, size_t size);
 void bytes_free(struct bytes *b);
 /* realloc for count elements of size bytes; NULL, the old block still valid, on overflow or without memory. */
 void *cli_grow(void *block, size_t count, size_t size);
+/* The same for the block whose pointer stands at pointer, which then points to the new one; on failure (false) it is as it was. */
+bool cli_resize(void *pointer, size_t count, size_t size);
+/* Makes sure that the array whose pointer stands at pointer, with count of *capacity elements of size bytes, can take one more. */
+bool cli_room_for_one(void *pointer, size_t count, size_t *capacity, size_t size);
 
 /* printf into a string of its own, malloc'd; NULL: no memory. */
 char *cli_format(const char *format, ...) CLI_PRINTF(1, 2);

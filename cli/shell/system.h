@@ -1,5 +1,5 @@
-/* Unit system: what the program asks of the operating system and neither C nor the library has: system_posix.c, system_windows.c.
- * machine.h's questions about this process and its machine are answered there too. */
+/* Unit system: what the program asks of the operating system and neither C nor the library has: system_posix.c and system_windows.c;
+ * system.c has what is the same on both. machine.h's questions about this process and its machine are answered there too. */
 #ifndef AKI_CLI_SYSTEM_H
 #define AKI_CLI_SYSTEM_H
 

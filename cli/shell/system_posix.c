@@ -102,18 +102,6 @@ int system_open_regular(const char *path, const char **why)
     return -1;
 }
 
-FILE *system_fopen_regular(const char *path, const char **why)
-{
-    int fd = system_open_regular(path, why);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
-
-    if (fd >= 0 && !f) {
-        *why = strerror(errno);
-        close(fd);
-    }
-    return f;
-}
-
 int system_stat(const char *path, struct stat *out)
 {
     return stat(path, out);

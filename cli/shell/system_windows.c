@@ -292,18 +292,6 @@ int system_open_regular(const char *path, const char **why)
     return -1;
 }
 
-FILE *system_fopen_regular(const char *path, const char **why)
-{
-    int fd = system_open_regular(path, why);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
-
-    if (fd >= 0 && !f) {
-        *why = strerror(errno);
-        _close(fd);
-    }
-    return f;
-}
-
 bool system_same_file(int fd, const char *path)
 {
     BY_HANDLE_FILE_INFORMATION a, b;

@@ -17,7 +17,7 @@ enum { READ_SIZE = 1 << 16, PATIENCE_MS = 20 };
 /* Not an exit code: a batch is ready and more is not there yet. */
 enum { NOTHING_YET = -1 };
 
-static void measure(struct input *in)
+static void find_total(struct input *in)
 {
     struct stat st;
     off_t at = lseek(in->fd, 0, SEEK_CUR);
@@ -59,7 +59,7 @@ int input_open_file(struct input *in, const char *path, enum input_form form)
         if (isatty(in->fd))
             cli_warn("reading texts from the terminal, one a line; Ctrl-D ends");
     }
-    measure(in);
+    find_total(in);
     return CLI_OK;
 }
 
@@ -187,16 +187,8 @@ static bool room_for_one(struct batch *b)
     if (b->count < b->capacity)
         return true;
     size_t capacity = b->capacity ? b->capacity * 2 : 64;
-    struct piece *pieces = cli_grow(b->pieces, capacity, sizeof *pieces);
-    if (pieces)
-        b->pieces = pieces;
-    const char **texts = cli_grow(b->texts, capacity, sizeof *texts);
-    if (texts)
-        b->texts = texts;
-    size_t *sizes = cli_grow(b->sizes, capacity, sizeof *sizes);
-    if (sizes)
-        b->sizes = sizes;
-    if (!pieces || !texts || !sizes)
+    if (!cli_resize(&b->pieces, capacity, sizeof *b->pieces) || !cli_resize(&b->texts, capacity, sizeof *b->texts) ||
+        !cli_resize(&b->sizes, capacity, sizeof *b->sizes))
         return false;
     b->capacity = capacity;
     return true;
@@ -223,7 +215,7 @@ static int read_json(struct input *in, struct batch *b, struct piece *piece, con
     return rc;
 }
 
-static int add(struct input *in, struct batch *b, const char *record, size_t size)
+static int add_record(struct input *in, struct batch *b, const char *record, size_t size)
 {
     struct piece piece = { .text = b->data.size, .text_size = size };
     size_t invalid = utf8_check(record, size);
@@ -255,7 +247,7 @@ static int take_words(struct input *in, struct batch *b)
     while (in->taken < in->word_count && b->count < in->batch_texts && b->data.size < in->batch_bytes && !rc) {
         const char *word = in->words[in->taken];
         in->consumed += strlen(word);
-        rc = add(in, b, word, strlen(word));
+        rc = add_record(in, b, word, strlen(word));
     }
     return rc;
 }
@@ -276,7 +268,7 @@ int input_batch(struct input *in, struct batch *b)
         if (!rc && !record)
             break;
         if (!rc)
-            rc = add(in, b, record, size);
+            rc = add_record(in, b, record, size);
     }
     if (rc == NOTHING_YET)
         rc = CLI_OK;

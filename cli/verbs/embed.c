@@ -73,7 +73,7 @@ static int check_options(const struct options *o, int format)
     return CLI_OK;
 }
 
-static void plan_layout(struct job *j, int format)
+static void plan_layout(struct embed_job *j, int format)
 {
     static const size_t element_sizes[] = { 4, 2, 1, 1, 1, 1 };       /* by AKI_DTYPE_* */
     size_t dim = (size_t)model_setting(&j->model, "dim", j->o->dim);
@@ -101,16 +101,16 @@ static const char *const *reserved_members(const struct layout *layout)
 
 /* ---------------------------------------------------------------- computing ------------------------------------- */
 
-int job_failed(struct job *j, const aki_error *error, uint64_t number)
+int embed_failed(struct embed_job *j, const aki_error *error, uint64_t number)
 {
     char where[512];
 
     return model_failed(error, input_where(&j->input, number, where, sizeof where));
 }
 
-int job_cancel(void *job)
+int embed_cancel(void *job)
 {
-    struct job *j = job;
+    struct embed_job *j = job;
     aki_model_info info;
 
     aki_model_info_init(&info, sizeof info);
@@ -119,45 +119,37 @@ int job_cancel(void *job)
     return cli_signal != 0;
 }
 
-void job_progress(struct job *j)
+void embed_progress(struct embed_job *j)
 {
     progress_show(j->done, j->tokens_done, j->input.consumed, j->input.total);
 }
 
-static bool reserve(struct job *j, size_t count)
+static bool reserve_vectors(struct embed_job *j, size_t count)
 {
     size_t size = aki_embed_bound(j->model.handle, count, &j->options);
 
     if (size > j->vectors_size) {
-        char *vectors = cli_grow(j->vectors, size, 1);
-        if (!vectors)
+        if (!cli_resize(&j->vectors, size, 1))
             return false;
-        j->vectors = vectors;
         j->vectors_size = size;
     }
     if (count > j->count_capacity) {
-        int32_t *tokens = cli_grow(j->tokens, count, sizeof *tokens);
-        if (tokens)
-            j->tokens = tokens;
-        uint8_t *truncated = cli_grow(j->truncated, count, sizeof *truncated);
-        if (truncated)
-            j->truncated = truncated;
-        if (!tokens || !truncated)
+        if (!cli_resize(&j->tokens, count, sizeof *j->tokens) || !cli_resize(&j->truncated, count, sizeof *j->truncated))
             return false;
         j->count_capacity = count;
     }
     return true;
 }
 
-int job_compute(struct job *j, const char *const *texts, const size_t *sizes, const uint64_t *numbers, size_t count)
+int embed_compute(struct embed_job *j, const char *const *texts, const size_t *sizes, const uint64_t *numbers, size_t count)
 {
     aki_error error;
 
-    if (!reserve(j, count))
+    if (!reserve_vectors(j, count))
         return cli_no_memory();
     aki_status status = aki_embed(j->model.handle, texts, sizes, count, &j->options, j->vectors, j->vectors_size, j->tokens, j->truncated, &error);
     if (status && error.item >= 0 && (size_t)error.item < count)
-        return job_failed(j, &error, numbers ? numbers[error.item] : j->batch.first + (uint64_t)error.item);
+        return embed_failed(j, &error, numbers ? numbers[error.item] : j->batch.first + (uint64_t)error.item);
     if (status)
         return model_failed(&error, NULL);
     for (size_t i = 0; i < count; i++) {
@@ -165,15 +157,15 @@ int job_compute(struct job *j, const char *const *texts, const size_t *sizes, co
         j->cut += j->truncated[i];
     }
     j->done += count;
-    job_progress(j);
+    embed_progress(j);
     return CLI_OK;
 }
 
-static int job_texts(struct job *j)
+static int embed_texts(struct embed_job *j)
 {
     const struct batch *b = &j->batch;
     size_t vector_size = j->layout.elements * j->layout.element_size;
-    int rc = job_compute(j, b->texts, b->sizes, NULL, b->count);
+    int rc = embed_compute(j, b->texts, b->sizes, NULL, b->count);
 
     for (size_t i = 0; i < b->count && !rc; i++, j->row++) {
         const struct piece *piece = &b->pieces[i];
@@ -198,7 +190,7 @@ static void warn_of_points(const char *path, const float *ranges, size_t dim, ui
 }
 
 /* The ranges of the vectors that the texts of a file have. */
-static int calibrate(struct job *j)
+static int calibrate(struct embed_job *j)
 {
     struct input in;
     struct batch b = { 0 };
@@ -215,12 +207,10 @@ static int calibrate(struct job *j)
     e.dtype = AKI_DTYPE_F32;
     while (!rc && !(rc = input_batch(&in, &b)) && b.count) {
         size_t size = b.count * dim * sizeof *vectors;
-        float *grown = cli_grow(vectors, size, 1);
-        if (!grown) {
+        if (!cli_resize(&vectors, size, 1)) {
             rc = cli_no_memory();
             break;
         }
-        vectors = grown;
         if (aki_embed(j->model.handle, b.texts, b.sizes, b.count, &e, vectors, size, NULL, NULL, &error)) {
             rc = model_failed(&error, error.item < 0 ? NULL : input_where(&in, b.first + (uint64_t)error.item, where, sizeof where));
             break;
@@ -248,7 +238,7 @@ static int calibrate(struct job *j)
 
 /* ---------------------------------------------------------------- the verb -------------------------------------- */
 
-static int prepare(struct job *j, int format)
+static int open_all(struct embed_job *j, int format)
 {
     const struct options *o = j->o;
     int rc = model_open(&j->model, o, false);
@@ -261,7 +251,7 @@ static int prepare(struct job *j, int format)
         j->options.dim = j->options.pooling = j->options.normalize = 0;
         j->options.dtype = AKI_DTYPE_F32;
     }
-    j->options.cancel = job_cancel;
+    j->options.cancel = embed_cancel;
     j->options.cancel_user = j;
     j->limit = (int)model_setting(&j->model, "max_tokens", o->max_tokens);
     plan_layout(j, format);
@@ -284,7 +274,7 @@ static int prepare(struct job *j, int format)
 
 /* Rows of a batch that are all there from an earlier run are passed over. One that is there in part is computed whole again: f32
  * results may depend, in the last bit, on what is computed together, and a resumed file is the same as one written at once. */
-static bool pass_over(struct job *j)
+static bool pass_over(struct embed_job *j)
 {
     if (j->layout.chunks || j->row + j->batch.count > j->output.kept)
         return false;
@@ -293,7 +283,7 @@ static bool pass_over(struct job *j)
     return true;
 }
 
-static int run_batches(struct job *j)
+static int run_batches(struct embed_job *j)
 {
     aki_model_info info;
     int rc = CLI_OK;
@@ -310,7 +300,7 @@ static int run_batches(struct job *j)
             return cli_fail(CLI_USAGE, "--tokens as npy is for one text; there are more");
         if (pass_over(j))
             continue;
-        rc = j->layout.tokens ? job_tokens(j) : j->layout.chunks || j->layout.chunk_counts ? job_chunks(j) : job_texts(j);
+        rc = j->layout.tokens ? embed_tokens(j) : j->layout.chunks || j->layout.chunk_counts ? embed_chunks(j) : embed_texts(j);
         if (!rc)
             rc = output_flush(&j->output);
         if (!rc && cli_signal)
@@ -323,7 +313,7 @@ static int run_batches(struct job *j)
 }
 
 /* For -v: what did not have to be computed. */
-static void report_reuse(const struct job *j)
+static void report_reuse(const struct embed_job *j)
 {
     aki_model_info info;
 
@@ -336,7 +326,7 @@ static void report_reuse(const struct job *j)
         cli_note("%" PRIu64 " tokens were in the prefix cache", info.tokens_reused);
 }
 
-static void report(const struct job *j, int rc)
+static void report_end(const struct embed_job *j, int rc)
 {
     const bool left = j->cut && model_setting(&j->model, "truncate", j->options.truncate) == AKI_TRUNCATE_LEFT;
 
@@ -352,15 +342,15 @@ static void report(const struct job *j, int rc)
 
 int embed_run(const struct options *o)
 {
-    struct job j = { .o = o, .input.fd = -1, .output.sink.fd = -1, .output.spill.fd = -1 };
+    struct embed_job j = { .o = o, .input.fd = -1, .output.sink.fd = -1, .output.spill.fd = -1 };
     int format = format_of(o), rc = check_options(o, format);
 
     if (!rc)
-        rc = prepare(&j, format);
+        rc = open_all(&j, format);
     if (!rc)
         rc = run_batches(&j);
     progress_end();
-    report(&j, rc);
+    report_end(&j, rc);
     report_reuse(&j);
     rc = output_close(&j.output, rc);
     batch_free(&j.batch);
