@@ -17,7 +17,7 @@
 enum { PARALLEL = 8, REDIRECTS = 8, TRIES = 6, CONNECT_TRIES = 3, WRONG_TRIES = 3, LONGEST_WAIT = 300, CONNECT_SECONDS = 20 };
 
 struct fetch_state {
-    CURL              *easy;               /* while a request is under way */
+    CURL              *easy;               /* while a request runs */
     struct curl_slist *headers;
     const struct fetch_hub *hub;
     char              *url;                /* of this request: redirects change it */
@@ -285,7 +285,7 @@ static bool may_pass(CURLcode code, long status, bool elsewhere)
     }
 }
 
-/* The answers that trying again would not change; to which question it is told by fetch's user, who knows the model. */
+/* Answers that another try would not change. The message has the name that the caller gave (the model's), not the URL. */
 static int fail_for_good(struct fetch *f, CURLcode code, long status)
 {
     struct fetch_state *s = f->state;
@@ -310,7 +310,7 @@ static int fail_for_good(struct fetch *f, CURLcode code, long status)
     return cli_fail(CLI_IO, "%s: %s", f->name, why);
 }
 
-/* After a failure: puts the next try off, or gives up. */
+/* After a failure: schedules the next try, or ends with the failure. */
 static int retry(struct fetch *f, CURLcode code, long status, double now)
 {
     struct fetch_state *s = f->state;
@@ -403,7 +403,7 @@ static int finish(struct fetch *f, CURLM *multi, CURLcode code, double now)
 
 /* ---------------------------------------------------------------- all of them ----------------------------------- */
 
-/* Starts what is due, reads what has come, tells what has ended. */
+/* Starts what is due, reads what has arrived, reports what has ended. */
 static int step(const struct fetch_hub *hub, struct fetch **list, size_t count, bool *done)
 {
     CURLM *multi = hub->multi;

@@ -17,7 +17,7 @@ struct check {
     const char *name, *json;
     double      value, bound;
     bool        below;                     /* the value is to be at most the bound, not at least */
-    bool        bounded;                   /* else it is told only */
+    bool        bounded;                   /* else it is reported without a verdict */
     const char *skipped;                   /* why it was not made; NULL: it was */
     bool        whole;                     /* a count */
 };
@@ -29,7 +29,7 @@ struct verify_job {
     const char   **texts;                  /* [count] */
     size_t        *sizes;                  /* [count] */
     uint64_t      *numbers;                /* [count] of each text in what they come from */
-    size_t         count, given;           /* given: before those without a vector were taken out */
+    size_t         count, given;           /* given: before those without a vector were removed */
     bool           more;                   /* FILE has more texts than are taken */
     struct model   model;                  /* to be verified; closed before the reference is opened */
     size_t         dim;
@@ -114,7 +114,7 @@ static void drop_text(struct verify_job *j, size_t i)
 /* Half of the text's tokens or more stand for what the tokenizer does not know, or it has none. Such a vector says nothing of the text, and
  * the few tokens that are the same again leave rounding nothing to average over: all-MiniLM-L6-v2 in int8 has cosines of 0.9987 to 0.9989
  * for the empty text and for Tamil, Amharic and emoji, of which it sees [UNK] only, and above 0.999 for what it can read. The least cosine
- * of these texts is a row of its own, told and not bounded; all other rows have them, too. */
+ * of these texts is a row of its own, reported without a bound; all other rows include them, too. */
 static bool is_unknown(struct verify_job *j, size_t i, int32_t **ids, size_t *capacity, bool *out)
 {
     static const char *const names[] = { "[UNK]", "<unk>" };
@@ -190,7 +190,7 @@ static aki_status embed(struct verify_job *j, const char *const *texts, const si
     return status;
 }
 
-/* Each text alone; those that have no vector are told and taken out. */
+/* Computes each text alone. Those that have no vector are reported and removed. */
 static int embed_alone(struct verify_job *j)
 {
     aki_error error;

@@ -24,7 +24,7 @@ void cli_warn(const char *format, ...) CLI_PRINTF(1, 2);
 void cli_note(const char *format, ...) CLI_PRINTF(1, 2);
 void cli_set_voice(bool quiet, bool verbose);
 bool cli_quiet(void);
-/* Who writes these messages in place of stderr's "akiembed: …"; event: "error", "warning" or "note". */
+/* Receives these messages instead of stderr ("akiembed: …"); event: "error", "warning" or "note". */
 typedef void cli_listener(const char *event, const char *text);
 void cli_listen(cli_listener *own);
 

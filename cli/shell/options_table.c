@@ -264,7 +264,8 @@ const struct option option_table[] = {
       .help = "add no special tokens" },
     { .name = "chunk", .kind = OPTION_NUMBER, .verbs = EMBED, .group = "Text", .value = "N", .field = AT(embed.chunk), .least = 1,
       .most = INT_MAX, .rivals = 4,
-      .help = "split each text into chunks of at most N tokens, prompt and special tokens included (more where a single character has more); a vector a chunk" },
+      .help = "split each text into chunks of at most N tokens, prompt and special tokens included (more where a single character has "
+              "more); a vector a chunk" },
     { .name = "overlap", .kind = OPTION_NUMBER, .verbs = EMBED, .group = "Text", .value = "N", .field = AT(embed.overlap), .least = 0,
       .most = INT_MAX, .preset = "0", .help = "tokens that neighbouring chunks share" },
     { .name = "chunk-pool", .kind = OPTION_CHOICE, .verbs = EMBED, .group = "Text", .choices = CHOICES("mean"), .field = AT(embed.chunk_pool),

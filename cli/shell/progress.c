@@ -20,7 +20,7 @@ static struct {
     uint64_t texts, tokens, bytes, total, skipped;
 } state;
 
-/* Takes the bar off the terminal. */
+/* Clears the line that the bar is drawn in. */
 static void clear_bar(void)
 {
     if (state.drawn) {

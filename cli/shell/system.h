@@ -44,7 +44,7 @@ void                  system_folder_close(struct system_folder *folder);
 const char *system_home(void);
 /* Opens a new file without a name, to be written and read; -1: errno says why, and path [size] where. */
 int  system_open_spill(char *path, size_t size);
-/* Writes all of it at a place of a file. */
+/* Writes all of it at an offset in a file. */
 bool system_write_at(int fd, const void *data, size_t size, uint64_t at);
 /* What pull needs, which is not for Windows: the file's bytes are on the disk, and not on their way there; bytes that this user may still write. */
 bool system_sync(int fd);
@@ -63,9 +63,9 @@ bool system_is_locked(const char *path);
  * files to *freed. An exit code; the message is out. */
 int  system_remove_tree(const char *folder, const char *part, uint64_t *freed);
 
-/* Columns of the terminal behind fd; 0: none, or it cannot tell. */
+/* Columns of the terminal behind fd; 0: none, or it does not say. */
 size_t system_columns(int fd);
-/* Cells that a character takes on it; -1: not printable. */
+/* Cells that a character occupies on it; -1: not printable. */
 int    system_cells(uint32_t code);
 
 #endif

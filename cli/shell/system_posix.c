@@ -32,7 +32,7 @@
 
 /* ---------------------------------------------------------------- the process ----------------------------------- */
 
-/* The first one asks for an end at the next good place; a second one, or a stuck program, ends as signals do by themselves. */
+/* The first one asks the program to end where it next looks. A second one ends it at once, as signals do by themselves. */
 static void on_signal(int number)
 {
     cli_signal = number;

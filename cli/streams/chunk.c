@@ -128,7 +128,7 @@ static bool one_chunk(struct chunker *c, const char *text, size_t size, size_t f
         last = between_words(c, text, first, *next, last);
     for (;;) {
         end = end_of(c, text, size, last);
-        /* Alone, a piece of text may give more tokens than it did inside: a word that is cut apart does. */
+        /* Alone, a piece of text may have more tokens than inside the whole: a word that is cut apart does. */
         size_t count = end > begin ? count_tokens(c->model, c->options, text + begin, end - begin, error) : 0;
         if (count == SIZE_MAX)
             return false;

@@ -1,4 +1,4 @@
-/* Unit embed: the verb `embed`: what its ways (texts, chunks, tokens) share. */
+/* Unit embed: the verb `embed`: what its three forms (a vector a text, a chunk or a token) share. */
 #ifndef AKI_CLI_EMBED_H
 #define AKI_CLI_EMBED_H
 

@@ -95,7 +95,7 @@ static char *file_url(const struct pull *p, const char *path)
     return url;
 }
 
-/* Hash and size as the hub's headers tell them. */
+/* Hash and size from the hub's headers. */
 static int end_head(struct fetch *fetch)
 {
     struct blob *f = fetch->user;
@@ -211,7 +211,7 @@ static int fetch_files(struct pull *p)
     return rc;
 }
 
-/* A small file's content with a byte of room. path NULL: there is none. */
+/* A small file's content, with a spare byte behind it. path NULL: there is no such file. */
 static int read_small(struct bytes *out, const char *path)
 {
     const char *why = "";
