@@ -215,6 +215,17 @@ int64_t model_setting(const struct model *m, const char *option, int64_t value)
     return value ? value : preset;
 }
 
+aki_status model_prompt_size(const struct model *m, const aki_embed_options *e, size_t *size, aki_error *error)
+{
+    aki_encoded encoded;
+
+    aki_encoded_init(&encoded, sizeof encoded);
+    encoded.whole = 1;
+    aki_status status = aki_encode(m->handle, "", 0, NULL, 0, e, &encoded, error);
+    *size = encoded.prompt_size;
+    return status;
+}
+
 static int fail_no_such_prompt(const struct model *m, const char *name)
 {
     char names[512] = "";
@@ -228,17 +239,15 @@ static int fail_no_such_prompt(const struct model *m, const char *name)
 /* The library resolves the prompt, once and before any text, so that a mistake is not said of the first text. */
 static int check_prompt(const struct model *m, const struct options *o, const aki_embed_options *e)
 {
-    aki_encoded encoded;
     aki_error error;
+    size_t size = 0;
+    aki_status status = model_prompt_size(m, e, &size, &error);
 
-    aki_encoded_init(&encoded, sizeof encoded);
-    encoded.whole = 1;
-    aki_status status = aki_encode(m->handle, "", 0, NULL, 0, e, &encoded, &error);
     if (status == AKI_E_NOT_FOUND)
         return fail_no_such_prompt(m, o->prompt_name);
     if (status)
         return model_failed(&error, NULL);
-    if (o->kind && !encoded.prompt_size && !o->prompt && !o->prompt_name)
+    if (o->kind && !size && !o->prompt && !o->prompt_name)
         cli_note("the model has no prompt for a %s: none is added", o->kind == AKI_KIND_QUERY ? "query" : "document");
     return CLI_OK;
 }

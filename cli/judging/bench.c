@@ -88,7 +88,7 @@ static int call(struct bench_job *j, struct bench_row *row, const char *const *t
     e.cancel_user = j;
     uint64_t reused = tokens_reused(j);
     double start = system_seconds();
-    if (aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, count * (size_t)j->model.info.dim * sizeof *j->vectors, j->tokens, NULL, &error))
+    if (aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, aki_embed_bound(j->model.handle, count, &e), j->tokens, NULL, &error))
         return model_failed(&error, NULL);
     double seconds = system_seconds() - start;
     if (!row)
@@ -164,10 +164,12 @@ static int measure_file(struct bench_job *j, double share, size_t count)
 
 static bool has_query_prompt(const struct bench_job *j)
 {
-    for (int i = 0; i < j->model.info.prompt_count; i++)
-        if (!strcmp(j->model.info.prompts[i].name, "query") && *j->model.info.prompts[i].text)
-            return true;
-    return false;
+    aki_embed_options e;
+    size_t size;
+
+    aki_embed_options_init(&e, sizeof e);
+    e.kind = AKI_KIND_QUERY;
+    return model_prompt_size(&j->model, &e, &size, NULL) == AKI_OK && size;
 }
 
 static int measure_all(struct bench_job *j)
@@ -193,7 +195,8 @@ static int measure_all(struct bench_job *j)
     size_t count = bulk_count(j, bulk_share);
     if (j->o->bench.texts)
         return measure_file(j, bulk_share, count);
-    return time_calls(j, "bulk, texts of 6 to 96 tokens", "bulk", bulk_share, count, SHORT_LEAST, BULK_LONGEST < longest ? BULK_LONGEST : longest, AKI_KIND_NONE);
+    size_t most = BULK_LONGEST < longest ? BULK_LONGEST : longest;
+    return time_calls(j, "bulk, texts of 6 to 96 tokens", "bulk", bulk_share, count, SHORT_LEAST, most, AKI_KIND_NONE);
 }
 
 /* ---------------------------------------------------------------- output ---------------------------------------- */
@@ -216,13 +219,14 @@ static void write_rows(const struct bench_job *j, struct sink *out)
     const aki_model_info *info = &j->model.info;
     char a[128], b[128], c[128];
 
-    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, OPTION_CHOICE_NAME(precision, j->model.info.precision), info->device, info->threads, info->threads == 1 ? "" : "s");
+    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, OPTION_CHOICE_NAME(precision, info->precision), info->device,
+                info->threads, info->threads == 1 ? "" : "s");
     sink_printf(out, "%s, %s\nakiembed %s, %s\n\n", machine_processor(a, sizeof a), machine_system(b, sizeof b), aki_version(), info->runtime);
     sink_printf(out, "%-30s%7s%9s%9s%9s%9s%10s%11s\n", "milliseconds of a call", "calls", "tokens", "p50", "p95", "p99", "texts/s", "tokens/s");
     for (size_t i = 0; i < j->row_count; i++) {
         const struct bench_row *row = &j->rows[i];
-        sink_printf(out, "%-30s%7zu%9.1f%9.2f%9.2f%9.2f%10.1f%11.0f\n", row->name, row->calls, rate(row->tokens, (double)row->texts), percentile(row, 0.5) * 1e3,
-                    percentile(row, 0.95) * 1e3, percentile(row, 0.99) * 1e3, rate(row->texts, row->seconds), rate(row->tokens, row->seconds));
+        sink_printf(out, "%-30s%7zu%9.1f%9.2f%9.2f%9.2f%10.1f%11.0f\n", row->name, row->calls, rate(row->tokens, (double)row->texts),
+                    percentile(row, 0.5) * 1e3, percentile(row, 0.95) * 1e3, percentile(row, 0.99) * 1e3, rate(row->texts, row->seconds), rate(row->tokens, row->seconds));
         if (row->reused)
             sink_printf(out, "%-30s%.0f %% of the tokens were in the prefix cache\n", "", 100.0 * rate(row->reused, (double)row->tokens));
     }
@@ -247,12 +251,14 @@ static void write_rows_json(const struct bench_job *j, struct sink *out)
     sink_json_string(out, j->model.name);
     sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", OPTION_CHOICE_NAME(precision, j->model.info.precision));
     sink_json_string(out, info->device);
-    sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [",
-                info->threads, j->open_seconds, (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());
+    sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n", info->threads, j->open_seconds);
+    sink_printf(out, "  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [", (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());
     for (size_t i = 0; i < j->row_count; i++) {
         const struct bench_row *row = &j->rows[i];
-        sink_printf(out, "%s\n    {\"name\": \"%s\", \"calls\": %zu, \"texts\": %llu, \"tokens\": %llu, \"tokens_reused\": %llu, \"seconds\": %.6f, ", i ? "," : "",
-                    row->json, row->calls, (unsigned long long)row->texts, (unsigned long long)row->tokens, (unsigned long long)row->reused, row->seconds);
+        sink_printf(out, "%s\n    {\"name\": \"%s\", \"calls\": %zu, \"texts\": %llu, ", i ? "," : "", row->json, row->calls,
+                    (unsigned long long)row->texts);
+        sink_printf(out, "\"tokens\": %llu, \"tokens_reused\": %llu, \"seconds\": %.6f, ", (unsigned long long)row->tokens,
+                    (unsigned long long)row->reused, row->seconds);
         sink_printf(out, "\"p50_ms\": %.4f, \"p95_ms\": %.4f, \"p99_ms\": %.4f, \"texts_per_second\": %.2f, \"tokens_per_second\": %.1f}",
                     percentile(row, 0.5) * 1e3, percentile(row, 0.95) * 1e3, percentile(row, 0.99) * 1e3, rate(row->texts, row->seconds),
                     rate(row->tokens, row->seconds));

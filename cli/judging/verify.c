@@ -382,7 +382,8 @@ static bool passes(const struct check *c)
 
 static void write_checks(const struct verify_job *j, struct sink *out)
 {
-    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, OPTION_CHOICE_NAME(precision, j->precision), j->device, j->compared ? "f32 on the cpu of " : "itself only",
+    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, OPTION_CHOICE_NAME(precision, j->precision), j->device,
+                j->compared ? "f32 on the cpu of " : "itself only",
                 !j->compared ? "" : strcmp(j->against, j->name) ? j->against : "the same");
     sink_printf(out, "%zu texts %s%s\n\n%-36s%12s   %-12s\n", j->given, j->o->file ? "of " : "built in", j->o->file ? j->input.name : "", "check",
                 "value", "bound");

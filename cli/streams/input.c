@@ -113,11 +113,17 @@ bool input_is(const struct input *in, const char *path)
 
 /* ---------------------------------------------------------------- records --------------------------------------- */
 
-/* Reads more behind the unread bytes. may_wait false: NOTHING_YET rather than wait long. */
-static int refill(struct input *in, bool may_wait)
+static int fail_too_long(const struct input *in)
 {
     char where[512];
 
+    return cli_fail(CLI_INPUT, "%s: longer than %d MiB, the most for one text", input_where(in, in->taken, where, sizeof where),
+                    TEXT_LIMIT >> 20);
+}
+
+/* Reads more behind the unread bytes. may_wait false: NOTHING_YET rather than wait long. */
+static int refill(struct input *in, bool may_wait)
+{
     if (!may_wait && !system_readable(in->fd, PATIENCE_MS))
         return NOTHING_YET;
     if (in->begin && in->begin * 2 >= in->buffer.size) {
@@ -127,7 +133,7 @@ static int refill(struct input *in, bool may_wait)
         in->begin = 0;
     }
     if (in->buffer.size - in->begin > TEXT_LIMIT)
-        return cli_fail(CLI_INPUT, "%s: longer than %d MiB, the most for one text", input_where(in, in->taken, where, sizeof where), TEXT_LIMIT >> 20);
+        return fail_too_long(in);
     if (!bytes_reserve(&in->buffer, READ_SIZE))
         return cli_no_memory();
     ssize_t n = -1;
@@ -223,7 +229,7 @@ static int add_record(struct input *in, struct batch *b, const char *record, siz
     int rc = CLI_OK;
 
     if (size > TEXT_LIMIT)
-        return cli_fail(CLI_INPUT, "%s: longer than %d MiB, the most for one text", input_where(in, in->taken, where, sizeof where), TEXT_LIMIT >> 20);
+        return fail_too_long(in);
     if (invalid != SIZE_MAX)
         return cli_fail(CLI_INPUT, "%s, byte %zu: not UTF-8 (0x%02X)", input_where(in, in->taken, where, sizeof where), invalid + 1,
                         (unsigned char)record[invalid]);

@@ -30,7 +30,8 @@ static int format_of(const struct options *o)
 static int check_tokens(const struct options *o, int format)
 {
     static const struct { size_t field; const char *name; } senseless[] = {
-        { offsetof(struct options, dim), "dim" }, { offsetof(struct options, pooling), "pooling" }, { offsetof(struct options, embed.dtype), "dtype" },
+        { offsetof(struct options, dim), "dim" }, { offsetof(struct options, pooling), "pooling" },
+        { offsetof(struct options, embed.dtype), "dtype" },
         { offsetof(struct options, embed.no_normalize), "no-normalize" }, { offsetof(struct options, embed.ranges), "ranges" },
         { offsetof(struct options, embed.calibrate), "calibrate" },
     };
@@ -80,7 +81,8 @@ static void plan_layout(struct embed_job *j, int format)
     int dtype = j->options.dtype;
 
     j->layout = (struct layout){ .format = format, .dtype = dtype, .elements = dim, .element_size = element_sizes[dtype],
-                                 .chunks = j->o->embed.chunk && !j->o->embed.chunk_pool, .chunk_counts = j->o->embed.chunk && j->o->embed.chunk_pool,
+                                 .chunks = j->o->embed.chunk && !j->o->embed.chunk_pool,
+                                 .chunk_counts = j->o->embed.chunk && j->o->embed.chunk_pool,
                                  .tokens = j->o->embed.tokens };
     if (dtype == AKI_DTYPE_BINARY || dtype == AKI_DTYPE_UBINARY)
         j->layout.elements = aki_embed_bound(j->model.handle, 1, &j->options);
@@ -147,7 +149,8 @@ int embed_compute(struct embed_job *j, const char *const *texts, const size_t *s
 
     if (!reserve_vectors(j, count))
         return cli_no_memory();
-    aki_status status = aki_embed(j->model.handle, texts, sizes, count, &j->options, j->vectors, j->vectors_size, j->tokens, j->truncated, &error);
+    aki_status status = aki_embed(j->model.handle, texts, sizes, count, &j->options, j->vectors, j->vectors_size, j->tokens, j->truncated,
+                                  &error);
     if (status && error.item >= 0 && (size_t)error.item < count)
         return embed_failed(j, &error, numbers ? numbers[error.item] : j->batch.first + (uint64_t)error.item);
     if (status)

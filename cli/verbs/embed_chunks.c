@@ -135,7 +135,8 @@ static int gather(struct embed_job *j, struct chunk_group *g, struct mean *m)
 
 int embed_chunks(struct embed_job *j)
 {
-    struct mean m = { .vector = cli_grow(NULL, j->layout.elements, sizeof *m.vector), .sum = cli_grow(NULL, j->layout.elements, sizeof *m.sum) };
+    size_t dim = j->layout.elements;
+    struct mean m = { .vector = cli_grow(NULL, dim, sizeof *m.vector), .sum = cli_grow(NULL, dim, sizeof *m.sum) };
     struct chunk_group *g = calloc(1, sizeof *g);
     int rc = m.vector && m.sum && g ? gather(j, g, &m) : cli_no_memory();
 

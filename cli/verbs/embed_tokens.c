@@ -86,7 +86,8 @@ static int write_group(struct embed_job *j, struct token_group *g)
         const struct piece *piece = &j->batch.pieces[g->first + i];
         size_t at = (size_t)g->starts[i];
         struct row row = { .index = j->batch.first + g->first + i, .tokens = g->starts[i + 1] - g->starts[i],
-                           .extra = j->batch.data.data + piece->extra, .extra_size = piece->extra_size, .vector = g->vectors + at * j->layout.elements,
+                           .extra = j->batch.data.data + piece->extra, .extra_size = piece->extra_size,
+                           .vector = g->vectors + at * j->layout.elements,
                            .ids = g->ids + at, .pieces = g->pieces + at, .piece_sizes = g->piece_sizes + at, .spans = g->spans + 2 * at };
         if (j->row++ >= j->output.kept)
             output_row(&j->output, &row);

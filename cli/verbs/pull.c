@@ -15,7 +15,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { LISTING_LIMIT = 64 << 20, TEXT_LIMIT = 16 << 20, STALL_SECONDS = 20 };
+enum { LISTING_LIMIT = 64 << 20, FILE_LIMIT = 16 << 20, STALL_SECONDS = 20 };
 static const char default_endpoint[] = "https://huggingface.co";
 
 struct pull {
@@ -222,8 +222,8 @@ static int read_small(struct bytes *out, const char *path)
     if (path && !f)
         rc = cli_fail(CLI_IO, "cannot read %s: %s", path, why);
     while (f && n && !rc) {
-        if (out->size > TEXT_LIMIT)
-            rc = cli_fail(CLI_INPUT, "%s: more than %d bytes", path, TEXT_LIMIT);
+        if (out->size > FILE_LIMIT)
+            rc = cli_fail(CLI_INPUT, "%s: more than %d bytes", path, FILE_LIMIT);
         else if (!bytes_reserve(out, 65536))
             rc = cli_no_memory();
         else
@@ -387,7 +387,8 @@ static int set_up(struct pull *p, const char *text)
         return cli_fail(CLI_USAGE, "HF_ENDPOINT is an address of https or http, not '%.200s'", p->endpoint);
     while (n && p->endpoint[n - 1] == '/')
         p->endpoint[--n] = '\0';
-    if (!cache_folder(cache, sizeof cache) || !cache_repository(p->place.repository, cache, p->name.model) || !cache_locks(p->place.locks, cache, p->name.model))
+    if (!cache_folder(cache, sizeof cache) || !cache_repository(p->place.repository, cache, p->name.model) ||
+        !cache_locks(p->place.locks, cache, p->name.model))
         return cli_fail(CLI_USAGE, "no place for the cache: set HF_HOME");
     long seconds = stall ? strtol(stall, NULL, 10) : 0;
     p->hub = (struct fetch_hub){ .endpoint = p->endpoint, .stall = seconds > 0 && seconds < 86400 ? (int)seconds : STALL_SECONDS,
