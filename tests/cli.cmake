@@ -5,6 +5,13 @@ if(TARGET akiembed_cli)
   target_sources(test_cli_number PRIVATE ${PROJECT_SOURCE_DIR}/cli/shell/number.c)
   target_link_libraries(test_cli_number PRIVATE m)
 
+  aki_test(cli_options all)
+  foreach(source cli options options_table)
+    target_sources(test_cli_options PRIVATE ${PROJECT_SOURCE_DIR}/cli/shell/${source}.c)
+  endforeach()
+  target_include_directories(test_cli_options PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
+  target_compile_definitions(test_cli_options PRIVATE _GNU_SOURCE $<TARGET_PROPERTY:akiembed_cli,COMPILE_DEFINITIONS>)
+
   set(cli_test ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_cli.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
   add_test(NAME cli COMMAND ${cli_test})
   set_tests_properties(cli PROPERTIES FIXTURES_REQUIRED checkpoints LABELS plain TIMEOUT 900)

@@ -5,6 +5,8 @@
 """
 import array
 import atexit
+import ctypes
+import glob
 import hashlib
 import json
 import math
@@ -121,7 +123,7 @@ class Words(Case):
     """Help, usage errors, and all that is made from the table of options."""
 
     def options(self, verb):
-        return sorted(set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", self.ok(verb, "--help").stdout.decode(), re.M)))
+        return sorted(set(re.findall(r"^ +(?:-\w, )?--([a-z0-9-]+)", self.ok(verb, "--help").stdout.decode(), re.M)))
 
     def test_help(self):
         done = self.ok("--help")
@@ -136,8 +138,81 @@ class Words(Case):
     def options_text(self):
         return self.ok("embed", "--help").stdout.decode()
 
+    def entries(self, verb):
+        """What --help says of each of the verb's options, in one line."""
+        text = self.ok(verb, "--help").stdout.decode()
+        found = re.findall(r"^ {2,6}(?:-\w, )?--([a-z0-9-]+)(?: (\S+))?\s+(.*\n(?: {28}.*\n)*)", text, re.M)
+        return {name: " ".join(said.split()) for name, value, said in found}
+
+    def bounds(self, said):
+        """Least, most and default (text) of an option in its help; None where it says none."""
+        found = re.search(r" \((?:(\d+) to (\d+))?(?:; )?(?:default: (.*))?\)$", said)
+        return (found[1] and int(found[1]), found[2] and int(found[2]), found[3]) if found else (None, None, None)
+
+    def test_help_of_a_verb(self):
+        self.assertEqual(self.ok("help").stdout, self.ok("--help").stdout)
+        for verb in VERBS:
+            self.assertEqual(self.ok("help", verb).stdout, self.ok(verb, "--help").stdout)
+        self.fails(2, "did you mean 'embed'", "help", "embde")
+        self.fails(2, "one verb", "help", "embed", "info")
+
+    def test_defaults_are_everywhere_the_same(self):
+        """The table has each default and each bound once: --help, the manual, the completions and docs/http.md say the same."""
+        manual = self.ok("completion", "man").stdout.decode().replace("\\-", "-")
+        fish = self.ok("completion", "fish").stdout.decode()
+        for verb in VERBS:
+            entries = self.entries(verb)
+            self.assertEqual(sorted(entries), self.options(verb))
+            for name, said in entries.items():
+                with self.subTest(verb + " --" + name):
+                    self.assertIn("%s.\nFor" % said, manual)
+                    self.assertRegex(fish, r"(?m)from %s' -l %s .*-d '%s'$" % (verb, name, re.escape(said.replace("'", "\\'"))))
+        serve = self.entries("serve")
+        self.assertEqual(self.bounds(serve["port"]), (0, 65535, "8080; 0: any free one"))
+        self.assertEqual(self.bounds(serve["max-body"]), (1, 1 << 30, "2000000"))
+        self.assertEqual(self.bounds(serve["host"]), (None, None, "127.0.0.1"))
+        with open(os.path.join(os.path.dirname(__file__), "..", "docs", "http.md"), encoding="utf-8") as f:
+            told = dict(re.findall(r"^\| `--([a-z-]+)(?: \S+)?` \| (.*) \|$", f.read(), re.M))
+        first, last = list(serve).index("host"), list(serve).index("drain")
+        self.assertEqual(sorted(told), sorted(list(serve)[first:last + 1]))
+        for name, row in told.items():
+            least, most, default = self.bounds(serve[name])
+            meaning = re.sub(r" \([^()]*\)$", "", serve[name]) if least is not None or default else serve[name]
+            self.assertEqual(row.split(" | "), [meaning, default or "", "" if least is None else "%d to %d" % (least, most)], name)
+
+    def test_bounds_hold(self):
+        """What --help says a number may be is what is refused beyond, and, of a number of the library, what the library says."""
+        seen = {}
+        for verb in VERBS:
+            for name, said in self.entries(verb).items():
+                least, most, default = self.bounds(said)
+                if least is None or name in seen:
+                    continue
+                seen[name] = (least, most, default)
+                for value in [str(least - 1), str(most + 1)]:
+                    self.fails(2, "--%s is a number from %d to %d, not '%s'" % (name, least, most, value), verb, "--%s=%s" % (name, value))
+        self.assertGreaterEqual(len(seen), 15)
+        libraries = glob.glob(os.path.join(os.path.dirname(PROGRAM), "libakiembed.*"))
+        if SANITIZED or not any(re.search(r"\.(so|dylib)$", path) for path in libraries):
+            return
+        library = ctypes.CDLL(next(path for path in libraries if re.search(r"\.(so|dylib)$", path)))
+        entries = self.entries("embed")
+        for name, number in [("threads", b"threads"), ("max-buckets", b"max_buckets"), ("max-batch-tokens", b"max_batch_tokens"), ("prefix-cache", b"prefix_cache_mb")]:
+            bounds = [ctypes.c_int64() for _ in range(3)]
+            self.assertEqual(library.aki_option_bounds(None, number, *map(ctypes.byref, bounds), None), 0)
+            least, most, preset = (b.value for b in bounds)
+            said = self.bounds(entries[name])
+            if most < 2**31 - 1:
+                self.assertEqual(said[1], most, name)
+            if preset:
+                self.assertEqual(said[2].split(";")[0], str(preset), name)
+
     def test_version(self):
-        self.assertRegex(self.ok("--version").stdout.decode(), r"^akiembed \d+\.\d+\.\d+\n$")
+        version = self.ok("--version").stdout.decode()
+        self.assertRegex(version, r"^akiembed \d+\.\d+\.\d+\n$")
+        for verb in VERBS:
+            self.assertEqual(self.ok(verb, "--version").stdout.decode(), version)
+        self.assertEqual(self.ok("embed", "-m", "/nonexistent", "--version", "--chnk").stdout.decode(), version)
 
     def test_verbs_that_are_none(self):
         self.fails(2, "--help")
@@ -155,7 +230,7 @@ class Words(Case):
             (["embed", "--dim", "49", "a"], "1 to 48"),
             (["embed", "--dim", "4x", "a"], "4x"),
             (["embed", "--dim", "99999999999999999999", "a"], "--dim"),
-            (["embed", "--threads", "0", "a"], "1 to 4096"),
+            (["embed", "--threads", "0", "a"], "1 to 1024"),
             (["embed", "--pooling", "sum", "a"], r"cls\|mean\|max"),
             (["embed", "--truncate", "up", "a"], r"right\|left\|error"),
             (["embed", "--max-tokens", "2", "a"], "3"),
@@ -606,7 +681,7 @@ class Tokens(Case):
         self.assertEqual(rows(self.ok("tokenize", "--max-tokens", "3", "the cat sat").stdout), [[ids[0], ids[1], ids[-1]]])
         self.assertEqual(rows(self.ok("tokenize", "--max-tokens", "3", "--truncate", "left", "the cat sat").stdout), [[ids[0], ids[-2], ids[-1]]])
         self.fails(4, "line 2", "tokenize", "--max-tokens", "3", "--truncate", "error", stdin=b"\nthe cat sat on a mat\n")
-        self.fails(2, "3 or more", "tokenize", "--max-tokens", "2", "a")
+        self.fails(2, "--max-tokens: .* 2 special tokens", "tokenize", "--max-tokens", "2", "a")
         self.assertGreater(len(json.loads(self.ok("tokenize", "cat " * 500).stdout)), 400)   # not cut to the model's limit
         self.ok("tokenize", "the cat sat", "-o", self.path("out"))
         self.assertEqual(self.read("out"), wanted)

@@ -140,7 +140,7 @@ void blob_close(struct blob *f)
     if (f->fd >= 0)
         close(f->fd);
     if (f->lock >= 0)
-        close(f->lock);                    /* and with it the lock is given up; its file stays, as huggingface_hub leaves it */
+        close(f->lock);                    /* closing releases the lock; the lock file stays, as with huggingface_hub */
     f->fd = f->lock = -1;
     digest_end(f->digest, NULL);
     f->digest = NULL;
@@ -155,7 +155,7 @@ bool blob_is_there(const struct blob *f)
 
 int blob_done(struct blob *f)
 {
-    int rc = link_file(f);                 /* before the lock is given up: `rm` takes what nothing links to and nobody locks */
+    int rc = link_file(f);                 /* before the lock is released: `rm` removes what nothing links to and nobody locks */
 
     blob_close(f);
     f->fetch.at = f->size;

@@ -4,7 +4,6 @@
 
 #include "cli/shell/cli.h"
 
-#define CACHE_DEFAULT_MODEL "Qwen/Qwen3-Embedding-0.6B"
 /* What fetches a model, for messages: the name follows. */
 #ifdef CLI_PULL
 #  define CACHE_PULL "akiembed pull"
@@ -24,7 +23,7 @@ bool cache_name_read(struct cache_name *out, const char *text);
 
 /* Variable that is set to something, else NULL. */
 const char *cache_variable(const char *name);
-/* A variable's value that is a path, with "~/", $NAME and ${NAME} in it as Python's huggingface_hub takes them. false: it does not fit, or
+/* A variable's value that is a path, with "~/", $NAME and ${NAME} expanded as Python's huggingface_hub does. false: it does not fit, or
  * there is no home. */
 bool cache_path(char *out, size_t size, const char *value);
 /* Where Hugging Face keeps what is its own ($HF_HOME, ~/.cache/huggingface), and the cache in it ($HF_HUB_CACHE). false: it does not

@@ -2,6 +2,7 @@
 #include "fetch.h"
 
 #include "cli/shell/progress.h"
+#include "cli/shell/system.h"
 
 #include <akiembed.h>
 
@@ -16,7 +17,7 @@
 enum { PARALLEL = 8, REDIRECTS = 8, TRIES = 6, CONNECT_TRIES = 3, WRONG_TRIES = 3, LONGEST_WAIT = 300, CONNECT_SECONDS = 20 };
 
 struct fetch_state {
-    CURL              *easy;               /* while a request is under way */
+    CURL              *easy;               /* while a request runs */
     struct curl_slist *headers;
     const struct fetch_hub *hub;
     char              *url;                /* of this request: redirects change it */
@@ -101,7 +102,7 @@ static bool is_header(const char *line, size_t size, const char *name, const cha
 }
 
 /* Digits at text; false: none, or too many. *end: behind them. */
-static bool number(const char *text, size_t size, uint64_t *out, size_t *end)
+static bool read_number(const char *text, size_t size, uint64_t *out, size_t *end)
 {
     *out = 0;
     for (*end = 0; *end < size && text[*end] >= '0' && text[*end] <= '9' && *end < 18; ++*end)
@@ -127,7 +128,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *user)
         if (!s->linked && !hub_etag(f->etag, value, n))
             f->etag[0] = '\0';
     } else if (is_header(line, size, "X-Linked-Size", &value, &n)) {
-        if (number(value, n, &bytes, &end) && end == n)
+        if (read_number(value, n, &bytes, &end) && end == n)
             f->size = bytes;
     } else if (is_header(line, size, "X-Repo-Commit", &value, &n)) {
         if (n < sizeof f->commit)
@@ -136,7 +137,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *user)
         if (n < sizeof f->problem)
             snprintf(f->problem, sizeof f->problem, "%.*s", (int)n, value);
     } else if (is_header(line, size, "Content-Range", &value, &n)) {
-        if (n > 6 && !strncasecmp(value, "bytes ", 6) && number(value + 6, n - 6, &bytes, &end))
+        if (n > 6 && !strncasecmp(value, "bytes ", 6) && read_number(value + 6, n - 6, &bytes, &end))
             s->starts = bytes;
     }
     return size;
@@ -284,7 +285,7 @@ static bool may_pass(CURLcode code, long status, bool elsewhere)
     }
 }
 
-/* The answers that trying again would not change; to which question it is told by fetch's user, who knows the model. */
+/* Answers that another try would not change. The message has the name that the caller gave (the model's), not the URL. */
 static int fail_for_good(struct fetch *f, CURLcode code, long status)
 {
     struct fetch_state *s = f->state;
@@ -309,7 +310,7 @@ static int fail_for_good(struct fetch *f, CURLcode code, long status)
     return cli_fail(CLI_IO, "%s: %s", f->name, why);
 }
 
-/* After a failure: puts the next try off, or gives up. */
+/* After a failure: schedules the next try, or ends with the failure. */
 static int retry(struct fetch *f, CURLcode code, long status, double now)
 {
     struct fetch_state *s = f->state;
@@ -402,12 +403,12 @@ static int finish(struct fetch *f, CURLM *multi, CURLcode code, double now)
 
 /* ---------------------------------------------------------------- all of them ----------------------------------- */
 
-/* Starts what is due, reads what has come, tells what has ended. */
+/* Starts what is due, reads what has arrived, reports what has ended. */
 static int step(const struct fetch_hub *hub, struct fetch **list, size_t count, bool *done)
 {
     CURLM *multi = hub->multi;
     size_t active = 0;
-    double now = cli_seconds();
+    double now = system_seconds();
     bool ended = false;
     int rc = CLI_OK, running, left;
 

@@ -14,7 +14,7 @@ enum { FETCH_WAIT = -1, FETCH_SKIP = -2, FETCH_ANEW = -3 };
 struct fetch_hub {
     const char *endpoint;                  /* "https://…", without a final / */
     const char *token;                     /* or NULL */
-    int         stall;                     /* seconds without a byte after which a connection is given up */
+    int         stall;                     /* seconds without a byte after which a connection is closed */
     void      (*progress)(void *user);     /* called often */
     void       *user;
     void       *multi;                     /* of fetch.c: the connections, which later calls use again; see fetch_close */

@@ -97,13 +97,6 @@ int model_failed(const aki_error *error, const char *where)
     return where ? cli_fail(code, "%s: %s", where, unnumbered(error)) : cli_fail(code, "%s", error->message);
 }
 
-const char *model_precision_name(int precision)
-{
-    static const char *const names[] = { "default", "f32", "int8", "f16" };
-
-    return precision >= 0 && precision < 4 ? names[precision] : "unknown";
-}
-
 static int open_on(struct model *m, const struct options *o)
 {
     aki_model_options options;
@@ -114,15 +107,14 @@ static int open_on(struct model *m, const struct options *o)
     options.device = o->device;
     options.threads = o->threads;
     options.max_batch_tokens = o->max_batch_tokens;
-    if (OPTIONS_GIVEN(o, prefix_cache))
-        options.prefix_cache_mb = o->prefix_cache ? o->prefix_cache : -1;
+    options.prefix_cache_mb = o->prefix_cache ? o->prefix_cache : -1;       /* the option's 0 is none, the library's is its default */
     options.device_fallback = o->device_fallback;
     options.device_options = o->device_options;
     options.device_option_count = o->device_option_count;
     options.device_plugin = o->device_plugin;
     options.max_buckets = o->max_buckets;
     options.test_cache = o->test_cache ? o->test_cache - 1 : AKI_TEST_CACHE_DEFAULT;
-    options.file = o->onnx;
+    options.file = o->weights;
     if (aki_model_open(m->path, &options, &m->handle, &error) == AKI_OK)
         return CLI_OK;
     /* Well-formed each, but not together: f16 on the cpu is a wrong use, int8 on a device is what the device cannot do. */
@@ -171,7 +163,7 @@ int model_open_reference(struct model *m, const struct options *o, const char *n
     options.precision = AKI_PRECISION_F32;
     options.threads = o->threads;
     options.max_batch_tokens = o->max_batch_tokens;
-    options.file = o->against ? NULL : o->onnx;
+    options.file = o->verify.against ? NULL : o->weights;
     int rc = model_find(name, &m->path);
     if (!rc)
         rc = check_files(m, o);
@@ -190,7 +182,7 @@ int model_open(struct model *m, const struct options *o, bool tokenizer_only)
     char config[CACHE_PATH + 16];
     int rc = CLI_OK;
 
-    m->name = o->model ? o->model : CACHE_DEFAULT_MODEL;
+    m->name = o->model;
     aki_model_info_init(&m->info, sizeof m->info);
     rc = model_find(m->name, &m->path);
     if (!rc)
@@ -214,95 +206,96 @@ void model_close(struct model *m)
 
 /* ---------------------------------------------------------------- options --------------------------------------- */
 
-static const aki_prompt *find_prompt(const struct model *m, const char *name)
+int64_t model_setting(const struct model *m, const char *option, int64_t value)
 {
-    for (int i = 0; i < m->info.prompt_count; i++)
-        if (!strcmp(m->info.prompts[i].name, name))
-            return &m->info.prompts[i];
-    return NULL;
+    int64_t preset = 0;
+
+    if (!value)
+        aki_option_bounds(m->handle, option, NULL, NULL, &preset, NULL);
+    return value ? value : preset;
 }
 
-/* The names that the library looks for, to tell with -v that it will find none. */
-static bool has_kind(const struct model *m, int kind)
+aki_status model_prompt_size(const struct model *m, const aki_embed_options *e, size_t *size, aki_error *error)
 {
-    static const char *const names[] = { "document", "passage", "corpus" };
+    aki_encoded encoded;
 
-    if (kind == AKI_KIND_QUERY)
-        return find_prompt(m, "query");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (find_prompt(m, names[i]))
-            return true;
-    return false;
+    aki_encoded_init(&encoded, sizeof encoded);
+    encoded.whole = 1;
+    aki_status status = aki_encode(m->handle, "", 0, NULL, 0, e, &encoded, error);
+    *size = encoded.prompt_size;
+    return status;
 }
 
-static int check_prompts(const struct model *m, const struct options *o)
+static int fail_no_such_prompt(const struct model *m, const char *name)
 {
-    const char *given = o->prompt ? o->prompt : o->instruction ? o->instruction : "";
-    const aki_prompt *query = find_prompt(m, "query");
-    size_t invalid = utf8_check(given, strlen(given));
+    char names[512] = "";
+    size_t at = 0;
 
-    if (invalid != SIZE_MAX)
-        return cli_fail(CLI_INPUT, "--%s, byte %zu: not UTF-8", o->prompt ? "prompt" : "instruction", invalid + 1);
-    if (o->prompt)
-        return CLI_OK;
-    if (o->instruction) {
-        if (query && !strncmp(query->text, "Instruct: ", 10) && strchr(query->text, '\n'))
-            return CLI_OK;
-        return cli_fail(CLI_INPUT, "--instruction: the model has no query prompt \"Instruct: TASK\"; give a whole prompt with --prompt");
-    }
-    if (o->prompt_name && !find_prompt(m, o->prompt_name)) {
-        char names[512] = "";
-        size_t at = 0;
-        for (int i = 0; i < m->info.prompt_count && at < sizeof names; i++)
-            at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", m->info.prompts[i].name);
-        return cli_fail(CLI_INPUT, "the model has no prompt '%s'; it has %s", o->prompt_name, at ? names : "none");
-    }
-    if (o->kind && !o->prompt_name && !has_kind(m, o->kind))
+    for (int i = 0; i < m->info.prompt_count && at < sizeof names; i++)
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "", m->info.prompts[i].name);
+    return cli_fail(CLI_INPUT, "the model has no prompt '%s'; it has %s", name, at ? names : "none");
+}
+
+/* The library resolves the prompt, once and before any text, so that a mistake is not said of the first text. */
+static int check_prompt(const struct model *m, const struct options *o, const aki_embed_options *e)
+{
+    aki_error error;
+    size_t size = 0;
+    aki_status status = model_prompt_size(m, e, &size, &error);
+
+    if (status == AKI_E_NOT_FOUND)
+        return fail_no_such_prompt(m, o->prompt_name);
+    if (status)
+        return model_failed(&error, NULL);
+    if (o->kind && !size && !o->prompt && !o->prompt_name)
         cli_note("the model has no prompt for a %s: none is added", o->kind == AKI_KIND_QUERY ? "query" : "document");
     return CLI_OK;
 }
 
 /* What the library itself finds out of range is a mistake in the command line: no text is at fault yet. */
-static int check_ranges(const struct model *m, const aki_embed_options *e)
+static int check_numbers(const struct model *m, const aki_embed_options *e)
 {
     aki_embed_options plain = *e;
     aki_error error;
+    size_t count = 0;
+    aki_status status;
 
-    plain.dtype = AKI_DTYPE_F32;                              /* its ranges come later */
-    aki_status status = m->info.dim ? aki_embed(m->handle, NULL, NULL, 0, &plain, NULL, 0, NULL, NULL, &error) : AKI_OK;
+    plain.kind = AKI_KIND_NONE;                               /* the prompt is check_prompt's */
+    plain.prompt = "";
+    plain.instruction = plain.prompt_name = NULL;
+    if (m->info.dim)
+        status = aki_embed(m->handle, NULL, NULL, 0, &plain, NULL, 0, NULL, NULL, &error);
+    else
+        status = aki_tokenize(m->handle, "", 0, &plain, NULL, NULL, 0, &count, &error);
     if (status == AKI_E_INVALID)
-        return cli_fail(CLI_USAGE, "%s", error.message);
-    return status ? model_failed(&error, NULL) : CLI_OK;
+        return cli_fail(CLI_USAGE, "%s%s", m->info.dim ? "" : "--max-tokens: ", error.message);
+    return status && status != AKI_E_TOO_SMALL ? model_failed(&error, NULL) : CLI_OK;
 }
 
 int model_embed_options(const struct model *m, const struct options *o, aki_embed_options *e)
 {
-    aki_error error;
-    size_t special = 0;
+    static const int truncate[] = { AKI_TRUNCATE_DEFAULT, AKI_TRUNCATE_RIGHT, AKI_TRUNCATE_LEFT, AKI_TRUNCATE_ERROR };     /* as the option's list */
+    aki_embed_options plain;
+    int rc = options_check_model(o, m->handle);
 
+    if (rc)
+        return rc;
+    if (o->dim && o->dim < model_setting(m, "dim", 0) && !m->info.mrl)
+        cli_warn("this model is not known to allow shorter vectors (MRL): --dim %d may cost quality", o->dim);
     aki_embed_options_init(e, sizeof *e);
     e->no_parse_special = o->no_parse_special;
-    e->no_special = o->no_special;
-    e->prompt = "";
-    if (o->max_tokens && !o->no_special && aki_tokenize(m->handle, "", 0, e, NULL, NULL, 0, &special, &error) == AKI_E_TOO_SMALL &&
-        (size_t)o->max_tokens < special + 1)
-        return cli_fail(CLI_USAGE, "--max-tokens is %zu or more for this model, which adds %zu special tokens, not '%d'", special + 1, special,
-                        o->max_tokens);
-    if (m->info.dim && o->dim > m->info.dim)
-        return cli_fail(CLI_USAGE, "--dim is a number from 1 to %d for this model, not '%d'", m->info.dim, o->dim);
-    if (o->dim && o->dim < m->info.dim && !m->info.mrl)
-        cli_warn("this model is not known to allow shorter vectors (MRL): --dim %d may cost quality", o->dim);
+    e->no_special = o->tokenize.no_special;
     e->kind = o->kind;
     e->prompt = o->prompt;
     e->prompt_name = o->prompt_name;
     e->instruction = o->instruction;
     e->pooling = o->pooling;
-    e->normalize = o->no_normalize ? AKI_NORMALIZE_OFF : AKI_NORMALIZE_DEFAULT;
+    e->normalize = o->embed.no_normalize ? AKI_NORMALIZE_OFF : AKI_NORMALIZE_DEFAULT;
     e->dim = o->dim;
-    e->dtype = o->dtype ? o->dtype - 1 : AKI_DTYPE_F32;
-    static const int truncate[] = { AKI_TRUNCATE_DEFAULT, AKI_TRUNCATE_RIGHT, AKI_TRUNCATE_LEFT, AKI_TRUNCATE_ERROR };     /* as the option's list */
     e->truncate = truncate[o->truncate];
     e->max_tokens = o->max_tokens;
-    int rc = check_prompts(m, o);
-    return rc ? rc : check_ranges(m, e);
+    plain = *e;                                               /* without a dtype: its ranges come later */
+    e->dtype = o->embed.dtype ? o->embed.dtype - 1 : AKI_DTYPE_F32;
+    rc = check_numbers(m, &plain);
+    return rc ? rc : check_prompt(m, o, &plain);
 }

@@ -27,8 +27,11 @@ void model_close(struct model *m);
 /* The exit code of a failed library call, whose message is said; where: what to call the thing at fault, or NULL. */
 int  model_failed(const aki_error *error, const char *where);
 
-/* "f32", "int8" or "f16". */
-const char *model_precision_name(int precision);
+/* value, or what its 0 stands for in this model: of "dim", "max_tokens", "pooling", "normalize", "truncate" (aki_option_bounds). */
+int64_t model_setting(const struct model *m, const char *option, int64_t value);
+
+/* Bytes of the prompt that the library puts before a text with these options; 0: it has none. Its errors are about the prompt. */
+aki_status model_prompt_size(const struct model *m, const aki_embed_options *e, size_t *size, aki_error *error);
 
 /* Sets what --kind, --prompt…, --truncate, --max-tokens and their like say. Answers CLI_USAGE or CLI_INPUT, message out, where the
  * model cannot do it. */

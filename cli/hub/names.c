@@ -14,14 +14,8 @@ enum { PATH_LIMIT = 8192, DEPTH_LIMIT = 8, ENTRIES_LIMIT = 100000 };
 
 bool names_add(struct names *n, const char *name)
 {
-    if (n->count == n->capacity) {
-        size_t capacity = n->capacity ? n->capacity * 2 : 32;
-        char **list = cli_grow(n->list, capacity, sizeof *list);
-        if (!list)
-            return false;
-        n->list = list;
-        n->capacity = capacity;
-    }
+    if (!cli_room_for_one(&n->list, n->count, &n->capacity, sizeof *n->list))
+        return false;
     n->list[n->count] = strdup(name);
     return n->list[n->count] ? n->count++, true : false;
 }

@@ -1,4 +1,4 @@
-/* Unit names: a list of file names, and the one that a folder gives. */
+/* Unit names: a list of file names, read from a folder or added one by one. */
 #ifndef AKI_CLI_NAMES_H
 #define AKI_CLI_NAMES_H
 

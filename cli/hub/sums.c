@@ -78,7 +78,7 @@ int sums_of_name(const char *path, const char *word, bool *same)
         rc = sums_file(path, sum);
     else if (sums_is(word, 40))
         rc = git_file(path, sum);
-    /* Mirrors that are no git give the plain sha1. */
+    /* Mirrors that are not git repositories have the plain sha1. */
     if (!rc && sums_is(word, 40) && strcmp(sum, word))
         rc = hash_file(path, DIGEST_SHA1, "", 0, sum);
     *same = !rc && (!*sum || !strcmp(sum, word));
@@ -87,7 +87,7 @@ int sums_of_name(const char *path, const char *word, bool *same)
 
 /* ---------------------------------------------------------------- writing --------------------------------------- */
 
-/* sha256sum's way with a name that would break its line: a \ before the line, and \n and \\ in the name. */
+/* sha256sum escapes a name that would break its line: a \ before the line, and \n and \\ in the name. */
 static void write_line(struct sink *out, const char *sum, const char *name)
 {
     sink_printf(out, "%s%s  ", strpbrk(name, "\n\r\\") ? "\\" : "", sum);

@@ -5,15 +5,16 @@
 #include "cli/hub/model.h"
 #include "cli/shell/progress.h"
 #include "cli/shell/sink.h"
+#include "cli/shell/system.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_SECONDS = 10, ROW_LIMIT = 8, LEAST_CALLS = 3, WARM_CALLS = 2, BULK_MOST = 1024, SHORT_LEAST = 6, SHORT_MOST = 20, BULK_LONGEST = 96 };
+enum { ROW_LIMIT = 8, LEAST_CALLS = 3, WARM_CALLS = 2, BULK_MOST = 1024, SHORT_LEAST = 6, SHORT_MOST = 20, BULK_LONGEST = 96 };
 
 /* Calls of one kind. */
-struct row {
+struct bench_row {
     const char *name, *json;
     double     *times;                     /* [calls] seconds of each; sorted in the end */
     size_t      calls, capacity;
@@ -21,7 +22,7 @@ struct row {
     double      seconds;
 };
 
-struct job {
+struct bench_job {
     const struct options *o;
     struct model       model;
     struct bench_texts source;
@@ -31,7 +32,7 @@ struct job {
     size_t             sizes[BULK_MOST];
     int32_t            tokens[BULK_MOST];
     float             *vectors;            /* [BULK_MOST, dim] */
-    struct row         rows[ROW_LIMIT];
+    struct bench_row         rows[ROW_LIMIT];
     size_t             row_count;
     double             seconds, open_seconds, start;
     uint64_t           before, opened;     /* bytes in memory */
@@ -39,8 +40,8 @@ struct job {
 
 static int cancel(void *user)
 {
-    const struct job *j = user;
-    double elapsed = cli_seconds() - j->start;
+    const struct bench_job *j = user;
+    double elapsed = system_seconds() - j->start;
 
     progress_show(0, 0, (uint64_t)(elapsed * 1000), (uint64_t)(j->seconds * 1000));
     return cli_signal != 0;
@@ -49,7 +50,7 @@ static int cancel(void *user)
 /* ---------------------------------------------------------------- calls ----------------------------------------- */
 
 /* Makes count texts of least to most tokens. */
-static int make_texts(struct job *j, size_t count, size_t least, size_t most)
+static int make_texts(struct bench_job *j, size_t count, size_t least, size_t most)
 {
     int rc = CLI_OK;
 
@@ -66,7 +67,7 @@ static int make_texts(struct job *j, size_t count, size_t least, size_t most)
     return rc;
 }
 
-static uint64_t tokens_reused(const struct job *j)
+static uint64_t tokens_reused(const struct bench_job *j)
 {
     aki_model_info info;
 
@@ -75,7 +76,7 @@ static uint64_t tokens_reused(const struct job *j)
 }
 
 /* One call, timed. row NULL: to warm up. */
-static int call(struct job *j, struct row *row, const char *const *texts, const size_t *sizes, size_t count, int kind)
+static int call(struct bench_job *j, struct bench_row *row, const char *const *texts, const size_t *sizes, size_t count, int kind)
 {
     aki_embed_options e;
     aki_error error;
@@ -86,20 +87,14 @@ static int call(struct job *j, struct row *row, const char *const *texts, const 
     e.cancel = cancel;
     e.cancel_user = j;
     uint64_t reused = tokens_reused(j);
-    double start = cli_seconds();
-    if (aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, count * (size_t)j->model.info.dim * sizeof *j->vectors, j->tokens, NULL, &error))
+    double start = system_seconds();
+    if (aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, aki_embed_bound(j->model.handle, count, &e), j->tokens, NULL, &error))
         return model_failed(&error, NULL);
-    double seconds = cli_seconds() - start;
+    double seconds = system_seconds() - start;
     if (!row)
         return CLI_OK;
-    if (row->calls == row->capacity) {
-        size_t capacity = row->capacity ? row->capacity * 2 : 256;
-        double *times = cli_grow(row->times, capacity, sizeof *times);
-        if (!times)
-            return cli_no_memory();
-        row->times = times;
-        row->capacity = capacity;
-    }
+    if (!cli_room_for_one(&row->times, row->calls, &row->capacity, sizeof *row->times))
+        return cli_no_memory();
     row->times[row->calls++] = seconds;
     row->seconds += seconds;
     row->texts += count;
@@ -118,14 +113,14 @@ static int shorter_first(const void *a, const void *b)
 }
 
 /* Calls of count made-up texts each for share of the time. */
-static int measure(struct job *j, const char *name, const char *json, double share, size_t count, size_t least, size_t most, int kind)
+static int time_calls(struct bench_job *j, const char *name, const char *json, double share, size_t count, size_t least, size_t most, int kind)
 {
-    struct row *row = &j->rows[j->row_count++];
-    double start = cli_seconds();
+    struct bench_row *row = &j->rows[j->row_count++];
+    double start = system_seconds();
     int rc = CLI_OK;
 
-    *row = (struct row){ .name = name, .json = json };
-    for (size_t i = 0; !rc && (row->calls < LEAST_CALLS || cli_seconds() - start < share * j->seconds); i++) {
+    *row = (struct bench_row){ .name = name, .json = json };
+    for (size_t i = 0; !rc && (row->calls < LEAST_CALLS || system_seconds() - start < share * j->seconds); i++) {
         rc = make_texts(j, count, least, most);
         if (!rc)
             rc = call(j, i < WARM_CALLS ? NULL : row, j->texts, j->sizes, count, kind);
@@ -138,25 +133,25 @@ static int measure(struct job *j, const char *name, const char *json, double sha
 /* ---------------------------------------------------------------- bulk ------------------------------------------ */
 
 /* So many texts that a call takes about a quarter of its share of the time, judged by the batches before. */
-static size_t bulk_count(const struct job *j, double share)
+static size_t bulk_count(const struct bench_job *j, double share)
 {
-    const struct row *batch = &j->rows[j->row_count - 1];
+    const struct bench_row *batch = &j->rows[j->row_count - 1];
     double count = share * j->seconds / 4 * (double)batch->texts / (batch->seconds > 0 ? batch->seconds : 1);
 
     return count < 8 ? 8 : count > BULK_MOST ? BULK_MOST : (size_t)count;
 }
 
-static int measure_file(struct job *j, double share, size_t count)
+static int measure_file(struct bench_job *j, double share, size_t count)
 {
-    struct row *row = &j->rows[j->row_count++];
+    struct bench_row *row = &j->rows[j->row_count++];
     struct input in;
     struct batch b = { 0 };
-    double start = cli_seconds();
-    int rc = input_open_file(&in, j->o->texts, INPUT_LINES);
+    double start = system_seconds();
+    int rc = input_open_file(&in, j->o->bench.texts, INPUT_LINES);
 
-    *row = (struct row){ .name = "bulk, texts of the file", .json = "bulk" };
+    *row = (struct bench_row){ .name = "bulk, texts of the file", .json = "bulk" };
     in.batch_texts = count;
-    while (!rc && (!row->calls || cli_seconds() - start < share * j->seconds) && !(rc = input_batch(&in, &b)) && b.count)
+    while (!rc && (!row->calls || system_seconds() - start < share * j->seconds) && !(rc = input_batch(&in, &b)) && b.count)
         rc = call(j, row, b.texts, b.sizes, b.count, AKI_KIND_NONE);
     if (!rc && !row->calls)
         rc = cli_fail(CLI_INPUT, "%s: no texts to measure with", in.name);
@@ -167,15 +162,17 @@ static int measure_file(struct job *j, double share, size_t count)
 
 /* ---------------------------------------------------------------- all ------------------------------------------- */
 
-static bool has_query_prompt(const struct job *j)
+static bool has_query_prompt(const struct bench_job *j)
 {
-    for (int i = 0; i < j->model.info.prompt_count; i++)
-        if (!strcmp(j->model.info.prompts[i].name, "query") && *j->model.info.prompts[i].text)
-            return true;
-    return false;
+    aki_embed_options e;
+    size_t size;
+
+    aki_embed_options_init(&e, sizeof e);
+    e.kind = AKI_KIND_QUERY;
+    return model_prompt_size(&j->model, &e, &size, NULL) == AKI_OK && size;
 }
 
-static int measure_all(struct job *j)
+static int measure_all(struct bench_job *j)
 {
     static const struct { const char *name, *json; size_t tokens; } singles[] = {
         { "one text, 8 tokens", "single_8", 8 }, { "one text, 32 tokens", "single_32", 32 }, { "one text, 128 tokens", "single_128", 128 },
@@ -186,25 +183,26 @@ static int measure_all(struct job *j)
 
     for (size_t i = 0; i < sizeof singles / sizeof *singles && !rc; i++)
         if (singles[i].tokens <= longest)
-            rc = measure(j, singles[i].name, singles[i].json, share, 1, singles[i].tokens, singles[i].tokens, AKI_KIND_NONE);
+            rc = time_calls(j, singles[i].name, singles[i].json, share, 1, singles[i].tokens, singles[i].tokens, AKI_KIND_NONE);
     if (!rc && has_query_prompt(j))
-        rc = measure(j, "one query, with its prompt", "query", share, 1, SHORT_LEAST, SHORT_MOST, AKI_KIND_QUERY);
+        rc = time_calls(j, "one query, with its prompt", "query", share, 1, SHORT_LEAST, SHORT_MOST, AKI_KIND_QUERY);
     if (!rc)
-        rc = measure(j, "batch of 8 short texts", "batch_8", share, 8, SHORT_LEAST, SHORT_MOST, AKI_KIND_NONE);
+        rc = time_calls(j, "batch of 8 short texts", "batch_8", share, 8, SHORT_LEAST, SHORT_MOST, AKI_KIND_NONE);
     if (!rc)
-        rc = measure(j, "batch of 32 short texts", "batch_32", share, 32, SHORT_LEAST, SHORT_MOST, AKI_KIND_NONE);
+        rc = time_calls(j, "batch of 32 short texts", "batch_32", share, 32, SHORT_LEAST, SHORT_MOST, AKI_KIND_NONE);
     if (rc)
         return rc;
     size_t count = bulk_count(j, bulk_share);
-    if (j->o->texts)
+    if (j->o->bench.texts)
         return measure_file(j, bulk_share, count);
-    return measure(j, "bulk, texts of 6 to 96 tokens", "bulk", bulk_share, count, SHORT_LEAST, BULK_LONGEST < longest ? BULK_LONGEST : longest, AKI_KIND_NONE);
+    size_t most = BULK_LONGEST < longest ? BULK_LONGEST : longest;
+    return time_calls(j, "bulk, texts of 6 to 96 tokens", "bulk", bulk_share, count, SHORT_LEAST, most, AKI_KIND_NONE);
 }
 
 /* ---------------------------------------------------------------- output ---------------------------------------- */
 
 /* The nearest rank: a time that was measured. */
-static double percentile(const struct row *row, double share)
+static double percentile(const struct bench_row *row, double share)
 {
     size_t rank = (size_t)((double)row->calls * share + 0.999999);
 
@@ -216,18 +214,19 @@ static double rate(uint64_t count, double seconds)
     return seconds > 0 ? (double)count / seconds : 0;
 }
 
-static void write_text(const struct job *j, struct sink *out)
+static void write_rows(const struct bench_job *j, struct sink *out)
 {
     const aki_model_info *info = &j->model.info;
     char a[128], b[128], c[128];
 
-    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, model_precision_name(j->model.info.precision), info->device, info->threads, info->threads == 1 ? "" : "s");
+    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, OPTION_CHOICE_NAME(precision, info->precision), info->device,
+                info->threads, info->threads == 1 ? "" : "s");
     sink_printf(out, "%s, %s\nakiembed %s, %s\n\n", machine_processor(a, sizeof a), machine_system(b, sizeof b), aki_version(), info->runtime);
     sink_printf(out, "%-30s%7s%9s%9s%9s%9s%10s%11s\n", "milliseconds of a call", "calls", "tokens", "p50", "p95", "p99", "texts/s", "tokens/s");
     for (size_t i = 0; i < j->row_count; i++) {
-        const struct row *row = &j->rows[i];
-        sink_printf(out, "%-30s%7zu%9.1f%9.2f%9.2f%9.2f%10.1f%11.0f\n", row->name, row->calls, rate(row->tokens, (double)row->texts), percentile(row, 0.5) * 1e3,
-                    percentile(row, 0.95) * 1e3, percentile(row, 0.99) * 1e3, rate(row->texts, row->seconds), rate(row->tokens, row->seconds));
+        const struct bench_row *row = &j->rows[i];
+        sink_printf(out, "%-30s%7zu%9.1f%9.2f%9.2f%9.2f%10.1f%11.0f\n", row->name, row->calls, rate(row->tokens, (double)row->texts),
+                    percentile(row, 0.5) * 1e3, percentile(row, 0.95) * 1e3, percentile(row, 0.99) * 1e3, rate(row->texts, row->seconds), rate(row->tokens, row->seconds));
         if (row->reused)
             sink_printf(out, "%-30s%.0f %% of the tokens were in the prefix cache\n", "", 100.0 * rate(row->reused, (double)row->tokens));
     }
@@ -235,7 +234,7 @@ static void write_text(const struct job *j, struct sink *out)
                 machine_size_text(b, sizeof b, j->opened), machine_size_text(c, sizeof c, machine_peak()), j->open_seconds);
 }
 
-static void write_json(const struct job *j, struct sink *out)
+static void write_rows_json(const struct bench_job *j, struct sink *out)
 {
     const aki_model_info *info = &j->model.info;
     char text[256];
@@ -250,14 +249,16 @@ static void write_json(const struct job *j, struct sink *out)
     sink_json_string(out, machine_system(text, sizeof text));
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->model.name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", model_precision_name(j->model.info.precision));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", OPTION_CHOICE_NAME(precision, j->model.info.precision));
     sink_json_string(out, info->device);
-    sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [",
-                info->threads, j->open_seconds, (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());
+    sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n", info->threads, j->open_seconds);
+    sink_printf(out, "  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [", (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());
     for (size_t i = 0; i < j->row_count; i++) {
-        const struct row *row = &j->rows[i];
-        sink_printf(out, "%s\n    {\"name\": \"%s\", \"calls\": %zu, \"texts\": %llu, \"tokens\": %llu, \"tokens_reused\": %llu, \"seconds\": %.6f, ", i ? "," : "",
-                    row->json, row->calls, (unsigned long long)row->texts, (unsigned long long)row->tokens, (unsigned long long)row->reused, row->seconds);
+        const struct bench_row *row = &j->rows[i];
+        sink_printf(out, "%s\n    {\"name\": \"%s\", \"calls\": %zu, \"texts\": %llu, ", i ? "," : "", row->json, row->calls,
+                    (unsigned long long)row->texts);
+        sink_printf(out, "\"tokens\": %llu, \"tokens_reused\": %llu, \"seconds\": %.6f, ", (unsigned long long)row->tokens,
+                    (unsigned long long)row->reused, row->seconds);
         sink_printf(out, "\"p50_ms\": %.4f, \"p95_ms\": %.4f, \"p99_ms\": %.4f, \"texts_per_second\": %.2f, \"tokens_per_second\": %.1f}",
                     percentile(row, 0.5) * 1e3, percentile(row, 0.95) * 1e3, percentile(row, 0.99) * 1e3, rate(row->texts, row->seconds),
                     rate(row->tokens, row->seconds));
@@ -267,19 +268,19 @@ static void write_json(const struct job *j, struct sink *out)
 
 /* ---------------------------------------------------------------- the verb -------------------------------------- */
 
-static int prepare(struct job *j)
+static int open_model(struct bench_job *j)
 {
     const struct options *o = j->o;
-    double start = cli_seconds();
+    double start = system_seconds();
 
     if (o->word_count)
         return cli_fail(CLI_USAGE, "bench takes no texts ('%s'); they come from --texts FILE, one a line", o->words[0]);
-    j->seconds = o->seconds ? o->seconds : DEFAULT_SECONDS;
+    j->seconds = o->bench.seconds;
     j->before = machine_resident();
     int rc = model_open(&j->model, o, false);
     if (rc)
         return rc;
-    j->open_seconds = cli_seconds() - start;
+    j->open_seconds = system_seconds() - start;
     j->opened = machine_resident();
     j->source.model = j->model.handle;
     j->vectors = cli_grow(NULL, (size_t)j->model.info.dim, BULK_MOST * sizeof *j->vectors);
@@ -288,15 +289,15 @@ static int prepare(struct job *j)
 
 int bench_run(const struct options *o)
 {
-    struct job *j = calloc(1, sizeof *j);
+    struct bench_job *j = calloc(1, sizeof *j);
     struct sink out;
     int rc;
 
     if (!j)
         return cli_no_memory();
     j->o = o;
-    rc = prepare(j);
-    j->start = cli_seconds();
+    rc = open_model(j);
+    j->start = system_seconds();
     progress_start();
     if (!rc)
         rc = measure_all(j);
@@ -304,9 +305,9 @@ int bench_run(const struct options *o)
     if (!rc) {
         rc = sink_open_stdout(&out);
         if (o->json)
-            write_json(j, &out);
+            write_rows_json(j, &out);
         else
-            write_text(j, &out);
+            write_rows(j, &out);
         rc = sink_close(&out, rc);
     }
     for (size_t i = 0; i < j->row_count; i++)

@@ -54,7 +54,7 @@ int bench_text(struct bench_texts *b, size_t tokens, struct bytes *out)
     size_t begin = out->size, count = 0, before = out->size;
     int rc = CLI_OK;
 
-    /* Words by leaps, then singly; the last one that was too much is taken back, and a letter tried in its place. */
+    /* Words by leaps, then singly; the last one, which was too much, is removed again, and a letter tried instead. */
     for (int tries = 0; !rc && count < tokens && tries < 4;) {
         size_t leap = !tries && count + 8 < tokens ? (tokens - count) / 4 : 1;
         before = out->size;

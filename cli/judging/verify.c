@@ -17,19 +17,19 @@ struct check {
     const char *name, *json;
     double      value, bound;
     bool        below;                     /* the value is to be at most the bound, not at least */
-    bool        bounded;                   /* else it is told only */
+    bool        bounded;                   /* else it is reported without a verdict */
     const char *skipped;                   /* why it was not made; NULL: it was */
     bool        whole;                     /* a count */
 };
 
-struct job {
+struct verify_job {
     const struct options *o;
     struct input   input;
     struct bytes   data;                   /* of FILE's texts */
     const char   **texts;                  /* [count] */
     size_t        *sizes;                  /* [count] */
     uint64_t      *numbers;                /* [count] of each text in what they come from */
-    size_t         count, given;           /* given: before those without a vector were taken out */
+    size_t         count, given;           /* given: before those without a vector were removed */
     bool           more;                   /* FILE has more texts than are taken */
     struct model   model;                  /* to be verified; closed before the reference is opened */
     size_t         dim;
@@ -47,24 +47,13 @@ struct job {
 
 /* ---------------------------------------------------------------- texts ----------------------------------------- */
 
-static bool grow_texts(struct job *j, size_t count)
+static bool grow_texts(struct verify_job *j, size_t count)
 {
-    bool *unknown = cli_grow(j->unknown, count, sizeof *unknown);
-    if (unknown)
-        j->unknown = unknown;
-    const char **texts = cli_grow(j->texts, count, sizeof *texts);
-    if (texts)
-        j->texts = texts;
-    size_t *sizes = cli_grow(j->sizes, count, sizeof *sizes);
-    if (sizes)
-        j->sizes = sizes;
-    uint64_t *numbers = cli_grow(j->numbers, count, sizeof *numbers);
-    if (numbers)
-        j->numbers = numbers;
-    return unknown && texts && sizes && numbers;
+    return cli_resize(&j->unknown, count, sizeof *j->unknown) && cli_resize(&j->texts, count, sizeof *j->texts) &&
+           cli_resize(&j->sizes, count, sizeof *j->sizes) && cli_resize(&j->numbers, count, sizeof *j->numbers);
 }
 
-static int read_texts(struct job *j)
+static int read_texts(struct verify_job *j)
 {
     struct batch b = { 0 };
     int rc = input_open_file(&j->input, j->o->file, j->o->jsonl ? INPUT_JSONL : j->o->null ? INPUT_NULL : INPUT_LINES);
@@ -93,7 +82,7 @@ static int read_texts(struct job *j)
     return rc;
 }
 
-static int built_in_texts(struct job *j)
+static int built_in_texts(struct verify_job *j)
 {
     if (!grow_texts(j, verify_text_count))
         return cli_no_memory();
@@ -105,7 +94,7 @@ static int built_in_texts(struct job *j)
     return CLI_OK;
 }
 
-static const char *where(const struct job *j, size_t i, char *out, size_t size)
+static const char *where(const struct verify_job *j, size_t i, char *out, size_t size)
 {
     if (j->o->file)
         return input_where(&j->input, j->numbers[i], out, size);
@@ -113,7 +102,7 @@ static const char *where(const struct job *j, size_t i, char *out, size_t size)
     return out;
 }
 
-static void drop_text(struct job *j, size_t i)
+static void drop_text(struct verify_job *j, size_t i)
 {
     j->count--;
     memmove(j->texts + i, j->texts + i + 1, (j->count - i) * sizeof *j->texts);
@@ -125,8 +114,8 @@ static void drop_text(struct job *j, size_t i)
 /* Half of the text's tokens or more stand for what the tokenizer does not know, or it has none. Such a vector says nothing of the text, and
  * the few tokens that are the same again leave rounding nothing to average over: all-MiniLM-L6-v2 in int8 has cosines of 0.9987 to 0.9989
  * for the empty text and for Tamil, Amharic and emoji, of which it sees [UNK] only, and above 0.999 for what it can read. The least cosine
- * of these texts is a row of its own, told and not bounded; all other rows have them, too. */
-static bool is_unknown(struct job *j, size_t i, int32_t **ids, size_t *capacity, bool *out)
+ * of these texts is a row of its own, reported without a bound; all other rows include them, too. */
+static bool is_unknown(struct verify_job *j, size_t i, int32_t **ids, size_t *capacity, bool *out)
 {
     static const char *const names[] = { "[UNK]", "<unk>" };
     aki_embed_options e;
@@ -136,10 +125,8 @@ static bool is_unknown(struct job *j, size_t i, int32_t **ids, size_t *capacity,
     e.no_special = 1;
     e.prompt = "";
     if (aki_tokenize(j->model.handle, j->texts[i], j->sizes[i], &e, *ids, NULL, *capacity, &count, NULL) == AKI_E_TOO_SMALL) {
-        int32_t *grown = cli_grow(*ids, count, sizeof *grown);
-        if (!grown)
+        if (!cli_resize(ids, count, sizeof **ids))
             return false;
-        *ids = grown;
         *capacity = count;
         aki_tokenize(j->model.handle, j->texts[i], j->sizes[i], &e, *ids, NULL, *capacity, &count, NULL);
     }
@@ -154,7 +141,7 @@ static bool is_unknown(struct job *j, size_t i, int32_t **ids, size_t *capacity,
 }
 
 /* Some tokenizers have no token for the empty text: of the built-in ones it is left out then. */
-static int look_at_tokens(struct job *j)
+static int look_at_tokens(struct verify_job *j)
 {
     int32_t *ids = NULL;
     size_t capacity = 0;
@@ -183,13 +170,13 @@ static int look_at_tokens(struct job *j)
 
 static int cancel(void *user)
 {
-    struct job *j = user;
+    struct verify_job *j = user;
 
     progress_show(j->computed, 0, j->computed, 4 * j->given);
     return cli_signal != 0;
 }
 
-static aki_status embed(struct job *j, const char *const *texts, const size_t *sizes, size_t count, float *out, aki_error *error)
+static aki_status embed(struct verify_job *j, const char *const *texts, const size_t *sizes, size_t count, float *out, aki_error *error)
 {
     aki_embed_options e;
 
@@ -203,8 +190,8 @@ static aki_status embed(struct job *j, const char *const *texts, const size_t *s
     return status;
 }
 
-/* Each text alone; those that have no vector are told and taken out. */
-static int embed_alone(struct job *j)
+/* Computes each text alone. Those that have no vector are reported and removed. */
+static int embed_alone(struct verify_job *j)
 {
     aki_error error;
     char text[512];
@@ -225,7 +212,7 @@ static int embed_alone(struct job *j)
     return CLI_OK;
 }
 
-static int embed_together(struct job *j, float *out)
+static int embed_together(struct verify_job *j, float *out)
 {
     aki_error error;
     char text[512];
@@ -236,7 +223,7 @@ static int embed_together(struct job *j, float *out)
     return status ? model_failed(&error, NULL) : CLI_OK;
 }
 
-static void reverse_texts(struct job *j)
+static void reverse_texts(struct verify_job *j)
 {
     for (size_t i = 0, k = j->count; i + 1 < k; i++) {
         const char *text = j->texts[i];
@@ -259,7 +246,7 @@ static void reverse_rows(float *v, size_t count, size_t dim)
         }
 }
 
-static int compute(struct job *j)
+static int compute_checked(struct verify_job *j)
 {
     float **const sets[] = { &j->alone, &j->together, &j->backward, &j->reference };
 
@@ -279,18 +266,18 @@ static int compute(struct job *j)
 }
 
 /* In place of the model that was verified, so that memory holds one of them at a time. */
-static int compute_reference(struct job *j)
+static int compute_reference(struct verify_job *j)
 {
     struct model other = { 0 };
     int rc;
 
     model_close(&j->model);
-    rc = model_open_reference(&other, j->o, j->o->against ? j->o->against : j->name);
-    if (rc == CLI_CHECK && !j->o->against) {
+    rc = model_open_reference(&other, j->o, j->o->verify.against ? j->o->verify.against : j->name);
+    if (rc == CLI_CHECK && !j->o->verify.against) {
         cli_warn("%s is quantised and has no f32 weights: it is compared with itself only; --against FOLDER names the model it was made from", j->name);
         rc = CLI_OK;
     } else if (rc == CLI_CHECK) {
-        rc = cli_fail(CLI_INPUT, "--against %s: quantised itself; it is to be the folder that was quantised", j->o->against);
+        rc = cli_fail(CLI_INPUT, "--against %s: quantised itself; it is to be the folder that was quantised", j->o->verify.against);
     } else if (!rc && (size_t)other.info.dim != j->dim) {
         rc = cli_fail(CLI_INPUT, "--against %s: another model: its vectors have %d elements, not %zu", other.name, other.info.dim, j->dim);
     } else if (!rc) {
@@ -305,7 +292,7 @@ static int compute_reference(struct job *j)
 
 /* ---------------------------------------------------------------- checks ---------------------------------------- */
 
-static struct check *add(struct job *j, const char *name, const char *json, double value)
+static struct check *add_check(struct verify_job *j, const char *name, const char *json, double value)
 {
     struct check *c = &j->checks[j->check_count++];
 
@@ -326,21 +313,21 @@ static void at_most(struct check *c, double bound)
 }
 
 /* int8 sums are exact, so that a text's bits cannot depend on its batch; f32 sums may in the last digits. */
-static void check_same(struct job *j, const float *other, const char *bits, const char *bits_json, const char *most, const char *most_json)
+static void check_same(struct verify_job *j, const float *other, const char *bits, const char *bits_json, const char *most, const char *most_json)
 {
     double difference;
     size_t differing = fidelity_difference(other, j->together, j->count, j->dim, &difference);
 
     if (j->precision == AKI_PRECISION_INT8) {
-        struct check *c = add(j, bits, bits_json, (double)differing);
+        struct check *c = add_check(j, bits, bits_json, (double)differing);
         c->whole = true;
         at_most(c, 0);
     } else {
-        at_most(add(j, most, most_json, difference), j->precision == AKI_PRECISION_F16 ? 2e-3 : 2e-5);
+        at_most(add_check(j, most, most_json, difference), j->precision == AKI_PRECISION_F16 ? 2e-3 : 2e-5);
     }
 }
 
-static int check_reference(struct job *j)
+static int check_reference(struct verify_job *j)
 {
     static const char few[] = "not meaningful with fewer than 30 texts";
     struct figure plain = { 0 }, centred = { 0 }, overlap = { 0 }, unknown = { 0 };
@@ -349,19 +336,19 @@ static int check_reference(struct job *j)
         !fidelity_centred(j->together, j->reference, j->count, j->dim, &centred) ||
         (j->count >= LEAST_FOR_TOP && !fidelity_overlap(j->together, j->reference, j->count, j->dim, TOP, &overlap)))
         return cli_no_memory();
-    struct check *c = add(j, "cosine, least", "cosine_least", plain.least);
+    struct check *c = add_check(j, "cosine, least", "cosine_least", plain.least);
     at_least(c, j->precision == AKI_PRECISION_INT8 ? 0.999 : j->precision == AKI_PRECISION_F16 ? 0.9999 : 0.99999);
     if (!plain.count)
         c->skipped = "the tokenizer knows none of the texts";
     if (unknown.count)
-        add(j, "cosine, least, of unknown words", "cosine_least_unknown", unknown.least);
-    add(j, "cosine, mean", "cosine_mean", (plain.sum + unknown.sum) / (double)j->count);
-    c = add(j, "centred cosine, least", "centred_cosine_least", centred.least);
+        add_check(j, "cosine, least, of unknown words", "cosine_least_unknown", unknown.least);
+    add_check(j, "cosine, mean", "cosine_mean", (plain.sum + unknown.sum) / (double)j->count);
+    c = add_check(j, "centred cosine, least", "centred_cosine_least", centred.least);
     at_least(c, 0.99);
-    add(j, "centred cosine, mean", "centred_cosine_mean", centred.sum / (double)j->count);
+    add_check(j, "centred cosine, mean", "centred_cosine_mean", centred.sum / (double)j->count);
     if (j->count < 2)
         j->checks[j->check_count - 1].skipped = c->skipped = "not meaningful with one text";
-    c = add(j, "top-10 overlap, mean", "top10_overlap_mean", overlap.sum / (double)j->count);
+    c = add_check(j, "top-10 overlap, mean", "top10_overlap_mean", overlap.sum / (double)j->count);
     at_least(c, 0.98);
     if (j->count < LEAST_FOR_TOP)
         c->skipped = few;
@@ -372,9 +359,9 @@ static int check_reference(struct job *j)
     return CLI_OK;
 }
 
-static int check_all(struct job *j)
+static int check_all(struct verify_job *j)
 {
-    struct check *c = add(j, "texts without a vector", "without_vector", (double)j->bad);
+    struct check *c = add_check(j, "texts without a vector", "without_vector", (double)j->bad);
 
     c->whole = true;
     at_most(c, 0);
@@ -393,9 +380,10 @@ static bool passes(const struct check *c)
 
 /* ---------------------------------------------------------------- output ---------------------------------------- */
 
-static void write_text(const struct job *j, struct sink *out)
+static void write_checks(const struct verify_job *j, struct sink *out)
 {
-    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, model_precision_name(j->precision), j->device, j->compared ? "f32 on the cpu of " : "itself only",
+    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, OPTION_CHOICE_NAME(precision, j->precision), j->device,
+                j->compared ? "f32 on the cpu of " : "itself only",
                 !j->compared ? "" : strcmp(j->against, j->name) ? j->against : "the same");
     sink_printf(out, "%zu texts %s%s\n\n%-36s%12s   %-12s\n", j->given, j->o->file ? "of " : "built in", j->o->file ? j->input.name : "", "check",
                 "value", "bound");
@@ -412,13 +400,13 @@ static void write_text(const struct job *j, struct sink *out)
     }
 }
 
-static void write_json(const struct job *j, bool pass, struct sink *out)
+static void write_checks_json(const struct verify_job *j, bool pass, struct sink *out)
 {
     sink_printf(out, "{\n  \"version\": ");
     sink_json_string(out, aki_version());
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", model_precision_name(j->precision));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", OPTION_CHOICE_NAME(precision, j->precision));
     sink_json_string(out, j->device);
     sink_printf(out, ",\n  \"against\": ");
     sink_json_string(out, j->compared ? j->against : NULL);
@@ -441,7 +429,7 @@ static void write_json(const struct job *j, bool pass, struct sink *out)
     sink_printf(out, "\n  ],\n  \"pass\": %s\n}\n", pass ? "true" : "false");
 }
 
-static int report(struct job *j)
+static int report_checks(struct verify_job *j)
 {
     struct sink out;
     size_t failed = 0;
@@ -450,16 +438,16 @@ static int report(struct job *j)
         failed += !passes(&j->checks[i]);
     int rc = sink_open_stdout(&out);
     if (j->o->json)
-        write_json(j, !failed, &out);
+        write_checks_json(j, !failed, &out);
     else
-        write_text(j, &out);
+        write_checks(j, &out);
     rc = sink_close(&out, rc);
     return !rc && failed ? cli_fail(CLI_CHECK, "%zu of %zu checks failed", failed, j->check_count) : rc;
 }
 
 /* ---------------------------------------------------------------- the verb -------------------------------------- */
 
-static int prepare(struct job *j)
+static int open_and_read(struct verify_job *j)
 {
     const struct options *o = j->o;
 
@@ -481,19 +469,19 @@ static int prepare(struct job *j)
 
 int verify_run(const struct options *o)
 {
-    struct job j = { .o = o, .input.fd = -1 };
-    int rc = prepare(&j);
+    struct verify_job j = { .o = o, .input.fd = -1 };
+    int rc = open_and_read(&j);
 
     progress_start();
     if (!rc)
-        rc = compute(&j);
+        rc = compute_checked(&j);
     if (!rc)
         rc = compute_reference(&j);
     progress_end();
     if (!rc)
         rc = check_all(&j);
     if (!rc)
-        rc = report(&j);
+        rc = report_checks(&j);
     free(j.alone);
     free(j.together);
     free(j.backward);

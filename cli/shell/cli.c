@@ -1,9 +1,6 @@
 /* Unit cli: messages, memory and UTF-8 for the program's parts. See cli.h. */
 #include "cli.h"
 
-#include "progress.h"
-#include "system.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +10,7 @@ volatile sig_atomic_t cli_signal;
 
 static bool voice_quiet, voice_verbose;
 static cli_listener *listener;
+static void (*clear_line)(void);
 
 void cli_set_voice(bool quiet, bool verbose)
 {
@@ -30,6 +28,11 @@ void cli_listen(cli_listener *own)
     listener = own;
 }
 
+void cli_before_message(void (*clear)(void))
+{
+    clear_line = clear;
+}
+
 static void say(const char *event, const char *format, va_list args)
 {
     char text[800];
@@ -39,7 +42,8 @@ static void say(const char *event, const char *format, va_list args)
         listener(event, text);
         return;
     }
-    progress_clear();
+    if (clear_line)
+        clear_line();
     fputs("akiembed: ", stderr);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
@@ -89,6 +93,29 @@ void *cli_grow(void *block, size_t count, size_t size)
     if (__builtin_mul_overflow(count, size, &total))
         return NULL;
     return realloc(block, total ? total : 1);
+}
+
+bool cli_resize(void *pointer, size_t count, size_t size)
+{
+    void *block;
+
+    memcpy(&block, pointer, sizeof block);
+    block = cli_grow(block, count, size);
+    if (block)
+        memcpy(pointer, &block, sizeof block);
+    return block;
+}
+
+bool cli_room_for_one(void *pointer, size_t count, size_t *capacity, size_t size)
+{
+    size_t more = *capacity ? *capacity * 2 : 64;
+
+    if (count < *capacity)
+        return true;
+    if (!cli_resize(pointer, more, size))
+        return false;
+    *capacity = more;
+    return true;
 }
 
 bool bytes_reserve(struct bytes *b, size_t more)
@@ -196,9 +223,4 @@ size_t utf8_put(char *out, uint32_t code)
         out[i] = (char)(0x80 | (code & 0x3F));
     out[0] = (char)(lead[more] | code);
     return more + 1;
-}
-
-double cli_seconds(void)
-{
-    return system_seconds();
 }

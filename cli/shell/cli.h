@@ -24,9 +24,12 @@ void cli_warn(const char *format, ...) CLI_PRINTF(1, 2);
 void cli_note(const char *format, ...) CLI_PRINTF(1, 2);
 void cli_set_voice(bool quiet, bool verbose);
 bool cli_quiet(void);
-/* Who writes these messages in place of stderr's "akiembed: …"; event: "error", "warning" or "note". */
+/* Receives these messages instead of stderr ("akiembed: …"); event: "error", "warning" or "note". */
 typedef void cli_listener(const char *event, const char *text);
 void cli_listen(cli_listener *own);
+
+/* Called before a message goes to stderr, so that nothing drawn there stands in its line. NULL: nothing. */
+void cli_before_message(void (*clear)(void));
 
 /* The number of the SIGINT or SIGTERM that asked the program to stop, or 0. Long work looks at it between two steps. */
 extern volatile sig_atomic_t cli_signal;
@@ -42,6 +45,10 @@ bool bytes_append(struct bytes *b, const void *data, size_t size);
 void bytes_free(struct bytes *b);
 /* realloc for count elements of size bytes; NULL, the old block still valid, on overflow or without memory. */
 void *cli_grow(void *block, size_t count, size_t size);
+/* The same for the block whose pointer stands at pointer, which then points to the new one; on failure (false) it is as it was. */
+bool cli_resize(void *pointer, size_t count, size_t size);
+/* Makes sure that the array whose pointer stands at pointer, with count of *capacity elements of size bytes, can take one more. */
+bool cli_room_for_one(void *pointer, size_t count, size_t *capacity, size_t size);
 
 /* printf into a string of its own, malloc'd; NULL: no memory. */
 char *cli_format(const char *format, ...) CLI_PRINTF(1, 2);
@@ -52,9 +59,6 @@ size_t utf8_check(const char *text, size_t size);
 size_t utf8_next(const char *text, uint32_t *code);
 /* Writes code's 1 to 4 bytes to out and answers how many. */
 size_t utf8_put(char *out, uint32_t code);
-
-/* Seconds on a clock that only goes forward. */
-double cli_seconds(void);
 
 struct options;
 int embed_run(const struct options *o);

@@ -5,11 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool takes(const struct option *option, size_t verb)
-{
-    return option->verbs & 1u << verb;
-}
-
 /* Options whose value is a file or folder are completed with file names. */
 static bool is_path(const struct option *option)
 {
@@ -22,11 +17,18 @@ static void verb_names(struct sink *out)
         sink_printf(out, "%s%s", i ? " " : "", verbs[i].name);
 }
 
-/* The choices of an option, or of the word behind `completion`, with blanks between. */
+/* Words "a|b|c" with blanks between. */
 static void choices(struct sink *out, const char *value)
 {
     for (; *value; value++)
         sink_printf(out, "%c", *value == '|' ? ' ' : *value);
+}
+
+static void option_choices(struct sink *out, const struct option *option)
+{
+    char value[OPTION_VALUE_SIZE];
+
+    choices(out, option_value(option, value));
 }
 
 static void bash(struct sink *out)
@@ -38,17 +40,17 @@ static void bash(struct sink *out)
                      "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
                      "        COMPREPLY=($(compgen -W '");
     verb_names(out);
-    sink_printf(out, " --help --version' -- \"$cur\"))\n        return\n    fi\n    case $prev in\n");
+    sink_printf(out, " help --help --version' -- \"$cur\"))\n        return\n    fi\n    case $prev in\n");
     for (size_t i = 0; i < option_count; i++) {
         const struct option *option = &option_table[i];
-        if (!option->value || (i && !strcmp(option->name, option_table[i - 1].name)))
+        if (!option->verbs || option->kind == OPTION_FLAG || (i && !strcmp(option->name, option_table[i - 1].name)))
             continue;
         sink_printf(out, "    --%s", option->name);
         if (option->letter)
             sink_printf(out, "|-%c", option->letter);
         if (option->kind == OPTION_CHOICE) {
             sink_printf(out, ") COMPREPLY=($(compgen -W '");
-            choices(out, option->value);
+            option_choices(out, option);
             sink_printf(out, "' -- \"$cur\")); return ;;\n");
         } else {
             sink_printf(out, ") %sreturn ;;\n", is_path(option) ? "compopt -o default 2>/dev/null; " : "");
@@ -58,7 +60,7 @@ static void bash(struct sink *out)
     for (size_t v = 0; v < VERB_COUNT; v++) {
         sink_printf(out, "    %s) COMPREPLY=($(compgen -W '", verbs[v].name);
         for (size_t i = 0; i < option_count; i++)
-            if (takes(&option_table[i], v))
+            if (option_is_of(&option_table[i], &verbs[v]))
                 sink_printf(out, "--%s ", option_table[i].name);
         if (v == VERB_COMPLETION)
             choices(out, verbs[v].synopsis);
@@ -82,19 +84,22 @@ static void zsh_help(struct sink *out, const char *help)
 
 static void zsh_option(struct sink *out, const struct option *option)
 {
+    char text[OPTION_HELP_SIZE];
+
     sink_printf(out, " \\\n            ");
     if (option->letter)
         sink_printf(out, "{-%c,--%s}", option->letter, option->name);
     else
         sink_printf(out, "--%s", option->name);
     sink_printf(out, "'[");
-    zsh_help(out, option->help);
+    option_help(text, option);
+    zsh_help(out, text);
     sink_printf(out, "]");
     if (option->kind == OPTION_CHOICE) {
         sink_printf(out, ":%s:(", option->name);
-        choices(out, option->value);
+        option_choices(out, option);
         sink_printf(out, ")");
-    } else if (option->value) {
+    } else if (option->kind != OPTION_FLAG) {
         sink_printf(out, ":%s:%s", option->value, is_path(option) ? "_files" : " ");
     }
     sink_printf(out, "'");
@@ -111,7 +116,8 @@ static void zsh(struct sink *out)
         zsh_help(out, verbs[v].summary);
         sink_printf(out, "'\n");
     }
-    sink_printf(out, "    )\n"
+    sink_printf(out, "        'help:what a verb does and takes'\n"
+                     "    )\n"
                      "    if (( CURRENT == 2 )); then\n"
                      "        _describe verb verbs\n"
                      "        return\n"
@@ -123,7 +129,7 @@ static void zsh(struct sink *out)
     for (size_t v = 0; v < VERB_COUNT; v++) {
         sink_printf(out, "    %s)\n        _arguments -s", verbs[v].name);
         for (size_t i = 0; i < option_count; i++)
-            if (takes(&option_table[i], v))
+            if (option_is_of(&option_table[i], &verbs[v]))
                 zsh_option(out, &option_table[i]);
         if (v == VERB_COMPLETION) {
             sink_printf(out, " \\\n            '1:shell:(");
@@ -149,6 +155,7 @@ static void fish(struct sink *out)
     sink_printf(out, "# fish completion for akiembed\n"
                      "complete -c akiembed -f\n"
                      "complete -c akiembed -n __fish_use_subcommand -l help -d 'the verbs'\n"
+                     "complete -c akiembed -n __fish_use_subcommand -a help -d 'what a verb does and takes'\n"
                      "complete -c akiembed -n __fish_use_subcommand -l version -d 'the version'\n");
     for (size_t v = 0; v < VERB_COUNT; v++) {
         sink_printf(out, "complete -c akiembed -n __fish_use_subcommand -a %s -d ", verbs[v].name);
@@ -157,20 +164,22 @@ static void fish(struct sink *out)
     for (size_t v = 0; v < VERB_COUNT; v++) {
         for (size_t i = 0; i < option_count; i++) {
             const struct option *option = &option_table[i];
-            if (!takes(option, v))
+            char text[OPTION_HELP_SIZE];
+            if (!option_is_of(option, &verbs[v]))
                 continue;
             sink_printf(out, "complete -c akiembed -n '__fish_seen_subcommand_from %s' -l %s", verbs[v].name, option->name);
             if (option->letter)
                 sink_printf(out, " -s %c", option->letter);
-            if (option->value)
+            if (option->kind != OPTION_FLAG)
                 sink_printf(out, is_path(option) ? " -r -F" : " -x");
             if (option->kind == OPTION_CHOICE) {
                 sink_printf(out, " -a '");
-                choices(out, option->value);
+                option_choices(out, option);
                 sink_printf(out, "'");
             }
             sink_printf(out, " -d ");
-            fish_help(out, option->help);
+            option_help(text, option);
+            fish_help(out, text);
         }
     }
     sink_printf(out, "complete -c akiembed -n '__fish_seen_subcommand_from completion' -a '");

@@ -61,17 +61,19 @@ static void each_line(struct sink *out, const char *before, const char *lines, c
 
 static void help_option(struct sink *out, const struct option *option)
 {
-    char left[96];
+    char left[160], text[OPTION_HELP_SIZE], buffer[OPTION_VALUE_SIZE];
+    const char *value = option_value(option, buffer);
     int at = option->letter ? snprintf(left, sizeof left, "  -%c, --%s", option->letter, option->name)
                             : snprintf(left, sizeof left, "      --%s", option->name);
 
-    if (option->value)
-        at += snprintf(left + at, sizeof left - (size_t)at, " %s", option->value);
+    if (value)
+        at += snprintf(left + at, sizeof left - (size_t)at, " %s", value);
     if (at + 2 <= OPTION_COLUMN)
         sink_printf(out, "%-*s", OPTION_COLUMN, left);
     else
         sink_printf(out, "%s\n%*s", left, OPTION_COLUMN, "");
-    wrap(out, option->help, OPTION_COLUMN, OPTION_COLUMN);
+    option_help(text, option);
+    wrap(out, text, OPTION_COLUMN, OPTION_COLUMN);
 }
 
 static void help_verb(struct sink *out, const struct verb *verb)
@@ -84,7 +86,7 @@ static void help_verb(struct sink *out, const struct verb *verb)
     each_line(out, before, verb->synopsis, "\n");
     for (size_t i = 0; i < option_count; i++) {
         const struct option *option = &option_table[i];
-        if (!(option->verbs & 1u << (verb - verbs)))
+        if (!option_is_of(option, verb))
             continue;
         if (strcmp(group, option->group))
             sink_printf(out, "\n%s\n", option->group);
@@ -104,7 +106,7 @@ static void help_program(struct sink *out)
     sink_printf(out, "akiembed %s: text in, embedding vectors out\n\n  akiembed VERB [OPTIONS] [TEXT...]\n\nVerbs\n", aki_version());
     for (size_t i = 0; i < VERB_COUNT; i++)
         sink_printf(out, "  %-12s%s\n", verbs[i].name, verbs[i].summary);
-    sink_printf(out, "\n  akiembed VERB --help shows a verb's options and examples, akiembed --version the version.\n"
+    sink_printf(out, "\n  akiembed VERB --help (or: akiembed help VERB) shows a verb's options and\n  examples, akiembed --version the version.\n"
                      "\nExamples\n"
                      "  akiembed embed \"a cat\" \"a dog\"\n"
                      "  akiembed embed -m all-MiniLM-L6-v2 -f lines.txt -o vectors.npy\n"
@@ -165,33 +167,34 @@ static void roff_lines(struct sink *out, const char *text, const char *between)
 
 static void manual_option(struct sink *out, const struct option *option)
 {
-    char variable[64];
+    char variable[64], text[OPTION_HELP_SIZE], buffer[OPTION_VALUE_SIZE];
+    const char *value = option_value(option, buffer);
 
     sink_printf(out, ".TP\n.B ");
     if (option->letter)
         sink_printf(out, "\\-%c\\fR, \\fB", option->letter);
     sink_printf(out, "\\-\\-");
     roff(out, option->name);
-    if (option->value) {
+    if (value) {
         sink_printf(out, " \\fI");
-        roff(out, option->value);
+        roff(out, value);
         sink_printf(out, "\\fR");
     }
     sink_printf(out, "\n");
-    roff(out, option->help);
+    option_help(text, option);
+    roff(out, text);
     sink_printf(out, ".\nFor");
     bool first = true;
     for (size_t i = 0; i < VERB_COUNT; i++) {
-        if (!(option->verbs & 1u << i))
+        if (!option_is_of(option, &verbs[i]))
             continue;
         sink_printf(out, "%s \\fB%s\\fR", first ? "" : ",", verbs[i].name);
         first = false;
     }
-    option_variable(variable, option);
-    if (option->field == offsetof(struct options, help))
-        sink_printf(out, ".\n");
-    else
+    if (option_variable(variable, option))
         sink_printf(out, "; variable \\fB%s\\fR.\n", variable);
+    else
+        sink_printf(out, ".\n");
 }
 
 int manual_print(void)
@@ -199,7 +202,7 @@ int manual_print(void)
     struct sink out;
     int rc = sink_open_stdout(&out);
 
-    sink_printf(&out, ".\\\" Written by `akiembed completion man` from the table in cli/options.c.\n"
+    sink_printf(&out, ".\\\" Written by `akiembed completion man` from the table in cli/shell/options_table.c.\n"
                       ".TH AKIEMBED 1 \"\" \"akiembed %s\" \"User Commands\"\n.SH NAME\nakiembed \\- text in, embedding vectors out\n"
                       ".SH SYNOPSIS\n", aki_version());
     for (size_t i = 0; i < VERB_COUNT; i++) {
@@ -219,8 +222,9 @@ int manual_print(void)
     }
     sink_printf(&out, ".SH OPTIONS\n");
     for (size_t i = 0; i < option_count; i++)
-        manual_option(&out, &option_table[i]);
-    sink_printf(&out, ".TP\n.B \\-\\-version\nWithout a verb: the version.\n.SH MODELS\n");
+        if (option_table[i].verbs)
+            manual_option(&out, &option_table[i]);
+    sink_printf(&out, ".SH MODELS\n");
     roff_lines(&out, cache, ".PP");
     sink_printf(&out, ".SH ENVIRONMENT\n");
     roff_lines(&out, environment, ".PP");

@@ -1,4 +1,4 @@
-/* Unit machine: what this process takes of the machine, and what the machine is. */
+/* Unit machine: what this process uses of the machine, and what the machine is. */
 #ifndef AKI_CLI_MACHINE_H
 #define AKI_CLI_MACHINE_H
 

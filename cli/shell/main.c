@@ -33,6 +33,17 @@ static int fail_verb(const char *word)
     return cli_fail(CLI_USAGE, "no verb '%s'; verbs are %s", word, names);
 }
 
+/* "akiembed help VERB". */
+static int help_about(int count, char **words)
+{
+    const struct verb *verb = count ? verb_find(words[0]) : NULL;
+
+    if (count > 1)
+        return cli_fail(CLI_USAGE, "help takes one verb: akiembed help VERB");
+    /* "help help" and "help --help" ask for the same as help alone. */
+    return verb || !count || !strcmp(words[0], "help") || words[0][0] == '-' ? help_print(verb) : fail_verb(words[0]);
+}
+
 int main(int count, char **arguments)
 {
     struct options o;
@@ -47,6 +58,8 @@ int main(int count, char **arguments)
         return cli_fail(CLI_USAGE, "what is to be done? See akiembed --help");
     if (!strcmp(arguments[1], "--help") || !strcmp(arguments[1], "-h"))
         return help_print(NULL);
+    if (!strcmp(arguments[1], "help"))
+        return help_about(count - 2, arguments + 2);
     if (!strcmp(arguments[1], "--version"))
         return print_version();
     verb = verb_find(arguments[1]);
@@ -57,6 +70,8 @@ int main(int count, char **arguments)
         return rc;
     if (o.help)
         return help_print(verb);
+    if (o.version)
+        return print_version();
     cli_set_voice(o.quiet, o.verbose);
     return verb->run(&o);
 }

@@ -127,7 +127,7 @@ size_t number_f32(char *out, float value)
         memcpy(out + at, "0.0", 3);
         return at + 3;
     }
-    /* No branch depends on how many digits there are, and fixed sizes are copied: NUMBER_SIZE is room enough. */
+    /* No branch depends on how many digits there are, and fixed sizes are copied: NUMBER_SIZE bytes suffice. */
     uint32_t digits = size >= FLT_MIN ? shortest(size, &ten) : shortest_slow(size, &ten);
     char text[9];
     size_t count = 9, ends = 1;

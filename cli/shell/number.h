@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NUMBER_SIZE = 32 };                 /* room that either function may use */
+enum { NUMBER_SIZE = 32 };                 /* bytes that either function may write to */
 
 /* The least digits that parse back to the same float, always with a point or an exponent ("1.0", "-0.0123", "1.5e-7");
  * "null" for infinity and NaN. Writes no NUL; answers the length. */

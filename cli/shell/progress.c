@@ -3,6 +3,7 @@
 
 #include "cli.h"
 #include "machine.h"
+#include "system.h"
 #include "terminal.h"
 
 #include <inttypes.h>
@@ -19,12 +20,22 @@ static struct {
     uint64_t texts, tokens, bytes, total, skipped;
 } state;
 
+/* Clears the line that the bar is drawn in. */
+static void clear_bar(void)
+{
+    if (state.drawn) {
+        fputs("\r\033[K", stderr);
+        state.drawn = false;
+    }
+}
+
 void progress_start(void)
 {
     memset(&state, 0, sizeof state);
     state.running = !cli_quiet();
     state.terminal = isatty(STDERR_FILENO);
-    state.start = state.shown = cli_seconds();
+    cli_before_message(clear_bar);
+    state.start = state.shown = system_seconds();
 }
 
 /* "1234 texts, 567 texts/s, 8.9k tokens/s" */
@@ -91,7 +102,7 @@ static void draw(double now)
 
 static void show(void)
 {
-    double now = cli_seconds();
+    double now = system_seconds();
 
     if (!state.running || now - state.start < SILENT_SECONDS)
         return;
@@ -130,21 +141,13 @@ void progress_tick(uint64_t tokens)
     show();
 }
 
-void progress_clear(void)
-{
-    if (state.drawn) {
-        fputs("\r\033[K", stderr);
-        state.drawn = false;
-    }
-}
-
 void progress_end(void)
 {
-    double elapsed = cli_seconds() - state.start;
+    double elapsed = system_seconds() - state.start;
 
     if (state.running && (state.drawn || (!state.terminal && state.shown > state.start))) {
         char text[160];
-        progress_clear();
+        clear_bar();
         figures(text, sizeof text, elapsed);
         fprintf(stderr, "akiembed: %s, %.1f s\n", text, elapsed);
     }

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* The clock starts; nothing is shown before a second has passed. */
+/* The clock starts; nothing is shown before a second has passed. Messages (cli_fail and others) clear the bar first. */
 void progress_start(void);
 /* The input's bytes that an earlier run has done: they count for the share that is done, not for the time that is left. */
 void progress_skip(uint64_t bytes);
@@ -14,9 +14,7 @@ void progress_show(uint64_t texts, uint64_t tokens, uint64_t bytes, uint64_t tot
 void progress_bytes(uint64_t bytes, uint64_t total);
 /* Shows the last figures again, with newer tokens: for calls from inside a long step. */
 void progress_tick(uint64_t tokens);
-/* Takes the bar off the terminal, so that a message can stand there. */
-void progress_clear(void);
-/* The end: takes the bar away; on a terminal the totals stay if the work took over a second. */
+/* The end: clears the bar; on a terminal the totals stay if the work lasted over a second. */
 void progress_end(void);
 
 #endif

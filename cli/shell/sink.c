@@ -244,15 +244,9 @@ void sink_row(struct sink *s)
 {
     if (s->error)
         return;
-    if (s->end_count == s->end_capacity) {
-        size_t capacity = s->end_capacity ? s->end_capacity * 2 : 256;
-        size_t *ends = cli_grow(s->ends, capacity, sizeof *ends);
-        if (!ends) {
-            s->error = ENOMEM;
-            return;
-        }
-        s->ends = ends;
-        s->end_capacity = capacity;
+    if (!cli_room_for_one(&s->ends, s->end_count, &s->end_capacity, sizeof *s->ends)) {
+        s->error = ENOMEM;
+        return;
     }
     s->ends[s->end_count++] = s->buffer.size;
     if (s->buffer.size >= FLUSH_SIZE)

@@ -6,7 +6,7 @@
 
 #include <stdarg.h>
 
-/* Errors stick: after one, writing does nothing, and sink_flush and sink_close tell it. */
+/* Errors stick: after one, writing does nothing, and sink_flush and sink_close answer its code. */
 struct sink {
     int          fd;
     const char  *name;                     /* borrowed; for messages */

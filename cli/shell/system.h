@@ -1,5 +1,5 @@
-/* Unit system: what the program asks of the operating system and neither C nor the library has: system_posix.c, system_windows.c.
- * machine.h's questions about this process and its machine are answered there too. */
+/* Unit system: what the program asks of the operating system and neither C nor the library has: system_posix.c and system_windows.c;
+ * system.c has what is the same on both. machine.h's questions about this process and its machine are answered there too. */
 #ifndef AKI_CLI_SYSTEM_H
 #define AKI_CLI_SYSTEM_H
 
@@ -46,7 +46,7 @@ void                  system_folder_close(struct system_folder *folder);
 const char *system_home(void);
 /* Opens a new file without a name, to be written and read; -1: errno says why, and path [size] where. */
 int  system_open_spill(char *path, size_t size);
-/* Writes all of it at a place of a file. */
+/* Writes all of it at an offset in a file. */
 bool system_write_at(int fd, const void *data, size_t size, uint64_t at);
 /* What pull needs, which is not for Windows: the file's bytes are on the disk, and not on their way there; bytes that this user may still write. */
 bool system_sync(int fd);
@@ -65,9 +65,9 @@ bool system_is_locked(const char *path);
  * files to *freed. An exit code; the message is out. */
 int  system_remove_tree(const char *folder, const char *part, uint64_t *freed);
 
-/* Columns of the terminal behind fd; 0: none, or it cannot tell. */
+/* Columns of the terminal behind fd; 0: none, or it does not say. */
 size_t system_columns(int fd);
-/* Cells that a character takes on it; -1: not printable. */
+/* Cells that a character occupies on it; -1: not printable. */
 int    system_cells(uint32_t code);
 
 #endif

@@ -32,7 +32,7 @@
 
 /* ---------------------------------------------------------------- the process ----------------------------------- */
 
-/* The first one asks for an end at the next good place; a second one, or a stuck program, ends as signals do by themselves. */
+/* The first one asks the program to end where it next looks. A second one ends it at once, as signals do by themselves. */
 static void on_signal(int number)
 {
     cli_signal = number;
@@ -100,18 +100,6 @@ int system_open_regular(const char *path, const char **why)
     errno = EINVAL;
     *why = "not a regular file";
     return -1;
-}
-
-FILE *system_fopen_regular(const char *path, const char **why)
-{
-    int fd = system_open_regular(path, why);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
-
-    if (fd >= 0 && !f) {
-        *why = strerror(errno);
-        close(fd);
-    }
-    return f;
 }
 
 int system_stat(const char *path, struct stat *out)

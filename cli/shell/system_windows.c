@@ -39,7 +39,7 @@ static char *narrow(const wchar_t *text)
 
 /* ---------------------------------------------------------------- the process ----------------------------------- */
 
-/* The first one asks for an end at the next good place; behind it the default is in place again. */
+/* The first one asks the program to end where it next looks; then the default action is set again. */
 static void on_signal(int number)
 {
     cli_signal = number;
@@ -57,7 +57,7 @@ static void restore_console(void)
     SetConsoleOutputCP(code_page_out);
 }
 
-/* UTF-8, and the sequences that progress is drawn with. A console's settings outlive the program: they are given back at the end. */
+/* UTF-8, and the sequences that progress is drawn with. A console's settings outlive the program: they are restored at the end. */
 static void set_console(void)
 {
     code_page_in = GetConsoleCP();
@@ -151,7 +151,7 @@ int system_stat(const char *path, struct stat *out)
     wchar_t *name = wide(path);
     size_t size = name ? wcslen(name) : 0;
 
-    /* It takes no folder's name with a separator behind, but "C:/" */
+    /* It refuses a folder's name that ends in a separator, except "C:/" */
     while (size > 1 && (name[size - 1] == L'/' || name[size - 1] == L'\\') && name[size - 2] != L':')
         name[--size] = 0;
     int rc = name ? _wstat64(name, out) : -1;
@@ -196,7 +196,7 @@ int system_remove(const char *path)
 struct system_folder {
     HANDLE           search;
     WIN32_FIND_DATAW entry;
-    bool             ready;                /* entry holds a name that was not told yet */
+    bool             ready;                /* entry holds a name that was not returned yet */
     char            *name;
 };
 
@@ -270,7 +270,7 @@ bool system_write_at(int fd, const void *data, size_t size, uint64_t at)
     return size <= UINT32_MAX && WriteFile(handle_of(fd), data, (DWORD)size, &written, &place) && written == size;
 }
 
-/* Windows does not tell: what holds something already is taken for it. */
+/* Windows does not say: a file that has content counts as appended to. */
 bool system_appends(int fd)
 {
     LARGE_INTEGER size;
@@ -303,18 +303,6 @@ int system_open_regular(const char *path, const char **why)
     errno = EINVAL;
     *why = "not a regular file";
     return -1;
-}
-
-FILE *system_fopen_regular(const char *path, const char **why)
-{
-    int fd = system_open_regular(path, why);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
-
-    if (fd >= 0 && !f) {
-        *why = strerror(errno);
-        _close(fd);
-    }
-    return f;
 }
 
 bool system_same_file(int fd, const char *path)

@@ -56,13 +56,7 @@ static aki_status find_tokens(struct chunker *c, const char *text, size_t size, 
     aki_status status = aki_tokenize(c->model, text, size, &plain, c->ids, c->spans, c->capacity, &c->count, error);
     if (status != AKI_E_TOO_SMALL)
         return status;
-    int32_t *ids = cli_grow(c->ids, c->count, sizeof *ids);
-    if (ids)
-        c->ids = ids;
-    int64_t *spans = cli_grow(c->spans, c->count, 2 * sizeof *spans);
-    if (spans)
-        c->spans = spans;
-    if (!ids || !spans) {
+    if (!cli_resize(&c->ids, c->count, sizeof *c->ids) || !cli_resize(&c->spans, c->count, 2 * sizeof *c->spans)) {
         error->status = AKI_E_NOMEM;
         memcpy(error->message, "out of memory", sizeof "out of memory");
         return AKI_E_NOMEM;
@@ -119,14 +113,8 @@ static size_t between_words(const struct chunker *c, const char *text, size_t fi
 
 static bool add_cut(struct chunker *c, size_t begin, size_t end)
 {
-    if (c->cut_count == c->cut_capacity) {
-        size_t capacity = c->cut_capacity ? c->cut_capacity * 2 : 64;
-        struct cut *cuts = cli_grow(c->cuts, capacity, sizeof *cuts);
-        if (!cuts)
-            return false;
-        c->cuts = cuts;
-        c->cut_capacity = capacity;
-    }
+    if (!cli_room_for_one(&c->cuts, c->cut_count, &c->cut_capacity, sizeof *c->cuts))
+        return false;
     c->cuts[c->cut_count++] = (struct cut){ begin, end < begin ? begin : end };
     return true;
 }
@@ -140,7 +128,7 @@ static bool one_chunk(struct chunker *c, const char *text, size_t size, size_t f
         last = between_words(c, text, first, *next, last);
     for (;;) {
         end = end_of(c, text, size, last);
-        /* Alone, a piece of text may give more tokens than it did inside: a word that is cut apart does. */
+        /* Alone, a piece of text may have more tokens than inside the whole: a word that is cut apart does. */
         size_t count = end > begin ? count_tokens(c->model, c->options, text + begin, end - begin, error) : 0;
         if (count == SIZE_MAX)
             return false;

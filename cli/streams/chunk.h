@@ -26,7 +26,7 @@ struct chunker {
 
 /* Checks --chunk and --overlap against the model; message out where they do not fit. limit: the longest text in tokens. */
 int  chunk_open(struct chunker *c, const aki_model *model, const aki_embed_options *options, int chunk, int overlap, int limit);
-/* Fills c->cuts. A chunk's text alone gives at most limit tokens, unless one character alone gives more; cuts are put between words
+/* Fills c->cuts. A chunk's text alone has at most limit tokens, unless one character alone has more; cuts are put between words
  * where one is near. A text that fits is one chunk, an empty one too. */
 int  chunk_split(struct chunker *c, const char *text, size_t size, aki_error *error);
 void chunk_free(struct chunker *c);

@@ -17,7 +17,7 @@ enum { READ_SIZE = 1 << 16, PATIENCE_MS = 20 };
 /* Not an exit code: a batch is ready and more is not there yet. */
 enum { NOTHING_YET = -1 };
 
-static void measure(struct input *in)
+static void find_total(struct input *in)
 {
     struct stat st;
     off_t at = lseek(in->fd, 0, SEEK_CUR);
@@ -59,7 +59,7 @@ int input_open_file(struct input *in, const char *path, enum input_form form)
         if (isatty(in->fd))
             cli_warn("reading texts from the terminal, one a line; Ctrl-D ends");
     }
-    measure(in);
+    find_total(in);
     return CLI_OK;
 }
 
@@ -113,11 +113,17 @@ bool input_is(const struct input *in, const char *path)
 
 /* ---------------------------------------------------------------- records --------------------------------------- */
 
-/* Reads more behind the unread bytes. may_wait false: NOTHING_YET rather than wait long. */
-static int refill(struct input *in, bool may_wait)
+static int fail_too_long(const struct input *in)
 {
     char where[512];
 
+    return cli_fail(CLI_INPUT, "%s: longer than %d MiB, the most for one text", input_where(in, in->taken, where, sizeof where),
+                    TEXT_LIMIT >> 20);
+}
+
+/* Reads more behind the unread bytes. may_wait false: NOTHING_YET rather than wait long. */
+static int refill(struct input *in, bool may_wait)
+{
     if (!may_wait && !system_readable(in->fd, PATIENCE_MS))
         return NOTHING_YET;
     if (in->begin && in->begin * 2 >= in->buffer.size) {
@@ -127,7 +133,7 @@ static int refill(struct input *in, bool may_wait)
         in->begin = 0;
     }
     if (in->buffer.size - in->begin > TEXT_LIMIT)
-        return cli_fail(CLI_INPUT, "%s: longer than %d MiB, the most for one text", input_where(in, in->taken, where, sizeof where), TEXT_LIMIT >> 20);
+        return fail_too_long(in);
     if (!bytes_reserve(&in->buffer, READ_SIZE))
         return cli_no_memory();
     ssize_t n = -1;
@@ -187,16 +193,8 @@ static bool room_for_one(struct batch *b)
     if (b->count < b->capacity)
         return true;
     size_t capacity = b->capacity ? b->capacity * 2 : 64;
-    struct piece *pieces = cli_grow(b->pieces, capacity, sizeof *pieces);
-    if (pieces)
-        b->pieces = pieces;
-    const char **texts = cli_grow(b->texts, capacity, sizeof *texts);
-    if (texts)
-        b->texts = texts;
-    size_t *sizes = cli_grow(b->sizes, capacity, sizeof *sizes);
-    if (sizes)
-        b->sizes = sizes;
-    if (!pieces || !texts || !sizes)
+    if (!cli_resize(&b->pieces, capacity, sizeof *b->pieces) || !cli_resize(&b->texts, capacity, sizeof *b->texts) ||
+        !cli_resize(&b->sizes, capacity, sizeof *b->sizes))
         return false;
     b->capacity = capacity;
     return true;
@@ -223,7 +221,7 @@ static int read_json(struct input *in, struct batch *b, struct piece *piece, con
     return rc;
 }
 
-static int add(struct input *in, struct batch *b, const char *record, size_t size)
+static int add_record(struct input *in, struct batch *b, const char *record, size_t size)
 {
     struct piece piece = { .text = b->data.size, .text_size = size };
     size_t invalid = utf8_check(record, size);
@@ -231,7 +229,7 @@ static int add(struct input *in, struct batch *b, const char *record, size_t siz
     int rc = CLI_OK;
 
     if (size > TEXT_LIMIT)
-        return cli_fail(CLI_INPUT, "%s: longer than %d MiB, the most for one text", input_where(in, in->taken, where, sizeof where), TEXT_LIMIT >> 20);
+        return fail_too_long(in);
     if (invalid != SIZE_MAX)
         return cli_fail(CLI_INPUT, "%s, byte %zu: not UTF-8 (0x%02X)", input_where(in, in->taken, where, sizeof where), invalid + 1,
                         (unsigned char)record[invalid]);
@@ -255,7 +253,7 @@ static int take_words(struct input *in, struct batch *b)
     while (in->taken < in->word_count && b->count < in->batch_texts && b->data.size < in->batch_bytes && !rc) {
         const char *word = in->words[in->taken];
         in->consumed += strlen(word);
-        rc = add(in, b, word, strlen(word));
+        rc = add_record(in, b, word, strlen(word));
     }
     return rc;
 }
@@ -276,7 +274,7 @@ int input_batch(struct input *in, struct batch *b)
         if (!rc && !record)
             break;
         if (!rc)
-            rc = add(in, b, record, size);
+            rc = add_record(in, b, record, size);
     }
     if (rc == NOTHING_YET)
         rc = CLI_OK;

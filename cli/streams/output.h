@@ -2,18 +2,7 @@
 #ifndef AKI_CLI_OUTPUT_H
 #define AKI_CLI_OUTPUT_H
 
-#include "cli/shell/sink.h"
-
-/* What every row of an output has in common. */
-struct layout {
-    int    format;                         /* FORMAT_* */
-    int    dtype;                          /* AKI_DTYPE_* */
-    size_t elements;                       /* of a vector, in units of dtype: bytes where it is packed bits */
-    size_t element_size;                   /* bytes */
-    bool   chunks;                         /* rows are chunks of texts */
-    bool   chunk_counts;                   /* rows are texts, pooled of chunks */
-    bool   tokens;                         /* rows are texts with a vector a token */
-};
+#include "layout.h"
 
 struct row {
     uint64_t       index;                  /* of the text */

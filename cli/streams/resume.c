@@ -172,7 +172,8 @@ int resume_examine(const char *path, const struct layout *layout, struct kept *k
     if (l.fd < 0 && errno == ENOENT)
         return CLI_OK;
     if (l.fd < 0)
-        return system_stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? refuse(path, "is not a regular file") : cli_fail(CLI_IO, "cannot read %s: %s", path, why);
+        return system_stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? refuse(path, "is not a regular file")
+                                                                   : cli_fail(CLI_IO, "cannot read %s: %s", path, why);
     if (fstat(l.fd, &st))
         rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
     else if (layout->format == FORMAT_JSONL)

@@ -2,7 +2,7 @@
 #ifndef AKI_CLI_RESUME_H
 #define AKI_CLI_RESUME_H
 
-#include "output.h"
+#include "layout.h"
 
 /* What an earlier run left. */
 struct kept {
@@ -11,9 +11,5 @@ struct kept {
 
 /* A file that is not there is an empty one. Nothing is changed. On failure the message is out. */
 int resume_examine(const char *path, const struct layout *layout, struct kept *kept);
-
-/* Shared with output: the type of an element in .npy, and the first line of a csv. */
-const char *layout_npy_type(const struct layout *layout);
-void layout_csv_heading(struct sink *s, const struct layout *layout);
 
 #endif

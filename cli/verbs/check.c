@@ -27,16 +27,10 @@ struct report {
     bool            no_memory;
 };
 
-static bool add(struct report *r, int kind, const char *path, const char *message, uint64_t size)
+static bool add_finding(struct report *r, int kind, const char *path, const char *message, uint64_t size)
 {
-    if (r->count == r->capacity) {
-        size_t capacity = r->capacity ? r->capacity * 2 : 32;
-        struct finding *list = cli_grow(r->list, capacity, sizeof *list);
-        if (!list)
-            return false;
-        r->list = list;
-        r->capacity = capacity;
-    }
+    if (!cli_room_for_one(&r->list, r->count, &r->capacity, sizeof *r->list))
+        return false;
     struct finding f = { .kind = kind, .path = strdup(path), .message = strdup(message), .size = size };
     if (!f.path || !f.message) {
         free(f.path);
@@ -54,7 +48,7 @@ static int on_event(void *user, const aki_check_event *event)
 
     if (event->kind == AKI_CHECK_PROGRESS)
         progress_bytes(event->size, event->total);
-    else if (!add(r, event->kind, event->path, event->message, event->size))
+    else if (!add_finding(r, event->kind, event->path, event->message, event->size))
         r->no_memory = true;
     return r->no_memory || cli_signal;
 }
@@ -90,7 +84,7 @@ static int check_blobs(struct report *r)
         for (size_t k = 0; k < r->count && known; k++)
             if (r->list[k].kind == AKI_CHECK_READ && !strcmp(r->list[k].path, files.list[i]))
                 r->list[k].hash = "the hub's";
-        if (!rc && !same && !add(r, AKI_CHECK_PROBLEM, files.list[i], problem, 0))
+        if (!rc && !same && !add_finding(r, AKI_CHECK_PROBLEM, files.list[i], problem, 0))
             rc = cli_no_memory();
     }
     names_free(&files);
@@ -104,7 +98,7 @@ static int on_sum(void *user, const char *name, const char *problem)
     for (size_t i = 0; i < r->count; i++)
         if (r->list[i].kind == AKI_CHECK_READ && !strcmp(r->list[i].path, name))
             r->list[i].hash = "SHA256SUMS";
-    return !problem || add(r, AKI_CHECK_PROBLEM, name, problem, 0) ? CLI_OK : cli_no_memory();
+    return !problem || add_finding(r, AKI_CHECK_PROBLEM, name, problem, 0) ? CLI_OK : cli_no_memory();
 }
 
 static int check_sums(struct report *r)

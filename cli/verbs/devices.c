@@ -2,7 +2,7 @@
 #include "cli/hub/model.h"
 #include "cli/shell/sink.h"
 
-static void write_json(const aki_device *devices, size_t count, struct sink *out)
+static void write_devices_json(const aki_device *devices, size_t count, struct sink *out)
 {
     sink_printf(out, "{\"devices\":[");
     for (size_t i = 0; i < count; i++) {
@@ -17,7 +17,7 @@ static void write_json(const aki_device *devices, size_t count, struct sink *out
     sink_printf(out, "\n]}\n");
 }
 
-static void write_text(const aki_device *devices, size_t count, struct sink *out)
+static void write_devices(const aki_device *devices, size_t count, struct sink *out)
 {
     for (size_t i = 0; i < count; i++) {
         sink_printf(out, "%-10s%-9s%s\n", devices[i].name, devices[i].reason ? "no" : "usable", devices[i].description ? devices[i].description : "");
@@ -41,8 +41,8 @@ int devices_run(const struct options *o)
         return model_failed(&error, NULL);
     int rc = sink_open_stdout(&out);
     if (o->json)
-        write_json(devices, count, &out);
+        write_devices_json(devices, count, &out);
     else
-        write_text(devices, count, &out);
+        write_devices(devices, count, &out);
     return sink_close(&out, rc);
 }

@@ -17,8 +17,8 @@ static int format_of(const struct options *o)
     };
     size_t size = o->output ? strlen(o->output) : 0;
 
-    if (o->format)
-        return o->format;
+    if (o->embed.format)
+        return o->embed.format;
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         size_t length = strlen(suffixes[i].suffix);
         if (size > length && !strcmp(o->output + size - length, suffixes[i].suffix))
@@ -30,20 +30,21 @@ static int format_of(const struct options *o)
 static int check_tokens(const struct options *o, int format)
 {
     static const struct { size_t field; const char *name; } senseless[] = {
-        { offsetof(struct options, dim), "dim" }, { offsetof(struct options, pooling), "pooling" }, { offsetof(struct options, dtype), "dtype" },
-        { offsetof(struct options, no_normalize), "no-normalize" }, { offsetof(struct options, ranges), "ranges" },
-        { offsetof(struct options, calibrate), "calibrate" },
+        { offsetof(struct options, dim), "dim" }, { offsetof(struct options, pooling), "pooling" },
+        { offsetof(struct options, embed.dtype), "dtype" },
+        { offsetof(struct options, embed.no_normalize), "no-normalize" }, { offsetof(struct options, embed.ranges), "ranges" },
+        { offsetof(struct options, embed.calibrate), "calibrate" },
     };
 
     for (size_t i = 0; i < sizeof senseless / sizeof *senseless; i++)
         if (options_typed(o, senseless[i].field))
             return cli_fail(CLI_USAGE, "--%s says nothing about the vectors of --tokens, which are hidden states in f32", senseless[i].name);
-    if (OPTIONS_TYPED(o, overlap) || OPTIONS_TYPED(o, chunk_pool))
+    if (OPTIONS_TYPED(o, embed.overlap) || OPTIONS_TYPED(o, embed.chunk_pool))
         return cli_fail(CLI_USAGE, "--%s does not go with --tokens: a text that is too long is cut (--truncate)",
-                        OPTIONS_TYPED(o, overlap) ? "overlap" : "chunk-pool");
+                        OPTIONS_TYPED(o, embed.overlap) ? "overlap" : "chunk-pool");
     if (format == FORMAT_RAW || format == FORMAT_CSV)
         return cli_fail(CLI_USAGE, "--tokens is written as jsonl or json, or as npy for one text");
-    if (format == FORMAT_NPY && o->resume)
+    if (format == FORMAT_NPY && o->embed.resume)
         return cli_fail(CLI_USAGE, "--resume does not go with --tokens as npy");
     return CLI_OK;
 }
@@ -51,40 +52,41 @@ static int check_tokens(const struct options *o, int format)
 /* Which options go together; nothing is opened yet. */
 static int check_options(const struct options *o, int format)
 {
-    int dtype = o->dtype ? o->dtype - 1 : AKI_DTYPE_F32;
+    int dtype = o->embed.dtype ? o->embed.dtype - 1 : AKI_DTYPE_F32;
     bool ranged = dtype == AKI_DTYPE_INT8 || dtype == AKI_DTYPE_UINT8;
 
-    if (o->resume && !o->output)
+    if (o->embed.resume && !o->output)
         return cli_fail(CLI_USAGE, "--resume needs -o FILE");
-    if (o->resume && format == FORMAT_JSON)
+    if (o->embed.resume && format == FORMAT_JSON)
         return cli_fail(CLI_USAGE, "--resume goes with --format jsonl, npy, raw or csv, not with json");
-    if (o->tokens)
+    if (o->embed.tokens)
         return check_tokens(o, format);
-    if (ranged && !o->ranges && !o->calibrate)
+    if (ranged && !o->embed.ranges && !o->embed.calibrate)
         return cli_fail(CLI_USAGE, "--dtype int8 and uint8 need --ranges FILE.npy or --calibrate TEXTS");
-    if (!ranged && (OPTIONS_TYPED(o, ranges) || OPTIONS_TYPED(o, calibrate)))
+    if (!ranged && (OPTIONS_TYPED(o, embed.ranges) || OPTIONS_TYPED(o, embed.calibrate)))
         return cli_fail(CLI_USAGE, "--ranges and --calibrate are for --dtype int8 and uint8");
-    if (!o->chunk && (OPTIONS_TYPED(o, overlap) || OPTIONS_TYPED(o, chunk_pool)))
+    if (!o->embed.chunk && (OPTIONS_TYPED(o, embed.overlap) || OPTIONS_TYPED(o, embed.chunk_pool)))
         return cli_fail(CLI_USAGE, "--overlap and --chunk-pool need --chunk");
-    if (o->chunk && o->overlap >= o->chunk)
-        return cli_fail(CLI_USAGE, "--overlap is less than --chunk, not '%d'", o->overlap);
-    if (o->chunk && o->chunk_pool && dtype != AKI_DTYPE_F32)
+    if (o->embed.chunk && o->embed.overlap >= o->embed.chunk)
+        return cli_fail(CLI_USAGE, "--overlap is less than --chunk, not '%d'", o->embed.overlap);
+    if (o->embed.chunk && o->embed.chunk_pool && dtype != AKI_DTYPE_F32)
         return cli_fail(CLI_USAGE, "--chunk-pool gives vectors of --dtype f32 only");
     return CLI_OK;
 }
 
-static void plan_layout(struct job *j, int format)
+static void plan_layout(struct embed_job *j, int format)
 {
     static const size_t element_sizes[] = { 4, 2, 1, 1, 1, 1 };       /* by AKI_DTYPE_* */
-    size_t dim = (size_t)(j->o->dim ? j->o->dim : j->model.info.dim);
+    size_t dim = (size_t)model_setting(&j->model, "dim", j->o->dim);
     int dtype = j->options.dtype;
 
     j->layout = (struct layout){ .format = format, .dtype = dtype, .elements = dim, .element_size = element_sizes[dtype],
-                                 .chunks = j->o->chunk && !j->o->chunk_pool, .chunk_counts = j->o->chunk && j->o->chunk_pool,
-                                 .tokens = j->o->tokens };
+                                 .chunks = j->o->embed.chunk && !j->o->embed.chunk_pool,
+                                 .chunk_counts = j->o->embed.chunk && j->o->embed.chunk_pool,
+                                 .tokens = j->o->embed.tokens };
     if (dtype == AKI_DTYPE_BINARY || dtype == AKI_DTYPE_UBINARY)
-        j->layout.elements = (dim + 7) / 8;
-    if (j->o->tokens)
+        j->layout.elements = aki_embed_bound(j->model.handle, 1, &j->options);
+    if (j->o->embed.tokens)
         j->layout.elements = (size_t)j->model.info.hidden;
 }
 
@@ -101,16 +103,16 @@ static const char *const *reserved_members(const struct layout *layout)
 
 /* ---------------------------------------------------------------- computing ------------------------------------- */
 
-int job_failed(struct job *j, const aki_error *error, uint64_t number)
+int embed_failed(struct embed_job *j, const aki_error *error, uint64_t number)
 {
     char where[512];
 
     return model_failed(error, input_where(&j->input, number, where, sizeof where));
 }
 
-int job_cancel(void *job)
+int embed_cancel(void *job)
 {
-    struct job *j = job;
+    struct embed_job *j = job;
     aki_model_info info;
 
     aki_model_info_init(&info, sizeof info);
@@ -119,45 +121,38 @@ int job_cancel(void *job)
     return cli_signal != 0;
 }
 
-void job_progress(struct job *j)
+void embed_progress(struct embed_job *j)
 {
     progress_show(j->done, j->tokens_done, j->input.consumed, j->input.total);
 }
 
-static bool reserve(struct job *j, size_t count)
+static bool reserve_vectors(struct embed_job *j, size_t count)
 {
     size_t size = aki_embed_bound(j->model.handle, count, &j->options);
 
     if (size > j->vectors_size) {
-        char *vectors = cli_grow(j->vectors, size, 1);
-        if (!vectors)
+        if (!cli_resize(&j->vectors, size, 1))
             return false;
-        j->vectors = vectors;
         j->vectors_size = size;
     }
     if (count > j->count_capacity) {
-        int32_t *tokens = cli_grow(j->tokens, count, sizeof *tokens);
-        if (tokens)
-            j->tokens = tokens;
-        uint8_t *truncated = cli_grow(j->truncated, count, sizeof *truncated);
-        if (truncated)
-            j->truncated = truncated;
-        if (!tokens || !truncated)
+        if (!cli_resize(&j->tokens, count, sizeof *j->tokens) || !cli_resize(&j->truncated, count, sizeof *j->truncated))
             return false;
         j->count_capacity = count;
     }
     return true;
 }
 
-int job_compute(struct job *j, const char *const *texts, const size_t *sizes, const uint64_t *numbers, size_t count)
+int embed_compute(struct embed_job *j, const char *const *texts, const size_t *sizes, const uint64_t *numbers, size_t count)
 {
     aki_error error;
 
-    if (!reserve(j, count))
+    if (!reserve_vectors(j, count))
         return cli_no_memory();
-    aki_status status = aki_embed(j->model.handle, texts, sizes, count, &j->options, j->vectors, j->vectors_size, j->tokens, j->truncated, &error);
+    aki_status status = aki_embed(j->model.handle, texts, sizes, count, &j->options, j->vectors, j->vectors_size, j->tokens, j->truncated,
+                                  &error);
     if (status && error.item >= 0 && (size_t)error.item < count)
-        return job_failed(j, &error, numbers ? numbers[error.item] : j->batch.first + (uint64_t)error.item);
+        return embed_failed(j, &error, numbers ? numbers[error.item] : j->batch.first + (uint64_t)error.item);
     if (status)
         return model_failed(&error, NULL);
     for (size_t i = 0; i < count; i++) {
@@ -165,15 +160,15 @@ int job_compute(struct job *j, const char *const *texts, const size_t *sizes, co
         j->cut += j->truncated[i];
     }
     j->done += count;
-    job_progress(j);
+    embed_progress(j);
     return CLI_OK;
 }
 
-static int job_texts(struct job *j)
+static int embed_texts(struct embed_job *j)
 {
     const struct batch *b = &j->batch;
     size_t vector_size = j->layout.elements * j->layout.element_size;
-    int rc = job_compute(j, b->texts, b->sizes, NULL, b->count);
+    int rc = embed_compute(j, b->texts, b->sizes, NULL, b->count);
 
     for (size_t i = 0; i < b->count && !rc; i++, j->row++) {
         const struct piece *piece = &b->pieces[i];
@@ -198,16 +193,16 @@ static void warn_of_points(const char *path, const float *ranges, size_t dim, ui
 }
 
 /* The ranges of the vectors that the texts of a file have. */
-static int calibrate(struct job *j)
+static int calibrate(struct embed_job *j)
 {
     struct input in;
     struct batch b = { 0 };
     aki_embed_options e = j->options;
-    size_t dim = (size_t)(j->o->dim ? j->o->dim : j->model.info.dim);
+    size_t dim = (size_t)model_setting(&j->model, "dim", j->o->dim);
     float *vectors = NULL, *ranges = cli_grow(NULL, dim, 4 * sizeof *ranges), *part = ranges ? ranges + 2 * dim : NULL;
     aki_error error;
     char where[512];
-    int rc = input_open_file(&in, j->o->calibrate, INPUT_LINES);
+    int rc = input_open_file(&in, j->o->embed.calibrate, INPUT_LINES);
 
     input_set_pace(&in, j->model.info.parameters);
     if (!rc && !ranges)
@@ -215,12 +210,10 @@ static int calibrate(struct job *j)
     e.dtype = AKI_DTYPE_F32;
     while (!rc && !(rc = input_batch(&in, &b)) && b.count) {
         size_t size = b.count * dim * sizeof *vectors;
-        float *grown = cli_grow(vectors, size, 1);
-        if (!grown) {
+        if (!cli_resize(&vectors, size, 1)) {
             rc = cli_no_memory();
             break;
         }
-        vectors = grown;
         if (aki_embed(j->model.handle, b.texts, b.sizes, b.count, &e, vectors, size, NULL, NULL, &error)) {
             rc = model_failed(&error, error.item < 0 ? NULL : input_where(&in, b.first + (uint64_t)error.item, where, sizeof where));
             break;
@@ -232,9 +225,9 @@ static int calibrate(struct job *j)
         }
     }
     if (!rc && !in.taken)
-        rc = cli_fail(CLI_INPUT, "%s: no texts to calibrate with", j->o->calibrate);
+        rc = cli_fail(CLI_INPUT, "%s: no texts to calibrate with", j->o->embed.calibrate);
     if (!rc)
-        warn_of_points(j->o->calibrate, ranges, dim, in.taken);
+        warn_of_points(j->o->embed.calibrate, ranges, dim, in.taken);
     if (!rc) {
         j->ranges = ranges;
         ranges = NULL;
@@ -248,7 +241,7 @@ static int calibrate(struct job *j)
 
 /* ---------------------------------------------------------------- the verb -------------------------------------- */
 
-static int prepare(struct job *j, int format)
+static int open_all(struct embed_job *j, int format)
 {
     const struct options *o = j->o;
     int rc = model_open(&j->model, o, false);
@@ -257,19 +250,19 @@ static int prepare(struct job *j, int format)
         rc = model_embed_options(&j->model, o, &j->options);
     if (rc)
         return rc;
-    if (o->tokens) {
+    if (o->embed.tokens) {
         j->options.dim = j->options.pooling = j->options.normalize = 0;
         j->options.dtype = AKI_DTYPE_F32;
     }
-    j->options.cancel = job_cancel;
+    j->options.cancel = embed_cancel;
     j->options.cancel_user = j;
-    j->limit = o->max_tokens ? o->max_tokens : j->model.info.max_tokens;
+    j->limit = (int)model_setting(&j->model, "max_tokens", o->max_tokens);
     plan_layout(j, format);
-    if (o->chunk && !o->tokens)
-        rc = chunk_open(&j->chunker, j->model.handle, &j->options, o->chunk, o->overlap, j->limit);
-    size_t dim = (size_t)(o->dim ? o->dim : j->model.info.dim);
+    if (o->embed.chunk && !o->embed.tokens)
+        rc = chunk_open(&j->chunker, j->model.handle, &j->options, o->embed.chunk, o->embed.overlap, j->limit);
+    size_t dim = (size_t)model_setting(&j->model, "dim", o->dim);
     if (!rc && (j->options.dtype == AKI_DTYPE_INT8 || j->options.dtype == AKI_DTYPE_UINT8))
-        rc = o->ranges ? npy_read_ranges(o->ranges, dim, &j->ranges) : calibrate(j);
+        rc = o->embed.ranges ? npy_read_ranges(o->embed.ranges, dim, &j->ranges) : calibrate(j);
     j->options.ranges = j->ranges;
     if (!rc)
         rc = input_open(&j->input, o, 0);
@@ -279,12 +272,12 @@ static int prepare(struct job *j, int format)
         return cli_fail(CLI_USAGE, "-o %s is the file that the texts are read from", o->output);
     input_set_pace(&j->input, j->model.info.parameters);
     j->input.reserved = reserved_members(&j->layout);
-    return output_open(&j->output, o->output, &j->layout, o->resume);
+    return output_open(&j->output, o->output, &j->layout, o->embed.resume);
 }
 
 /* Rows of a batch that are all there from an earlier run are passed over. One that is there in part is computed whole again: f32
  * results may depend, in the last bit, on what is computed together, and a resumed file is the same as one written at once. */
-static bool pass_over(struct job *j)
+static bool pass_over(struct embed_job *j)
 {
     if (j->layout.chunks || j->row + j->batch.count > j->output.kept)
         return false;
@@ -293,7 +286,7 @@ static bool pass_over(struct job *j)
     return true;
 }
 
-static int run_batches(struct job *j)
+static int run_batches(struct embed_job *j)
 {
     aki_model_info info;
     int rc = CLI_OK;
@@ -310,7 +303,7 @@ static int run_batches(struct job *j)
             return cli_fail(CLI_USAGE, "--tokens as npy is for one text; there are more");
         if (pass_over(j))
             continue;
-        rc = j->layout.tokens ? job_tokens(j) : j->layout.chunks || j->layout.chunk_counts ? job_chunks(j) : job_texts(j);
+        rc = j->layout.tokens ? embed_tokens(j) : j->layout.chunks || j->layout.chunk_counts ? embed_chunks(j) : embed_texts(j);
         if (!rc)
             rc = output_flush(&j->output);
         if (!rc && cli_signal)
@@ -323,7 +316,7 @@ static int run_batches(struct job *j)
 }
 
 /* For -v: what did not have to be computed. */
-static void report_reuse(const struct job *j)
+static void report_reuse(const struct embed_job *j)
 {
     aki_model_info info;
 
@@ -336,9 +329,9 @@ static void report_reuse(const struct job *j)
         cli_note("%" PRIu64 " tokens were in the prefix cache", info.tokens_reused);
 }
 
-static void report(const struct job *j, int rc)
+static void report_end(const struct embed_job *j, int rc)
 {
-    const bool left = j->options.truncate == AKI_TRUNCATE_LEFT || (j->options.truncate == AKI_TRUNCATE_DEFAULT && j->model.info.truncates_left);
+    const bool left = j->cut && model_setting(&j->model, "truncate", j->options.truncate) == AKI_TRUNCATE_LEFT;
 
     if (j->cut)
         cli_warn("%" PRIu64 " of %" PRIu64 " texts cut to %d tokens, on the %s", j->cut, j->done, j->limit, left ? "left" : "right");
@@ -352,15 +345,15 @@ static void report(const struct job *j, int rc)
 
 int embed_run(const struct options *o)
 {
-    struct job j = { .o = o, .input.fd = -1, .output.sink.fd = -1, .output.spill.fd = -1 };
+    struct embed_job j = { .o = o, .input.fd = -1, .output.sink.fd = -1, .output.spill.fd = -1 };
     int format = format_of(o), rc = check_options(o, format);
 
     if (!rc)
-        rc = prepare(&j, format);
+        rc = open_all(&j, format);
     if (!rc)
         rc = run_batches(&j);
     progress_end();
-    report(&j, rc);
+    report_end(&j, rc);
     report_reuse(&j);
     rc = output_close(&j.output, rc);
     batch_free(&j.batch);

@@ -1,4 +1,4 @@
-/* Unit embed: the verb `embed`: what its ways (texts, chunks, tokens) share. */
+/* Unit embed: the verb `embed`: what its three forms (a vector a text, a chunk or a token) share. */
 #ifndef AKI_CLI_EMBED_H
 #define AKI_CLI_EMBED_H
 
@@ -7,7 +7,7 @@
 #include "cli/hub/model.h"
 #include "cli/streams/output.h"
 
-struct job {
+struct embed_job {
     const struct options *o;
     struct model      model;
     aki_embed_options options;
@@ -29,15 +29,15 @@ struct job {
 };
 
 /* Computes vectors, tokens and truncated of count texts. numbers: [count] of each text in the input, NULL: batch.first and on. */
-int job_compute(struct job *j, const char *const *texts, const size_t *sizes, const uint64_t *numbers, size_t count);
+int embed_compute(struct embed_job *j, const char *const *texts, const size_t *sizes, const uint64_t *numbers, size_t count);
 /* Shows progress after computed texts. */
-void job_progress(struct job *j);
+void embed_progress(struct embed_job *j);
 /* The library's cancel callback: shows progress, and says whether a signal asks for an end. */
-int  job_cancel(void *job);
+int  embed_cancel(void *job);
 /* Rows of one batch each. They answer an exit code. */
-int  job_chunks(struct job *j);
-int  job_tokens(struct job *j);
+int  embed_chunks(struct embed_job *j);
+int  embed_tokens(struct embed_job *j);
 /* The message of a failure in the text with that number. */
-int  job_failed(struct job *j, const aki_error *error, uint64_t number);
+int  embed_failed(struct embed_job *j, const aki_error *error, uint64_t number);
 
 #endif

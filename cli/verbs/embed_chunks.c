@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Chunks that are computed together. They are gathered from the batch's first text on, so that a resumed run forms the same groups. */
-struct group {
+struct chunk_group {
     const char *texts[BATCH_TEXTS];
     size_t      sizes[BATCH_TEXTS];
     uint64_t    numbers[BATCH_TEXTS];      /* of the text in the input */
@@ -27,10 +27,10 @@ struct mean {
     int64_t  tokens;
 };
 
-static int finish_mean(struct job *j, struct mean *m, uint64_t number)
+static int finish_mean(struct embed_job *j, struct mean *m, uint64_t number)
 {
     size_t dim = j->layout.elements;
-    bool normalize = j->options.normalize == AKI_NORMALIZE_DEFAULT ? j->model.info.normalize : j->options.normalize == AKI_NORMALIZE_ON;
+    bool normalize = model_setting(&j->model, "normalize", j->options.normalize) == AKI_NORMALIZE_ON;
     double square = 0, scale = 1 / (double)m->chunks;
     char where[512];
 
@@ -45,7 +45,7 @@ static int finish_mean(struct job *j, struct mean *m, uint64_t number)
     return CLI_OK;
 }
 
-static void start_row(struct job *j, const struct group *g, size_t i, struct row *row)
+static void start_row(struct embed_job *j, const struct chunk_group *g, size_t i, struct row *row)
 {
     const struct piece *piece = &j->batch.pieces[g->pieces[i]];
 
@@ -53,7 +53,7 @@ static void start_row(struct job *j, const struct group *g, size_t i, struct row
                          .end = g->begins[i] + g->sizes[i], .extra = j->batch.data.data + piece->extra, .extra_size = piece->extra_size };
 }
 
-static int add_to_mean(struct job *j, const struct group *g, size_t i, struct mean *m)
+static int add_to_mean(struct embed_job *j, const struct chunk_group *g, size_t i, struct mean *m)
 {
     const float *vector = (const float *)j->vectors + i * j->layout.elements;
     struct row row;
@@ -81,7 +81,7 @@ static int add_to_mean(struct job *j, const struct group *g, size_t i, struct me
     return rc;
 }
 
-static int compute_group(struct job *j, struct group *g, struct mean *m)
+static int compute_group(struct embed_job *j, struct chunk_group *g, struct mean *m)
 {
     size_t vector_size = j->layout.elements * j->layout.element_size;
     int rc = CLI_OK;
@@ -90,7 +90,7 @@ static int compute_group(struct job *j, struct group *g, struct mean *m)
         j->row += g->count;
         progress_skip(j->input.consumed);
     } else if (g->count) {
-        rc = job_compute(j, g->texts, g->sizes, g->numbers, g->count);
+        rc = embed_compute(j, g->texts, g->sizes, g->numbers, g->count);
         for (size_t i = 0; i < g->count && !rc; i++) {
             struct row row;
             if (j->layout.chunk_counts) {
@@ -107,7 +107,7 @@ static int compute_group(struct job *j, struct group *g, struct mean *m)
     return rc;
 }
 
-static int gather(struct job *j, struct group *g, struct mean *m)
+static int gather(struct embed_job *j, struct chunk_group *g, struct mean *m)
 {
     const struct batch *b = &j->batch;
     aki_error error;
@@ -115,7 +115,7 @@ static int gather(struct job *j, struct group *g, struct mean *m)
 
     for (size_t p = 0; p < b->count && !rc; p++) {
         if (chunk_split(&j->chunker, b->texts[p], b->sizes[p], &error))
-            return job_failed(j, &error, b->first + p);
+            return embed_failed(j, &error, b->first + p);
         for (size_t c = 0; c < j->chunker.cut_count && !rc; c++) {
             const struct cut *cut = &j->chunker.cuts[c];
             size_t i = g->count++;
@@ -133,10 +133,11 @@ static int gather(struct job *j, struct group *g, struct mean *m)
     return rc ? rc : compute_group(j, g, m);
 }
 
-int job_chunks(struct job *j)
+int embed_chunks(struct embed_job *j)
 {
-    struct mean m = { .vector = cli_grow(NULL, j->layout.elements, sizeof *m.vector), .sum = cli_grow(NULL, j->layout.elements, sizeof *m.sum) };
-    struct group *g = calloc(1, sizeof *g);
+    size_t dim = j->layout.elements;
+    struct mean m = { .vector = cli_grow(NULL, dim, sizeof *m.vector), .sum = cli_grow(NULL, dim, sizeof *m.sum) };
+    struct chunk_group *g = calloc(1, sizeof *g);
     int rc = m.vector && m.sum && g ? gather(j, g, &m) : cli_no_memory();
 
     free(g);

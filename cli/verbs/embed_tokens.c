@@ -7,7 +7,7 @@
 enum { GROUP_TOKENS = 8192 };              /* a group ends with the text that reaches them: bounds the vectors in memory */
 
 /* Texts that are computed together; grown as needed, kept for a batch. */
-struct group {
+struct token_group {
     int32_t     *ids;                      /* [capacity] */
     int64_t     *spans;                    /* [capacity, 2] */
     const char **pieces;                   /* [capacity] */
@@ -17,32 +17,21 @@ struct group {
     size_t       capacity, vector_capacity, count, first;      /* first: its first text in the batch */
 };
 
-static bool grow(struct group *g, size_t need)
+static bool grow(struct token_group *g, size_t need)
 {
     size_t capacity = g->capacity + g->capacity / 2 > need ? g->capacity + g->capacity / 2 : need;
 
     if (need <= g->capacity)
         return true;
-    int32_t *ids = cli_grow(g->ids, capacity, sizeof *ids);
-    if (ids)
-        g->ids = ids;
-    int64_t *spans = cli_grow(g->spans, capacity, 2 * sizeof *spans);
-    if (spans)
-        g->spans = spans;
-    const char **pieces = cli_grow(g->pieces, capacity, sizeof *pieces);
-    if (pieces)
-        g->pieces = pieces;
-    size_t *piece_sizes = cli_grow(g->piece_sizes, capacity, sizeof *piece_sizes);
-    if (piece_sizes)
-        g->piece_sizes = piece_sizes;
-    if (!ids || !spans || !pieces || !piece_sizes)
+    if (!cli_resize(&g->ids, capacity, sizeof *g->ids) || !cli_resize(&g->spans, capacity, 2 * sizeof *g->spans) ||
+        !cli_resize(&g->pieces, capacity, sizeof *g->pieces) || !cli_resize(&g->piece_sizes, capacity, sizeof *g->piece_sizes))
         return false;
     g->capacity = capacity;
     return true;
 }
 
 /* Tokens of a text of the batch behind those of the group. */
-static int add_text(struct job *j, struct group *g, size_t text)
+static int add_text(struct embed_job *j, struct token_group *g, size_t text)
 {
     size_t at = (size_t)g->starts[g->count];
     aki_status status = AKI_E_TOO_SMALL;
@@ -59,47 +48,46 @@ static int add_text(struct job *j, struct group *g, size_t text)
         status = aki_encode(j->model.handle, j->batch.texts[text], j->batch.sizes[text], NULL, 0, &j->options, &e, &error);
     }
     if (status)
-        return job_failed(j, &error, j->batch.first + text);
+        return embed_failed(j, &error, j->batch.first + text);
     j->cut += e.full_count > e.count;
     g->starts[g->count + 1] = (int64_t)(at + e.count);
     g->count++;
     return CLI_OK;
 }
 
-static int compute(struct job *j, struct group *g)
+static int compute_group(struct embed_job *j, struct token_group *g)
 {
     size_t tokens = (size_t)g->starts[g->count], hidden = j->layout.elements;
     aki_error error;
 
     if (tokens > g->vector_capacity) {
-        float *vectors = cli_grow(g->vectors, tokens, hidden * sizeof *vectors);
-        if (!vectors)
+        if (!cli_resize(&g->vectors, tokens, hidden * sizeof *g->vectors))
             return cli_no_memory();
-        g->vectors = vectors;
         g->vector_capacity = tokens;
     }
     aki_embed_options e = j->options;
     e.kind = 0;
     e.prompt = e.instruction = e.prompt_name = NULL;
     if (aki_embed_tokens(j->model.handle, g->ids, g->starts, g->count, &e, g->vectors, tokens * hidden * sizeof *g->vectors, &error))
-        return error.item < 0 ? model_failed(&error, NULL) : job_failed(j, &error, j->batch.first + g->first + (uint64_t)error.item);
+        return error.item < 0 ? model_failed(&error, NULL) : embed_failed(j, &error, j->batch.first + g->first + (uint64_t)error.item);
     for (size_t i = 0; i < tokens; i++)
         g->pieces[i] = aki_token_piece(j->model.handle, g->ids[i], &g->piece_sizes[i]);
     j->done += g->count;
     j->tokens_done += tokens;
-    job_progress(j);
+    embed_progress(j);
     return CLI_OK;
 }
 
-static int write_group(struct job *j, struct group *g)
+static int write_group(struct embed_job *j, struct token_group *g)
 {
-    int rc = g->count ? compute(j, g) : CLI_OK;
+    int rc = g->count ? compute_group(j, g) : CLI_OK;
 
     for (size_t i = 0; i < g->count && !rc; i++) {
         const struct piece *piece = &j->batch.pieces[g->first + i];
         size_t at = (size_t)g->starts[i];
         struct row row = { .index = j->batch.first + g->first + i, .tokens = g->starts[i + 1] - g->starts[i],
-                           .extra = j->batch.data.data + piece->extra, .extra_size = piece->extra_size, .vector = g->vectors + at * j->layout.elements,
+                           .extra = j->batch.data.data + piece->extra, .extra_size = piece->extra_size,
+                           .vector = g->vectors + at * j->layout.elements,
                            .ids = g->ids + at, .pieces = g->pieces + at, .piece_sizes = g->piece_sizes + at, .spans = g->spans + 2 * at };
         if (j->row++ >= j->output.kept)
             output_row(&j->output, &row);
@@ -109,9 +97,9 @@ static int write_group(struct job *j, struct group *g)
     return rc;
 }
 
-int job_tokens(struct job *j)
+int embed_tokens(struct embed_job *j)
 {
-    struct group *g = calloc(1, sizeof *g);
+    struct token_group *g = calloc(1, sizeof *g);
     int rc = g && grow(g, GROUP_TOKENS) ? CLI_OK : cli_no_memory();
 
     for (size_t i = 0; i < j->batch.count && !rc; i++) {

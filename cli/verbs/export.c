@@ -24,17 +24,17 @@ static int write_onnx(const struct options *o, const char *folder, const char *o
     aki_export_options e;
     aki_error error;
     char size[64];
-    double start = cli_seconds();
+    double start = system_seconds();
 
     aki_export_options_init(&e, sizeof e);
-    e.f16 = o->f16;
-    e.pooled = o->pooled;
-    e.device_form = o->form == FORM_COREML;
-    e.batch = o->batch ? o->batch : e.device_form;
-    e.length = o->length ? o->length : e.device_form ? 128 : 0;
+    e.f16 = o->export.f16;
+    e.pooled = o->export.pooled;
+    e.device_form = o->export.form == FORM_COREML;
+    e.batch = o->export.batch ? o->export.batch : e.device_form;
+    e.length = o->export.length ? o->export.length : e.device_form ? 128 : 0;
     if (aki_export(folder, out, &e, &error))
         return model_failed(&error, NULL);
-    cli_warn("%s: %s, in %.1f s", out, machine_size_text(size, sizeof size, size_of(out)), cli_seconds() - start);
+    cli_warn("%s: %s, in %.1f s", out, machine_size_text(size, sizeof size, size_of(out)), system_seconds() - start);
     return CLI_OK;
 }
 
@@ -44,7 +44,7 @@ int export_run(const struct options *o)
 
     if (o->word_count != 2)
         return cli_fail(CLI_USAGE, "export needs a model's FOLDER and the OUT.onnx to write, and nothing else");
-    if (o->pooled && o->form == FORM_COREML)
+    if (o->export.pooled && o->export.form == FORM_COREML)
         return cli_fail(CLI_USAGE, "--pooled is for clients; what --for coreml writes ends at last_hidden_state");
     int rc = model_find_folder(o, o->words[0], &folder);
     if (!rc)

@@ -8,15 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const poolings[] = { "default", "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "last" };
-
-static const char *name_of(const char *const *names, size_t count, int i)
-{
-    return i >= 0 && (size_t)i < count ? names[i] : "unknown";
-}
-
-#define NAME_OF(names, i) name_of(names, sizeof names / sizeof *names, i)
-
 /* ---------------------------------------------------------------- text ------------------------------------------ */
 
 static void field(struct sink *out, const char *name, const char *format, ...) CLI_PRINTF(3, 4);
@@ -41,7 +32,7 @@ static const char *inside(const struct model *m, const char *path)
     return path + size + strspn(path + size, "/");
 }
 
-static int write_text(const struct model *m, struct sink *out)
+static int write_info(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
     char number[64], peak[64], hash[SUMS_TEXT];
@@ -55,7 +46,7 @@ static int write_text(const struct model *m, struct sink *out)
     field(out, "parameters", "%s", machine_count_text(number, sizeof number, (double)info->parameters));
     field(out, "vector", "%d elements%s%s", info->dim, info->mrl ? ", shorter ones allowed (MRL)" : "", info->normalize ? ", length 1" : "");
     field(out, "max tokens", "%d%s", info->max_tokens, info->truncates_left ? ", longer texts lose their beginning" : "");
-    field(out, "pooling", "%s%s", NAME_OF(poolings, info->pooling), info->pooling_assumed ? " (assumed: no file says)" : "");
+    field(out, "pooling", "%s%s", OPTION_CHOICE_NAME(pooling, info->pooling), info->pooling_assumed ? " (assumed: no file says)" : "");
     for (int i = 0; i < info->prompt_count; i++) {
         sink_printf(out, "%-14s%s%s: ", i ? "" : "prompts", info->prompts[i].name,
                     info->default_prompt_name && !strcmp(info->default_prompt_name, info->prompts[i].name) ? " (default)" : "");
@@ -67,7 +58,7 @@ static int write_text(const struct model *m, struct sink *out)
     if (info->precision == AKI_PRECISION_INT8 && info->products_f32)
         field(out, "precision", "int8, but f32 in %d of %d products", info->products_f32, info->products);
     else
-        field(out, "precision", "%s", model_precision_name(info->precision));
+        field(out, "precision", "%s", OPTION_CHOICE_NAME(precision, info->precision));
     field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
@@ -90,18 +81,18 @@ static int write_text(const struct model *m, struct sink *out)
 
 /* ---------------------------------------------------------------- json ------------------------------------------ */
 
-static void member(struct sink *out, const char *name, const char *value)
+static void text_member(struct sink *out, const char *name, const char *value)
 {
     sink_printf(out, ",\n  \"%s\": ", name);
     sink_json_string(out, value);
 }
 
-static void number(struct sink *out, const char *name, int64_t value)
+static void number_member(struct sink *out, const char *name, int64_t value)
 {
     sink_printf(out, ",\n  \"%s\": %" PRId64, name, value);
 }
 
-static void flag(struct sink *out, const char *name, int value)
+static void flag_member(struct sink *out, const char *name, int value)
 {
     sink_printf(out, ",\n  \"%s\": %s", name, value ? "true" : "false");
 }
@@ -116,10 +107,10 @@ static void write_prompts(const aki_model_info *info, struct sink *out)
         sink_json_string(out, info->prompts[i].text);
     }
     sink_printf(out, "}");
-    member(out, "default_prompt_name", info->default_prompt_name);
+    text_member(out, "default_prompt_name", info->default_prompt_name);
 }
 
-static int write_json(const struct model *m, struct sink *out)
+static int write_info_json(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
     char hash[SUMS_TEXT];
@@ -127,41 +118,41 @@ static int write_json(const struct model *m, struct sink *out)
 
     sink_printf(out, "{\n  \"version\": ");
     sink_json_string(out, aki_version());
-    member(out, "model", m->name);
-    member(out, "folder", m->path);
-    member(out, "name", info->name);
-    member(out, "architecture", info->architecture);
-    number(out, "parameters", info->parameters);
-    number(out, "dim", info->dim);
-    number(out, "hidden", info->hidden);
-    number(out, "layers", info->layers);
-    number(out, "heads", info->heads);
-    number(out, "kv_heads", info->kv_heads);
-    number(out, "vocabulary", info->vocabulary);
-    number(out, "max_tokens", info->max_tokens);
-    flag(out, "truncates_left", info->truncates_left);
-    member(out, "pooling", NAME_OF(poolings, info->pooling));
-    flag(out, "pooling_assumed", info->pooling_assumed);
-    flag(out, "normalize", info->normalize);
-    flag(out, "mrl", info->mrl);
+    text_member(out, "model", m->name);
+    text_member(out, "folder", m->path);
+    text_member(out, "name", info->name);
+    text_member(out, "architecture", info->architecture);
+    number_member(out, "parameters", info->parameters);
+    number_member(out, "dim", info->dim);
+    number_member(out, "hidden", info->hidden);
+    number_member(out, "layers", info->layers);
+    number_member(out, "heads", info->heads);
+    number_member(out, "kv_heads", info->kv_heads);
+    number_member(out, "vocabulary", info->vocabulary);
+    number_member(out, "max_tokens", info->max_tokens);
+    flag_member(out, "truncates_left", info->truncates_left);
+    text_member(out, "pooling", OPTION_CHOICE_NAME(pooling, info->pooling));
+    flag_member(out, "pooling_assumed", info->pooling_assumed);
+    flag_member(out, "normalize", info->normalize);
+    flag_member(out, "mrl", info->mrl);
     write_prompts(info, out);
-    member(out, "precision", model_precision_name(info->precision));
-    member(out, "device", info->device);
-    member(out, "runtime", info->runtime);
-    number(out, "threads", info->threads);
-    number(out, "max_batch_tokens", info->max_batch_tokens);
+    text_member(out, "precision", OPTION_CHOICE_NAME(precision, info->precision));
+    text_member(out, "device", info->device);
+    text_member(out, "runtime", info->runtime);
+    number_member(out, "threads", info->threads);
+    number_member(out, "max_batch_tokens", info->max_batch_tokens);
     sink_printf(out, ",\n  \"nodes\": {");
     sink_json_string(out, info->device);
     sink_printf(out, ": %d, \"elsewhere\": %d}", info->nodes, info->nodes_elsewhere);
-    number(out, "partitions", info->partitions);
-    number(out, "sessions", info->sessions);
-    number(out, "products", info->products);
-    number(out, "products_f32", info->products_f32);
-    member(out, "device_note", info->device_note);
-    flag(out, "fell_back", info->fell_back);
-    number(out, "weights_size", (int64_t)info->weights_size);
-    number(out, "resident_size", (int64_t)machine_resident());
-    number(out, "peak_size", (int64_t)machine_peak());
+    number_member(out, "partitions", info->partitions);
+    number_member(out, "sessions", info->sessions);
+    number_member(out, "products", info->products);
+    number_member(out, "products_f32", info->products_f32);
+    text_member(out, "device_note", info->device_note);
+    flag_member(out, "fell_back", info->fell_back);
+    number_member(out, "weights_size", (int64_t)info->weights_size);
+    number_member(out, "resident_size", (int64_t)machine_resident());
+    number_member(out, "peak_size", (int64_t)machine_peak());
     sink_printf(out, ",\n  \"files\": [");
     for (int i = 0; i < info->file_count && !rc; i++) {
         rc = sums_file(info->files[i].path, hash);
@@ -185,7 +176,7 @@ int info_run(const struct options *o)
     if (!rc)
         rc = sink_open_stdout(&out);
     if (!rc)
-        rc = o->json ? write_json(&m, &out) : write_text(&m, &out);
+        rc = o->json ? write_info_json(&m, &out) : write_info(&m, &out);
     rc = sink_close(&out, rc);
     model_close(&m);
     return rc;

@@ -78,7 +78,7 @@ static int refs_of(struct bytes *out, const char *repository, const char *commit
 }
 
 /* Bytes of a snapshot's files, and whether a model could be opened from them. */
-static int measure(const char *snapshot, uint64_t *size, bool *opens)
+static int measure_snapshot(const char *snapshot, uint64_t *size, bool *opens)
 {
     char path[CACHE_PATH * 2];
     struct names n;
@@ -119,7 +119,7 @@ static int print_snapshot(const struct options *o, struct sink *out, const char 
     snprintf(snapshot, sizeof snapshot, "%s/snapshots/%s", repository, commit);
     int rc = refs_of(&refs, repository, commit);
     if (!rc)
-        rc = measure(snapshot, &size, &opens);
+        rc = measure_snapshot(snapshot, &size, &opens);
     if (rc)
         goto done;
     if (o->json) {
@@ -180,7 +180,7 @@ int models_run(const struct options *o)
         return cli_fail(CLI_USAGE, "models takes no names, only options");
     int rc = sink_open_stdout(&out);
     if (!rc)
-        rc = o->known ? print_known(o, &out) : print_cached(o, &out);
+        rc = o->models.known ? print_known(o, &out) : print_cached(o, &out);
     return sink_close(&out, rc);
 }
 

@@ -15,7 +15,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { LISTING_LIMIT = 64 << 20, TEXT_LIMIT = 16 << 20, STALL_SECONDS = 20 };
+enum { LISTING_LIMIT = 64 << 20, FILE_LIMIT = 16 << 20, STALL_SECONDS = 20 };
 static const char default_endpoint[] = "https://huggingface.co";
 
 struct pull {
@@ -95,7 +95,7 @@ static char *file_url(const struct pull *p, const char *path)
     return url;
 }
 
-/* Hash and size as the hub's headers tell them. */
+/* Hash and size from the hub's headers. */
 static int end_head(struct fetch *fetch)
 {
     struct blob *f = fetch->user;
@@ -211,7 +211,7 @@ static int fetch_files(struct pull *p)
     return rc;
 }
 
-/* A small file's content with a byte of room. path NULL: there is none. */
+/* A small file's content, with a spare byte behind it. path NULL: there is no such file. */
 static int read_small(struct bytes *out, const char *path)
 {
     const char *why = "";
@@ -222,8 +222,8 @@ static int read_small(struct bytes *out, const char *path)
     if (path && !f)
         rc = cli_fail(CLI_IO, "cannot read %s: %s", path, why);
     while (f && n && !rc) {
-        if (out->size > TEXT_LIMIT)
-            rc = cli_fail(CLI_INPUT, "%s: more than %d bytes", path, TEXT_LIMIT);
+        if (out->size > FILE_LIMIT)
+            rc = cli_fail(CLI_INPUT, "%s: more than %d bytes", path, FILE_LIMIT);
         else if (!bytes_reserve(out, 65536))
             rc = cli_no_memory();
         else
@@ -387,7 +387,8 @@ static int set_up(struct pull *p, const char *text)
         return cli_fail(CLI_USAGE, "HF_ENDPOINT is an address of https or http, not '%.200s'", p->endpoint);
     while (n && p->endpoint[n - 1] == '/')
         p->endpoint[--n] = '\0';
-    if (!cache_folder(cache, sizeof cache) || !cache_repository(p->place.repository, cache, p->name.model) || !cache_locks(p->place.locks, cache, p->name.model))
+    if (!cache_folder(cache, sizeof cache) || !cache_repository(p->place.repository, cache, p->name.model) ||
+        !cache_locks(p->place.locks, cache, p->name.model))
         return cli_fail(CLI_USAGE, "no place for the cache: set HF_HOME");
     long seconds = stall ? strtol(stall, NULL, 10) : 0;
     p->hub = (struct fetch_hub){ .endpoint = p->endpoint, .stall = seconds > 0 && seconds < 86400 ? (int)seconds : STALL_SECONDS,
@@ -407,7 +408,7 @@ static int print_folder(const char *folder)
 static int pull_model(struct pull *p, char folder[CACHE_PATH])
 {
     char size[32];
-    double start = cli_seconds();
+    double start = system_seconds();
 
     progress_start();
     int rc = fetch_model(p);
@@ -416,14 +417,14 @@ static int pull_model(struct pull *p, char folder[CACHE_PATH])
         cli_warn("stopped; the same command goes on from here");
     if (rc)
         return rc;
-    cli_note("%s: %zu files, %s, in %.1f s", p->name.model, p->count, machine_size_text(size, sizeof size, p->total), cli_seconds() - start);
+    cli_note("%s: %zu files, %s, in %.1f s", p->name.model, p->count, machine_size_text(size, sizeof size, p->total), system_seconds() - start);
     int n = snprintf(folder, CACHE_PATH, "%s/snapshots/%s", p->place.repository, p->place.commit);
     return n > 0 && n < CACHE_PATH ? CLI_OK : cli_fail(CLI_IO, "%s: a path too long", p->place.repository);
 }
 
 int pull_run(const struct options *o)
 {
-    const char *text = o->word_count ? o->words[0] : CACHE_DEFAULT_MODEL;
+    const char *text = o->word_count ? o->words[0] : OPTIONS_MODEL;
     struct pull *p = calloc(1, sizeof *p);
     char folder[CACHE_PATH];
 
@@ -433,8 +434,8 @@ int pull_run(const struct options *o)
     }
     int rc = p ? set_up(p, text) : cli_no_memory();
     if (!rc) {
-        p->weights = o->file;
-        rc = o->offline || is_true(cache_variable("HF_HUB_OFFLINE")) ? find_offline(p, text, folder) : pull_model(p, folder);
+        p->weights = o->weights;
+        rc = o->pull.offline || is_true(cache_variable("HF_HUB_OFFLINE")) ? find_offline(p, text, folder) : pull_model(p, folder);
     }
     if (!rc)
         rc = print_folder(folder);

@@ -154,36 +154,32 @@ static int add_model(struct service *j, const char *text)
 static int read_mode(const char *text, int *mode)
 {
     char *end;
-    long value = text ? strtol(text, &end, 8) : 0660;
+    long value = strtol(text, &end, 8);
 
-    if (text && (end == text || *end || value < 0 || value > 0777))
+    if (end == text || *end || value < 0 || value > 0777)
         return cli_fail(CLI_USAGE, "--unix-mode is octal rights such as 660, not '%s'", text);
     *mode = (int)value;
     return CLI_OK;
 }
 
-static int given(int value, int otherwise)
-{
-    return value ? value : otherwise;
-}
-
 static int run(struct service *j, const struct options *o)
 {
     struct server_options s = {
-        .host = o->host ? o->host : "127.0.0.1", .unix_path = o->unix_path, .port = OPTIONS_GIVEN(o, port) ? o->port : 8080,
-        .models = j->models, .model_count = j->count, .keys_file = o->api_keys, .cors_origin = o->cors, .tls_cert = o->tls_cert,
-        .tls_key = o->tls_key, .any_model = o->any_model, .max_body = (size_t)given(o->max_body, 2000000),
-        .max_answer = (size_t)given(o->max_answer, 1 << 28), .max_inputs = (size_t)given(o->max_inputs, 32), .max_inputs_openai = (size_t)given(o->max_inputs_openai, 2048),
-        .max_queue_tokens = (size_t)given(o->max_queue_tokens, 262144), .max_connections = given(o->max_connections, 4096),
-        .http_threads = given(o->http_threads, 2), .deadline = OPTIONS_GIVEN(o, deadline) ? o->deadline : 60,
-        .idle_timeout = given(o->idle_timeout, 75), .header_timeout = given(o->header_timeout, 10),
-        .body_timeout = given(o->body_timeout, 30), .write_timeout = given(o->write_timeout, 120), .idle_close = o->idle_close,
-        .drain = OPTIONS_GIVEN(o, drain) ? o->drain : 30, .quiet = o->quiet, .open = open_model_at, .open_user = j, .resident = machine_resident, .write_f32 = number_f32,
+        .host = o->serve.host, .unix_path = o->serve.unix_path, .port = o->serve.port,
+        .models = j->models, .model_count = j->count, .any_model = o->serve.any_model,
+        .keys_file = o->serve.api_keys, .cors_origin = o->serve.cors, .tls_cert = o->serve.tls_cert, .tls_key = o->serve.tls_key,
+        .max_body = (size_t)o->serve.max_body, .max_answer = (size_t)o->serve.max_answer,
+        .max_inputs = (size_t)o->serve.max_inputs, .max_inputs_openai = (size_t)o->serve.max_inputs_openai,
+        .max_queue_tokens = (size_t)o->serve.max_queue_tokens, .max_connections = o->serve.max_connections,
+        .http_threads = o->serve.http_threads, .deadline = o->serve.deadline,
+        .idle_timeout = o->serve.idle_timeout, .header_timeout = o->serve.header_timeout, .body_timeout = o->serve.body_timeout,
+        .write_timeout = o->serve.write_timeout, .idle_close = o->serve.idle_close, .drain = o->serve.drain, .quiet = o->quiet,
+        .open = open_model_at, .open_user = j, .resident = machine_resident, .write_f32 = number_f32,
     };
 
-    if (!o->tls_cert != !o->tls_key)
+    if (!o->serve.tls_cert != !o->serve.tls_key)
         return cli_fail(CLI_USAGE, "--tls-cert and --tls-key go together");
-    int rc = read_mode(o->unix_mode, &s.unix_mode);
+    int rc = read_mode(o->serve.unix_mode, &s.unix_mode);
     if (rc)
         return rc;
     /* What opening a model has to say is a line of the log, and does not mix with those of other threads. */
@@ -200,10 +196,8 @@ int serve_run(const struct options *o)
 
     if (o->word_count)
         rc = cli_fail(CLI_USAGE, "serve takes no arguments, only options; models go behind --model");
-    for (int i = 0; i < o->model_count && !rc; i++)
-        rc = add_model(&j, o->models[i]);
-    if (!rc && !j.count)
-        rc = add_model(&j, CACHE_DEFAULT_MODEL);
+    for (int i = 0; i < o->serve.model_count && !rc; i++)
+        rc = add_model(&j, o->serve.models[i]);
     if (!rc)
         rc = run(&j, o);
     for (size_t i = 0; i <= j.count && i < MODEL_LIMIT; i++) {

@@ -18,7 +18,7 @@ struct hit {
     float    score;
 };
 
-struct job {
+struct similarity_job {
     const struct options *o;
     struct model      model;
     aki_embed_options query, document;
@@ -42,9 +42,9 @@ static int compare(const void *a, const void *b)
     return (x->index > y->index) - (x->index < y->index);
 }
 
-static void keep_best(struct job *j)
+static void keep_best(struct similarity_job *j)
 {
-    size_t top = j->o->top ? (size_t)j->o->top : SIZE_MAX;
+    size_t top = j->o->similarity.top ? (size_t)j->o->similarity.top : SIZE_MAX;
 
     if (j->count)
         qsort(j->hits, j->count, sizeof *j->hits, compare);
@@ -52,16 +52,10 @@ static void keep_best(struct job *j)
         free(j->hits[--j->count].text);
 }
 
-static bool add_hit(struct job *j, size_t i, float score)
+static bool add_hit(struct similarity_job *j, size_t i, float score)
 {
-    if (j->count == j->capacity) {
-        size_t capacity = j->capacity ? j->capacity * 2 : 256;
-        struct hit *hits = cli_grow(j->hits, capacity, sizeof *hits);
-        if (!hits)
-            return false;
-        j->hits = hits;
-        j->capacity = capacity;
-    }
+    if (!cli_room_for_one(&j->hits, j->count, &j->capacity, sizeof *j->hits))
+        return false;
     struct hit *hit = &j->hits[j->count];
     *hit = (struct hit){ .text = malloc(j->batch.sizes[i] + 1), .size = j->batch.sizes[i], .index = j->batch.first + i, .score = score };
     if (!hit->text)
@@ -71,7 +65,7 @@ static bool add_hit(struct job *j, size_t i, float score)
     return true;
 }
 
-static int score_batch(struct job *j)
+static int score_batch(struct similarity_job *j)
 {
     float scores[BATCH_TEXTS];
     int32_t tokens[BATCH_TEXTS];
@@ -90,7 +84,7 @@ static int score_batch(struct job *j)
         j->tokens += (uint64_t)tokens[i];
         j->cut += truncated[i];
     }
-    if (j->o->top)
+    if (j->o->similarity.top)
         keep_best(j);
     progress_show(j->batch.first + count, j->tokens, j->input.consumed, j->input.total);
     return CLI_OK;
@@ -120,7 +114,7 @@ static char *one_line(const struct hit *hit, size_t *size)
     return line;
 }
 
-static int write_table(struct job *j, struct sink *out)
+static int write_table(struct similarity_job *j, struct sink *out)
 {
     enum { BAR = 20 };
     size_t width = terminal_width(STDOUT_FILENO), taken = 8 + (width >= 60 ? BAR + 2 : 0);
@@ -145,7 +139,7 @@ static int write_table(struct job *j, struct sink *out)
     return CLI_OK;
 }
 
-static int write_lines(struct job *j, struct sink *out)
+static int write_lines(struct similarity_job *j, struct sink *out)
 {
     for (size_t i = 0; i < j->count; i++) {
         size_t size;
@@ -160,7 +154,7 @@ static int write_lines(struct job *j, struct sink *out)
     return CLI_OK;
 }
 
-static void write_json(struct job *j, struct sink *out)
+static void write_hits_json(struct similarity_job *j, struct sink *out)
 {
     sink_printf(out, "{\"query\":");
     sink_json_string(out, j->o->words[0]);
@@ -175,14 +169,14 @@ static void write_json(struct job *j, struct sink *out)
     sink_printf(out, "%s]}\n", j->count ? "\n" : "");
 }
 
-static int write_all(struct job *j)
+static int write_all(struct similarity_job *j)
 {
     struct sink out;
     int rc = sink_open_stdout(&out);
 
     keep_best(j);
     if (j->o->json)
-        write_json(j, &out);
+        write_hits_json(j, &out);
     else
         rc = isatty(STDOUT_FILENO) ? write_table(j, &out) : write_lines(j, &out);
     return sink_close(&out, rc);
@@ -190,27 +184,27 @@ static int write_all(struct job *j)
 
 /* ---------------------------------------------------------------- the verb -------------------------------------- */
 
-static int cancel(void *user)
+static int is_stopped(void *user)
 {
     (void)user;
     return cli_signal != 0;
 }
 
 /* Options of one side. kind: AKI_KIND_*. */
-static int side_options(struct job *j, int kind, aki_embed_options *e)
+static int side_options(struct similarity_job *j, int kind, aki_embed_options *e)
 {
     struct options o = *j->o;
 
-    o.kind = o.no_prompts ? AKI_KIND_NONE : kind;
-    o.prompt = o.no_prompts ? "" : NULL;
+    o.kind = o.similarity.no_prompts ? AKI_KIND_NONE : kind;
+    o.prompt = o.similarity.no_prompts ? "" : NULL;
     if (kind == AKI_KIND_DOCUMENT)
         o.instruction = NULL;
     int rc = model_embed_options(&j->model, &o, e);
-    e->cancel = cancel;
+    e->cancel = is_stopped;
     return rc;
 }
 
-static int prepare(struct job *j)
+static int embed_query(struct similarity_job *j)
 {
     const struct options *o = j->o;
     aki_error error;
@@ -234,7 +228,7 @@ static int prepare(struct job *j)
     if (rc)
         return rc;
     input_set_pace(&j->input, j->model.info.parameters);
-    j->dim = (size_t)(o->dim ? o->dim : j->model.info.dim);
+    j->dim = (size_t)model_setting(&j->model, "dim", o->dim);
     j->query_vector = cli_grow(NULL, j->dim, sizeof *j->query_vector);
     j->vectors = cli_grow(NULL, j->dim, BATCH_TEXTS * sizeof *j->vectors);
     if (!j->query_vector || !j->vectors)
@@ -246,8 +240,8 @@ static int prepare(struct job *j)
 
 int similarity_run(const struct options *o)
 {
-    struct job j = { .o = o, .input.fd = -1 };
-    int rc = prepare(&j);
+    struct similarity_job j = { .o = o, .input.fd = -1 };
+    int rc = embed_query(&j);
 
     progress_start();
     while (!rc && !(rc = input_batch(&j.input, &j.batch)) && j.batch.count) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct job {
+struct tokenize_job {
     const struct options *o;
     struct model      model;
     aki_embed_options options;
@@ -20,20 +20,18 @@ struct job {
     struct bytes      text;                /* of --decode */
 };
 
-static bool reserve(struct job *j, size_t count)
+static bool reserve_ids(struct tokenize_job *j, size_t count)
 {
     if (count <= j->capacity)
         return true;
     count += count / 2 + 64;
-    int32_t *ids = cli_grow(j->ids, count, sizeof *ids);
-    if (!ids)
+    if (!cli_resize(&j->ids, count, sizeof *j->ids))
         return false;
-    j->ids = ids;
     j->capacity = count;
     return true;
 }
 
-static void write_pieces(struct job *j)
+static void write_pieces(struct tokenize_job *j)
 {
     for (size_t i = 0; i < j->count; i++) {
         size_t size = 0;
@@ -43,7 +41,7 @@ static void write_pieces(struct job *j)
     }
 }
 
-static void write_ids(struct job *j)
+static void write_ids(struct tokenize_job *j)
 {
     for (size_t i = 0; i < j->count; i++) {
         sink_bytes(&j->out, ",", i > 0);
@@ -51,7 +49,7 @@ static void write_ids(struct job *j)
     }
 }
 
-static int encode(struct job *j, size_t i)
+static int encode(struct tokenize_job *j, size_t i)
 {
     aki_error error;
     aki_status status;
@@ -59,12 +57,12 @@ static int encode(struct job *j, size_t i)
 
     while ((status = aki_tokenize(j->model.handle, j->batch.texts[i], j->batch.sizes[i], &j->options, j->ids, NULL, j->capacity, &j->count,
                                   &error)) == AKI_E_TOO_SMALL)
-        if (!reserve(j, j->count))
+        if (!reserve_ids(j, j->count))
             return cli_no_memory();
     if (status)
         return model_failed(&error, input_where(&j->input, j->batch.first + i, where, sizeof where));
     sink_bytes(&j->out, "[", 1);
-    if (j->o->pieces)
+    if (j->o->tokenize.pieces)
         write_pieces(j);
     else
         write_ids(j);
@@ -74,7 +72,7 @@ static int encode(struct job *j, size_t i)
 }
 
 /* "[1,2,3]", "1 2 3": numbers with blanks or commas between. The text is NUL-ended behind size. */
-static bool read_ids(struct job *j, const char *text, size_t size, size_t *at)
+static bool read_ids(struct tokenize_job *j, const char *text, size_t size, size_t *at)
 {
     const char *s = text, *end = text + size;
     bool bracket;
@@ -91,7 +89,7 @@ static bool read_ids(struct job *j, const char *text, size_t size, size_t *at)
         char *behind;
         errno = 0;
         long id = strtol(s, &behind, 10);
-        if (behind == s || errno || id < 0 || id > INT32_MAX || !reserve(j, j->count + 1))
+        if (behind == s || errno || id < 0 || id > INT32_MAX || !reserve_ids(j, j->count + 1))
             return false;
         j->ids[j->count++] = (int32_t)id;
         s = behind;
@@ -106,7 +104,7 @@ static bool read_ids(struct job *j, const char *text, size_t size, size_t *at)
     return s == end;
 }
 
-static int decode(struct job *j, size_t i)
+static int decode(struct tokenize_job *j, size_t i)
 {
     struct bytes line = { 0 };
     aki_error error;
@@ -137,7 +135,7 @@ static int decode(struct job *j, size_t i)
     return CLI_OK;
 }
 
-static int prepare(struct job *j)
+static int open_all(struct tokenize_job *j)
 {
     const struct options *o = j->o;
     int rc = model_open(&j->model, o, true);
@@ -151,18 +149,18 @@ static int prepare(struct job *j)
     if (!rc)
         rc = o->output ? sink_open_file(&j->out, o->output, 0, 0) : sink_open_stdout(&j->out);
     j->input.eager = !o->output;
-    j->input.raw = o->decode;
+    j->input.raw = o->tokenize.decode;
     return rc;
 }
 
 int tokenize_run(const struct options *o)
 {
-    struct job j = { .o = o, .input.fd = -1, .out.fd = -1 };
-    int rc = prepare(&j);
+    struct tokenize_job j = { .o = o, .input.fd = -1, .out.fd = -1 };
+    int rc = open_all(&j);
 
     while (!rc && !(rc = input_batch(&j.input, &j.batch)) && j.batch.count) {
         for (size_t i = 0; i < j.batch.count && !rc; i++)
-            rc = o->decode ? decode(&j, i) : encode(&j, i);
+            rc = o->tokenize.decode ? decode(&j, i) : encode(&j, i);
         if (!rc)
             rc = sink_flush(&j.out);
         if (!rc && cli_signal)
