@@ -53,7 +53,8 @@ int main(int argc, char **argv)
         if (!get(&max, 4))
             return 2;
         char *a = get_text(&a_size), *b = flags & 16 ? get_text(&b_size) : NULL;
-        struct aki__encode_options options = { flags & 1, (flags & 2) != 0, max, flags & 32 ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT };
+        struct aki__encode_options options = { .special = flags & 1, .parse_special = (flags & 2) != 0, .max_tokens = max,
+                                               .truncate = flags & 32 ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT };
         aki_status rc;
         e.want_spans = flags & 4;
         e.want_types = flags & 64;
