@@ -49,7 +49,7 @@ static void let_go(struct exchange *x)
 {
     atomic_fetch_sub(&x->server->held, x->held);
     x->held = 0;
-    buf_free(&x->body);
+    aki__buf_free(&x->body);
     request_free(&x->request);
 }
 
@@ -102,7 +102,7 @@ static void add_cors(struct exchange *x, struct MHD_Response *r)
     }
 }
 
-static void send_answer(struct exchange *x, int status, struct buf *body, const char *type, const struct problem *p)
+static void send_answer(struct exchange *x, int status, struct aki__buf *body, const char *type, const struct problem *p)
 {
     static char no_memory[] = "{\"error\":\"out of memory\",\"error_type\":\"Unhealthy\"}";
     struct MHD_Response *r = NULL;
@@ -113,7 +113,7 @@ static void send_answer(struct exchange *x, int status, struct buf *body, const 
     if (r) {
         x->sent = body->size;
     } else {
-        buf_free(body);
+        aki__buf_free(body);
         status = 503;
         r = MHD_create_response_from_buffer(sizeof no_memory - 1, no_memory, MHD_RESPMEM_PERSISTENT);
     }
@@ -139,7 +139,7 @@ static void send_answer(struct exchange *x, int status, struct buf *body, const 
     MHD_destroy_response(r);
 }
 
-void http_answer(struct exchange *x, int status, struct buf *body, const char *type)
+void http_answer(struct exchange *x, int status, struct aki__buf *body, const char *type)
 {
     send_answer(x, status, body, type, NULL);
 }
@@ -150,7 +150,7 @@ void http_refuse(struct exchange *x, const struct problem *p)
         { type_validation, COUNT_FAIL_VALIDATION }, { type_empty, COUNT_FAIL_EMPTY }, { type_tokenizer, COUNT_FAIL_TOKENIZER },
         { type_backend, COUNT_FAIL_BACKEND }, { type_overloaded, COUNT_FAIL_OVERLOADED }, { type_unhealthy, COUNT_FAIL_UNHEALTHY },
     };
-    struct buf body = { 0 };
+    struct aki__buf body = { 0 };
 
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         if (counters[i].type == p->type)
@@ -168,12 +168,12 @@ bool http_fits(const struct exchange *x, size_t bytes, struct problem *p)
                                    "(--max-answer)", bytes, most);
 }
 
-bool http_hold_answer(struct exchange *x, struct buf *body)
+bool http_hold_answer(struct exchange *x, struct aki__buf *body)
 {
     let_go(x);
     if (hold(x, body->size))
         return true;
-    buf_free(body);
+    aki__buf_free(body);
     http_refuse(x, &x->problem);
     return false;
 }
@@ -488,7 +488,7 @@ void *http_begin(void *user, const char *uri, struct MHD_Connection *c)
 
 static void preflight(struct exchange *x)
 {
-    struct buf none = { 0 };
+    struct aki__buf none = { 0 };
 
     x->allow[0] = '\0';
     send_answer(x, 204, &none, "text/plain", NULL);

@@ -74,7 +74,7 @@ struct exchange {
     bool                   closes, endless;                             /* the connection, with the answer; where its body ends is in doubt */
     struct problem         problem;        /* known before the body is in */
     char                   allow[32];
-    struct buf             body;
+    struct aki__buf             body;
     struct request         request;
     char                  *asked;          /* the model's name as the client wrote it, or NULL; malloc'd */
     bool                   base64;
@@ -95,10 +95,10 @@ enum { FLOAT_TEXT = 12, FLOAT_BASE64 = 6, TOKEN_TEXT = 72 };            /* about
 bool http_fits(const struct exchange *x, size_t bytes, struct problem *p);
 /* The same when the answer is made, in place of what the request held so far: with others' it may be too much. false: answered already, *body
  * is gone. */
-bool http_hold_answer(struct exchange *x, struct buf *body);
+bool http_hold_answer(struct exchange *x, struct aki__buf *body);
 
 /* Sends and forgets *body. type: the content type. */
-void http_answer(struct exchange *x, int status, struct buf *body, const char *type);
+void http_answer(struct exchange *x, int status, struct aki__buf *body, const char *type);
 /* Sends the problem in the family's shape. */
 void http_refuse(struct exchange *x, const struct problem *p);
 /* Hands the exchange's job to the batcher; the route runs again when it is through (x->job.status). The body is gone by then. */

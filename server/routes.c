@@ -101,10 +101,10 @@ static bool copy_ids(struct exchange *x, struct ids *t, const struct input *in, 
     if (!ids_reserve(t, keep, p))
         return false;
     for (size_t i = 0; i < in->count; i++)
-        if (!json_int(in->ids + i, 0, x->info.vocabulary - 1, &id))
+        if (!aki__json_int_in(in->ids + i, 0, x->info.vocabulary - 1, &id))
             return refuse(p, 422, type_validation, "Input validation error: a token id is outside of the vocabulary of %d", x->info.vocabulary);
     for (size_t i = 0; i < keep; i++) {
-        json_int(in->ids + from + i, 0, INT32_MAX, &id);
+        aki__json_int_in(in->ids + from + i, 0, INT32_MAX, &id);
         t->ids[t->count + i] = (int32_t)id;
     }
     return true;
@@ -134,7 +134,7 @@ static bool add_input(struct exchange *x, struct ids *t, size_t i, struct proble
     if (!e.count)
         return refuse(p, 422, type_tokenizer, "Tokenizer error: text %zu has no tokens", i);
     x->truncated += e.full_count > e.count;
-    x->characters += in->text ? text_count(in->text, in->size) : 0;
+    x->characters += in->text ? aki__utf8_count(in->text, in->size) : 0;
     t->prompts[i] = (int32_t)e.prompt_tokens;
     t->count += e.count;
     return true;
@@ -213,7 +213,7 @@ static bool read_body(struct exchange *x, struct problem *p)
 static void answer_job(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     switch (x->job.status) {
     case JOB_DONE:
@@ -255,7 +255,7 @@ static void refuse_full(struct exchange *x, int wait)
 static void embed(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
     int wait;
 
     if (x->waits) {
@@ -295,14 +295,14 @@ static void embed(struct exchange *x)
 /* ---------------------------------------------------------------- tokens ---------------------------------------- */
 
 /* start and stop count bytes of prompt and text; a token's text is what stands there. */
-static void write_token(struct exchange *x, struct buf *out, const aki_encoded *e, size_t i)
+static void write_token(struct exchange *x, struct aki__buf *out, const aki_encoded *e, size_t i)
 {
     size_t begin = (size_t)e->spans[2 * i], end = (size_t)e->spans[2 * i + 1], size = 0;
     const char *piece = aki_token_piece(x->model, e->ids[i], &size);
 
     buf_format(out, "{\"id\":%d,\"text\":", e->ids[i]);
     if (e->sequences[i] < 0) {
-        if (piece && text_check(piece, size) == SIZE_MAX)
+        if (piece && aki__utf8_check(piece, size) == AKI_UTF8_VALID)
             json_string(out, piece, size);
         else
             buf_text(out, "\"\"");
@@ -338,7 +338,7 @@ static bool grow_encoded(aki_encoded *e, size_t tokens, size_t bytes)
     return e->ids && e->spans && e->sequences && e->text;
 }
 
-static bool write_tokens(struct exchange *x, struct buf *out, const struct input *in, struct problem *p)
+static bool write_tokens(struct exchange *x, struct aki__buf *out, const struct input *in, struct problem *p)
 {
     aki_embed_options o = text_options(x);
     aki_status rc = AKI_E_TOO_SMALL;
@@ -369,10 +369,10 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct input
     return rc ? refuse_library(x, p, &error) : fits;
 }
 
-static bool write_decoded(struct exchange *x, struct buf *out, const struct input *in, struct problem *p)
+static bool write_decoded(struct exchange *x, struct aki__buf *out, const struct input *in, struct problem *p)
 {
     struct ids t = { 0 };
-    struct buf text = { 0 };
+    struct aki__buf text = { 0 };
     aki_error error;
     size_t size = 0;
     bool ok = copy_ids(x, &t, in, in->count, p);
@@ -385,12 +385,12 @@ static bool write_decoded(struct exchange *x, struct buf *out, const struct inpu
         ok = refuse(p, 503, type_unhealthy, "out of memory");
     if (ok && aki_detokenize(x->model, t.ids, in->count, !x->request.keep_special, text.data, size, &size, &error))
         ok = refuse_library(x, p, &error);
-    if (ok && text_check(text.data, size) != SIZE_MAX)
+    if (ok && aki__utf8_check(text.data, size) != AKI_UTF8_VALID)
         ok = refuse(p, 422, type_tokenizer, "Tokenizer error: the ids are not a text");
     if (ok)
         json_string(out, text.data, size);
     free(t.ids);
-    buf_free(&text);
+    aki__buf_free(&text);
     return ok;
 }
 
@@ -398,7 +398,7 @@ static bool write_decoded(struct exchange *x, struct buf *out, const struct inpu
 static void each_input(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
     bool ok = read_body(x, &p);
 
     if (!ok) {
@@ -421,7 +421,7 @@ static void each_input(struct exchange *x)
         if (http_hold_answer(x, &out))
             http_answer(x, 200, &out, json_type);
     } else {
-        buf_free(&out);
+        aki__buf_free(&out);
         http_refuse(x, &p);
     }
 }
@@ -431,7 +431,7 @@ static void each_input(struct exchange *x)
 static void health(struct exchange *x)
 {
     struct problem p = { .retry_after = 1 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     /* No use of the model: a balancer that asks every second does not keep it from being closed. */
     if (served_is_ready(x->server->models)) {
@@ -444,14 +444,14 @@ static void health(struct exchange *x)
 
 static void ping(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     http_answer(x, 200, &out, json_type);
 }
 
 static void info(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     if (!http_use_model(x, NULL))
         return;
@@ -462,7 +462,7 @@ static void info(struct exchange *x)
 static void models(struct exchange *x)
 {
     const char *name = strlen(x->path) > strlen("/v1/models/") ? x->path + strlen("/v1/models/") : NULL;
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     if (name && !http_find_model(x, name))
         return;
@@ -472,7 +472,7 @@ static void models(struct exchange *x)
 
 static void tags(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     answer_models_ollama(x->server, false, &out);
     http_answer(x, 200, &out, json_type);
@@ -481,7 +481,7 @@ static void tags(struct exchange *x)
 /* The models that are open. */
 static void processes(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     answer_models_ollama(x->server, true, &out);
     http_answer(x, 200, &out, json_type);
@@ -491,7 +491,7 @@ static void processes(struct exchange *x)
 static void pull(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     if (!read_body(x, &p)) {
         http_refuse(x, &p);
@@ -506,7 +506,7 @@ static void pull(struct exchange *x)
 static void show(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     if (!read_body(x, &p)) {
         http_refuse(x, &p);
@@ -520,7 +520,7 @@ static void show(struct exchange *x)
 
 static void version(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     buf_format(&out, "{\"version\":\"%s\"}", aki_version());
     http_answer(x, 200, &out, json_type);
@@ -528,7 +528,7 @@ static void version(struct exchange *x)
 
 static void metrics(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     answer_gauges(x->server, &out);
     http_answer(x, 200, &out, "text/plain; charset=utf-8; version=0.0.4");
@@ -547,7 +547,7 @@ static void other_kind(struct exchange *x)
 
 static void page(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     buf_add(&out, embedded_page, embedded_page_size);
     http_answer(x, 200, &out, "text/html; charset=utf-8");
@@ -555,7 +555,7 @@ static void page(struct exchange *x)
 
 static void openapi(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     buf_add(&out, embedded_openapi, embedded_openapi_size);
     http_answer(x, 200, &out, json_type);
