@@ -12,18 +12,16 @@ static aki_status fail(const struct aki__json_problem *p, const char *words, con
 
 static aki_status parse(struct aki__json_doc *doc, const char *text, size_t size, unsigned how, const char *name, aki_error *err)
 {
-    struct aki__json_problem problem = { .line = 1 };
+    struct aki__json_problem problem;
 
-    *doc = (struct aki__json_doc){ 0 };
-    if (aki__is_lfs_pointer(text, size))
-        return fail(&problem, AKI_LFS_POINTER, name, err);
     if (aki__json_read(doc, text, size, how, AKI_JSON_MAX_DEPTH, &problem))
         return AKI_OK;
     switch (problem.error) {
     case AKI_JSON_NO_MEMORY: return aki__fail(err, AKI_E_NOMEM, "%s: JSON", name);
     case AKI_JSON_TOO_LONG:  return aki__fail(err, AKI_E_INVALID, "%s: JSON of %zu bytes, above the limit of %u", name, size, (unsigned)AKI_JSON_MAX_SIZE);
-    default:                 return fail(&problem, aki__json_words(problem.error), name, err);
+    default:                 break;
     }
+    return fail(&problem, aki__is_lfs_pointer(text, size) ? AKI_LFS_POINTER : aki__json_words(problem.error), name, err);
 }
 
 aki_status aki__json_parse(struct aki__json_doc *doc, const char *text, size_t size, const char *name, aki_error *err)
