@@ -97,13 +97,6 @@ int model_failed(const aki_error *error, const char *where)
     return where ? cli_fail(code, "%s: %s", where, unnumbered(error)) : cli_fail(code, "%s", error->message);
 }
 
-const char *model_precision_name(int precision)
-{
-    static const char *const names[] = { "default", "f32", "int8", "f16" };
-
-    return precision >= 0 && precision < 4 ? names[precision] : "unknown";
-}
-
 static int open_on(struct model *m, const struct options *o)
 {
     aki_model_options options;
@@ -239,9 +232,9 @@ static int check_prompts(const struct model *m, const struct options *o)
 {
     const char *given = o->prompt ? o->prompt : o->instruction ? o->instruction : "";
     const aki_prompt *query = find_prompt(m, "query");
-    size_t invalid = utf8_check(given, strlen(given));
+    size_t invalid = aki__utf8_check(given, strlen(given));
 
-    if (invalid != SIZE_MAX)
+    if (invalid != AKI_UTF8_VALID)
         return cli_fail(CLI_INPUT, "--%s, byte %zu: not UTF-8", o->prompt ? "prompt" : "instruction", invalid + 1);
     if (o->prompt)
         return CLI_OK;

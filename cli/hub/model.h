@@ -27,8 +27,6 @@ void model_close(struct model *m);
 /* The exit code of a failed library call, whose message is said; where: what to call the thing at fault, or NULL. */
 int  model_failed(const aki_error *error, const char *where);
 
-/* "f32", "int8" or "f16". */
-const char *model_precision_name(int precision);
 
 /* Sets what --kind, --prompt…, --truncate, --max-tokens and their like say. Answers CLI_USAGE or CLI_INPUT, message out, where the
  * model cannot do it. */

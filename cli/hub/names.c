@@ -16,7 +16,7 @@ bool names_add(struct names *n, const char *name)
 {
     if (n->count == n->capacity) {
         size_t capacity = n->capacity ? n->capacity * 2 : 32;
-        char **list = cli_grow(n->list, capacity, sizeof *list);
+        char **list = aki__realloc(n->list, capacity, sizeof *list);
         if (!list)
             return false;
         n->list = list;

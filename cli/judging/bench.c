@@ -5,6 +5,7 @@
 #include "cli/hub/model.h"
 #include "cli/shell/progress.h"
 #include "cli/shell/sink.h"
+#include "util/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ struct job {
     const struct options *o;
     struct model       model;
     struct bench_texts source;
-    struct bytes       data;               /* the texts of a call */
+    struct aki__buf       data;               /* the texts of a call */
     size_t             starts[BULK_MOST + 1];
     const char        *texts[BULK_MOST];
     size_t             sizes[BULK_MOST];
@@ -40,7 +41,7 @@ struct job {
 static int cancel(void *user)
 {
     const struct job *j = user;
-    double elapsed = cli_seconds() - j->start;
+    double elapsed = aki__seconds() - j->start;
 
     progress_show(0, 0, (uint64_t)(elapsed * 1000), (uint64_t)(j->seconds * 1000));
     return cli_signal != 0;
@@ -86,15 +87,15 @@ static int call(struct job *j, struct row *row, const char *const *texts, const 
     e.cancel = cancel;
     e.cancel_user = j;
     uint64_t reused = tokens_reused(j);
-    double start = cli_seconds();
+    double start = aki__seconds();
     if (aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, count * (size_t)j->model.info.dim * sizeof *j->vectors, j->tokens, NULL, &error))
         return model_failed(&error, NULL);
-    double seconds = cli_seconds() - start;
+    double seconds = aki__seconds() - start;
     if (!row)
         return CLI_OK;
     if (row->calls == row->capacity) {
         size_t capacity = row->capacity ? row->capacity * 2 : 256;
-        double *times = cli_grow(row->times, capacity, sizeof *times);
+        double *times = aki__realloc(row->times, capacity, sizeof *times);
         if (!times)
             return cli_no_memory();
         row->times = times;
@@ -121,11 +122,11 @@ static int shorter_first(const void *a, const void *b)
 static int measure(struct job *j, const char *name, const char *json, double share, size_t count, size_t least, size_t most, int kind)
 {
     struct row *row = &j->rows[j->row_count++];
-    double start = cli_seconds();
+    double start = aki__seconds();
     int rc = CLI_OK;
 
     *row = (struct row){ .name = name, .json = json };
-    for (size_t i = 0; !rc && (row->calls < LEAST_CALLS || cli_seconds() - start < share * j->seconds); i++) {
+    for (size_t i = 0; !rc && (row->calls < LEAST_CALLS || aki__seconds() - start < share * j->seconds); i++) {
         rc = make_texts(j, count, least, most);
         if (!rc)
             rc = call(j, i < WARM_CALLS ? NULL : row, j->texts, j->sizes, count, kind);
@@ -151,12 +152,12 @@ static int measure_file(struct job *j, double share, size_t count)
     struct row *row = &j->rows[j->row_count++];
     struct input in;
     struct batch b = { 0 };
-    double start = cli_seconds();
+    double start = aki__seconds();
     int rc = input_open_file(&in, j->o->texts, INPUT_LINES);
 
     *row = (struct row){ .name = "bulk, texts of the file", .json = "bulk" };
     in.batch_texts = count;
-    while (!rc && (!row->calls || cli_seconds() - start < share * j->seconds) && !(rc = input_batch(&in, &b)) && b.count)
+    while (!rc && (!row->calls || aki__seconds() - start < share * j->seconds) && !(rc = input_batch(&in, &b)) && b.count)
         rc = call(j, row, b.texts, b.sizes, b.count, AKI_KIND_NONE);
     if (!rc && !row->calls)
         rc = cli_fail(CLI_INPUT, "%s: no texts to measure with", in.name);
@@ -221,7 +222,7 @@ static void write_text(const struct job *j, struct sink *out)
     const aki_model_info *info = &j->model.info;
     char a[128], b[128], c[128];
 
-    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, model_precision_name(j->model.info.precision), info->device, info->threads, info->threads == 1 ? "" : "s");
+    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, aki__precision_name(j->model.info.precision), info->device, info->threads, info->threads == 1 ? "" : "s");
     sink_printf(out, "%s, %s\nakiembed %s, %s\n\n", machine_processor(a, sizeof a), machine_system(b, sizeof b), aki_version(), info->runtime);
     sink_printf(out, "%-30s%7s%9s%9s%9s%9s%10s%11s\n", "milliseconds of a call", "calls", "tokens", "p50", "p95", "p99", "texts/s", "tokens/s");
     for (size_t i = 0; i < j->row_count; i++) {
@@ -250,7 +251,7 @@ static void write_json(const struct job *j, struct sink *out)
     sink_json_string(out, machine_system(text, sizeof text));
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->model.name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", model_precision_name(j->model.info.precision));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", aki__precision_name(j->model.info.precision));
     sink_json_string(out, info->device);
     sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [",
                 info->threads, j->open_seconds, (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());
@@ -270,7 +271,7 @@ static void write_json(const struct job *j, struct sink *out)
 static int prepare(struct job *j)
 {
     const struct options *o = j->o;
-    double start = cli_seconds();
+    double start = aki__seconds();
 
     if (o->word_count)
         return cli_fail(CLI_USAGE, "bench takes no texts ('%s'); they come from --texts FILE, one a line", o->words[0]);
@@ -279,10 +280,10 @@ static int prepare(struct job *j)
     int rc = model_open(&j->model, o, false);
     if (rc)
         return rc;
-    j->open_seconds = cli_seconds() - start;
+    j->open_seconds = aki__seconds() - start;
     j->opened = machine_resident();
     j->source.model = j->model.handle;
-    j->vectors = cli_grow(NULL, (size_t)j->model.info.dim, BULK_MOST * sizeof *j->vectors);
+    j->vectors = aki__realloc(NULL, (size_t)j->model.info.dim, BULK_MOST * sizeof *j->vectors);
     return j->vectors ? CLI_OK : cli_no_memory();
 }
 
@@ -296,7 +297,7 @@ int bench_run(const struct options *o)
         return cli_no_memory();
     j->o = o;
     rc = prepare(j);
-    j->start = cli_seconds();
+    j->start = aki__seconds();
     progress_start();
     if (!rc)
         rc = measure_all(j);
@@ -312,7 +313,7 @@ int bench_run(const struct options *o)
     for (size_t i = 0; i < j->row_count; i++)
         free(j->rows[i].times);
     free(j->vectors);
-    bytes_free(&j->data);
+    aki__buf_free(&j->data);
     model_close(&j->model);
     free(j);
     return rc;

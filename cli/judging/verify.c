@@ -4,6 +4,7 @@
 #include "cli/hub/model.h"
 #include "cli/shell/progress.h"
 #include "cli/shell/sink.h"
+#include "util/names.h"
 #include "verify_texts.h"
 
 #include <inttypes.h>
@@ -25,7 +26,7 @@ struct check {
 struct job {
     const struct options *o;
     struct input   input;
-    struct bytes   data;                   /* of FILE's texts */
+    struct aki__buf   data;                   /* of FILE's texts */
     const char   **texts;                  /* [count] */
     size_t        *sizes;                  /* [count] */
     uint64_t      *numbers;                /* [count] of each text in what they come from */
@@ -49,16 +50,16 @@ struct job {
 
 static bool grow_texts(struct job *j, size_t count)
 {
-    bool *unknown = cli_grow(j->unknown, count, sizeof *unknown);
+    bool *unknown = aki__realloc(j->unknown, count, sizeof *unknown);
     if (unknown)
         j->unknown = unknown;
-    const char **texts = cli_grow(j->texts, count, sizeof *texts);
+    const char **texts = aki__realloc(j->texts, count, sizeof *texts);
     if (texts)
         j->texts = texts;
-    size_t *sizes = cli_grow(j->sizes, count, sizeof *sizes);
+    size_t *sizes = aki__realloc(j->sizes, count, sizeof *sizes);
     if (sizes)
         j->sizes = sizes;
-    uint64_t *numbers = cli_grow(j->numbers, count, sizeof *numbers);
+    uint64_t *numbers = aki__realloc(j->numbers, count, sizeof *numbers);
     if (numbers)
         j->numbers = numbers;
     return unknown && texts && sizes && numbers;
@@ -77,7 +78,7 @@ static int read_texts(struct job *j)
             j->sizes[j->count] = b.sizes[i];
             j->numbers[j->count] = j->count;
             j->count++;
-            if (!bytes_append(&j->data, b.texts[i], b.sizes[i]))
+            if (!aki__buf_append(&j->data, b.texts[i], b.sizes[i], CLI_CEILING))
                 rc = cli_no_memory();
         }
         j->more = take < b.count;
@@ -136,7 +137,7 @@ static bool is_unknown(struct job *j, size_t i, int32_t **ids, size_t *capacity,
     e.no_special = 1;
     e.prompt = "";
     if (aki_tokenize(j->model.handle, j->texts[i], j->sizes[i], &e, *ids, NULL, *capacity, &count, NULL) == AKI_E_TOO_SMALL) {
-        int32_t *grown = cli_grow(*ids, count, sizeof *grown);
+        int32_t *grown = aki__realloc(*ids, count, sizeof *grown);
         if (!grown)
             return false;
         *ids = grown;
@@ -264,7 +265,7 @@ static int compute(struct job *j)
     float **const sets[] = { &j->alone, &j->together, &j->backward, &j->reference };
 
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        if (!(*sets[i] = cli_grow(NULL, j->given, j->dim * sizeof **sets[i])))
+        if (!(*sets[i] = aki__realloc(NULL, j->given, j->dim * sizeof **sets[i])))
             return cli_no_memory();
     int rc = embed_alone(j);
     if (!rc)
@@ -395,7 +396,7 @@ static bool passes(const struct check *c)
 
 static void write_text(const struct job *j, struct sink *out)
 {
-    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, model_precision_name(j->precision), j->device, j->compared ? "f32 on the cpu of " : "itself only",
+    sink_printf(out, "%s: %s on %s, against %s%s\n", j->name, aki__precision_name(j->precision), j->device, j->compared ? "f32 on the cpu of " : "itself only",
                 !j->compared ? "" : strcmp(j->against, j->name) ? j->against : "the same");
     sink_printf(out, "%zu texts %s%s\n\n%-36s%12s   %-12s\n", j->given, j->o->file ? "of " : "built in", j->o->file ? j->input.name : "", "check",
                 "value", "bound");
@@ -418,7 +419,7 @@ static void write_json(const struct job *j, bool pass, struct sink *out)
     sink_json_string(out, aki_version());
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", model_precision_name(j->precision));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", aki__precision_name(j->precision));
     sink_json_string(out, j->device);
     sink_printf(out, ",\n  \"against\": ");
     sink_json_string(out, j->compared ? j->against : NULL);
@@ -502,7 +503,7 @@ int verify_run(const struct options *o)
     free(j.sizes);
     free(j.numbers);
     free(j.unknown);
-    bytes_free(&j.data);
+    aki__buf_free(&j.data);
     input_close(&j.input);
     model_close(&j.model);
     return rc;

@@ -3,6 +3,8 @@
 
 #include "system.h"
 
+#include "util/names.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -171,7 +173,7 @@ const struct option option_table[] = {
       "a model's folder or name, a tokenizer.json, or a folder with one (default: Qwen/Qwen3-Embedding-0.6B)" },
     { "model", 'm', OPTION_LIST, H, "Model", "NAME=MODEL", AT(models), 0, 0, 0,
       "a model's folder or name, and what clients call it; they may also use the last part of either; may be repeated" },
-    { "precision", 0, OPTION_CHOICE, OPENS, "Model", "f32|int8|f16", AT(precision), 0, 0, 0,
+    { "precision", 0, OPTION_CHOICE, OPENS, "Model", AKI_PRECISION_CHOICES, AT(precision), 0, 0, 0,
       "what to compute in (default: f32; a quantised folder is int8 by itself); int8 on the cpu, f16 on other devices" },
     { "device", 0, OPTION_TEXT, OPENS, "Model", "NAME", AT(device), 0, 0, 0,
       "cpu (default), auto, coreml, cuda, dml, webgpu, openvino, or another of akiembed devices" },
@@ -225,7 +227,7 @@ const struct option option_table[] = {
     { "write-timeout", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(write_timeout), 1, 86400, 0, "time to take an answer (default: 120)" },
     { "drain", 0, OPTION_NUMBER, H, "Limits", "SECONDS", AT(drain), 0, 86400, 0, "time to answer what is there, at SIGTERM (default: 30)" },
 
-    { "kind", 0, OPTION_CHOICE, E | T, "Text", "query|document", AT(kind), 0, 0, 0, "put the model's prompt of that kind before each text" },
+    { "kind", 0, OPTION_CHOICE, E | T, "Text", AKI_KIND_CHOICES, AT(kind), 0, 0, 0, "put the model's prompt of that kind before each text" },
     { "prompt-name", 0, OPTION_TEXT, E | T, "Text", "NAME", AT(prompt_name), 0, 0, 0, "put that prompt of the model before each text" },
     { "prompt", 0, OPTION_TEXT, E | T, "Text", "TEXT", AT(prompt), 0, 0, 0, "put TEXT before each text" },
     { "instruction", 0, OPTION_TEXT, E | T | S, "Text", "TASK", AT(instruction), 0, 0, 2, "the task in a query prompt \"Instruct: TASK\"" },
@@ -243,7 +245,7 @@ const struct option option_table[] = {
     { "overlap", 0, OPTION_NUMBER, E, "Text", "N", AT(overlap), 0, INT_MAX, 0, "tokens that neighbouring chunks share (default: 0)" },
     { "chunk-pool", 0, OPTION_CHOICE, E, "Text", "mean", AT(chunk_pool), 0, 0, 0, "a vector a text again: the mean of its chunks" },
 
-    { "pooling", 0, OPTION_CHOICE, E | S, "Vector", "cls|mean|max|mean_sqrt_len|weightedmean|last", AT(pooling), 0, 0, 0,
+    { "pooling", 0, OPTION_CHOICE, E | S, "Vector", AKI_POOLING_CHOICES, AT(pooling), 0, 0, 0,
       "how token vectors become one (default: the model's)" },
     { "dim", 0, OPTION_NUMBER, E | S, "Vector", "N", AT(dim), 1, INT_MAX, 0, "cut vectors to N elements, then normalise" },
     { "no-normalize", 0, OPTION_FLAG, E, "Vector", NULL, AT(no_normalize), 0, 0, 0, "leave the length as it comes" },

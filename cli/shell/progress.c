@@ -24,7 +24,7 @@ void progress_start(void)
     memset(&state, 0, sizeof state);
     state.running = !cli_quiet();
     state.terminal = isatty(STDERR_FILENO);
-    state.start = state.shown = cli_seconds();
+    state.start = state.shown = aki__seconds();
 }
 
 /* "1234 texts, 567 texts/s, 8.9k tokens/s" */
@@ -91,7 +91,7 @@ static void draw(double now)
 
 static void show(void)
 {
-    double now = cli_seconds();
+    double now = aki__seconds();
 
     if (!state.running || now - state.start < SILENT_SECONDS)
         return;
@@ -140,7 +140,7 @@ void progress_clear(void)
 
 void progress_end(void)
 {
-    double elapsed = cli_seconds() - state.start;
+    double elapsed = aki__seconds() - state.start;
 
     if (state.running && (state.drawn || (!state.terminal && state.shown > state.start))) {
         char text[160];

@@ -56,10 +56,10 @@ static aki_status find_tokens(struct chunker *c, const char *text, size_t size, 
     aki_status status = aki_tokenize(c->model, text, size, &plain, c->ids, c->spans, c->capacity, &c->count, error);
     if (status != AKI_E_TOO_SMALL)
         return status;
-    int32_t *ids = cli_grow(c->ids, c->count, sizeof *ids);
+    int32_t *ids = aki__realloc(c->ids, c->count, sizeof *ids);
     if (ids)
         c->ids = ids;
-    int64_t *spans = cli_grow(c->spans, c->count, 2 * sizeof *spans);
+    int64_t *spans = aki__realloc(c->spans, c->count, 2 * sizeof *spans);
     if (spans)
         c->spans = spans;
     if (!ids || !spans) {
@@ -121,7 +121,7 @@ static bool add_cut(struct chunker *c, size_t begin, size_t end)
 {
     if (c->cut_count == c->cut_capacity) {
         size_t capacity = c->cut_capacity ? c->cut_capacity * 2 : 64;
-        struct cut *cuts = cli_grow(c->cuts, capacity, sizeof *cuts);
+        struct cut *cuts = aki__realloc(c->cuts, capacity, sizeof *cuts);
         if (!cuts)
             return false;
         c->cuts = cuts;

@@ -31,7 +31,7 @@ static bool add(struct report *r, int kind, const char *path, const char *messag
 {
     if (r->count == r->capacity) {
         size_t capacity = r->capacity ? r->capacity * 2 : 32;
-        struct finding *list = cli_grow(r->list, capacity, sizeof *list);
+        struct finding *list = aki__realloc(r->list, capacity, sizeof *list);
         if (!list)
             return false;
         r->list = list;

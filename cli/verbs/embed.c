@@ -129,17 +129,17 @@ static bool reserve(struct job *j, size_t count)
     size_t size = aki_embed_bound(j->model.handle, count, &j->options);
 
     if (size > j->vectors_size) {
-        char *vectors = cli_grow(j->vectors, size, 1);
+        char *vectors = aki__realloc(j->vectors, size, 1);
         if (!vectors)
             return false;
         j->vectors = vectors;
         j->vectors_size = size;
     }
     if (count > j->count_capacity) {
-        int32_t *tokens = cli_grow(j->tokens, count, sizeof *tokens);
+        int32_t *tokens = aki__realloc(j->tokens, count, sizeof *tokens);
         if (tokens)
             j->tokens = tokens;
-        uint8_t *truncated = cli_grow(j->truncated, count, sizeof *truncated);
+        uint8_t *truncated = aki__realloc(j->truncated, count, sizeof *truncated);
         if (truncated)
             j->truncated = truncated;
         if (!tokens || !truncated)
@@ -204,7 +204,7 @@ static int calibrate(struct job *j)
     struct batch b = { 0 };
     aki_embed_options e = j->options;
     size_t dim = (size_t)(j->o->dim ? j->o->dim : j->model.info.dim);
-    float *vectors = NULL, *ranges = cli_grow(NULL, dim, 4 * sizeof *ranges), *part = ranges ? ranges + 2 * dim : NULL;
+    float *vectors = NULL, *ranges = aki__realloc(NULL, dim, 4 * sizeof *ranges), *part = ranges ? ranges + 2 * dim : NULL;
     aki_error error;
     char where[512];
     int rc = input_open_file(&in, j->o->calibrate, INPUT_LINES);
@@ -215,7 +215,7 @@ static int calibrate(struct job *j)
     e.dtype = AKI_DTYPE_F32;
     while (!rc && !(rc = input_batch(&in, &b)) && b.count) {
         size_t size = b.count * dim * sizeof *vectors;
-        float *grown = cli_grow(vectors, size, 1);
+        float *grown = aki__realloc(vectors, size, 1);
         if (!grown) {
             rc = cli_no_memory();
             break;

@@ -135,7 +135,7 @@ static int gather(struct job *j, struct group *g, struct mean *m)
 
 int job_chunks(struct job *j)
 {
-    struct mean m = { .vector = cli_grow(NULL, j->layout.elements, sizeof *m.vector), .sum = cli_grow(NULL, j->layout.elements, sizeof *m.sum) };
+    struct mean m = { .vector = aki__realloc(NULL, j->layout.elements, sizeof *m.vector), .sum = aki__realloc(NULL, j->layout.elements, sizeof *m.sum) };
     struct group *g = calloc(1, sizeof *g);
     int rc = m.vector && m.sum && g ? gather(j, g, &m) : cli_no_memory();
 

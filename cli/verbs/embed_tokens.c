@@ -23,16 +23,16 @@ static bool grow(struct group *g, size_t need)
 
     if (need <= g->capacity)
         return true;
-    int32_t *ids = cli_grow(g->ids, capacity, sizeof *ids);
+    int32_t *ids = aki__realloc(g->ids, capacity, sizeof *ids);
     if (ids)
         g->ids = ids;
-    int64_t *spans = cli_grow(g->spans, capacity, 2 * sizeof *spans);
+    int64_t *spans = aki__realloc(g->spans, capacity, 2 * sizeof *spans);
     if (spans)
         g->spans = spans;
-    const char **pieces = cli_grow(g->pieces, capacity, sizeof *pieces);
+    const char **pieces = aki__realloc(g->pieces, capacity, sizeof *pieces);
     if (pieces)
         g->pieces = pieces;
-    size_t *piece_sizes = cli_grow(g->piece_sizes, capacity, sizeof *piece_sizes);
+    size_t *piece_sizes = aki__realloc(g->piece_sizes, capacity, sizeof *piece_sizes);
     if (piece_sizes)
         g->piece_sizes = piece_sizes;
     if (!ids || !spans || !pieces || !piece_sizes)
@@ -72,7 +72,7 @@ static int compute(struct job *j, struct group *g)
     aki_error error;
 
     if (tokens > g->vector_capacity) {
-        float *vectors = cli_grow(g->vectors, tokens, hidden * sizeof *vectors);
+        float *vectors = aki__realloc(g->vectors, tokens, hidden * sizeof *vectors);
         if (!vectors)
             return cli_no_memory();
         g->vectors = vectors;

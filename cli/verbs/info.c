@@ -3,23 +3,15 @@
 #include "cli/hub/model.h"
 #include "cli/shell/sink.h"
 #include "cli/hub/sums.h"
+#include "util/names.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char *const poolings[] = { "default", "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "last" };
-
-static const char *name_of(const char *const *names, size_t count, int i)
-{
-    return i >= 0 && (size_t)i < count ? names[i] : "unknown";
-}
-
-#define NAME_OF(names, i) name_of(names, sizeof names / sizeof *names, i)
-
 /* ---------------------------------------------------------------- text ------------------------------------------ */
 
-static void field(struct sink *out, const char *name, const char *format, ...) CLI_PRINTF(3, 4);
+static void field(struct sink *out, const char *name, const char *format, ...) AKI_PRINTF(3, 4);
 static void field(struct sink *out, const char *name, const char *format, ...)
 {
     char value[1024];
@@ -55,7 +47,7 @@ static int write_text(const struct model *m, struct sink *out)
     field(out, "parameters", "%s", machine_count_text(number, sizeof number, (double)info->parameters));
     field(out, "vector", "%d elements%s%s", info->dim, info->mrl ? ", shorter ones allowed (MRL)" : "", info->normalize ? ", length 1" : "");
     field(out, "max tokens", "%d%s", info->max_tokens, info->truncates_left ? ", longer texts lose their beginning" : "");
-    field(out, "pooling", "%s%s", NAME_OF(poolings, info->pooling), info->pooling_assumed ? " (assumed: no file says)" : "");
+    field(out, "pooling", "%s%s", aki__pooling_name(info->pooling), info->pooling_assumed ? " (assumed: no file says)" : "");
     for (int i = 0; i < info->prompt_count; i++) {
         sink_printf(out, "%-14s%s%s: ", i ? "" : "prompts", info->prompts[i].name,
                     info->default_prompt_name && !strcmp(info->default_prompt_name, info->prompts[i].name) ? " (default)" : "");
@@ -67,7 +59,7 @@ static int write_text(const struct model *m, struct sink *out)
     if (info->precision == AKI_PRECISION_INT8 && info->products_f32)
         field(out, "precision", "int8, but f32 in %d of %d products", info->products_f32, info->products);
     else
-        field(out, "precision", "%s", model_precision_name(info->precision));
+        field(out, "precision", "%s", aki__precision_name(info->precision));
     field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
@@ -140,12 +132,12 @@ static int write_json(const struct model *m, struct sink *out)
     number(out, "vocabulary", info->vocabulary);
     number(out, "max_tokens", info->max_tokens);
     flag(out, "truncates_left", info->truncates_left);
-    member(out, "pooling", NAME_OF(poolings, info->pooling));
+    member(out, "pooling", aki__pooling_name(info->pooling));
     flag(out, "pooling_assumed", info->pooling_assumed);
     flag(out, "normalize", info->normalize);
     flag(out, "mrl", info->mrl);
     write_prompts(info, out);
-    member(out, "precision", model_precision_name(info->precision));
+    member(out, "precision", aki__precision_name(info->precision));
     member(out, "device", info->device);
     member(out, "runtime", info->runtime);
     number(out, "threads", info->threads);

@@ -17,7 +17,7 @@ struct job {
     struct sink       out;
     int32_t          *ids;                 /* [capacity] of the text at hand */
     size_t            count, capacity;
-    struct bytes      text;                /* of --decode */
+    struct aki__buf      text;                /* of --decode */
 };
 
 static bool reserve(struct job *j, size_t count)
@@ -25,7 +25,7 @@ static bool reserve(struct job *j, size_t count)
     if (count <= j->capacity)
         return true;
     count += count / 2 + 64;
-    int32_t *ids = cli_grow(j->ids, count, sizeof *ids);
+    int32_t *ids = aki__realloc(j->ids, count, sizeof *ids);
     if (!ids)
         return false;
     j->ids = ids;
@@ -108,7 +108,7 @@ static bool read_ids(struct job *j, const char *text, size_t size, size_t *at)
 
 static int decode(struct job *j, size_t i)
 {
-    struct bytes line = { 0 };
+    struct aki__buf line = { 0 };
     aki_error error;
     aki_status status = AKI_OK;
     size_t at = 0, size = 0;
@@ -116,14 +116,14 @@ static int decode(struct job *j, size_t i)
     int rc = CLI_OK;
 
     input_where(&j->input, j->batch.first + i, where, sizeof where);
-    if (!bytes_append(&line, j->batch.texts[i], j->batch.sizes[i]) || !bytes_append(&line, "", 1))
+    if (!aki__buf_append(&line, j->batch.texts[i], j->batch.sizes[i], CLI_CEILING) || !aki__buf_append(&line, "", 1, CLI_CEILING))
         rc = cli_no_memory();
     else if (!read_ids(j, line.data, line.size - 1, &at))
         rc = cli_fail(CLI_INPUT, "%s, byte %zu: ids are numbers with blanks or commas between", where, at + 1);
     while (!rc && (status = aki_detokenize(j->model.handle, j->ids, j->count, 1, j->text.data, j->text.capacity, &size, &error)) == AKI_E_TOO_SMALL)
-        if (!bytes_reserve(&j->text, size))
+        if (!aki__buf_reserve(&j->text, size, CLI_CEILING))
             rc = cli_no_memory();
-    bytes_free(&line);
+    aki__buf_free(&line);
     if (!rc && status)
         rc = model_failed(&error, where);
     if (rc)
@@ -171,7 +171,7 @@ int tokenize_run(const struct options *o)
     rc = sink_close(&j.out, rc);
     batch_free(&j.batch);
     input_close(&j.input);
-    bytes_free(&j.text);
+    aki__buf_free(&j.text);
     free(j.ids);
     model_close(&j.model);
     return rc;
