@@ -158,6 +158,10 @@ static void test_paths(void **state)
             fail_msg("%s", path);
     }
     assert_false(aki__path_is_inside("a\0b", 3, false));
+    char part[2 + AKI_PATH_PART_LIMIT + 1] = "a/";
+    memset(part + 2, 'b', AKI_PATH_PART_LIMIT + 1);
+    assert_true(aki__path_is_inside(part, 2 + AKI_PATH_PART_LIMIT, true) && aki__path_is_inside(part, sizeof part, false));
+    assert_false(aki__path_is_inside(part, sizeof part, true));
     assert_string_equal(aki__last_part("a/b/c"), "c");
     assert_string_equal(aki__part_below("a/b//", "a/b/c/d"), "c/d");
     char *joined = aki__join("a//", "b");

@@ -381,8 +381,6 @@ static void check_sums(struct check *c, const struct aki__tensor *t, const struc
             columns, first, (int)first_stored, (long long)first_sum);
 }
 
-static const char *const dtype_names[] = { "f32", "f16", "bf16", "i8", "u8", "i32", "i64", "others" };
-
 /* One event for each file of the weights: how many tensors, and of which types. */
 static void tell_weights(struct check *c, const struct aki__weights *w)
 {
@@ -397,7 +395,7 @@ static void tell_weights(struct check *c, const struct aki__weights *w)
         at = (size_t)snprintf(text, sizeof text, "%zu tensor%s:", end - begin, end - begin == 1 ? "" : "s");
         for (size_t i = 0; i <= AKI_DTYPE_OTHER; i++)
             if (counts[i])
-                at += (size_t)snprintf(text + at, sizeof text - at, " %zu %s", counts[i], dtype_names[i]);
+                at += (size_t)snprintf(text + at, sizeof text - at, " %zu %s", counts[i], i == AKI_DTYPE_OTHER ? "others" : aki__dtype_name((enum aki__dtype)i));
         const char *file = aki__tensor_file(t, &size);
         tell(c, AKI_CHECK_READ, file, text, size, 0);
     }

@@ -59,7 +59,7 @@ bool aki__path_is_inside(const char *path, size_t size, bool plain)
     for (size_t begin = 0; begin <= size;) {
         const char *slash = memchr(path + begin, '/', size - begin);
         size_t end = slash ? (size_t)(slash - path) : size, part = end - begin;
-        if (part == 0 || (part == 2 && memcmp(path + begin, "..", 2) == 0) || (plain && part == 1 && path[begin] == '.'))
+        if (part == 0 || (part == 2 && memcmp(path + begin, "..", 2) == 0) || (plain && (part > AKI_PATH_PART_LIMIT || (part == 1 && path[begin] == '.'))))
             return false;
         begin = end + 1;
     }

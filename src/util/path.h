@@ -13,7 +13,8 @@ const char *aki__part_below(const char *folder, const char *path);
 const char *aki__last_part(const char *path);
 /* The path [size], which a file or a stranger says, leads from a folder to something in it: it holds no NUL and no '\\', and none of the parts
  * between its slashes is "" (so it does not begin with one) or "..". Links are not looked at. plain: nor is one ".", so that equal paths are spelled
- * alike. */
+ * alike, or longer than file systems take. */
+#define AKI_PATH_PART_LIMIT 255
 bool aki__path_is_inside(const char *path, size_t size, bool plain);
 
 #if defined(_WIN32)
