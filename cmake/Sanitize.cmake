@@ -12,7 +12,7 @@ if(AKI_SANITIZE)
 endif()
 if(AKI_SANITIZE MATCHES "address")
   # Growing buffers up to so many bytes have no room behind their contents, so that a read there is seen.
-  set_source_files_properties(src/base/base.c server/buf.c PROPERTIES COMPILE_DEFINITIONS AKI_EXACT_BUFFERS=4096)
+  set_source_files_properties(src/util/memory.c PROPERTIES COMPILE_DEFINITIONS AKI_EXACT_BUFFERS=4096)
 endif()
 if(AKI_FUZZ)
   if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")

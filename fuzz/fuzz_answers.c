@@ -28,7 +28,7 @@ static int                   client[2];                /* the other side is ther
 /* The answer that is looked at. */
 static struct {
     int         status;
-    struct buf  body;
+    struct aki__buf  body;
     const char *type;
 } answer;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -43,7 +43,7 @@ const char *http_header(const struct exchange *x, const char *name)
     return typed && !strcmp(name, "Content-Type") ? "application/json; charset=utf-8" : NULL;
 }
 
-void http_send(struct exchange *x, int status, struct buf *body, const char *type, const struct problem *p)
+void http_send(struct exchange *x, int status, struct aki__buf *body, const char *type, const struct problem *p)
 {
     FUZZ_CHECK(!x->answered && !body->failed && (!p || p->status == status));
     x->answered = true;
@@ -138,16 +138,16 @@ static void start(void)
 /* ---------------------------------------------------------------- what has to be true of an answer -------------- */
 
 /* An array's elements, one behind the other. */
-static const struct json *next(const struct json *node) { return node + node->skip; }
+static const struct aki__json *next(const struct aki__json *node) { return node + node->skip; }
 
-static const struct json *first(const struct json *array)
+static const struct aki__json *first(const struct aki__json *array)
 {
-    FUZZ_CHECK(array->kind == JSON_ARRAY);
+    FUZZ_CHECK(array->kind == AKI_JSON_ARRAY);
     return array + 1;
 }
 
 /* Every token's text stands in prompt + text, which begins with a prompt that was asked for and ends with the text. */
-static void check_tokens(const struct json *tokens, const struct request *r, const struct request_input *in, struct served *s)
+static void check_tokens(const struct aki__json *tokens, const struct request *r, const struct request_input *in, struct served *s)
 {
     aki_embed_options o;
     aki_encoded e;
@@ -166,34 +166,34 @@ static void check_tokens(const struct json *tokens, const struct request *r, con
     FUZZ_CHECK(e.text_size == e.prompt_size + in->size && !memcmp(e.text + e.prompt_size, in->text, in->size));
     if (r->instruction)
         FUZZ_CHECK(memmem(e.text, e.prompt_size, r->instruction, strlen(r->instruction)));
-    const struct json *token = first(tokens);
+    const struct aki__json *token = first(tokens);
     for (size_t i = 0; i < tokens->size; i++, token = next(token)) {
-        const struct json *text = json_get(token, "text");
+        const struct aki__json *text = aki__json_get(token, "text");
         int64_t begin, end;
-        FUZZ_CHECK(text && text->kind == JSON_STRING);
-        if (json_get(token, "special")->kind == JSON_TRUE)
+        FUZZ_CHECK(text && text->kind == AKI_JSON_STRING);
+        if (aki__json_get(token, "special")->kind == AKI_JSON_TRUE)
             continue;
-        FUZZ_CHECK(json_int(json_get(token, "start"), 0, INT32_MAX, &begin) && json_int(json_get(token, "stop"), begin, INT32_MAX, &end));
+        FUZZ_CHECK(aki__json_int_in(aki__json_get(token, "start"), 0, INT32_MAX, &begin) && aki__json_int_in(aki__json_get(token, "stop"), begin, INT32_MAX, &end));
         FUZZ_CHECK((size_t)end <= e.text_size && text->size == (size_t)(end - begin) && !memcmp(e.text + begin, text->text, text->size));
     }
     free(e.text);
 }
 
 /* A finite number in each place, in rows of one length. */
-static void check_vectors(const struct json *top)
+static void check_vectors(const struct aki__json *top)
 {
-    const struct json *row = first(top);
+    const struct aki__json *row = first(top);
 
     for (size_t i = 0; i < top->size; i++, row = next(row)) {
-        const struct json *number = first(row);
+        const struct aki__json *number = first(row);
         FUZZ_CHECK(row->size && row->size == first(top)->size);
         for (size_t k = 0; k < row->size; k++, number = next(number))
-            FUZZ_CHECK(number->kind == JSON_NUMBER);
+            FUZZ_CHECK(number->kind == AKI_JSON_NUMBER);
     }
 }
 
 /* body: as it was sent, [size] and a byte of room. */
-static void check_content(const struct exchange *x, const struct json *top, char *body, size_t size)
+static void check_content(const struct exchange *x, const struct aki__json *top, char *body, size_t size)
 {
     const struct request_limits limits = { x->server->o->max_inputs, x->server->o->max_inputs_openai };
     struct request r;
@@ -201,12 +201,12 @@ static void check_content(const struct exchange *x, const struct json *top, char
 
     FUZZ_CHECK(request_read(&r, x->route->body, body, size, &limits, &p));
     if (x->route->body == BODY_TOKENIZE || x->route->body == BODY_DECODE)
-        FUZZ_CHECK(top->kind == JSON_ARRAY && top->size == r.count);
-    const struct json *tokens = top + 1;
+        FUZZ_CHECK(top->kind == AKI_JSON_ARRAY && top->size == r.count);
+    const struct aki__json *tokens = top + 1;
     for (size_t i = 0; x->route->body == BODY_TOKENIZE && i < r.count; i++, tokens = next(tokens))
         check_tokens(tokens, &r, &r.inputs[i], x->served);
     if (x->route->body == BODY_EMBED && r.family == FAMILY_TEI) {
-        FUZZ_CHECK(top->kind == JSON_ARRAY && top->size == r.count);
+        FUZZ_CHECK(top->kind == AKI_JSON_ARRAY && top->size == r.count);
         check_vectors(top);
     }
     request_free(&r);
@@ -225,20 +225,20 @@ static bool is_known(int status)
 static void check_answer(const struct exchange *x, char *body, size_t size)
 {
     const bool post = x->route && !strcmp(x->route->method, "POST");
-    struct buf *b = &answer.body;
-    struct json_doc doc;
-    struct json_problem j;
+    struct aki__buf *b = &answer.body;
+    struct aki__json_doc doc;
+    struct aki__json_problem j;
 
     FUZZ_CHECK(x->answered && is_known(answer.status));
-    FUZZ_CHECK(!b->size || text_check(b->data, b->size) == SIZE_MAX);
+    FUZZ_CHECK(!b->size || aki__utf8_check(b->data, b->size) == AKI_UTF8_VALID);
     if (!strncmp(answer.type, "text/", 5) || (answer.status == 200 && !b->size))
         return;
-    FUZZ_CHECK(buf_reserve(b, 1) && json_parse(&doc, b->data, b->size, &j));
+    FUZZ_CHECK(buf_reserve(b, 1) && aki__json_read_in_place(&doc, b->data, b->size, 0, JSON_DEPTH, &j));
     if (answer.status != 200)
-        FUZZ_CHECK(json_get(doc.nodes, "error"));
+        FUZZ_CHECK(aki__json_get(doc.nodes, "error"));
     else if (post && size)
         check_content(x, doc.nodes, body, size);
-    json_free(&doc);
+    aki__json_free(&doc);
 }
 
 /* ---------------------------------------------------------------- one request ----------------------------------- */
@@ -266,7 +266,7 @@ static void carry(struct server *s, const char *method, const char *path, const 
         exchange_run(x);
     }
     check_answer(x, sent, size);
-    buf_free(&answer.body);
+    aki__buf_free(&answer.body);
     exchange_end(x, true);
     free(sent);
     FUZZ_CHECK(!atomic_load(&s->in_flight) && !atomic_load(&s->held));

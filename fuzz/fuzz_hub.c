@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < wanted.count; i++)
             FUZZ_CHECK(names_have(&files, wanted.list[i]));
     }
-    FUZZ_CHECK(!rc || (*why && utf8_check(why, strlen(why)) == SIZE_MAX));
+    FUZZ_CHECK(!rc || (*why && aki__utf8_check(why, strlen(why)) == AKI_UTF8_VALID));
     names_free(&files);
     names_free(&wanted);
     free(listing.data);

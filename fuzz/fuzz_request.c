@@ -10,12 +10,12 @@ static void check_input(const struct request_input *in, const char *body, size_t
 {
     if (in->text) {
         FUZZ_CHECK(in->text >= body && in->text + in->size <= body + size);
-        FUZZ_CHECK(in->text[in->size] == '\0' && text_check(in->text, in->size) == SIZE_MAX);
+        FUZZ_CHECK(in->text[in->size] == '\0' && aki__utf8_check(in->text, in->size) == AKI_UTF8_VALID);
         return;
     }
     for (size_t i = 0; i < in->count; i++) {
         int64_t id;
-        FUZZ_CHECK(json_int(in->ids + i, 0, INT32_MAX, &id));
+        FUZZ_CHECK(aki__json_int_in(in->ids + i, 0, INT32_MAX, &id));
     }
 }
 
@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct request_limits limits = { 8, 64 };
     struct problem p = { 0 };
     struct request r;
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     if (!size)
         return 0;
@@ -38,17 +38,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_input(&r.inputs[i], body, size);
     } else {
         FUZZ_CHECK(p.status >= 400 && p.status < 500 && p.type && p.message[0]);
-        FUZZ_CHECK(text_check(p.message, strlen(p.message)) == SIZE_MAX);
+        FUZZ_CHECK(aki__utf8_check(p.message, strlen(p.message)) == AKI_UTF8_VALID);
         /* What is said of it is JSON itself. */
-        struct json_doc doc;
-        struct json_problem j;
+        struct aki__json_doc doc;
+        struct aki__json_problem j;
         problem_write(&out, &p, r.family);
         buf_add(&out, "", 1);
-        FUZZ_CHECK(json_parse(&doc, out.data, out.size - 1, &j));
-        json_free(&doc);
+        FUZZ_CHECK(aki__json_read_in_place(&doc, out.data, out.size - 1, 0, JSON_DEPTH, &j));
+        aki__json_free(&doc);
     }
     request_free(&r);
-    buf_free(&out);
+    aki__buf_free(&out);
     free(body);
     return 0;
 }

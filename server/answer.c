@@ -3,6 +3,8 @@
 
 #include "metrics.h"
 
+#include "util/names.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,7 @@ static const float *row_of(const struct batch_job *j, size_t i)
 }
 
 /* "[[…],[…]]" */
-static void rows(struct exchange *x, struct buf *out, size_t first, size_t count)
+static void rows(struct exchange *x, struct aki__buf *out, size_t first, size_t count)
 {
     buf_text(out, "[");
     for (size_t i = 0; i < count; i++) {
@@ -28,7 +30,7 @@ static void rows(struct exchange *x, struct buf *out, size_t first, size_t count
     buf_text(out, "]");
 }
 
-static void openai(struct exchange *x, struct buf *out)
+static void openai(struct exchange *x, struct aki__buf *out)
 {
     const struct batch_job *j = &x->job;
 
@@ -46,7 +48,7 @@ static void openai(struct exchange *x, struct buf *out)
     buf_format(out, ",\"usage\":{\"prompt_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}}", j->starts[j->count], j->starts[j->count]);
 }
 
-static void akidb(struct exchange *x, struct buf *out)
+static void akidb(struct exchange *x, struct aki__buf *out)
 {
     const struct batch_job *j = &x->job;
 
@@ -58,7 +60,7 @@ static void akidb(struct exchange *x, struct buf *out)
                  (seconds_now() - x->start) * 1e3);
 }
 
-static void ollama(struct exchange *x, struct buf *out)
+static void ollama(struct exchange *x, struct aki__buf *out)
 {
     const struct batch_job *j = &x->job;
 
@@ -80,7 +82,7 @@ static void ollama(struct exchange *x, struct buf *out)
 }
 
 /* A list of rows for each text. */
-static void token_rows(struct exchange *x, struct buf *out)
+static void token_rows(struct exchange *x, struct aki__buf *out)
 {
     const struct batch_job *j = &x->job;
 
@@ -93,7 +95,7 @@ static void token_rows(struct exchange *x, struct buf *out)
     buf_text(out, "]");
 }
 
-static void similarity(struct exchange *x, struct buf *out)
+static void similarity(struct exchange *x, struct aki__buf *out)
 {
     const struct batch_job *j = &x->job;
     float *scores = calloc(j->count, sizeof *scores);
@@ -106,7 +108,7 @@ static void similarity(struct exchange *x, struct buf *out)
     free(scores);
 }
 
-void answer_vectors(struct exchange *x, struct buf *out)
+void answer_vectors(struct exchange *x, struct aki__buf *out)
 {
     if (x->route->body == BODY_ALL)
         token_rows(x, out);
@@ -129,7 +131,7 @@ static const char *precision_name(int precision)
     return precision == AKI_PRECISION_INT8 ? "int8" : precision == AKI_PRECISION_F16 ? "float16" : "float32";
 }
 
-void answer_info(struct exchange *x, struct buf *out)
+void answer_info(struct exchange *x, struct aki__buf *out)
 {
     const struct server_options *o = x->server->o;
     const aki_model_info *info = &x->info;
@@ -138,7 +140,7 @@ void answer_info(struct exchange *x, struct buf *out)
     json_text(out, x->served->name);
     buf_format(out, ",\"model_sha\":null,\"model_dtype\":\"%s\",\"served_model_name\":", precision_name(info->precision));
     json_text(out, x->served->name);
-    buf_format(out, ",\"model_type\":{\"embedding\":{\"pooling\":\"%s\"}}", pooling_name(info->pooling));
+    buf_format(out, ",\"model_type\":{\"embedding\":{\"pooling\":\"%s\"}}", aki__pooling_name(info->pooling));
     buf_format(out, ",\"max_concurrent_requests\":%d,\"max_input_length\":%d,\"max_batch_tokens\":%d,\"max_batch_requests\":null"
                       ",\"max_client_batch_size\":%zu,\"auto_truncate\":true,\"tokenization_workers\":%d,\"version\":\"%s\",\"sha\":null"
                       ",\"docker_label\":null",
@@ -168,14 +170,14 @@ void answer_info(struct exchange *x, struct buf *out)
     buf_text(out, "}");
 }
 
-static void model_openai(const struct server *s, const struct served *m, struct buf *out)
+static void model_openai(const struct server *s, const struct served *m, struct aki__buf *out)
 {
     buf_text(out, "{\"id\":");
     json_text(out, m->name);
     buf_format(out, ",\"object\":\"model\",\"created\":%" PRIu64 ",\"owned_by\":\"akiembed\"}", s->start_time);
 }
 
-void answer_models_openai(const struct server *s, const struct served *only, struct buf *out)
+void answer_models_openai(const struct server *s, const struct served *only, struct aki__buf *out)
 {
     if (only) {
         model_openai(s, only, out);
@@ -201,7 +203,7 @@ static const char *format_of(const aki_model_info *info)
     return "safetensors";
 }
 
-static void details(const aki_model_info *info, struct buf *out)
+static void details(const aki_model_info *info, struct aki__buf *out)
 {
     char size[32];
 
@@ -214,27 +216,27 @@ static void details(const aki_model_info *info, struct buf *out)
                  !info->architecture ? "" : info->precision == AKI_PRECISION_INT8 ? "I8" : info->precision == AKI_PRECISION_F16 ? "F16" : "F32");
 }
 
-static void json_joined(struct buf *out, const char *text, const char *end)
+static void json_joined(struct aki__buf *out, const char *text, const char *end)
 {
-    struct buf whole = { 0 };
+    struct aki__buf whole = { 0 };
 
     buf_text(&whole, text);
     buf_text(&whole, end);
     if (!whole.failed)
         json_string(out, whole.data, whole.size);
     out->failed |= whole.failed;
-    buf_free(&whole);
+    aki__buf_free(&whole);
 }
 
 /* Ollama lists every name with its tag, and clients look for the name with it. */
-static void tagged(struct buf *out, const char *name)
+static void tagged(struct aki__buf *out, const char *name)
 {
     const char *last = strrchr(name, '/');
 
     json_joined(out, name, strchr(last ? last : name, ':') ? "" : ":latest");
 }
 
-static void member_time(struct buf *out, const char *name, time_t when)
+static void member_time(struct aki__buf *out, const char *name, time_t when)
 {
     char text[40];
     struct tm tm;
@@ -251,7 +253,7 @@ static time_t closes_at(const struct served *m)
 
 /* A model that is closed is listed too, with what can be said of it without opening it. A digest is not known; clients cut it to 12 digits.
  * m->lock is held. */
-static void model_ollama(const struct server *s, const struct served *m, bool loaded, struct buf *out)
+static void model_ollama(const struct server *s, const struct served *m, bool loaded, struct aki__buf *out)
 {
     aki_model_info info = { 0 };
     uint64_t size = 0;
@@ -275,7 +277,7 @@ static void model_ollama(const struct server *s, const struct served *m, bool lo
     buf_text(out, "}");
 }
 
-void answer_models_ollama(struct server *s, bool loaded, struct buf *out)
+void answer_models_ollama(struct server *s, bool loaded, struct aki__buf *out)
 {
     bool first = true;
 
@@ -294,7 +296,7 @@ void answer_models_ollama(struct server *s, bool loaded, struct buf *out)
     buf_text(out, "]}");
 }
 
-void answer_show(const struct exchange *x, struct buf *out)
+void answer_show(const struct exchange *x, struct aki__buf *out)
 {
     const aki_model_info *info = &x->info;
     const struct { const char *end; int value; } numbers[] = {
@@ -317,7 +319,7 @@ void answer_show(const struct exchange *x, struct buf *out)
 /* ---------------------------------------------------------------- metrics --------------------------------------- */
 
 /* A row a model; 0 where it is closed. */
-static void model_gauge(struct server *s, struct buf *out, const char *name, bool weights)
+static void model_gauge(struct server *s, struct aki__buf *out, const char *name, bool weights)
 {
     buf_format(out, "# TYPE %s gauge\n", name);
     for (size_t i = 0; i < s->o->model_count; i++) {
@@ -331,7 +333,7 @@ static void model_gauge(struct server *s, struct buf *out, const char *name, boo
     }
 }
 
-void answer_gauges(struct server *s, struct buf *out)
+void answer_gauges(struct server *s, struct aki__buf *out)
 {
     struct gauges g = { .model = s->models[0].name, .precision = "", .device = "", .requests = atomic_load(&s->in_flight), .resident = s->o->resident() };
     char device[64] = "";

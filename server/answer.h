@@ -5,12 +5,12 @@
 #include "exchange.h"
 
 /* The vectors of a finished job. */
-void answer_vectors(struct exchange *x, struct buf *out);
-void answer_info(struct exchange *x, struct buf *out);
-void answer_models_openai(const struct server *s, const struct served *only, struct buf *out);
+void answer_vectors(struct exchange *x, struct aki__buf *out);
+void answer_info(struct exchange *x, struct aki__buf *out);
+void answer_models_openai(const struct server *s, const struct served *only, struct aki__buf *out);
 /* loaded: those that are open, as /api/ps lists them; else all, as /api/tags does. */
-void answer_models_ollama(struct server *s, bool loaded, struct buf *out);
-void answer_show(const struct exchange *x, struct buf *out);
-void answer_gauges(struct server *s, struct buf *out);
+void answer_models_ollama(struct server *s, bool loaded, struct aki__buf *out);
+void answer_show(const struct exchange *x, struct aki__buf *out);
+void answer_gauges(struct server *s, struct aki__buf *out);
 
 #endif

@@ -89,7 +89,7 @@ bool encode_ids(const struct exchange *x, const struct request_input *in, size_t
     int64_t id;
 
     for (size_t i = 0; i < in->count; i++) {
-        if (!json_int(in->ids + i, 0, x->info.vocabulary - 1, &id))
+        if (!aki__json_int_in(in->ids + i, 0, x->info.vocabulary - 1, &id))
             return refuse(p, 422, type_validation, "Input validation error: a token id is outside of the vocabulary of %d", x->info.vocabulary);
         if (i >= from && i - from < keep)
             out[i - from] = (int32_t)id;
@@ -130,7 +130,7 @@ static bool add_input(struct exchange *x, struct ids *t, size_t i, struct proble
     if (!e.count)
         return refuse(p, 422, type_tokenizer, "Tokenizer error: text %zu has no tokens", i);
     x->truncated += e.full_count > e.count;
-    x->characters += in->text ? text_count(in->text, in->size) : 0;
+    x->characters += in->text ? aki__utf8_count(in->text, in->size) : 0;
     t->prompts[i] = (int32_t)e.prompt_tokens;
     t->count += e.count;
     return true;

@@ -48,13 +48,13 @@ static void let_go(struct exchange *x)
 {
     atomic_fetch_sub(&x->server->held, x->held);
     x->held = 0;
-    buf_free(&x->body);
+    aki__buf_free(&x->body);
     request_free(&x->request);
 }
 
 /* ---------------------------------------------------------------- answering ------------------------------------- */
 
-void exchange_answer(struct exchange *x, int status, struct buf *body, const char *type)
+void exchange_answer(struct exchange *x, int status, struct aki__buf *body, const char *type)
 {
     http_send(x, status, body, type, NULL);
 }
@@ -65,7 +65,7 @@ void exchange_refuse(struct exchange *x, const struct problem *p)
         { type_validation, COUNT_FAIL_VALIDATION }, { type_empty, COUNT_FAIL_EMPTY }, { type_tokenizer, COUNT_FAIL_TOKENIZER },
         { type_backend, COUNT_FAIL_BACKEND }, { type_overloaded, COUNT_FAIL_OVERLOADED }, { type_unhealthy, COUNT_FAIL_UNHEALTHY },
     };
-    struct buf body = { 0 };
+    struct aki__buf body = { 0 };
 
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         if (counters[i].type == p->type)
@@ -83,12 +83,12 @@ bool exchange_fits(const struct exchange *x, size_t bytes, struct problem *p)
                                    "(--max-answer)", bytes, most);
 }
 
-bool exchange_hold_answer(struct exchange *x, struct buf *body)
+bool exchange_hold_answer(struct exchange *x, struct aki__buf *body)
 {
     let_go(x);
     if (hold(x, body->size))
         return true;
-    buf_free(body);
+    aki__buf_free(body);
     exchange_refuse(x, &x->problem);
     return false;
 }
@@ -354,7 +354,7 @@ bool exchange_body(struct exchange *x, const char *data, size_t size)
 
 static void preflight(struct exchange *x)
 {
-    struct buf none = { 0 };
+    struct aki__buf none = { 0 };
 
     x->allow[0] = '\0';
     http_send(x, 204, &none, "text/plain", NULL);

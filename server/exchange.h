@@ -78,7 +78,7 @@ struct exchange {
     bool                   closes, endless;                             /* the connection, with the answer; where its body ends is in doubt */
     struct problem         problem;        /* known before the body is in */
     char                   allow[32];
-    struct buf             body;
+    struct aki__buf             body;
     struct request         request;
     char                  *asked;          /* the model's name as the client wrote it, or NULL; malloc'd */
     bool                   base64;
@@ -99,10 +99,10 @@ enum { FLOAT_TEXT = 12, FLOAT_BASE64 = 6, TOKEN_TEXT = 72 };            /* about
 bool exchange_fits(const struct exchange *x, size_t bytes, struct problem *p);
 /* The same when the answer is made, in place of what the request held so far: with others' it may be too much. false: answered already, *body
  * is gone. */
-bool exchange_hold_answer(struct exchange *x, struct buf *body);
+bool exchange_hold_answer(struct exchange *x, struct aki__buf *body);
 
 /* Sends and forgets *body. type: the content type. */
-void exchange_answer(struct exchange *x, int status, struct buf *body, const char *type);
+void exchange_answer(struct exchange *x, int status, struct aki__buf *body, const char *type);
 /* Sends the problem in the family's shape. */
 void exchange_refuse(struct exchange *x, const struct problem *p);
 /* Hands the exchange's job to the batcher; the route runs again when it is through (x->job.status). The body is gone by then. */
@@ -133,7 +133,7 @@ void exchange_state(struct exchange *x, int state);
 /* What the carrier provides. http_header: the value, or NULL. http_send: takes *body over, and sets x->answered and x->status; p: the problem that
  * is told, or NULL. http_suspend: exchange_run is not called until http_resume, which comes from any thread. */
 const char *http_header(const struct exchange *x, const char *name);
-void        http_send(struct exchange *x, int status, struct buf *body, const char *type, const struct problem *p);
+void        http_send(struct exchange *x, int status, struct aki__buf *body, const char *type, const struct problem *p);
 void        http_suspend(struct exchange *x);
 void        http_resume(struct exchange *x);
 

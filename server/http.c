@@ -64,7 +64,7 @@ static void add_cors(struct exchange *x, struct MHD_Response *r)
     }
 }
 
-void http_send(struct exchange *x, int status, struct buf *body, const char *type, const struct problem *p)
+void http_send(struct exchange *x, int status, struct aki__buf *body, const char *type, const struct problem *p)
 {
     static char no_memory[] = "{\"error\":\"out of memory\",\"error_type\":\"Unhealthy\"}";
     struct MHD_Response *r = NULL;
@@ -75,7 +75,7 @@ void http_send(struct exchange *x, int status, struct buf *body, const char *typ
     if (r) {
         x->sent = body->size;
     } else {
-        buf_free(body);
+        aki__buf_free(body);
         status = 503;
         r = MHD_create_response_from_buffer(sizeof no_memory - 1, no_memory, MHD_RESPMEM_PERSISTENT);
     }

@@ -13,7 +13,7 @@
 
 enum { PATH_LIMIT = 128 };                 /* bytes of a request's path that are logged */
 
-static void begin(struct buf *line)
+static void begin(struct aki__buf *line)
 {
     struct timespec now;
     struct tm tm;
@@ -25,25 +25,25 @@ static void begin(struct buf *line)
 }
 
 /* One write a line, so that lines of several threads do not mix. */
-static void end(struct buf *line)
+static void end(struct aki__buf *line)
 {
     buf_text(line, "}\n");
     if (!line->failed && write(STDERR_FILENO, line->data, line->size) < 0)
-        return buf_free(line);                              /* a full disk or a closed pipe must not stop the service */
-    buf_free(line);
+        return aki__buf_free(line);                              /* a full disk or a closed pipe must not stop the service */
+    aki__buf_free(line);
 }
 
 void log_event(const char *event, const char *format, ...)
 {
-    struct buf line = { 0 };
+    struct aki__buf line = { 0 };
     char text[800];
     va_list args;
 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    size_t bad = text_check(text, strnlen(text, sizeof text));
-    if (bad != SIZE_MAX)
+    size_t bad = aki__utf8_check(text, strnlen(text, sizeof text));
+    if (bad != AKI_UTF8_VALID)
         text[bad] = '\0';
     begin(&line);
     buf_format(&line, ",\"event\":\"%s\",\"message\":", event);
@@ -69,8 +69,8 @@ void log_address(char *out, size_t size, const struct sockaddr *address)
 void log_request(const struct exchange *x, bool sent)
 {
     const struct batch_job *j = &x->job;
-    struct buf line = { 0 };
-    size_t path = strnlen(x->path, PATH_LIMIT), bad = text_check(x->path, path);
+    struct aki__buf line = { 0 };
+    size_t path = strnlen(x->path, PATH_LIMIT), bad = aki__utf8_check(x->path, path);
 
     begin(&line);
     buf_text(&line, ",\"event\":\"request\",\"id\":");
@@ -78,9 +78,9 @@ void log_request(const struct exchange *x, bool sent)
     buf_text(&line, ",\"peer\":");
     json_text(&line, x->peer->address);
     buf_text(&line, ",\"method\":");
-    json_string(&line, x->method, text_check(x->method, strlen(x->method)) == SIZE_MAX ? strnlen(x->method, 16) : 0);
+    json_string(&line, x->method, aki__utf8_check(x->method, strlen(x->method)) == AKI_UTF8_VALID ? strnlen(x->method, 16) : 0);
     buf_text(&line, ",\"path\":");
-    json_string(&line, x->path, bad == SIZE_MAX ? path : bad);
+    json_string(&line, x->path, bad == AKI_UTF8_VALID ? path : bad);
     buf_format(&line, ",\"status\":%d,\"sent\":%s,\"received\":%zu,\"bytes\":%zu", x->status, sent ? "true" : "false", x->received, x->sent);
     if (x->error_type)
         buf_format(&line, ",\"error\":\"%s\"", x->error_type);

@@ -57,14 +57,6 @@ static struct { uint64_t buckets[BOUND_COUNT + 1], count; double sum; } histogra
 
 /* ---------------------------------------------------------------- counting -------------------------------------- */
 
-double seconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 void metrics_count(enum counter counter, uint64_t more)
 {
     atomic_fetch_add_explicit(&counters[counter], more, memory_order_relaxed);
@@ -86,7 +78,7 @@ void metrics_observe(enum histogram histogram, double value)
 
 /* ---------------------------------------------------------------- text ------------------------------------------ */
 
-static void write_counters(struct buf *out)
+static void write_counters(struct aki__buf *out)
 {
     for (int i = 0; i < COUNTER_COUNT; i++) {
         const char *name = counter_rows[i].name, *label = counter_rows[i].label;
@@ -97,7 +89,7 @@ static void write_counters(struct buf *out)
     }
 }
 
-static void write_histogram(struct buf *out, int h)
+static void write_histogram(struct aki__buf *out, int h)
 {
     const double *bounds = h >= SIZE_INPUT ? size_bounds : time_bounds;
     uint64_t below = 0;
@@ -111,12 +103,12 @@ static void write_histogram(struct buf *out, int h)
                  histogram_names[h], histograms[h].sum, histogram_names[h], (unsigned long long)histograms[h].count);
 }
 
-static void write_gauge(struct buf *out, const char *name, double value)
+static void write_gauge(struct aki__buf *out, const char *name, double value)
 {
     buf_format(out, "# TYPE %s gauge\n%s %.17g\n", name, name, value);
 }
 
-void metrics_write(struct buf *out, const struct gauges *g)
+void metrics_write(struct aki__buf *out, const struct gauges *g)
 {
     write_counters(out);
     pthread_mutex_lock(&lock);

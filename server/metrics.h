@@ -3,6 +3,7 @@
 #define AKI_SERVER_METRICS_H
 
 #include "buf.h"
+#include "util/clock.h"
 
 enum counter {
     COUNT_REQUEST_SINGLE, COUNT_REQUEST_BATCH, COUNT_REQUEST_SUCCESS_SINGLE, COUNT_REQUEST_SUCCESS_BATCH,
@@ -29,9 +30,9 @@ struct gauges {
     const char *model, *precision, *device;
     int         fell_back;                  /* the device that was asked for could not be used */
 };
-void metrics_write(struct buf *out, const struct gauges *gauges);
+void metrics_write(struct aki__buf *out, const struct gauges *gauges);
 
 /* Seconds on a clock that only goes forward. */
-double seconds_now(void);
+static inline double seconds_now(void) { return aki__seconds(); }
 
 #endif

@@ -5,7 +5,7 @@
 
 /* ---------------------------------------------------------------- in and out ------------------------------------ */
 
-static void push(struct served *s, struct batch_job *j)
+static void enqueue(struct served *s, struct batch_job *j)
 {
     j->next = NULL;
     *s->tail = j;
@@ -13,7 +13,7 @@ static void push(struct served *s, struct batch_job *j)
     s->queue_jobs++;
 }
 
-struct batch_job *queue_unlink(struct served *s, struct batch_job **link)
+struct batch_job *queue_remove(struct served *s, struct batch_job **link)
 {
     struct batch_job *j = *link;
 
@@ -61,7 +61,7 @@ bool batch_submit(struct served *s, struct batch_job *j, int *wait)
     if (fits) {
         j->queued = seconds_now();
         j->turn = s->turn;
-        push(s, j);
+        enqueue(s, j);
         s->queue_count += j->count;
         s->queue_tokens += tokens;
         s->users++;
@@ -103,7 +103,7 @@ int job_verdict(const struct batch_job *j, double now, bool others)
 
 void queue_drop(struct served *s, struct batch_job **link, int status, struct batch_job **dead)
 {
-    struct batch_job *j = queue_unlink(s, link);
+    struct batch_job *j = queue_remove(s, link);
 
     s->queue_count -= j->count - j->taken;
     s->queue_tokens -= (size_t)(j->starts[j->count] - j->starts[j->taken]);

@@ -5,7 +5,7 @@
 #include "batch.h"
 
 /* Takes *link out of the queue. */
-struct batch_job *queue_unlink(struct served *s, struct batch_job **link);
+struct batch_job *queue_remove(struct served *s, struct batch_job **link);
 /* The same for a job of which no text is in a run: it goes to *dead with that status. */
 void queue_drop(struct served *s, struct batch_job **link, int status, struct batch_job **dead);
 /* Moves jobs that nobody waits for any more to *dead. */

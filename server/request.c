@@ -1,6 +1,8 @@
 /* Unit request: from a body to what it asks for. See request.h. */
 #include "request.h"
 
+#include "util/names.h"
+
 #include <akiembed.h>
 
 #include <stdarg.h>
@@ -17,9 +19,9 @@ const char type_validation[] = "Validation", type_empty[] = "Empty", type_tokeni
 /* Cuts what a message quotes to whole code points. */
 static void end_whole(char *text)
 {
-    size_t bad = text_check(text, strlen(text));
+    size_t bad = aki__utf8_check(text, strlen(text));
 
-    if (bad != SIZE_MAX)
+    if (bad != AKI_UTF8_VALID)
         text[bad] = '\0';
 }
 
@@ -52,7 +54,7 @@ static const char *openai_type(int status)
     }
 }
 
-static void write_or_null(struct buf *out, const char *text)
+static void write_or_null(struct aki__buf *out, const char *text)
 {
     if (text)
         json_text(out, text);
@@ -60,7 +62,7 @@ static void write_or_null(struct buf *out, const char *text)
         buf_text(out, "null");
 }
 
-void problem_write(struct buf *out, const struct problem *p, enum family family)
+void problem_write(struct aki__buf *out, const struct problem *p, enum family family)
 {
     buf_text(out, family == FAMILY_OPENAI ? "{\"error\":{\"message\":" : "{\"error\":");
     json_text(out, p->message);
@@ -80,35 +82,35 @@ void problem_write(struct buf *out, const struct problem *p, enum family family)
 /* ---------------------------------------------------------------- members --------------------------------------- */
 
 /* Members that are null count as absent, as they do where these bodies come from. */
-static const struct json *member(const struct json *object, const char *name)
+static const struct aki__json *member(const struct aki__json *object, const char *name)
 {
-    const struct json *node = json_get(object, name);
+    const struct aki__json *node = aki__json_get(object, name);
 
-    return node && node->kind != JSON_NULL ? node : NULL;
+    return node && node->kind != AKI_JSON_NULL ? node : NULL;
 }
 
 enum { NOT_SAID, YES, NO };
 
-static bool read_flag(const struct json *object, const char *name, int *out, struct problem *p)
+static bool read_flag(const struct aki__json *object, const char *name, int *out, struct problem *p)
 {
-    const struct json *node = member(object, name);
+    const struct aki__json *node = member(object, name);
 
     if (!node)
         return true;
-    if (node->kind != JSON_TRUE && node->kind != JSON_FALSE)
+    if (node->kind != AKI_JSON_TRUE && node->kind != AKI_JSON_FALSE)
         return refuse_member(p, name, "is true or false");
-    *out = node->kind == JSON_TRUE ? YES : NO;
+    *out = node->kind == AKI_JSON_TRUE ? YES : NO;
     return true;
 }
 
 /* A name: a string that C can hold. */
-static bool read_name(const struct json *object, const char *name, const char **out, struct problem *p)
+static bool read_name(const struct aki__json *object, const char *name, const char **out, struct problem *p)
 {
-    const struct json *node = member(object, name);
+    const struct aki__json *node = member(object, name);
 
     if (!node)
         return true;
-    if (node->kind != JSON_STRING)
+    if (node->kind != AKI_JSON_STRING)
         return refuse_member(p, name, "is a string");
     if (memchr(node->text, '\0', node->size))
         return refuse_member(p, name, "holds a NUL character");
@@ -117,7 +119,7 @@ static bool read_name(const struct json *object, const char *name, const char **
 }
 
 /* One of the names in the list, "a|b|c": its place from 1 on; *out as it is where the member is absent. */
-static bool read_choice(const struct json *object, const char *name, const char *list, int *out, struct problem *p)
+static bool read_choice(const struct aki__json *object, const char *name, const char *list, int *out, struct problem *p)
 {
     const char *text = NULL;
     char what[160];
@@ -137,38 +139,23 @@ static bool read_choice(const struct json *object, const char *name, const char 
     return refuse_member(p, name, what);
 }
 
-static const char *const poolings[] = { "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "last" };
-
-int pooling_of(const char *name)
-{
-    for (int i = 0; i < 6; i++)
-        if (!strcmp(poolings[i], name))
-            return i + 1;
-    return 0;
-}
-
-const char *pooling_name(int pooling)
-{
-    return pooling >= 1 && pooling <= 6 ? poolings[pooling - 1] : "unknown";
-}
-
 /* ---------------------------------------------------------------- inputs ---------------------------------------- */
 
-static bool is_id(const struct json *node)
+static bool is_id(const struct aki__json *node)
 {
     int64_t id;
 
-    return json_int(node, 0, INT32_MAX, &id);
+    return aki__json_int_in(node, 0, INT32_MAX, &id);
 }
 
 /* A string, or an array of ids. */
-static bool read_input(const struct json *node, struct request_input *in, const char *name, bool texts_only, struct problem *p)
+static bool read_input(const struct aki__json *node, struct request_input *in, const char *name, bool texts_only, struct problem *p)
 {
-    if (node->kind == JSON_STRING) {
+    if (node->kind == AKI_JSON_STRING) {
         *in = (struct request_input){ .text = node->text, .size = node->size };
         return true;
     }
-    if (node->kind != JSON_ARRAY || texts_only)
+    if (node->kind != AKI_JSON_ARRAY || texts_only)
         return refuse_member(p, name, texts_only ? "is a string or an array of strings" : "is a string, an array of strings, or ids");
     for (uint32_t i = 0; i < node->size; i++)
         if (!is_id(node + 1 + i))
@@ -177,9 +164,9 @@ static bool read_input(const struct json *node, struct request_input *in, const 
     return true;
 }
 
-static bool read_inputs(struct request *r, const struct json *node, const char *name, bool texts_only, size_t most, struct problem *p)
+static bool read_inputs(struct request *r, const struct aki__json *node, const char *name, bool texts_only, size_t most, struct problem *p)
 {
-    r->single = node->kind != JSON_ARRAY || (node->size && node[1].kind == JSON_NUMBER);
+    r->single = node->kind != AKI_JSON_ARRAY || (node->size && node[1].kind == AKI_JSON_NUMBER);
     r->count = r->single ? 1 : node->size;
     if (r->count > most) {
         p->param = name;
@@ -190,7 +177,7 @@ static bool read_inputs(struct request *r, const struct json *node, const char *
         return refuse(p, 503, type_unhealthy, "out of memory");
     if (r->single)
         return read_input(node, r->inputs, name, texts_only, p);
-    const struct json *element = node + 1;
+    const struct aki__json *element = node + 1;
     for (size_t i = 0; i < r->count; i++) {
         if (!read_input(element, &r->inputs[i], name, texts_only, p))
             return false;
@@ -240,8 +227,8 @@ const struct member member_table[] = {
     { "name",                 SHOW | PULL,                       MEMBER_NAME,   AT(name),        NULL },
     { "prompt_name",          VECTORS | TOKENIZE,                MEMBER_NAME,   AT(prompt_name), NULL },
     { "instruction",          VECTORS | TOKENIZE,                MEMBER_NAME,   AT(instruction), NULL },
-    { "input_type",           VECTORS | TOKENIZE,                MEMBER_CHOICE, AT(kind),        "query|document" },
-    { "pooling",              VECTORS,                           MEMBER_CHOICE, AT(pooling),     "cls|mean|max|mean_sqrt_len|weightedmean|last" },
+    { "input_type",           VECTORS | TOKENIZE,                MEMBER_CHOICE, AT(kind),        AKI_KIND_CHOICES },
+    { "pooling",              VECTORS,                           MEMBER_CHOICE, AT(pooling),     AKI_POOLING_CHOICES },
     { "normalize",            VECTORS,                           MEMBER_FLAG,   AT(normalize),   NULL },
     { "truncate",             VECTORS,                           MEMBER_FLAG,   AT(truncate),    NULL },
     { "truncation_direction", VECTORS,                           MEMBER_CHOICE, AT(direction),   "Right|Left|right|left" },
@@ -268,7 +255,7 @@ const size_t member_count = sizeof member_table / sizeof *member_table;
 /* ---------------------------------------------------------------- bodies ---------------------------------------- */
 
 /* Reads the members of a body of that kind by the table, but for the inputs themselves. */
-static bool read_members(struct request *r, const struct json *body, enum body_kind kind, struct problem *p)
+static bool read_members(struct request *r, const struct aki__json *body, enum body_kind kind, struct problem *p)
 {
     struct said said = { 0 };
 
@@ -281,8 +268,8 @@ static bool read_members(struct request *r, const struct json *body, enum body_k
             (m->type == MEMBER_CHOICE && !read_choice(body, m->name, m->choices, out, p)))
             return false;
     }
-    const struct json *dimensions = VECTORS & 1u << kind ? member(body, "dimensions") : NULL;
-    if (dimensions && !json_int(dimensions, 0, INT32_MAX, &r->dimensions))
+    const struct aki__json *dimensions = VECTORS & 1u << kind ? member(body, "dimensions") : NULL;
+    if (dimensions && !aki__json_int_in(dimensions, 0, INT32_MAX, &r->dimensions))
         return refuse_member(p, "dimensions", "is a whole number, 1 or more");
     r->has_dimensions = dimensions != NULL;
     r->model = said.model ? said.model : said.name;
@@ -301,9 +288,9 @@ static bool read_members(struct request *r, const struct json *body, enum body_k
     return true;
 }
 
-static const struct json *need(const struct json *body, const char *name, struct problem *p)
+static const struct aki__json *need(const struct aki__json *body, const char *name, struct problem *p)
 {
-    const struct json *node = member(body, name);
+    const struct aki__json *node = member(body, name);
 
     if (!node) {
         p->param = name;
@@ -312,15 +299,15 @@ static const struct json *need(const struct json *body, const char *name, struct
     return node;
 }
 
-static bool read_openai(struct request *r, const struct json *body, size_t most, struct problem *p)
+static bool read_openai(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
 {
-    const struct json *input = need(body, "input", p);
+    const struct aki__json *input = need(body, "input", p);
 
     return input && read_members(r, body, BODY_OPENAI, p) && read_inputs(r, input, "input", false, most, p) && check_filled(r, "input", p);
 }
 
 /* TEI's {"inputs"} and AkiDB's {"texts"} come to the same routes. */
-static bool read_embed(struct request *r, const struct json *body, size_t most, struct problem *p)
+static bool read_embed(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
 {
     bool texts = member(body, "texts"), inputs = member(body, "inputs");
     const char *name = texts ? "texts" : "inputs";
@@ -328,15 +315,15 @@ static bool read_embed(struct request *r, const struct json *body, size_t most, 
     if (texts && inputs)
         return refuse(p, 400, type_validation, "`inputs` and `texts` exclude each other: a body is TEI's or AkiDB's");
     r->family = texts ? FAMILY_AKIDB : FAMILY_TEI;
-    const struct json *node = need(body, name, p);
+    const struct aki__json *node = need(body, name, p);
     return node && read_members(r, body, BODY_EMBED, p) && read_inputs(r, node, name, texts, most, p) && check_filled(r, name, p);
 }
 
 /* An empty input is no error there: no vectors come of it. */
-static bool read_ollama(struct request *r, const struct json *body, enum body_kind kind, size_t most, struct problem *p)
+static bool read_ollama(struct request *r, const struct aki__json *body, enum body_kind kind, size_t most, struct problem *p)
 {
     const char *name = kind == BODY_OLLAMA ? "input" : "prompt";
-    const struct json *node = member(body, name);
+    const struct aki__json *node = member(body, name);
 
     if (!read_members(r, body, kind, p))
         return false;
@@ -350,17 +337,17 @@ static bool read_ollama(struct request *r, const struct json *body, enum body_ki
 }
 
 /* {"inputs": {"source_sentence", "sentences"}, "parameters": {…}}: the source becomes input 0. */
-static bool read_similarity(struct request *r, const struct json *body, size_t most, struct problem *p)
+static bool read_similarity(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
 {
-    const struct json *inputs = need(body, "inputs", p), *parameters = member(body, "parameters");
-    const struct json *source, *sentences;
+    const struct aki__json *inputs = need(body, "inputs", p), *parameters = member(body, "parameters");
+    const struct aki__json *source, *sentences;
     struct request_input first;
 
     if (!inputs || !(source = need(inputs, "source_sentence", p)) || !(sentences = need(inputs, "sentences", p)))
         return false;
-    if (sentences->kind != JSON_ARRAY)
+    if (sentences->kind != AKI_JSON_ARRAY)
         return refuse_member(p, "sentences", "is an array of strings");
-    if (parameters && parameters->kind != JSON_OBJECT)
+    if (parameters && parameters->kind != AKI_JSON_OBJECT)
         return refuse_member(p, "parameters", "is an object");
     if (!read_members(r, parameters ? parameters : body, BODY_SIMILARITY, p) || !read_name(body, "model", &r->model, p) ||
         !read_input(source, &first, "source_sentence", true, p) || !read_inputs(r, sentences, "sentences", true, most, p))
@@ -375,16 +362,16 @@ static bool read_similarity(struct request *r, const struct json *body, size_t m
     return check_filled(r, "source_sentence", p);
 }
 
-static bool read_tokenize(struct request *r, const struct json *body, size_t most, struct problem *p)
+static bool read_tokenize(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
 {
-    const struct json *inputs = need(body, "inputs", p);
+    const struct aki__json *inputs = need(body, "inputs", p);
 
     return inputs && read_members(r, body, BODY_TOKENIZE, p) && read_inputs(r, inputs, "inputs", true, most, p) && check_filled(r, "inputs", p);
 }
 
-static bool read_decode(struct request *r, const struct json *body, size_t most, struct problem *p)
+static bool read_decode(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
 {
-    const struct json *ids = need(body, "ids", p);
+    const struct aki__json *ids = need(body, "ids", p);
 
     if (!ids || !read_members(r, body, BODY_DECODE, p) || !read_inputs(r, ids, "ids", false, most, p))
         return false;
@@ -394,26 +381,57 @@ static bool read_decode(struct request *r, const struct json *body, size_t most,
     return r->count ? true : check_filled(r, "ids", p);
 }
 
-static bool refuse_json(const struct json_problem *j, struct problem *p)
+const char *json_words(enum aki__json_error error)
 {
-    if (!j->what)
+    switch (error) {
+    case AKI_JSON_TOO_LONG:           return "too long";
+    case AKI_JSON_TOO_MANY:           return "too many values";
+    case AKI_JSON_TOO_DEEP:           return "recursion limit exceeded";
+    case AKI_JSON_NOT_UTF8:           return "invalid unicode code point";
+    case AKI_JSON_ENDS:               return "EOF while parsing a value";
+    case AKI_JSON_ENDS_IN_ARRAY:      return "EOF while parsing a list";
+    case AKI_JSON_ENDS_AT_COLON:
+    case AKI_JSON_ENDS_IN_OBJECT:     return "EOF while parsing an object";
+    case AKI_JSON_ENDS_IN_STRING:     return "EOF while parsing a string";
+    case AKI_JSON_BYTE_ORDER_MARK:
+    case AKI_JSON_NO_VALUE:           return "expected value";
+    case AKI_JSON_NO_NUMBER:
+    case AKI_JSON_NO_FRACTION:        return "invalid number";
+    case AKI_JSON_NO_KEY:             return "key must be a string";
+    case AKI_JSON_NO_COLON:           return "expected `:`";
+    case AKI_JSON_NO_COMMA_IN_ARRAY:  return "expected `,` or `]`";
+    case AKI_JSON_NO_COMMA_IN_OBJECT: return "expected `,` or `}`";
+    case AKI_JSON_CONTROL:            return "control character while parsing a string";
+    case AKI_JSON_ESCAPE:             return "invalid escape";
+    case AKI_JSON_SURROGATE:          return "lone surrogate in an escape";
+    case AKI_JSON_TWICE:              return "duplicate field";
+    case AKI_JSON_BEHIND:             return "trailing characters";
+    case AKI_JSON_FINE:
+    case AKI_JSON_NO_MEMORY:          break;
+    }
+    return aki__json_words(error);
+}
+
+static bool refuse_json(const struct aki__json_problem *j, struct problem *p)
+{
+    if (j->error == AKI_JSON_NO_MEMORY)
         return refuse(p, 503, type_unhealthy, "out of memory");
-    return refuse(p, 400, type_validation, "Failed to parse the request body as JSON: %s at line %zu column %zu", j->what, j->line, j->column);
+    return refuse(p, 400, type_validation, "Failed to parse the request body as JSON: %s at line %zu column %zu", json_words(j->error), j->line, j->column);
 }
 
 bool request_read(struct request *r, enum body_kind kind, char *body, size_t size, const struct request_limits *limits, struct problem *p)
 {
     static const enum family families[] = { [BODY_OPENAI] = FAMILY_OPENAI, [BODY_OLLAMA] = FAMILY_OLLAMA, [BODY_OLLAMA_OLD] = FAMILY_OLLAMA,
                                             [BODY_SHOW] = FAMILY_OLLAMA, [BODY_PULL] = FAMILY_OLLAMA };
-    struct json_problem j;
+    struct aki__json_problem j;
 
     memset(r, 0, sizeof *r);
     r->family = kind < sizeof families / sizeof *families ? families[kind] : FAMILY_TEI;
     r->cut = true;
-    if (!(r->family == FAMILY_OLLAMA ? json_parse_loose : json_parse)(&r->doc, body, size, &j))
+    if (!aki__json_read_in_place(&r->doc, body, size, r->family == FAMILY_OLLAMA ? AKI_JSON_LONE_HALVES : 0, JSON_DEPTH, &j))
         return refuse_json(&j, p);
-    const struct json *top = r->doc.nodes;
-    if (top->kind != JSON_OBJECT)
+    const struct aki__json *top = r->doc.nodes;
+    if (top->kind != AKI_JSON_OBJECT)
         return refuse(p, 422, type_validation, "Failed to deserialize the JSON body into the target type: the body is not an object");
     switch (kind) {
     case BODY_OPENAI:     return read_openai(r, top, limits->inputs_openai, p);
@@ -427,13 +445,13 @@ bool request_read(struct request *r, enum body_kind kind, char *body, size_t siz
     case BODY_PULL:       return read_members(r, top, kind, p);
     case BODY_ALL:        break;
     }
-    const struct json *inputs = need(top, "inputs", p);
+    const struct aki__json *inputs = need(top, "inputs", p);
     return inputs && read_members(r, top, BODY_ALL, p) && read_inputs(r, inputs, "inputs", false, limits->inputs, p) && check_filled(r, "inputs", p);
 }
 
 void request_free(struct request *r)
 {
     free(r->inputs);
-    json_free(&r->doc);
+    aki__json_free(&r->doc);
     memset(r, 0, sizeof *r);
 }

@@ -3,13 +3,19 @@
 #define AKI_SERVER_REQUEST_H
 
 #include "buf.h"
-#include "json.h"
+#include "util/json.h"
+#include "util/utf8.h"
+
+enum { JSON_DEPTH = 32 };                  /* of arrays and objects in one another: requests need four */
 
 /* Whose shapes an answer has. */
 enum family { FAMILY_TEI, FAMILY_AKIDB, FAMILY_OPENAI, FAMILY_OLLAMA };
 
 /* Names of TEI's error_type, which the other families' errors are made from. */
 extern const char type_validation[], type_empty[], type_tokenizer[], type_backend[], type_overloaded[], type_unhealthy[];
+
+/* What is wrong with JSON, in the words of serde_json, which TEI's clients know. */
+const char *json_words(enum aki__json_error error);
 
 /* Why a request is refused. Zeroed: it is not. */
 struct problem {
@@ -26,13 +32,13 @@ __attribute__((format(printf, 4, 5)))
 bool refuse(struct problem *p, int status, const char *type, const char *format, ...);   /* answers false */
 
 /* The error's JSON in a family's shape. */
-void problem_write(struct buf *out, const struct problem *p, enum family family);
+void problem_write(struct aki__buf *out, const struct problem *p, enum family family);
 
 /* A text, or ids that stand for one. */
 struct request_input {
     const char        *text;               /* borrowed from the body; NULL: ids */
     size_t             size;
-    const struct json *ids;                /* the first of count numbers */
+    const struct aki__json *ids;                /* the first of count numbers */
     size_t             count;
 };
 
@@ -55,7 +61,7 @@ extern const size_t member_count;
 
 /* Strings are borrowed from the body. */
 struct request {
-    struct json_doc doc;
+    struct aki__json_doc doc;
     enum family   family;
     struct request_input *inputs;                  /* [count] */
     size_t        count;
@@ -77,9 +83,5 @@ struct request_limits {
 bool request_read(struct request *request, enum body_kind kind, char *body, size_t size, const struct request_limits *limits,
                   struct problem *p);
 void request_free(struct request *request);
-
-/* "cls", "mean" …: AKI_POOLING_*, 0 for others; and back. */
-int         pooling_of(const char *name);
-const char *pooling_name(int pooling);
 
 #endif

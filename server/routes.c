@@ -14,7 +14,7 @@
 static void answer_job(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     switch (x->job.status) {
     case JOB_DONE:
@@ -56,7 +56,7 @@ static void refuse_full(struct exchange *x, int wait)
 static void embed(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
     int wait;
 
     if (x->waits) {
@@ -98,7 +98,7 @@ static void embed(struct exchange *x)
 static void health(struct exchange *x)
 {
     struct problem p = { .retry_after = 1 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     /* No use of the model: a balancer that asks every second does not keep it from being closed. */
     if (served_is_ready(x->server->models)) {
@@ -111,14 +111,14 @@ static void health(struct exchange *x)
 
 static void ping(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     exchange_answer(x, 200, &out, json_type);
 }
 
 static void info(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     if (!exchange_use_model(x, NULL))
         return;
@@ -129,7 +129,7 @@ static void info(struct exchange *x)
 static void models(struct exchange *x)
 {
     const char *name = strlen(x->path) > strlen("/v1/models/") ? x->path + strlen("/v1/models/") : NULL;
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     if (name && !exchange_find_model(x, name))
         return;
@@ -139,7 +139,7 @@ static void models(struct exchange *x)
 
 static void tags(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     answer_models_ollama(x->server, false, &out);
     exchange_answer(x, 200, &out, json_type);
@@ -148,7 +148,7 @@ static void tags(struct exchange *x)
 /* The models that are open. */
 static void processes(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     answer_models_ollama(x->server, true, &out);
     exchange_answer(x, 200, &out, json_type);
@@ -158,7 +158,7 @@ static void processes(struct exchange *x)
 static void pull(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     if (!exchange_read_body(x, &p)) {
         exchange_refuse(x, &p);
@@ -173,7 +173,7 @@ static void pull(struct exchange *x)
 static void show(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     if (!exchange_read_body(x, &p)) {
         exchange_refuse(x, &p);
@@ -187,7 +187,7 @@ static void show(struct exchange *x)
 
 static void version(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     buf_format(&out, "{\"version\":\"%s\"}", aki_version());
     exchange_answer(x, 200, &out, json_type);
@@ -195,7 +195,7 @@ static void version(struct exchange *x)
 
 static void metrics(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     answer_gauges(x->server, &out);
     exchange_answer(x, 200, &out, "text/plain; charset=utf-8; version=0.0.4");
@@ -214,7 +214,7 @@ static void other_kind(struct exchange *x)
 
 static void page(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     buf_add(&out, embedded_page, embedded_page_size);
     exchange_answer(x, 200, &out, "text/html; charset=utf-8");
@@ -222,7 +222,7 @@ static void page(struct exchange *x)
 
 static void openapi(struct exchange *x)
 {
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
 
     buf_add(&out, embedded_openapi, embedded_openapi_size);
     exchange_answer(x, 200, &out, json_type);

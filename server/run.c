@@ -135,7 +135,7 @@ static void take_out(struct served *s, struct batch_run *r)
     }
     for (struct batch_job **link = &s->head; *link;) {
         if ((*link)->taken == (*link)->count)
-            queue_unlink(s, link);
+            queue_remove(s, link);
         else
             link = &(*link)->next;
     }

@@ -7,6 +7,8 @@
 #include "metrics.h"
 #include "system.h"
 
+#include "util/names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -364,7 +366,7 @@ static void model_changed(void *user, struct served *m)
         log_event("warning", "%s: no file says how to pool (there is no modules.json): what sentence-transformers would do is done", m->name);
     if (m->state == SERVED_OPEN)
         log_event("model", "%s: open, %s, %s, %d dimensions, at most %d tokens; %.0f MiB resident", m->name, m->info.architecture,
-                  m->info.precision == AKI_PRECISION_INT8 ? "int8" : "f32", m->info.dim, m->info.max_tokens, resident);
+                  aki__precision_name(m->info.precision), m->info.dim, m->info.max_tokens, resident);
     else if (m->state == SERVED_CLOSED)
         log_event("closed", "%s: nobody used it for %d s; %.0f MiB resident", m->name, s->o->idle_close, resident);
     else

@@ -6,14 +6,14 @@
 #include <stdlib.h>
 
 /* start and stop count bytes of prompt and text; a token's text is what stands there. */
-static void write_token(struct exchange *x, struct buf *out, const aki_encoded *e, size_t i)
+static void write_token(struct exchange *x, struct aki__buf *out, const aki_encoded *e, size_t i)
 {
     size_t begin = (size_t)e->spans[2 * i], end = (size_t)e->spans[2 * i + 1], size = 0;
     const char *piece = aki_token_piece(x->model, e->ids[i], &size);
 
     buf_format(out, "{\"id\":%d,\"text\":", e->ids[i]);
     if (e->sequences[i] < 0) {
-        if (piece && text_check(piece, size) == SIZE_MAX)
+        if (piece && aki__utf8_check(piece, size) == AKI_UTF8_VALID)
             json_string(out, piece, size);
         else
             buf_text(out, "\"\"");
@@ -49,7 +49,7 @@ static bool grow_encoded(aki_encoded *e, size_t tokens, size_t bytes)
     return e->ids && e->spans && e->sequences && e->text;
 }
 
-static bool write_tokens(struct exchange *x, struct buf *out, const struct request_input *in, struct problem *p)
+static bool write_tokens(struct exchange *x, struct aki__buf *out, const struct request_input *in, struct problem *p)
 {
     aki_embed_options o = encode_options(x);
     aki_status rc = AKI_E_TOO_SMALL;
@@ -80,10 +80,10 @@ static bool write_tokens(struct exchange *x, struct buf *out, const struct reque
     return rc ? encode_refuse(x, p, &error) : fits;
 }
 
-static bool decode(const struct exchange *x, const int32_t *ids, size_t count, struct buf *out, struct problem *p)
+static bool decode(const struct exchange *x, const int32_t *ids, size_t count, struct aki__buf *out, struct problem *p)
 {
     const int skip_special = !x->request.keep_special;
-    struct buf text = { 0 };
+    struct aki__buf text = { 0 };
     aki_error error;
     size_t size = 0;
     aki_status rc = aki_detokenize(x->model, ids, count, skip_special, NULL, 0, &size, &error);
@@ -93,15 +93,15 @@ static bool decode(const struct exchange *x, const int32_t *ids, size_t count, s
         ok = refuse(p, 503, type_unhealthy, "out of memory");
     if (ok && aki_detokenize(x->model, ids, count, skip_special, text.data, size, &size, &error))
         ok = encode_refuse(x, p, &error);
-    if (ok && text_check(text.data, size) != SIZE_MAX)
+    if (ok && aki__utf8_check(text.data, size) != AKI_UTF8_VALID)
         ok = refuse(p, 422, type_tokenizer, "Tokenizer error: the ids are not a text");
     if (ok)
         json_string(out, text.data, size);
-    buf_free(&text);
+    aki__buf_free(&text);
     return ok;
 }
 
-static bool write_decoded(const struct exchange *x, struct buf *out, const struct request_input *in, struct problem *p)
+static bool write_decoded(const struct exchange *x, struct aki__buf *out, const struct request_input *in, struct problem *p)
 {
     int32_t *ids = malloc((in->count + 1) * sizeof *ids);
     bool ok = ids ? encode_ids(x, in, 0, in->count, ids, p) : refuse(p, 503, type_unhealthy, "out of memory");
@@ -114,7 +114,7 @@ static bool write_decoded(const struct exchange *x, struct buf *out, const struc
 void tokens_answer(struct exchange *x)
 {
     struct problem p = { 0 };
-    struct buf out = { 0 };
+    struct aki__buf out = { 0 };
     bool ok = exchange_read_body(x, &p);
 
     if (!ok) {
@@ -137,7 +137,7 @@ void tokens_answer(struct exchange *x)
         if (exchange_hold_answer(x, &out))
             exchange_answer(x, 200, &out, json_type);
     } else {
-        buf_free(&out);
+        aki__buf_free(&out);
         exchange_refuse(x, &p);
     }
 }

@@ -1,4 +1,5 @@
-# Tests of base/, and the laws of the tree.
+# Tests of util/ and base/, and the laws of the tree.
+aki_test(util util)
 aki_test(base base)
 aki_test(json base)
 

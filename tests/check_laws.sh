@@ -9,7 +9,7 @@ count=0
 # row CHECK yes|no FILE TEXT: does the check accept a tree of this one file?
 row() {
     rm -rf "$tree/t"
-    mkdir -p "$tree/t/src/base" "$tree/t/src/text" "$tree/t/src/ort" "$tree/t/$(dirname "$3")"
+    mkdir -p "$tree/t/src/util" "$tree/t/src/base" "$tree/t/src/text" "$tree/t/src/ort" "$tree/t/$(dirname "$3")"
     touch "$tree/t/src/base/base.h" "$tree/t/src/text/own.h"
     printf "$4" >"$tree/t/$3"
     local got=yes
@@ -23,6 +23,11 @@ row includes no  src/graph/a.c '#include <onnxruntime_c_api.h>\n'
 row includes no  src/ort/a.c '#include "text/own.h"\n'
 row includes no  src/text/a.c '#include "model/model.h"\n'
 row includes no  src/base/a.c '#include "text/own.h"\n'
+row includes yes src/base/a.c '#include "util/buf.h"\n'
+row includes no  src/util/a.c '#include "base/base.h"\n'
+row includes yes cli/hub/a.c '#include "util/json.h"\n'
+row includes no  cli/hub/a.c '#include "server/server.h"\n'
+row includes yes server/a.c '#include "util/json.h"\n'
 row includes no  src/ort/a.c '#include "arch/arch.h"\n'
 row includes no  src/arch/a.c '  #  include <onnxruntime_c_api.h>\n'
 row includes no  src/kernel/a.c '#include "onnxruntime_c_api.h"\n'
@@ -39,6 +44,7 @@ row includes no  include/akiembed.h '#include <stdio.h>\n'
 row banned yes src/text/a.c '/* never abort() here */\nint f(void) { return g("exit(1)") + t->free(x); }\n'
 row banned yes src/text/a.c 'int snprintf(void); int aki__free(void *);\n'
 row banned yes src/base/a.c 'void *f(void) { return malloc(1); }\n'
+row banned yes src/util/a.c 'void *f(void) { return malloc(1); }\n'
 row banned yes cli/verbs/a.c 'int f(void) { return printf("x"); }\n'
 row banned no  src/text/a.c 'void *f(void) { return malloc(1); }\n'
 row banned no  src/text/a.c 'void f(void) { abort(); }\n'

@@ -5,7 +5,7 @@ if(TARGET darwin_rules AND NOT AKI_TEST_DARWIN AND NOT AKI_SANITIZE AND NOT AKI_
   target_include_directories(test_base_darwin PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_options(test_base_darwin PRIVATE ${AKI_DARWIN_OPTIONS})
   target_compile_definitions(test_base_darwin PRIVATE AKI_SOURCE_DIR="${PROJECT_SOURCE_DIR}" AKI_BINARY_DIR="${PROJECT_BINARY_DIR}")
-  target_link_libraries(test_base_darwin PRIVATE darwin_rules aki_settings PkgConfig::CMOCKA Threads::Threads m)
+  target_link_libraries(test_base_darwin PRIVATE darwin_rules aki_settings aki_util PkgConfig::CMOCKA Threads::Threads m)
   add_test(NAME base_darwin COMMAND test_base_darwin)
   set_tests_properties(base_darwin PROPERTIES LABELS plain)
 endif()

@@ -186,10 +186,10 @@ static void test_grow(void **state)
         size_t before = capacity;
         assert_true(aki__grow((void **)&a, &capacity, i + 1, sizeof *a));
         assert_true(capacity > i);
-        grown += before != capacity;
+        grown += before != capacity && before >= 1024;        /* up to 4 KiB builds with AddressSanitizer leave no room */
         a[i] = (int32_t)i;
     }
-    assert_true(grown < 30);        /* by halves, not one by one */
+    assert_true(grown < 10);        /* by halves, not one by one */
     for (size_t i = 0; i < 10000; i++)
         assert_int_equal(a[i], i);
     int32_t *old = a;

@@ -72,7 +72,7 @@ class Load(unittest.TestCase):
             self.assertEqual(server.stop(), 0)
 
     def test_terminated_under_load(self):
-        server = self.start("--drain", "600")
+        server = self.start("--drain", "600", "--deadline", "600")         # however slow the machine is
         sockets = [self.send(server) for _ in range(8)]
         until = time.time() + 600
         while self.gauge(server, "te_queue_size") < 32 and time.time() < until:

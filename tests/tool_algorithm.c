@@ -5,18 +5,10 @@
 #include "base/json.h"
 #include "base/os.h"
 #include "text/algorithm.h"
+#include "util/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static bool read_all(struct aki__buf *b)
 {
@@ -72,10 +64,10 @@ int main(int argc, char **argv)
     }
     if (argc != 2 || aki__map_open(&map, argv[1], &err) || aki__json_parse(&doc, map.data, map.size, argv[1], &err))
         goto done;
-    double begin = now();
+    double begin = aki__seconds();
     if (aki__algorithm_parse(&a, aki__json_get(doc.nodes, "model"), byte_level, argv[1], &err))
         goto done;
-    double load = now() - begin;
+    double load = aki__seconds() - begin;
     if (!(s = aki__algorithm_scratch_new(a)) || !read_all(&words))
         goto done;
     size_t tokens = 0;
@@ -85,9 +77,9 @@ int main(int argc, char **argv)
         double best = 1e9;
         for (int i = 0; i < 30; i++) {
             tokens = 0;
-            begin = now();
+            begin = aki__seconds();
             size_t bytes = pass(a, s, &words, false, &tokens);
-            double rate = (now() - begin) / (double)bytes;
+            double rate = (aki__seconds() - begin) / (double)bytes;
             best = rate < best ? rate : best;
         }
         printf("load %.1f ms, %zu tokens, %.1f MB/s\n", load * 1e3, tokens, 1e-6 / best);

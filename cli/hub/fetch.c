@@ -408,7 +408,7 @@ static int step(const struct fetch_hub *hub, struct fetch **list, size_t count, 
 {
     CURLM *multi = hub->multi;
     size_t active = 0;
-    double now = system_seconds();
+    double now = aki__seconds();
     bool ended = false;
     int rc = CLI_OK, running, left;
 

@@ -3,13 +3,15 @@
 
 #include "cli/shell/cli.h"
 
-#include "server/json.h"
+#include "util/json.h"
+#include "util/names.h"
+#include "util/path.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { FILES_LIMIT = 100000, WANTED_LIMIT = 1024, PATH_LIMIT = 1024, PART_LIMIT = 255 };
+enum { FILES_LIMIT = 100000, WANTED_LIMIT = 1024, PATH_LIMIT = 1024, DEPTH_LIMIT = 32 };
 
 #define SINGLE "model.safetensors"
 #define INDEX  "model.safetensors.index.json"
@@ -18,19 +20,12 @@ enum { FILES_LIMIT = 100000, WANTED_LIMIT = 1024, PATH_LIMIT = 1024, PART_LIMIT 
 
 bool hub_path_is_safe(const char *path, size_t size)
 {
-    if (size == 0 || size > PATH_LIMIT || utf8_check(path, size) != SIZE_MAX)
+    if (size == 0 || size > PATH_LIMIT || aki__utf8_check(path, size) != AKI_UTF8_VALID)
         return false;
     for (size_t i = 0; i < size; i++)
-        if ((unsigned char)path[i] < 0x20 || path[i] == 0x7F || path[i] == '\\')
+        if ((unsigned char)path[i] < 0x20 || path[i] == 0x7F)
             return false;
-    for (size_t begin = 0; begin <= size;) {
-        const char *slash = memchr(path + begin, '/', size - begin);
-        size_t end = slash ? (size_t)(slash - path) : size, part = end - begin;
-        if (part > PART_LIMIT || (part <= 2 && !memcmp(path + begin, "..", part)))     /* "", "." and ".." */
-            return false;
-        begin = end + 1;
-    }
-    return true;
+    return aki__path_is_inside(path, size, true);
 }
 
 bool hub_word_is_safe(const char *word)
@@ -64,25 +59,21 @@ bool hub_etag(char out[HUB_ETAG], const char *text, size_t size)
 
 /* ---------------------------------------------------------------- JSON ------------------------------------------ */
 
-static int parse(struct json_doc *doc, const char *what, char *text, size_t size, char why[HUB_WHY])
+static int parse(struct aki__json_doc *doc, const char *what, char *text, size_t size, char why[HUB_WHY])
 {
-    struct json_problem problem = { 0 };
+    struct aki__json_problem problem;
 
-    if (json_parse_tables(doc, text, size, &problem))
+    if (aki__json_read_in_place(doc, text, size, 0, DEPTH_LIMIT, &problem))
         return CLI_OK;
-    if (!problem.what)
+    aki__json_free(doc);
+    if (problem.error == AKI_JSON_NO_MEMORY)
         return snprintf(why, HUB_WHY, "out of memory"), CLI_INTERNAL;
-    snprintf(why, HUB_WHY, "%s is no valid JSON: byte %zu: %s", what, problem.offset, problem.what);
+    snprintf(why, HUB_WHY, "%s is no valid JSON: byte %zu: %s", what, problem.offset, aki__json_words(problem.error));
     return CLI_INPUT;
 }
 
-static bool is(const struct json *node, enum json_kind kind)
-{
-    return node && node->kind == kind;
-}
-
 /* A name as a message may show it: hostile ones hold anything. */
-static const char *shown(char out[100], const struct json *name)
+static const char *shown(char out[100], const struct aki__json *name)
 {
     size_t at = 0;
 
@@ -97,26 +88,26 @@ static const char *shown(char out[100], const struct json *name)
     return out;
 }
 
-static int refuse(const struct json *name, const char *where, char why[HUB_WHY])
+static int refuse(const struct aki__json *name, const char *where, char why[HUB_WHY])
 {
     char text[100];
 
     snprintf(why, HUB_WHY, "%s names a file '%s', which could be put outside the model's folder: refused, nothing of it is fetched", where,
-             is(name, JSON_STRING) ? shown(text, name) : "");
+             aki__json_is(name, AKI_JSON_STRING) ? shown(text, name) : "");
     return CLI_INPUT;
 }
 
 /* ---------------------------------------------------------------- the listing ----------------------------------- */
 
-static int read_siblings(struct names *files, const struct json *siblings, char why[HUB_WHY])
+static int read_siblings(struct names *files, const struct aki__json *siblings, char why[HUB_WHY])
 {
-    const struct json *e = siblings + 1;
+    const struct aki__json *e = siblings + 1;
 
     if (siblings->size > FILES_LIMIT)
         return snprintf(why, HUB_WHY, "the hub lists %u files, more than %d", (unsigned)siblings->size, FILES_LIMIT), CLI_INPUT;
     for (uint32_t i = 0; i < siblings->size; i++, e += e->skip) {
-        const struct json *name = is(e, JSON_OBJECT) ? json_get(e, "rfilename") : NULL;
-        if (!is(name, JSON_STRING) || !hub_path_is_safe(name->text, name->size))
+        const struct aki__json *name = aki__json_get(e, "rfilename");
+        if (!aki__json_is(name, AKI_JSON_STRING) || !hub_path_is_safe(name->text, name->size))
             return refuse(name, "the hub's list", why);
         if (!names_add(files, name->text))
             return snprintf(why, HUB_WHY, "out of memory"), CLI_INTERNAL;
@@ -127,24 +118,24 @@ static int read_siblings(struct names *files, const struct json *siblings, char 
 
 int hub_read_listing(struct names *files, char commit[HUB_COMMIT], char *text, size_t size, char why[HUB_WHY])
 {
-    struct json_doc doc;
+    struct aki__json_doc doc;
 
     int rc = parse(&doc, "the hub's list", text, size, why);
     if (rc)
         return rc;
-    const struct json *sha = is(doc.nodes, JSON_OBJECT) ? json_get(doc.nodes, "sha") : NULL;
-    const struct json *siblings = is(doc.nodes, JSON_OBJECT) ? json_get(doc.nodes, "siblings") : NULL;
-    if (!is(sha, JSON_STRING) || sha->size >= HUB_COMMIT || strlen(sha->text) != sha->size || !hub_word_is_safe(sha->text)) {
+    const struct aki__json *sha = aki__json_get(doc.nodes, "sha");
+    const struct aki__json *siblings = aki__json_get(doc.nodes, "siblings");
+    if (!aki__json_is(sha, AKI_JSON_STRING) || sha->size >= HUB_COMMIT || strlen(sha->text) != sha->size || !hub_word_is_safe(sha->text)) {
         snprintf(why, HUB_WHY, "the hub's list has no commit (\"sha\"): is this a hub's endpoint?");
         rc = CLI_INPUT;
-    } else if (!is(siblings, JSON_ARRAY)) {
+    } else if (!aki__json_is(siblings, AKI_JSON_ARRAY)) {
         snprintf(why, HUB_WHY, "the hub's list has no files (\"siblings\"): is this a hub's endpoint?");
         rc = CLI_INPUT;
     } else {
         memcpy(commit, sha->text, sha->size + 1);
         rc = read_siblings(files, siblings, why);
     }
-    json_free(&doc);
+    aki__json_free(&doc);
     return rc;
 }
 
@@ -180,19 +171,19 @@ static int select_shards(struct names *wanted, const struct names *files, const 
     const char *slash = strrchr(name, '/');
     int folder = slash ? (int)(slash + 1 - name) : 0;
     char path[2 * PATH_LIMIT], text[100];
-    struct json_doc doc;
+    struct aki__json_doc doc;
 
     int rc = parse(&doc, name, index->data, index->size, why);
     if (rc)
         return rc;
-    const struct json *map = is(doc.nodes, JSON_OBJECT) ? json_get(doc.nodes, "weight_map") : NULL, *key = map ? map + 1 : NULL;
-    if (!is(map, JSON_OBJECT) || !map->size) {
+    const struct aki__json *map = aki__json_get(doc.nodes, "weight_map"), *key = map ? map + 1 : NULL;
+    if (!aki__json_is(map, AKI_JSON_OBJECT) || !map->size) {
         snprintf(why, HUB_WHY, "%.200s: weight_map is missing, empty or no object", name);
         rc = CLI_INPUT;
     }
     for (uint32_t i = 0; !rc && i < map->size; i++, key += 1 + key[1].skip) {
-        const struct json *shard = key + 1;
-        if (!is(shard, JSON_STRING) || !hub_path_is_safe(shard->text, shard->size)) {
+        const struct aki__json *shard = key + 1;
+        if (!aki__json_is(shard, AKI_JSON_STRING) || !hub_path_is_safe(shard->text, shard->size)) {
             rc = refuse(shard, name, why);
         } else if (snprintf(path, sizeof path, "%.*s%s", folder, name, shard->text), !names_have(files, path)) {
             snprintf(why, HUB_WHY, "%.150s names the shard '%s', which the hub does not have", name, shown(text, shard));
@@ -201,7 +192,7 @@ static int select_shards(struct names *wanted, const struct names *files, const 
             rc = want(wanted, path, why);
         }
     }
-    json_free(&doc);
+    aki__json_free(&doc);
     return rc;
 }
 
@@ -256,15 +247,15 @@ static int select_weights(struct names *wanted, const struct names *files, const
 /* The folders that modules.json names (1_Pooling, 2_Dense …): their configuration and weights. */
 static int select_modules(struct names *wanted, const struct names *files, const struct hub_text *modules, char why[HUB_WHY])
 {
-    struct json_doc doc;
+    struct aki__json_doc doc;
 
     int rc = parse(&doc, "modules.json", modules->data, modules->size, why);
     if (rc)
         return rc;
-    const struct json *e = doc.nodes + 1;
-    for (uint32_t i = 0; is(doc.nodes, JSON_ARRAY) && !rc && i < doc.nodes->size; i++, e += e->skip) {
-        const struct json *path = is(e, JSON_OBJECT) ? json_get(e, "path") : NULL;
-        if (!is(path, JSON_STRING) || !path->size)
+    const struct aki__json *e = doc.nodes + 1;
+    for (uint32_t i = 0; aki__json_is(doc.nodes, AKI_JSON_ARRAY) && !rc && i < doc.nodes->size; i++, e += e->skip) {
+        const struct aki__json *path = aki__json_get(e, "path");
+        if (!aki__json_is(path, AKI_JSON_STRING) || !path->size)
             continue;                      /* the root; what else is wrong with it is found when the model is opened */
         if (!hub_path_is_safe(path->text, path->size)) {
             rc = refuse(path, "modules.json", why);
@@ -277,29 +268,27 @@ static int select_modules(struct names *wanted, const struct names *files, const
                 rc = want(wanted, name, why);
         }
     }
-    json_free(&doc);
+    aki__json_free(&doc);
     return rc;
 }
 
 int hub_select(struct names *wanted, const struct names *files, const char *weights, const struct hub_text *modules,
                const struct hub_text *index, char why[HUB_WHY])
 {
-    /* What opening a model reads, see docs/models.md. */
-    static const char *const plain[] = {
-        "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "modules.json", "config_sentence_transformers.json",
-        "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_camembert_config.json", "sentence_xlm-roberta_config.json",
-        "adapter_config.json", "README.md",
-    };
+    static const char *const besides[] = { "adapter_config.json", "README.md" };
     int rc = CLI_OK;
 
-    for (size_t i = 0; i < 2 && !rc; i++)
-        if (!names_have(files, plain[i])) {
-            snprintf(why, HUB_WHY, "it has no %s, so it is no model that can be opened here", plain[i]);
+    for (size_t i = 0; i < AKI_NEEDED_FILES && !rc; i++)
+        if (!names_have(files, aki__json_files[i])) {
+            snprintf(why, HUB_WHY, "it has no %s, so it is no model that can be opened here", aki__json_files[i]);
             rc = CLI_INPUT;
         }
-    for (size_t i = 0; i < sizeof plain / sizeof *plain && !rc; i++)
-        if (names_have(files, plain[i]))
-            rc = want(wanted, plain[i], why);
+    for (size_t i = 0; i < AKI_JSON_FILES && !rc; i++)
+        if (names_have(files, aki__json_files[i]))
+            rc = want(wanted, aki__json_files[i], why);
+    for (size_t i = 0; i < sizeof besides / sizeof *besides && !rc; i++)
+        if (names_have(files, besides[i]))
+            rc = want(wanted, besides[i], why);
     if (!rc && modules)
         rc = select_modules(wanted, files, modules, why);
     if (!rc)

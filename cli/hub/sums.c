@@ -135,7 +135,7 @@ int sums_write(const char *folder)
 
 /* ---------------------------------------------------------------- checking -------------------------------------- */
 
-static int read_all(const char *path, const char *folder, struct bytes *text)
+static int read_all(const char *path, const char *folder, struct aki__buf *text)
 {
     const char *why = "";
     FILE *f = system_fopen_regular(path, &why);
@@ -146,7 +146,7 @@ static int read_all(const char *path, const char *folder, struct bytes *text)
                         "known to be good: cd %s && sha256sum *.* */* > %s", path, folder, sums_name);
     if (!f)
         return cli_fail(CLI_IO, "cannot read %s: %s", path, why);
-    while (n && text->size <= SUMS_CEILING && bytes_reserve(text, 65536)) {
+    while (n && text->size <= SUMS_CEILING && aki__buf_reserve(text, 65536, CLI_CEILING)) {
         n = fread(text->data + text->size, 1, 65536, f);
         text->size += n;
     }
@@ -235,7 +235,7 @@ static int check_unnamed(const char *folder, struct names *named, int (*tell)(vo
 
 int sums_each(const char *folder, int (*tell)(void *user, const char *name, const char *problem), void *user)
 {
-    struct bytes text = { 0 };
+    struct aki__buf text = { 0 };
     struct names named = { 0 };
     char path[PATH_LIMIT], problem[160];
     int number = 0, rc = CLI_OK;
@@ -243,7 +243,7 @@ int sums_each(const char *folder, int (*tell)(void *user, const char *name, cons
     if (snprintf(path, sizeof path, "%s/%s", folder, sums_name) >= (int)sizeof path)
         return cli_fail(CLI_INPUT, "%s: a path too long", folder);
     rc = read_all(path, folder, &text);
-    if (!rc && !bytes_append(&text, "", 1))
+    if (!rc && !aki__buf_append(&text, "", 1, CLI_CEILING))
         rc = cli_no_memory();
     for (char *line = text.data, *next; !rc && line < text.data + text.size - 1; line = next) {
         size_t size = strcspn(line, "\n");
@@ -263,7 +263,7 @@ int sums_each(const char *folder, int (*tell)(void *user, const char *name, cons
     if (!rc)
         rc = check_unnamed(folder, &named, tell, user);
     names_free(&named);
-    bytes_free(&text);
+    aki__buf_free(&text);
     return rc;
 }
 

@@ -6,6 +6,7 @@
 #include "cli/shell/progress.h"
 #include "cli/shell/sink.h"
 #include "cli/shell/system.h"
+#include "util/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ struct bench_job {
     const struct options *o;
     struct model       model;
     struct bench_texts source;
-    struct bytes       data;               /* the texts of a call */
+    struct aki__buf       data;               /* the texts of a call */
     size_t             starts[BULK_MOST + 1];
     const char        *texts[BULK_MOST];
     size_t             sizes[BULK_MOST];
@@ -41,7 +42,7 @@ struct bench_job {
 static int cancel(void *user)
 {
     const struct bench_job *j = user;
-    double elapsed = system_seconds() - j->start;
+    double elapsed = aki__seconds() - j->start;
 
     progress_show(0, 0, (uint64_t)(elapsed * 1000), (uint64_t)(j->seconds * 1000));
     return cli_signal != 0;
@@ -87,10 +88,10 @@ static int call(struct bench_job *j, struct bench_row *row, const char *const *t
     e.cancel = cancel;
     e.cancel_user = j;
     uint64_t reused = tokens_reused(j);
-    double start = system_seconds();
+    double start = aki__seconds();
     if (aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, aki_embed_bound(j->model.handle, count, &e), j->tokens, NULL, &error))
         return model_failed(&error, NULL);
-    double seconds = system_seconds() - start;
+    double seconds = aki__seconds() - start;
     if (!row)
         return CLI_OK;
     if (!cli_room_for_one(&row->times, row->calls, &row->capacity, sizeof *row->times))
@@ -116,11 +117,11 @@ static int shorter_first(const void *a, const void *b)
 static int time_calls(struct bench_job *j, const char *name, const char *json, double share, size_t count, size_t least, size_t most, int kind)
 {
     struct bench_row *row = &j->rows[j->row_count++];
-    double start = system_seconds();
+    double start = aki__seconds();
     int rc = CLI_OK;
 
     *row = (struct bench_row){ .name = name, .json = json };
-    for (size_t i = 0; !rc && (row->calls < LEAST_CALLS || system_seconds() - start < share * j->seconds); i++) {
+    for (size_t i = 0; !rc && (row->calls < LEAST_CALLS || aki__seconds() - start < share * j->seconds); i++) {
         rc = make_texts(j, count, least, most);
         if (!rc)
             rc = call(j, i < WARM_CALLS ? NULL : row, j->texts, j->sizes, count, kind);
@@ -146,12 +147,12 @@ static int measure_file(struct bench_job *j, double share, size_t count)
     struct bench_row *row = &j->rows[j->row_count++];
     struct input in;
     struct batch b = { 0 };
-    double start = system_seconds();
+    double start = aki__seconds();
     int rc = input_open_file(&in, j->o->bench.texts, INPUT_LINES);
 
     *row = (struct bench_row){ .name = "bulk, texts of the file", .json = "bulk" };
     in.batch_texts = count;
-    while (!rc && (!row->calls || system_seconds() - start < share * j->seconds) && !(rc = input_batch(&in, &b)) && b.count)
+    while (!rc && (!row->calls || aki__seconds() - start < share * j->seconds) && !(rc = input_batch(&in, &b)) && b.count)
         rc = call(j, row, b.texts, b.sizes, b.count, AKI_KIND_NONE);
     if (!rc && !row->calls)
         rc = cli_fail(CLI_INPUT, "%s: no texts to measure with", in.name);
@@ -271,7 +272,7 @@ static void write_rows_json(const struct bench_job *j, struct sink *out)
 static int open_model(struct bench_job *j)
 {
     const struct options *o = j->o;
-    double start = system_seconds();
+    double start = aki__seconds();
 
     if (o->word_count)
         return cli_fail(CLI_USAGE, "bench takes no texts ('%s'); they come from --texts FILE, one a line", o->words[0]);
@@ -280,10 +281,10 @@ static int open_model(struct bench_job *j)
     int rc = model_open(&j->model, o, false);
     if (rc)
         return rc;
-    j->open_seconds = system_seconds() - start;
+    j->open_seconds = aki__seconds() - start;
     j->opened = machine_resident();
     j->source.model = j->model.handle;
-    j->vectors = cli_grow(NULL, (size_t)j->model.info.dim, BULK_MOST * sizeof *j->vectors);
+    j->vectors = aki__realloc(NULL, (size_t)j->model.info.dim, BULK_MOST * sizeof *j->vectors);
     return j->vectors ? CLI_OK : cli_no_memory();
 }
 
@@ -297,7 +298,7 @@ int bench_run(const struct options *o)
         return cli_no_memory();
     j->o = o;
     rc = open_model(j);
-    j->start = system_seconds();
+    j->start = aki__seconds();
     progress_start();
     if (!rc)
         rc = measure_all(j);
@@ -313,7 +314,7 @@ int bench_run(const struct options *o)
     for (size_t i = 0; i < j->row_count; i++)
         free(j->rows[i].times);
     free(j->vectors);
-    bytes_free(&j->data);
+    aki__buf_free(&j->data);
     model_close(&j->model);
     free(j);
     return rc;

@@ -44,12 +44,12 @@ static int count_tokens(const struct bench_texts *b, const char *text, size_t si
     return !status || status == AKI_E_TOO_SMALL ? CLI_OK : cli_fail(CLI_INTERNAL, "%s", error.message);
 }
 
-static bool add_word(struct bytes *out, size_t begin, const char *word)
+static bool add_word(struct aki__buf *out, size_t begin, const char *word)
 {
-    return (out->size == begin || bytes_append(out, " ", 1)) && bytes_append(out, word, strlen(word));
+    return (out->size == begin || aki__buf_append(out, " ", 1, CLI_CEILING)) && aki__buf_append(out, word, strlen(word), CLI_CEILING);
 }
 
-int bench_text(struct bench_texts *b, size_t tokens, struct bytes *out)
+int bench_text(struct bench_texts *b, size_t tokens, struct aki__buf *out)
 {
     size_t begin = out->size, count = 0, before = out->size;
     int rc = CLI_OK;

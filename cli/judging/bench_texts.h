@@ -14,7 +14,7 @@ struct bench_texts {
 
 /* Appends a text of about that many tokens, special ones included, to *out: never more, and as near as words of one token allow. It is
  * unlike all texts before it from its beginning on. An exit code; on failure the message is out. */
-int bench_text(struct bench_texts *b, size_t tokens, struct bytes *out);
+int bench_text(struct bench_texts *b, size_t tokens, struct aki__buf *out);
 /* A number from least to most, as often small as large. */
 size_t bench_length(struct bench_texts *b, size_t least, size_t most);
 

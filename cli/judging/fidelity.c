@@ -93,8 +93,8 @@ static size_t neighbours(struct neighbour *n, float *scores, const float *v, siz
 
 bool fidelity_overlap(const float *a, const float *b, size_t count, size_t dim, size_t top, struct figure *out)
 {
-    struct neighbour *by_a = cli_grow(NULL, count, sizeof *by_a), *by_b = cli_grow(NULL, count, sizeof *by_b);
-    float *scores = cli_grow(NULL, count, sizeof *scores);
+    struct neighbour *by_a = aki__realloc(NULL, count, sizeof *by_a), *by_b = aki__realloc(NULL, count, sizeof *by_b);
+    float *scores = aki__realloc(NULL, count, sizeof *scores);
     bool ok = by_a && by_b && scores;
 
     for (size_t i = 0; i < count && ok; i++) {

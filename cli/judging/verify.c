@@ -4,6 +4,7 @@
 #include "cli/hub/model.h"
 #include "cli/shell/progress.h"
 #include "cli/shell/sink.h"
+#include "util/names.h"
 #include "verify_texts.h"
 
 #include <inttypes.h>
@@ -25,7 +26,7 @@ struct check {
 struct verify_job {
     const struct options *o;
     struct input   input;
-    struct bytes   data;                   /* of FILE's texts */
+    struct aki__buf   data;                   /* of FILE's texts */
     const char   **texts;                  /* [count] */
     size_t        *sizes;                  /* [count] */
     uint64_t      *numbers;                /* [count] of each text in what they come from */
@@ -66,7 +67,7 @@ static int read_texts(struct verify_job *j)
             j->sizes[j->count] = b.sizes[i];
             j->numbers[j->count] = j->count;
             j->count++;
-            if (!bytes_append(&j->data, b.texts[i], b.sizes[i]))
+            if (!aki__buf_append(&j->data, b.texts[i], b.sizes[i], CLI_CEILING))
                 rc = cli_no_memory();
         }
         j->more = take < b.count;
@@ -251,7 +252,7 @@ static int compute_checked(struct verify_job *j)
     float **const sets[] = { &j->alone, &j->together, &j->backward, &j->reference };
 
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        if (!(*sets[i] = cli_grow(NULL, j->given, j->dim * sizeof **sets[i])))
+        if (!(*sets[i] = aki__realloc(NULL, j->given, j->dim * sizeof **sets[i])))
             return cli_no_memory();
     int rc = embed_alone(j);
     if (!rc)
@@ -490,7 +491,7 @@ int verify_run(const struct options *o)
     free(j.sizes);
     free(j.numbers);
     free(j.unknown);
-    bytes_free(&j.data);
+    aki__buf_free(&j.data);
     input_close(&j.input);
     model_close(&j.model);
     return rc;

@@ -3,6 +3,8 @@
 
 #include "system.h"
 
+#include "util/names.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>

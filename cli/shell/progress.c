@@ -35,7 +35,7 @@ void progress_start(void)
     state.running = !cli_quiet();
     state.terminal = isatty(STDERR_FILENO);
     cli_before_message(clear_bar);
-    state.start = state.shown = system_seconds();
+    state.start = state.shown = aki__seconds();
 }
 
 /* "1234 texts, 567 texts/s, 8.9k tokens/s" */
@@ -102,7 +102,7 @@ static void draw(double now)
 
 static void show(void)
 {
-    double now = system_seconds();
+    double now = aki__seconds();
 
     if (!state.running || now - state.start < SILENT_SECONDS)
         return;
@@ -143,7 +143,7 @@ void progress_tick(uint64_t tokens)
 
 void progress_end(void)
 {
-    double elapsed = system_seconds() - state.start;
+    double elapsed = aki__seconds() - state.start;
 
     if (state.running && (state.drawn || (!state.terminal && state.shown > state.start))) {
         char text[160];

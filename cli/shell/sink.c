@@ -132,7 +132,7 @@ int sink_close(struct sink *s, int rc)
         s->error = errno;
         failed = complain(s);
     }
-    bytes_free(&s->buffer);
+    aki__buf_free(&s->buffer);
     free(s->ends);
     memset(s, 0, sizeof *s);
     s->fd = -1;
@@ -144,7 +144,7 @@ static char *room(struct sink *s, size_t size)
 {
     if (s->error)
         return NULL;
-    if (!bytes_reserve(&s->buffer, size)) {
+    if (!aki__buf_reserve(&s->buffer, size, CLI_CEILING)) {
         s->error = ENOMEM;
         return NULL;
     }
@@ -186,34 +186,11 @@ void sink_printf(struct sink *s, const char *format, ...)
 
 void sink_json(struct sink *s, const char *text, size_t size)
 {
-    static const char hex[] = "0123456789abcdef";
-    static const char escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt";      /* pairs: what it is, the letter that stands for it */
-    size_t valid = utf8_check(text, size);
-
-    if (valid == SIZE_MAX)
-        valid = size;
-    sink_bytes(s, "\"", 1);
-    for (size_t i = 0, from = 0; i <= size; i++) {
-        bool bad = i < size && i == valid;
-        if (i < size && !bad && (unsigned char)text[i] >= 0x20 && text[i] != '"' && text[i] != '\\')
-            continue;
-        sink_bytes(s, text + from, i - from);
-        from = i + 1;
-        if (i == size)
-            break;
-        if (bad) {
-            size_t next = utf8_check(text + from, size - from);
-            valid = next == SIZE_MAX ? size : from + next;
-            sink_bytes(s, "\xEF\xBF\xBD", 3);
-            continue;
-        }
-        const char *e = escapes;
-        while (*e && *e != text[i])
-            e += 2;
-        char code[6] = { '\\', *e ? e[1] : 'u', '0', '0', hex[(unsigned char)text[i] >> 4], hex[text[i] & 15] };
-        sink_bytes(s, code, *e ? 2 : 6);
-    }
-    sink_bytes(s, "\"", 1);
+    if (s->error)
+        return;
+    aki__buf_json(&s->buffer, text, size, CLI_CEILING);
+    if (s->buffer.failed)
+        s->error = ENOMEM;
 }
 
 void sink_json_string(struct sink *s, const char *text)

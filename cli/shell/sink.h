@@ -12,7 +12,7 @@ struct sink {
     const char  *name;                     /* borrowed; for messages */
     bool         owned;                    /* a file opened here */
     bool         seekable;                 /* a regular file that is not appended to */
-    struct bytes buffer;
+    struct aki__buf buffer;
     size_t      *ends;                     /* [end_count] ends of rows in buffer */
     size_t       end_count, end_capacity;
     uint64_t     start;                    /* where the first byte written here stands in a seekable file */
@@ -33,7 +33,7 @@ int sink_flush(struct sink *s);
 int sink_close(struct sink *s, int rc);
 
 void sink_bytes(struct sink *s, const void *data, size_t size);
-void sink_printf(struct sink *s, const char *format, ...) CLI_PRINTF(2, 3);
+void sink_printf(struct sink *s, const char *format, ...) AKI_PRINTF(2, 3);
 /* A JSON string, quotes included; bytes that are not UTF-8 (file names may have them) become U+FFFD. */
 void sink_json(struct sink *s, const char *text, size_t size);
 /* JSON of a string that may be NULL. */

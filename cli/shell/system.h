@@ -22,9 +22,6 @@ char *system_variable(const char *name);
 /* Sets an environment variable that is not set. */
 void system_default(const char *name, const char *value);
 
-/* Seconds on a clock that only goes forward. */
-double system_seconds(void);
-
 /* open, fopen, stat, remove (of folders too, when they are empty) and rename. */
 int   system_open(const char *path, int flags);
 FILE *system_fopen(const char *path, const char *mode);

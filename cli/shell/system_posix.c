@@ -65,14 +65,6 @@ char *system_variable(const char *name)
     return getenv(name);
 }
 
-double system_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 /* ---------------------------------------------------------------- files ----------------------------------------- */
 
 int system_open(const char *path, int flags)

@@ -3,6 +3,7 @@
 
 #include "cli.h"
 #include "machine.h"
+#include "util/path.h"
 
 #include <errno.h>
 #include <io.h>
@@ -15,27 +16,6 @@
 
 /* Longest path that is met here, in UTF-16 units. */
 enum { WIDE_PATH = 32768 };
-
-/* UTF-8 and back, malloc'd; NULL: no memory. */
-static wchar_t *wide(const char *text)
-{
-    int size = MultiByteToWideChar(CP_UTF8, 0, text, -1, NULL, 0);
-    wchar_t *out = size > 0 ? malloc((size_t)size * sizeof *out) : NULL;
-
-    if (out)
-        MultiByteToWideChar(CP_UTF8, 0, text, -1, out, size);
-    return out;
-}
-
-static char *narrow(const wchar_t *text)
-{
-    int size = WideCharToMultiByte(CP_UTF8, 0, text, -1, NULL, 0, NULL, NULL);
-    char *out = size > 0 ? malloc((size_t)size) : NULL;
-
-    if (out)
-        WideCharToMultiByte(CP_UTF8, 0, text, -1, out, size, NULL, NULL);
-    return out;
-}
 
 /* ---------------------------------------------------------------- the process ----------------------------------- */
 
@@ -79,7 +59,7 @@ static void read_arguments(int *count, char ***arguments)
     bool ok = out != NULL;
 
     for (int i = 0; i < n && ok; i++)
-        ok = (out[i] = narrow(list[i])) != NULL;
+        ok = (out[i] = aki__narrow(list[i])) != NULL;
     LocalFree(list);
     if (!ok)
         exit(cli_no_memory());
@@ -108,28 +88,19 @@ void system_default(const char *name, const char *value)
 
 char *system_variable(const char *name)
 {
-    wchar_t *wide_name = wide(name);
+    wchar_t *wide_name = aki__wide(name);
     const wchar_t *value = wide_name ? _wgetenv(wide_name) : NULL;
-    char *out = value ? narrow(value) : NULL;       /* never freed: few are asked for */
+    char *out = value ? aki__narrow(value) : NULL;       /* never freed: few are asked for */
 
     free(wide_name);
     return out;
-}
-
-double system_seconds(void)
-{
-    LARGE_INTEGER now, rate;
-
-    QueryPerformanceFrequency(&rate);
-    QueryPerformanceCounter(&now);
-    return (double)now.QuadPart / (double)rate.QuadPart;
 }
 
 /* ---------------------------------------------------------------- files ----------------------------------------- */
 
 int system_open(const char *path, int flags)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
     int fd = name ? _wopen(name, flags | _O_BINARY, _S_IREAD | _S_IWRITE) : -1;
 
     free(name);
@@ -138,7 +109,7 @@ int system_open(const char *path, int flags)
 
 FILE *system_fopen(const char *path, const char *mode)
 {
-    wchar_t *name = wide(path), *wide_mode = wide(mode);
+    wchar_t *name = aki__wide(path), *wide_mode = aki__wide(mode);
     FILE *f = name && wide_mode ? _wfopen(name, wide_mode) : NULL;
 
     free(name);
@@ -148,7 +119,7 @@ FILE *system_fopen(const char *path, const char *mode)
 
 int system_stat(const char *path, struct stat *out)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
     size_t size = name ? wcslen(name) : 0;
 
     /* It refuses a folder's name that ends in a separator, except "C:/" */
@@ -174,7 +145,7 @@ char *system_whole_path(const char *path)
 
 int system_rename(const char *from, const char *to)
 {
-    wchar_t *old_name = wide(from), *new_name = wide(to);
+    wchar_t *old_name = aki__wide(from), *new_name = aki__wide(to);
     int rc = old_name && new_name && MoveFileExW(old_name, new_name, 0) ? 0 : -1;
 
     errno = EACCES;
@@ -185,7 +156,7 @@ int system_rename(const char *from, const char *to)
 
 int system_remove(const char *path)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
     int rc = name && (DeleteFileW(name) || RemoveDirectoryW(name)) ? 0 : -1;
 
     errno = EACCES;
@@ -204,7 +175,7 @@ struct system_folder *system_folder_open(const char *path)
 {
     struct system_folder *folder = calloc(1, sizeof *folder);
     char *all = cli_format("%s/*", path);
-    wchar_t *pattern = all ? wide(all) : NULL;
+    wchar_t *pattern = all ? aki__wide(all) : NULL;
 
     errno = ENOENT;
     if (folder)
@@ -222,7 +193,7 @@ struct system_folder *system_folder_open(const char *path)
 const char *system_folder_next(struct system_folder *folder)
 {
     free(folder->name);
-    folder->name = folder->ready ? narrow(folder->entry.cFileName) : NULL;
+    folder->name = folder->ready ? aki__narrow(folder->entry.cFileName) : NULL;
     folder->ready = FindNextFileW(folder->search, &folder->entry);
     return folder->name;
 }
@@ -281,7 +252,7 @@ bool system_appends(int fd)
 /* Opens what is at path, links followed, to ask about it. */
 static HANDLE open_path(const char *path, DWORD flags)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
     HANDLE file = name ? CreateFileW(name, FILE_READ_ATTRIBUTES, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL, OPEN_EXISTING,
                                      FILE_FLAG_BACKUP_SEMANTICS | flags, NULL) : INVALID_HANDLE_VALUE;
 
@@ -347,7 +318,7 @@ bool system_read_link(const char *path, char *target, size_t size)
         file = open_path(path, 0);
     DWORD n = name && file != INVALID_HANDLE_VALUE ? GetFinalPathNameByHandleW(file, name, WIDE_PATH, VOLUME_NAME_DOS) : 0;
     if (n && n < WIDE_PATH)
-        found = narrow(name);
+        found = aki__narrow(name);
     for (char *s = found; s && *s; s++)
         if (*s == '\\')
             *s = '/';
@@ -363,7 +334,7 @@ bool system_read_link(const char *path, char *target, size_t size)
 
 bool system_is_locked(const char *path)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
     HANDLE file = name ? CreateFileW(name, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, 0, NULL)
                        : INVALID_HANDLE_VALUE;
     OVERLAPPED first = { 0 };
@@ -378,7 +349,7 @@ bool system_is_locked(const char *path)
 static int remove_failed(const wchar_t *path)
 {
     DWORD why = GetLastError();
-    char *name = narrow(path);
+    char *name = aki__narrow(path);
     int rc = cli_fail(CLI_IO, "cannot remove %s: %s (error %lu of Windows)", name ? name : "a file",
                       why == ERROR_SHARING_VIOLATION || why == ERROR_ACCESS_DENIED ? "somebody has it open, or it is protected" : "it stays", (unsigned long)why);
 
@@ -422,7 +393,7 @@ static int remove_tree(wchar_t *path, uint64_t *freed)
 int system_remove_tree(const char *folder, const char *part, uint64_t *freed)
 {
     char *whole = cli_format("%s/%s", folder, part);
-    wchar_t *name = whole ? wide(whole) : NULL, *path = name && wcslen(name) < WIDE_PATH ? calloc(WIDE_PATH, sizeof *path) : NULL;
+    wchar_t *name = whole ? aki__wide(whole) : NULL, *path = name && wcslen(name) < WIDE_PATH ? calloc(WIDE_PATH, sizeof *path) : NULL;
     int rc = CLI_OK;
 
     if (path) {
@@ -484,7 +455,7 @@ static char *registry(const wchar_t *key, const wchar_t *name)
     wchar_t text[128];
     DWORD bytes = sizeof text;
 
-    return RegGetValueW(HKEY_LOCAL_MACHINE, key, name, RRF_RT_REG_SZ, NULL, text, &bytes) ? NULL : narrow(text);
+    return RegGetValueW(HKEY_LOCAL_MACHINE, key, name, RRF_RT_REG_SZ, NULL, text, &bytes) ? NULL : aki__narrow(text);
 }
 
 const char *machine_processor(char *out, size_t size)

@@ -40,15 +40,15 @@ size_t terminal_cut(const char *text, size_t size, size_t width, size_t *used)
     size_t at = 0, columns = 0;
 
     while (at < size) {
-        uint32_t code;
-        size_t length = utf8_next(text + at, &code);
+        const char *next = text + at;
+        uint32_t code = aki__utf8_next(&next);
         int cells = code < 0x80 ? 1 : system_cells(code);
         if (cells < 0)
             cells = 1;
         if (columns + (size_t)cells > width)
             break;
         columns += (size_t)cells;
-        at += length;
+        at = (size_t)(next - text);
     }
     if (used)
         *used = columns;

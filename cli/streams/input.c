@@ -84,13 +84,13 @@ void input_close(struct input *in)
 {
     if (in->owned)
         close(in->fd);
-    bytes_free(&in->buffer);
+    aki__buf_free(&in->buffer);
     clear(in);
 }
 
 void batch_free(struct batch *b)
 {
-    bytes_free(&b->data);
+    aki__buf_free(&b->data);
     free(b->pieces);
     free(b->texts);
     free(b->sizes);
@@ -134,7 +134,7 @@ static int refill(struct input *in, bool may_wait)
     }
     if (in->buffer.size - in->begin > TEXT_LIMIT)
         return fail_too_long(in);
-    if (!bytes_reserve(&in->buffer, READ_SIZE))
+    if (!aki__buf_reserve(&in->buffer, READ_SIZE, CLI_CEILING))
         return cli_no_memory();
     ssize_t n = -1;
     do {
@@ -202,7 +202,7 @@ static bool room_for_one(struct batch *b)
 
 static int read_json(struct input *in, struct batch *b, struct piece *piece, const char *record, size_t size)
 {
-    struct bytes extra = { 0 };
+    struct aki__buf extra = { 0 };
     struct jsonl_problem problem = { 0, NULL };
     char where[512];
     int rc = CLI_OK;
@@ -214,17 +214,17 @@ static int read_json(struct input *in, struct batch *b, struct piece *piece, con
         piece->text_size = b->data.size - piece->text;
         piece->extra = b->data.size;
         piece->extra_size = extra.size;
-        if (!bytes_append(&b->data, extra.data, extra.size))
+        if (!aki__buf_append(&b->data, extra.data, extra.size, CLI_CEILING))
             rc = cli_no_memory();
     }
-    bytes_free(&extra);
+    aki__buf_free(&extra);
     return rc;
 }
 
 static int add_record(struct input *in, struct batch *b, const char *record, size_t size)
 {
     struct piece piece = { .text = b->data.size, .text_size = size };
-    size_t invalid = utf8_check(record, size);
+    size_t invalid = aki__utf8_check(record, size);
     char where[512];
     int rc = CLI_OK;
 
@@ -237,7 +237,7 @@ static int add_record(struct input *in, struct batch *b, const char *record, siz
         return cli_no_memory();
     if (in->form == INPUT_JSONL && !in->raw)
         rc = read_json(in, b, &piece, record, size);
-    else if (!bytes_append(&b->data, record, size))
+    else if (!aki__buf_append(&b->data, record, size, CLI_CEILING))
         rc = cli_no_memory();
     if (rc)
         return rc;
@@ -279,7 +279,7 @@ int input_batch(struct input *in, struct batch *b)
     if (rc == NOTHING_YET)
         rc = CLI_OK;
     /* The bytes may have moved while the batch grew: point at them only now. */
-    if (!bytes_reserve(&b->data, 1))
+    if (!aki__buf_reserve(&b->data, 1, CLI_CEILING))
         rc = rc ? rc : cli_no_memory();
     for (size_t i = 0; i < b->count && !rc; i++) {
         b->texts[i] = b->data.data + b->pieces[i].text;

@@ -18,7 +18,7 @@ struct piece {
 };
 
 struct batch {
-    struct bytes  data;
+    struct aki__buf  data;
     struct piece *pieces;                  /* [count] */
     const char  **texts;                   /* [count] into data */
     size_t       *sizes;                   /* [count] */
@@ -38,7 +38,7 @@ struct input {
     size_t          word_count;
     const char *const *reserved;           /* members of jsonl that the output has itself; NULL-ended */
     size_t          dropped;               /* members left out for that */
-    struct bytes    buffer;
+    struct aki__buf    buffer;
     size_t          begin, scanned;        /* of the unread bytes; scanned: no end of record before it */
     uint64_t        taken;                 /* texts handed out */
     uint64_t        consumed, total;       /* bytes; total 0: not known */

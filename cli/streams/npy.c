@@ -100,7 +100,7 @@ int npy_read_ranges(const char *path, size_t dim, float **values)
         rc = cli_fail(CLI_INPUT, "%s: ranges are float32 or float64 (<f4, <f8) of shape (2, %zu), rows in C order", path, dim);
         goto done;
     }
-    data = cli_grow(NULL, dim, 2 * sizeof *data);
+    data = aki__realloc(NULL, dim, 2 * sizeof *data);
     if (!data) {
         rc = cli_no_memory();
         goto done;

@@ -23,7 +23,7 @@ static int refuse(const char *path, const char *why)
 struct lines {
     const char   *path;
     int           fd;
-    struct bytes  buffer;
+    struct aki__buf  buffer;
     size_t        scanned;                 /* end of the last line in the buffer */
     uint64_t      offset;                  /* of the buffer in the file */
 };
@@ -50,7 +50,7 @@ static int next_line(struct lines *l, const char **line, size_t *size)
             l->offset += begin;
             begin = 0;
         }
-        if (!bytes_reserve(&l->buffer, READ_SIZE))
+        if (!aki__buf_reserve(&l->buffer, READ_SIZE, CLI_CEILING))
             return cli_no_memory();
         ssize_t n = read(l->fd, l->buffer.data + l->buffer.size, l->buffer.capacity - l->buffer.size);
         if (n < 0)
@@ -64,7 +64,7 @@ static int next_line(struct lines *l, const char **line, size_t *size)
 }
 
 /* True where the torn text could have become what wanted begins with. */
-static bool could_be(const struct bytes *torn, const char *wanted, size_t size)
+static bool could_be(const struct aki__buf *torn, const char *wanted, size_t size)
 {
     return torn->size <= size ? !memcmp(torn->data, wanted, torn->size) : !memcmp(torn->data, wanted, size);
 }
@@ -80,7 +80,7 @@ static bool is_row(const struct layout *layout, const char *line, size_t size, i
 static int examine_jsonl(struct lines *l, const struct layout *layout, struct kept *kept)
 {
     static const char beginning[] = "{\"index\":0,";
-    struct bytes last = { 0 };
+    struct aki__buf last = { 0 };
     const char *line;
     size_t size;
     int64_t index = 0;
@@ -94,7 +94,7 @@ static int examine_jsonl(struct lines *l, const struct layout *layout, struct ke
         kept->rows++;
         kept->bytes = l->offset + l->scanned;
         last.size = 0;
-        if (!bytes_append(&last, line, size)) {
+        if (!aki__buf_append(&last, line, size, CLI_CEILING)) {
             rc = cli_no_memory();
             goto done;
         }
@@ -106,7 +106,7 @@ static int examine_jsonl(struct lines *l, const struct layout *layout, struct ke
     else if (kept->rows && (!is_row(layout, last.data, last.size, &index) || (!layout->chunks && (uint64_t)index + 1 != kept->rows)))
         rc = refuse(l->path, "does not end with the row that belongs there");
 done:
-    bytes_free(&last);
+    aki__buf_free(&last);
     return rc;
 }
 
@@ -182,7 +182,7 @@ int resume_examine(const char *path, const struct layout *layout, struct kept *k
         rc = examine_csv(&l, layout, kept);
     else
         rc = examine_fixed(l.fd, path, layout, (uint64_t)st.st_size, kept);
-    bytes_free(&l.buffer);
+    aki__buf_free(&l.buffer);
     close(l.fd);
     return rc;
 }

@@ -199,7 +199,7 @@ static int calibrate(struct embed_job *j)
     struct batch b = { 0 };
     aki_embed_options e = j->options;
     size_t dim = (size_t)model_setting(&j->model, "dim", j->o->dim);
-    float *vectors = NULL, *ranges = cli_grow(NULL, dim, 4 * sizeof *ranges), *part = ranges ? ranges + 2 * dim : NULL;
+    float *vectors = NULL, *ranges = aki__realloc(NULL, dim, 4 * sizeof *ranges), *part = ranges ? ranges + 2 * dim : NULL;
     aki_error error;
     char where[512];
     int rc = input_open_file(&in, j->o->embed.calibrate, INPUT_LINES);

@@ -136,7 +136,7 @@ static int gather(struct embed_job *j, struct chunk_group *g, struct mean *m)
 int embed_chunks(struct embed_job *j)
 {
     size_t dim = j->layout.elements;
-    struct mean m = { .vector = cli_grow(NULL, dim, sizeof *m.vector), .sum = cli_grow(NULL, dim, sizeof *m.sum) };
+    struct mean m = { .vector = aki__realloc(NULL, dim, sizeof *m.vector), .sum = aki__realloc(NULL, dim, sizeof *m.sum) };
     struct chunk_group *g = calloc(1, sizeof *g);
     int rc = m.vector && m.sum && g ? gather(j, g, &m) : cli_no_memory();
 

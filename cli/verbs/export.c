@@ -24,7 +24,7 @@ static int write_onnx(const struct options *o, const char *folder, const char *o
     aki_export_options e;
     aki_error error;
     char size[64];
-    double start = system_seconds();
+    double start = aki__seconds();
 
     aki_export_options_init(&e, sizeof e);
     e.f16 = o->export.f16;
@@ -34,7 +34,7 @@ static int write_onnx(const struct options *o, const char *folder, const char *o
     e.length = o->export.length ? o->export.length : e.device_form ? 128 : 0;
     if (aki_export(folder, out, &e, &error))
         return model_failed(&error, NULL);
-    cli_warn("%s: %s, in %.1f s", out, machine_size_text(size, sizeof size, size_of(out)), system_seconds() - start);
+    cli_warn("%s: %s, in %.1f s", out, machine_size_text(size, sizeof size, size_of(out)), aki__seconds() - start);
     return CLI_OK;
 }
 

@@ -3,6 +3,7 @@
 #include "cli/hub/model.h"
 #include "cli/shell/sink.h"
 #include "cli/hub/sums.h"
+#include "util/names.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 /* ---------------------------------------------------------------- text ------------------------------------------ */
 
-static void field(struct sink *out, const char *name, const char *format, ...) CLI_PRINTF(3, 4);
+static void field(struct sink *out, const char *name, const char *format, ...) AKI_PRINTF(3, 4);
 static void field(struct sink *out, const char *name, const char *format, ...)
 {
     char value[1024];

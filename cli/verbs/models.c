@@ -62,7 +62,7 @@ static int read_files(struct names *n, const char *folder)
 }
 
 /* The refs that stand at a commit, with blanks between. */
-static int refs_of(struct bytes *out, const char *repository, const char *commit)
+static int refs_of(struct aki__buf *out, const char *repository, const char *commit)
 {
     char folder[CACHE_PATH + 8], at[CACHE_NAME];
     struct names refs;
@@ -71,10 +71,10 @@ static int refs_of(struct bytes *out, const char *repository, const char *commit
     int rc = read_files(&refs, folder);
     for (size_t i = 0; i < refs.count && !rc; i++)
         if (cache_read_ref(repository, refs.list[i], at, sizeof at) && !strcmp(at, commit) &&
-            !((!out->size || bytes_append(out, " ", 1)) && bytes_append(out, refs.list[i], strlen(refs.list[i]))))
+            !((!out->size || aki__buf_append(out, " ", 1, CLI_CEILING)) && aki__buf_append(out, refs.list[i], strlen(refs.list[i]), CLI_CEILING)))
             rc = cli_no_memory();
     names_free(&refs);
-    return rc || bytes_append(out, "", 1) ? rc : cli_no_memory();
+    return rc || aki__buf_append(out, "", 1, CLI_CEILING) ? rc : cli_no_memory();
 }
 
 /* Bytes of a snapshot's files, and whether a model could be opened from them. */
@@ -112,7 +112,7 @@ static void model_name(char out[CACHE_NAME + 64], const char *entry)
 static int print_snapshot(const struct options *o, struct sink *out, const char *name, const char *repository, const char *commit, bool first)
 {
     char snapshot[CACHE_PATH + 300], text[32];
-    struct bytes refs = { 0 };
+    struct aki__buf refs = { 0 };
     uint64_t size = 0;
     bool opens = false;
 
@@ -137,7 +137,7 @@ static int print_snapshot(const struct options *o, struct sink *out, const char 
                     opens ? "" : "  (no embedder's files, or not all)");
     }
 done:
-    bytes_free(&refs);
+    aki__buf_free(&refs);
     return rc;
 }
 

@@ -33,7 +33,7 @@ struct pull {
 /* ---------------------------------------------------------------- small answers --------------------------------- */
 
 struct text {
-    struct bytes bytes;
+    struct aki__buf bytes;
     size_t       limit;
 };
 
@@ -51,7 +51,7 @@ static int write_text(struct fetch *fetch, const char *data, size_t size)
 
     if (size > t->limit - t->bytes.size)
         return cli_fail(CLI_INPUT, "%s: more than %zu bytes", fetch->name, t->limit);
-    return bytes_append(&t->bytes, data, size) ? CLI_OK : cli_no_memory();
+    return aki__buf_append(&t->bytes, data, size, CLI_CEILING) ? CLI_OK : cli_no_memory();
 }
 
 static int read_listing(struct pull *p)
@@ -62,14 +62,14 @@ static int read_listing(struct pull *p)
 
     f.url = model && revision ? cli_format("%s/api/models/%s/revision/%s", p->hub.endpoint, model, revision) : NULL;
     int rc = f.url ? fetch_run(&p->hub, &(struct fetch *){ &f }, 1) : cli_no_memory();
-    if (!rc && !bytes_append(&t.bytes, "", 1))
+    if (!rc && !aki__buf_append(&t.bytes, "", 1, CLI_CEILING))
         rc = cli_no_memory();
     if (!rc) {
         rc = hub_read_listing(&p->listed, p->place.commit, t.bytes.data, t.bytes.size - 1, why);
         if (rc)
             cli_fail(rc, "%s: %s", p->name.model, why);
     }
-    bytes_free(&t.bytes);
+    aki__buf_free(&t.bytes);
     free(model);
     free(revision);
     return rc;
@@ -115,7 +115,7 @@ static int end_head(struct fetch *fetch)
 static int add_files(struct pull *p, const struct names *paths)
 {
     struct fetch **list = calloc(paths->count + 1, sizeof *list);
-    struct blob *files = cli_grow(p->files, p->count + paths->count, sizeof *files);
+    struct blob *files = aki__realloc(p->files, p->count + paths->count, sizeof *files);
     size_t first = p->count;
     int rc = list && files ? CLI_OK : cli_no_memory();
 
@@ -212,7 +212,7 @@ static int fetch_files(struct pull *p)
 }
 
 /* A small file's content, with a spare byte behind it. path NULL: there is no such file. */
-static int read_small(struct bytes *out, const char *path)
+static int read_small(struct aki__buf *out, const char *path)
 {
     const char *why = "";
     FILE *f = path ? system_fopen_regular(path, &why) : NULL;
@@ -224,7 +224,7 @@ static int read_small(struct bytes *out, const char *path)
     while (f && n && !rc) {
         if (out->size > FILE_LIMIT)
             rc = cli_fail(CLI_INPUT, "%s: more than %d bytes", path, FILE_LIMIT);
-        else if (!bytes_reserve(out, 65536))
+        else if (!aki__buf_reserve(out, 65536, CLI_CEILING))
             rc = cli_no_memory();
         else
             out->size += n = fread(out->data + out->size, 1, 65536, f);
@@ -233,13 +233,13 @@ static int read_small(struct bytes *out, const char *path)
         rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
     if (f)
         fclose(f);
-    return !rc && path && !bytes_reserve(out, 1) ? cli_no_memory() : rc;
+    return !rc && path && !aki__buf_reserve(out, 1, CLI_CEILING) ? cli_no_memory() : rc;
 }
 
 /* The files that a model is opened from, of those that are listed. modules, index: paths of these two files, or NULL. */
 static int choose(struct names *wanted, const struct pull *p, const char *modules, const char *index)
 {
-    struct bytes a = { 0 }, b = { 0 };
+    struct aki__buf a = { 0 }, b = { 0 };
     char why[HUB_WHY];
 
     int rc = read_small(&a, modules);
@@ -251,8 +251,8 @@ static int choose(struct names *wanted, const struct pull *p, const char *module
         if (rc)
             cli_fail(rc, "%s: %s", p->name.model, why);
     }
-    bytes_free(&a);
-    bytes_free(&b);
+    aki__buf_free(&a);
+    aki__buf_free(&b);
     return rc;
 }
 
@@ -408,7 +408,7 @@ static int print_folder(const char *folder)
 static int pull_model(struct pull *p, char folder[CACHE_PATH])
 {
     char size[32];
-    double start = system_seconds();
+    double start = aki__seconds();
 
     progress_start();
     int rc = fetch_model(p);
@@ -417,7 +417,7 @@ static int pull_model(struct pull *p, char folder[CACHE_PATH])
         cli_warn("stopped; the same command goes on from here");
     if (rc)
         return rc;
-    cli_note("%s: %zu files, %s, in %.1f s", p->name.model, p->count, machine_size_text(size, sizeof size, p->total), system_seconds() - start);
+    cli_note("%s: %zu files, %s, in %.1f s", p->name.model, p->count, machine_size_text(size, sizeof size, p->total), aki__seconds() - start);
     int n = snprintf(folder, CACHE_PATH, "%s/snapshots/%s", p->place.repository, p->place.commit);
     return n > 0 && n < CACHE_PATH ? CLI_OK : cli_fail(CLI_IO, "%s: a path too long", p->place.repository);
 }

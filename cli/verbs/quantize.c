@@ -71,7 +71,7 @@ int quantize_run(const struct options *o)
 {
     char *folder = NULL, before[64], after[64];
     uint64_t old_size = 0, new_size = 0;
-    double start = system_seconds();
+    double start = aki__seconds();
 
     if (o->word_count != 2)
         return cli_fail(CLI_USAGE, "quantize needs a model's FOLDER and the OUT folder to write, and nothing else");
@@ -86,7 +86,7 @@ int quantize_run(const struct options *o)
         rc = weights_size(o->words[1], &new_size);
     if (!rc)
         cli_warn("%s: weights of %s, %.0f %% of %s, in %.1f s", o->words[1], machine_size_text(after, sizeof after, new_size),
-                 old_size ? 100.0 * (double)new_size / (double)old_size : 0, before, system_seconds() - start);
+                 old_size ? 100.0 * (double)new_size / (double)old_size : 0, before, aki__seconds() - start);
     free(folder);
     return rc;
 }

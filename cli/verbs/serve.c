@@ -104,7 +104,7 @@ static bool add_also(struct service *j, const char *model)
     if (!ok)
         return false;
     for (int i = 0; i < SERVER_ALSO; i++) {
-        bool utf8 = also[i] && utf8_check(also[i], strlen(also[i])) == SIZE_MAX;
+        bool utf8 = also[i] && aki__utf8_check(also[i], strlen(also[i])) == AKI_UTF8_VALID;
         j->models[j->count].also[i] = utf8 ? also[i] : NULL;
     }
     return true;
@@ -136,7 +136,7 @@ static int add_model(struct service *j, const char *text)
     if (!j->names[j->count])
         return cli_no_memory();
     size_t size = strlen(j->names[j->count]);
-    if (utf8_check(j->names[j->count], size) != SIZE_MAX)
+    if (aki__utf8_check(j->names[j->count], size) != SIZE_MAX)
         return cli_fail(CLI_USAGE, "--model: the name is not UTF-8");
     for (size_t i = 0; i < j->count; i++)
         if (!strcmp(j->names[i], j->names[j->count]))

@@ -99,8 +99,9 @@ static char *one_line(const struct hit *hit, size_t *size)
     size_t at = 0;
 
     for (size_t i = 0; line && i < hit->size;) {
-        uint32_t code;
-        size_t length = utf8_next(hit->text + i, &code);
+        const char *next = hit->text + i;
+        uint32_t code = aki__utf8_next(&next);
+        size_t length = (size_t)(next - hit->text) - i;
         bool steers = code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029 || (code >= 0x202A && code <= 0x202E) ||
                       (code >= 0x2066 && code <= 0x2069);
         if (steers)
@@ -211,8 +212,8 @@ static int embed_query(struct similarity_job *j)
 
     if (!o->word_count)
         return cli_fail(CLI_USAGE, "similarity needs a QUERY, and texts behind it, in --file or on standard input");
-    size_t invalid = utf8_check(o->words[0], strlen(o->words[0]));
-    if (invalid != SIZE_MAX)
+    size_t invalid = aki__utf8_check(o->words[0], strlen(o->words[0]));
+    if (invalid != AKI_UTF8_VALID)
         return cli_fail(CLI_INPUT, "query, byte %zu: not UTF-8", invalid + 1);
     int rc = model_open(&j->model, o, false);
     if (!rc)
@@ -229,8 +230,8 @@ static int embed_query(struct similarity_job *j)
         return rc;
     input_set_pace(&j->input, j->model.info.parameters);
     j->dim = (size_t)model_setting(&j->model, "dim", o->dim);
-    j->query_vector = cli_grow(NULL, j->dim, sizeof *j->query_vector);
-    j->vectors = cli_grow(NULL, j->dim, BATCH_TEXTS * sizeof *j->vectors);
+    j->query_vector = aki__realloc(NULL, j->dim, sizeof *j->query_vector);
+    j->vectors = aki__realloc(NULL, j->dim, BATCH_TEXTS * sizeof *j->vectors);
     if (!j->query_vector || !j->vectors)
         return cli_no_memory();
     if (aki_embed(j->model.handle, o->words, NULL, 1, &j->query, j->query_vector, j->dim * sizeof(float), NULL, NULL, &error))

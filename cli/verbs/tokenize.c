@@ -17,7 +17,7 @@ struct tokenize_job {
     struct sink       out;
     int32_t          *ids;                 /* [capacity] of the text at hand */
     size_t            count, capacity;
-    struct bytes      text;                /* of --decode */
+    struct aki__buf      text;                /* of --decode */
 };
 
 static bool reserve_ids(struct tokenize_job *j, size_t count)
@@ -106,7 +106,7 @@ static bool read_ids(struct tokenize_job *j, const char *text, size_t size, size
 
 static int decode(struct tokenize_job *j, size_t i)
 {
-    struct bytes line = { 0 };
+    struct aki__buf line = { 0 };
     aki_error error;
     aki_status status = AKI_OK;
     size_t at = 0, size = 0;
@@ -114,14 +114,14 @@ static int decode(struct tokenize_job *j, size_t i)
     int rc = CLI_OK;
 
     input_where(&j->input, j->batch.first + i, where, sizeof where);
-    if (!bytes_append(&line, j->batch.texts[i], j->batch.sizes[i]) || !bytes_append(&line, "", 1))
+    if (!aki__buf_append(&line, j->batch.texts[i], j->batch.sizes[i], CLI_CEILING) || !aki__buf_append(&line, "", 1, CLI_CEILING))
         rc = cli_no_memory();
     else if (!read_ids(j, line.data, line.size - 1, &at))
         rc = cli_fail(CLI_INPUT, "%s, byte %zu: ids are numbers with blanks or commas between", where, at + 1);
     while (!rc && (status = aki_detokenize(j->model.handle, j->ids, j->count, 1, j->text.data, j->text.capacity, &size, &error)) == AKI_E_TOO_SMALL)
-        if (!bytes_reserve(&j->text, size))
+        if (!aki__buf_reserve(&j->text, size, CLI_CEILING))
             rc = cli_no_memory();
-    bytes_free(&line);
+    aki__buf_free(&line);
     if (!rc && status)
         rc = model_failed(&error, where);
     if (rc)
@@ -169,7 +169,7 @@ int tokenize_run(const struct options *o)
     rc = sink_close(&j.out, rc);
     batch_free(&j.batch);
     input_close(&j.input);
-    bytes_free(&j.text);
+    aki__buf_free(&j.text);
     free(j.ids);
     model_close(&j.model);
     return rc;

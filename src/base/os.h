@@ -1,9 +1,10 @@
 /* Unit os: what differs between operating systems: files, maps, processors, locks. os_posix.c and os_windows.c implement it.
- * Paths are UTF-8 everywhere; on Windows '\\' parts them as well as '/', and aki__real_path answers with '/' alone. */
+ * Paths are as util/path.h has them; aki__real_path answers with '/' alone. */
 #ifndef AKI_OS_H
 #define AKI_OS_H
 
 #include "base/base.h"
+#include "util/path.h"
 
 #include <stdio.h>
 
@@ -32,15 +33,9 @@ void       aki__prefer_huge_pages(void *block, size_t size);
 
 bool aki__is_folder(const char *path);
 bool aki__is_file(const char *path);
-/* folder + "/" + name, to be freed with aki__free; NULL: no memory. */
-char *aki__join(const char *folder, const char *name);
-/* What of a path that was joined from a folder stands behind it, whatever slashes the folder's name ends in. */
-const char *aki__part_below(const char *folder, const char *path);
 /* The absolute path with links and dots resolved, to be freed with aki__free; NULL: no such path, or no memory. */
 char *aki__real_path(const char *path);
 
-/* Where the last part of a path begins. */
-const char *aki__last_part(const char *path);
 /* The path as the system's own functions take it (ORTCHAR_T of ONNX Runtime), to be freed with aki__free; NULL: no memory. */
 #if defined(_WIN32)
 typedef wchar_t aki__path_char;

@@ -153,43 +153,12 @@ bool aki__is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-char *aki__join(const char *folder, const char *name)
-{
-    size_t a = strlen(folder), b = strlen(name);
-    char *path = aki__alloc(a + b + 2, 1);
-
-    if (!path)
-        return NULL;
-    while (a > 1 && folder[a - 1] == '/')
-        a--;
-    memcpy(path, folder, a);
-    path[a] = '/';
-    memcpy(path + a + 1, name, b + 1);
-    return path;
-}
-
-const char *aki__part_below(const char *folder, const char *path)
-{
-    size_t size = strlen(folder);
-
-    while (size > 1 && folder[size - 1] == '/')
-        size--;
-    return path + size + strspn(path + size, "/");
-}
-
 char *aki__real_path(const char *path)
 {
     char *found = realpath(path, NULL), *copy = found ? aki__copy_string(found, strlen(found)) : NULL;
 
     free(found);
     return copy;
-}
-
-const char *aki__last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
 }
 
 char *aki__native_path(const char *path) { return aki__copy_string(path, strlen(path)); }

@@ -7,28 +7,7 @@
 
 /* ---------------------------------------------------------------- text ------------------------------------------ */
 
-/* UTF-8 and back, to be freed with aki__free; NULL: no memory. */
-static wchar_t *wide(const char *text)
-{
-    int size = MultiByteToWideChar(CP_UTF8, 0, text, -1, NULL, 0);
-    wchar_t *out = size > 0 ? aki__alloc((size_t)size, sizeof *out) : NULL;
-
-    if (out)
-        MultiByteToWideChar(CP_UTF8, 0, text, -1, out, size);
-    return out;
-}
-
-static char *narrow(const wchar_t *text)
-{
-    int size = WideCharToMultiByte(CP_UTF8, 0, text, -1, NULL, 0, NULL, NULL);
-    char *out = size > 0 ? aki__alloc((size_t)size, 1) : NULL;
-
-    if (out)
-        WideCharToMultiByte(CP_UTF8, 0, text, -1, out, size, NULL, NULL);
-    return out;
-}
-
-wchar_t *aki__native_path(const char *path) { return wide(path); }
+wchar_t *aki__native_path(const char *path) { return aki__wide(path); }
 
 /* What the system says of an error of its own. */
 static aki_status fail(aki_error *err, const char *path, const char *what, DWORD why)
@@ -40,7 +19,7 @@ static aki_status fail(aki_error *err, const char *path, const char *what, DWORD
     while (size && (text[size - 1] == '\n' || text[size - 1] == '\r' || text[size - 1] == '.'))
         size--;
     text[size < 256 ? size : 255] = 0;
-    char *said = size ? narrow(text) : NULL;
+    char *said = size ? aki__narrow(text) : NULL;
     aki_status rc = aki__fail(err, absent ? AKI_E_NOT_FOUND : AKI_E_IO, "%s: %s%s (%lu)", path, what, said ? said : "error of Windows", (unsigned long)why);
     aki__free(said);
     return rc;
@@ -51,7 +30,7 @@ static aki_status fail(aki_error *err, const char *path, const char *what, DWORD
 /* What is at a path, links followed; INVALID_HANDLE_VALUE: GetLastError says why. */
 static HANDLE open_path(const char *path, DWORD access)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
     HANDLE file = INVALID_HANDLE_VALUE;
 
     if (name)
@@ -78,7 +57,7 @@ static DWORD attributes_of(const char *path)
 /* Something of that name is there, be it a link to nothing. */
 static bool is_name(const char *path)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
     bool there = name && GetFileAttributesW(name) != INVALID_FILE_ATTRIBUTES;
 
     aki__free(name);
@@ -173,44 +152,6 @@ bool aki__is_file(const char *path)
     return attributes != INVALID_FILE_ATTRIBUTES && !(attributes & FILE_ATTRIBUTE_DIRECTORY);
 }
 
-static bool parts(char c) { return c == '/' || c == '\\'; }
-
-char *aki__join(const char *folder, const char *name)
-{
-    size_t a = strlen(folder), b = strlen(name);
-    char *path = aki__alloc(a + b + 2, 1);
-
-    if (!path)
-        return NULL;
-    while (a > 1 && parts(folder[a - 1]))
-        a--;
-    memcpy(path, folder, a);
-    path[a] = '/';
-    memcpy(path + a + 1, name, b + 1);
-    return path;
-}
-
-const char *aki__part_below(const char *folder, const char *path)
-{
-    size_t size = strlen(folder);
-
-    while (size > 1 && parts(folder[size - 1]))
-        size--;
-    for (path += size; parts(*path);)
-        path++;
-    return path;
-}
-
-const char *aki__last_part(const char *path)
-{
-    const char *last = path;
-
-    for (const char *s = path; *s; s++)
-        if (parts(*s))
-            last = s + 1;
-    return last;
-}
-
 char *aki__real_path(const char *path)
 {
     HANDLE file = open_path(path, FILE_READ_ATTRIBUTES);
@@ -222,9 +163,9 @@ char *aki__real_path(const char *path)
         /* \\?\C:\… and \\?\UNC\server\… */
         if (wcsncmp(name, L"\\\\?\\UNC\\", 8) == 0) {
             name[6] = '\\';
-            out = narrow(name + 6);
+            out = aki__narrow(name + 6);
         } else {
-            out = narrow(wcsncmp(name, L"\\\\?\\", 4) == 0 ? name + 4 : name);
+            out = aki__narrow(wcsncmp(name, L"\\\\?\\", 4) == 0 ? name + 4 : name);
         }
     }
     for (char *s = out; s && *s; s++)
@@ -240,7 +181,7 @@ const char *aki__error_text(int error) { return strerror(error); }         /* a 
 
 FILE *aki__file_create(const char *path)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
     FILE *f = name ? _wfopen(name, L"wbN") : NULL;
     int why = name ? errno : ENOMEM;
 
@@ -251,7 +192,7 @@ FILE *aki__file_create(const char *path)
 
 void aki__file_remove(const char *path)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
 
     if (name && !DeleteFileW(name))
         RemoveDirectoryW(name);
@@ -260,7 +201,7 @@ void aki__file_remove(const char *path)
 
 aki_status aki__make_folder(const char *path, aki_error *err)
 {
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
 
     if (!name)
         return aki__fail(err, AKI_E_NOMEM, "%s", path);
@@ -279,12 +220,12 @@ void aki__folder_each(const char *path, void (*tell)(void *user, const char *nam
 {
     WIN32_FIND_DATAW entry;
     char *all = aki__join(path, "*");
-    wchar_t *pattern = all ? wide(all) : NULL;
+    wchar_t *pattern = all ? aki__wide(all) : NULL;
     HANDLE search = pattern ? FindFirstFileW(pattern, &entry) : INVALID_HANDLE_VALUE;
 
     if (search != INVALID_HANDLE_VALUE) {
         do {
-            char *name = narrow(entry.cFileName);
+            char *name = aki__narrow(entry.cFileName);
             if (name)
                 tell(user, name);
             aki__free(name);
@@ -312,7 +253,7 @@ bool aki__folder_is_empty(const char *path)
 char *aki__cache_folder(const char *rest)
 {
     const wchar_t *local = _wgetenv(L"LOCALAPPDATA");
-    char *root = local && *local ? narrow(local) : NULL, *own = root ? aki__join(root, "akiembed") : NULL, *out = own ? aki__join(own, rest) : NULL;
+    char *root = local && *local ? aki__narrow(local) : NULL, *own = root ? aki__join(root, "akiembed") : NULL, *out = own ? aki__join(own, rest) : NULL;
     bool made = out != NULL && aki__is_folder(root);
 
     for (char *s = out ? out + strlen(root) + 1 : NULL; s && made; s++)
@@ -336,13 +277,13 @@ bool aki__file_replace(const char *path, const void *bytes, size_t size)
 {
     static atomic_uint count;
     char beside[48];
-    wchar_t *name = wide(path);
+    wchar_t *name = aki__wide(path);
 
     snprintf(beside, sizeof beside, ".%lx-%x.tmp", (unsigned long)GetCurrentProcessId(), atomic_fetch_add(&count, 1));
     char *with = aki__alloc(strlen(path) + sizeof beside, 1);
     if (with)
         snprintf(with, strlen(path) + sizeof beside, "%s%s", path, beside);
-    wchar_t *temporary = with ? wide(with) : NULL;
+    wchar_t *temporary = with ? aki__wide(with) : NULL;
     FILE *f = name && temporary ? _wfopen(temporary, L"wbxN") : NULL;
     bool ok = f && fwrite(bytes, 1, size, f) == size;
     ok = (!f || fclose(f) == 0) && ok && MoveFileExW(temporary, name, MOVEFILE_REPLACE_EXISTING);

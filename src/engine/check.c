@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "model/parts.h"
 #include "graph/cpu.h"
+#include "util/names.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -380,8 +381,6 @@ static void check_sums(struct check *c, const struct aki__tensor *t, const struc
             columns, first, (int)first_stored, (long long)first_sum);
 }
 
-static const char *const dtype_names[] = { "f32", "f16", "bf16", "i8", "u8", "i32", "i64", "others" };
-
 /* One event for each file of the weights: how many tensors, and of which types. */
 static void tell_weights(struct check *c, const struct aki__weights *w)
 {
@@ -396,7 +395,7 @@ static void tell_weights(struct check *c, const struct aki__weights *w)
         at = (size_t)snprintf(text, sizeof text, "%zu tensor%s:", end - begin, end - begin == 1 ? "" : "s");
         for (size_t i = 0; i <= AKI_DTYPE_OTHER; i++)
             if (counts[i])
-                at += (size_t)snprintf(text + at, sizeof text - at, " %zu %s", counts[i], dtype_names[i]);
+                at += (size_t)snprintf(text + at, sizeof text - at, " %zu %s", counts[i], i == AKI_DTYPE_OTHER ? "others" : aki__dtype_name((enum aki__dtype)i));
         const char *file = aki__tensor_file(t, &size);
         tell(c, AKI_CHECK_READ, file, text, size, 0);
     }
@@ -528,14 +527,10 @@ static void check_model(struct check *c, const struct aki__model *m)
 /* JSON that was not told as read yet: what sentence-transformers or the weights are described by. */
 static void check_all_json(struct check *c, const struct aki__model *m)
 {
-    static const char *const names[] = {
-        "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "modules.json", "config_sentence_transformers.json",
-        "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_camembert_config.json", "sentence_xlm-roberta_config.json",
-        "model.safetensors.index.json",
-    };
-
-    for (size_t i = 0; i < sizeof names / sizeof *names && !c->rc; i++)
-        check_json(c, names[i]);
+    for (size_t i = 0; i < AKI_JSON_FILES && !c->rc; i++)
+        check_json(c, aki__json_files[i]);
+    if (!c->rc)
+        check_json(c, "model.safetensors.index.json");
     /* The modules' own. */
     for (size_t i = 0; i < m->file_count && !c->rc; i++) {
         const char *name = aki__part_below(m->path, m->files[i].path);

@@ -3,10 +3,10 @@
 #include "engine/remember.h"
 
 #include "arch/arch.h"
+#include "util/clock.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 
 enum { MOST_PARTITIONS = 8, FIGURES = 200, TRIED = 200 };
 
@@ -75,14 +75,6 @@ static aki_status make_session(struct aki__session **out, aki_model *m, const ak
     if (!rc) rc = check_columns(out, m, err);
     aki__graph_free(&g);
     return rc;
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* ---------------------------------------------------------------- self-test ------------------------------------- */
@@ -158,11 +150,11 @@ static aki_status reference(struct tester *t, aki_error *err)
 static aki_status measure(struct tester *t, struct aki__figures *f, aki_error *err)
 {
     aki_status rc = run_test(t->m, &t->r, t->got, err);
-    double start = seconds();
+    double start = aki__seconds();
 
     for (size_t i = 0; i < TEST_TEXTS && !rc; i++)
         rc = run_texts(t->m, &t->r, i, i + 1, t->got + (TEST_TEXTS + i) * t->r.columns, err);
-    f->seconds = (seconds() - start) / TEST_TEXTS;
+    f->seconds = (aki__seconds() - start) / TEST_TEXTS;
     return rc;
 }
 

@@ -158,6 +158,7 @@ struct aki__written { const char *name, *suffix; enum aki__dtype dtype; int rank
 aki_status aki__safetensors_write(const char *path, const struct aki__written *tensors, size_t count, const char *metadata, aki_error *err);
 
 size_t     aki__dtype_size(enum aki__dtype dtype);       /* bytes of an element; 0 for AKI_DTYPE_OTHER */
+const char *aki__dtype_name(enum aki__dtype dtype);      /* "f32" …; "another dtype" */
 /* Elements [begin, begin + count) of an f32, f16 or bf16 tensor as f32. */
 void       aki__tensor_read(float *out, const struct aki__tensor *t, size_t begin, size_t count);
 

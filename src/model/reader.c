@@ -1,6 +1,8 @@
 /* Unit reader: the JSON files of a model's folder, and keys of them. See reader.h. */
 #include "model/reader.h"
 
+#include "util/path.h"
+
 /* ---------------------------------------------------------------- files ----------------------------------------- */
 
 aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size, aki_error *err)
@@ -133,16 +135,7 @@ aki_status aki__key_expect(const struct aki__json_file *f, const struct aki__jso
 
 bool aki__name_is_inside(const char *name, size_t size)
 {
-    if (size == 0 || memchr(name, '\0', size) || memchr(name, '\\', size) || memchr(name, ':', size))
-        return false;
-    for (size_t begin = 0; begin <= size;) {
-        const char *slash = memchr(name + begin, '/', size - begin);
-        size_t end = slash ? (size_t)(slash - name) : size;
-        if (end == begin || (end - begin == 2 && memcmp(name + begin, "..", 2) == 0))
-            return false;
-        begin = end + 1;
-    }
-    return true;
+    return !memchr(name, ':', size) && aki__path_is_inside(name, size, false);      /* "C:" leads out too */
 }
 
 aki_status aki__no_folder(const char *path, aki_error *err)

@@ -35,7 +35,7 @@ size_t aki__dtype_size(enum aki__dtype dtype)
     return 0;
 }
 
-static const char *dtype_name(enum aki__dtype dtype)
+const char *aki__dtype_name(enum aki__dtype dtype)
 {
     switch (dtype) {
     case AKI_F32:  return "f32";
@@ -400,7 +400,7 @@ aki_status aki__weights_tensor(const struct aki__weights *w, const struct aki__t
         return aki__fail(err, AKI_E_NOT_FOUND, "%s: no tensor %.100s, which the configuration asks for", w->files[0]->name, name);
     const struct aki__weights_file *f = aki__weights_file_of(t);
     if (t->dtype != AKI_F32 && t->dtype != AKI_F16 && t->dtype != AKI_BF16)
-        return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is %s; f32, f16 or bf16 is needed", f->name, name, dtype_name(t->dtype));
+        return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is %s; f32, f16 or bf16 is needed", f->name, name, aki__dtype_name(t->dtype));
     bool same = t->rank == rank;
     for (int i = 0; same && i < rank; i++)
         same = t->shape[i] == dims[i];

@@ -1,5 +1,6 @@
 /* Unit sentence: what the sentence-transformers files say beside the modules: prompts, the limit of tokens, shorter vectors. */
 #include "model/parts.h"
+#include "util/names.h"
 
 #include <stdio.h>
 
@@ -194,16 +195,13 @@ static aki_status check_transformer_keys(const struct aki__json_file *f, aki_err
 /* *limit: max_seq_length, or 0 where it is not given. */
 static aki_status read_transformer(struct aki__model *m, int32_t *limit, aki_error *err)
 {
-    static const char *const names[] = {
-        "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_camembert_config.json", "sentence_xlm-roberta_config.json",
-    };
     struct aki__json_file f = { 0 };
     aki_status rc = AKI_OK;
 
     *limit = 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !rc && !f.doc.nodes; i++) {
+    for (size_t i = 0; i < AKI_SENTENCE_FILES && !rc && !f.doc.nodes; i++) {
         aki__json_file_close(&f);
-        rc = aki__json_file_open(&f, m, names[i], AKI_JSON_OBJECT, true, err);
+        rc = aki__json_file_open(&f, m, aki__sentence_files[i], AKI_JSON_OBJECT, true, err);
     }
     if (rc || !f.doc.nodes)
         goto done;
