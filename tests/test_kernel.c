@@ -258,7 +258,7 @@ static void test_pool(void **unused)
         size_t n = some_columns(400), count = between(1, 6);
         const int32_t *starts = some_starts(count, 50);
         int32_t *from = NEW(int32_t, count);
-        struct aki__pool a = { .hidden = n, .starts = starts, .mode = (enum aki__pool_mode)below(4), .out = NEW(float, count * n),
+        struct aki__pooling a = { .hidden = n, .starts = starts, .mode = (enum aki__pool_mode)below(4), .out = NEW(float, count * n),
                                .x = normals((size_t)starts[count] * n, 1) };
         double *want = NEW(double, n), *scratch;
         double bound = 1e-7;

@@ -228,8 +228,8 @@ static void check_network(struct check *c, const struct aki__model *m)
     encoder.dense_count = 0;
     c->model = m;
     aki__graph_init(&g, &encoder, &why);
-    g.tell = on_tensor_fault;
-    g.tell_user = c;
+    g.on_fault = on_tensor_fault;
+    g.fault_user = c;
     if (aki__arch_build(&g, &encoder))
         on_fault(c, &why);
     for (size_t i = 0; i < g.count && ok; i++) {
@@ -428,7 +428,7 @@ static void check_weights(struct check *c, const struct aki__weights *w)
 
 static void check_tokenizer(struct check *c, const struct aki__model *m)
 {
-    struct aki__teller teller = { .tell = on_fault, .user = c };
+    struct aki__report report = { .callback = on_fault, .user = c };
     struct aki__tokenizer *t = NULL;
     struct aki__map map;
     aki_error why;
@@ -444,7 +444,7 @@ static void check_tokenizer(struct check *c, const struct aki__model *m)
     if (rc) {
         on_fault(c, &why);
     } else {
-        aki__tokenizer_examine(&t, map.data, map.size, path, NULL, &teller, &why);
+        aki__tokenizer_examine(&t, map.data, map.size, path, NULL, &report, &why);
         aki__map_close(&map);
     }
     if (t && m && m->architecture) {
@@ -482,13 +482,13 @@ static void tell_onnx(struct check *c, const char *path, const char *file, const
 static void check_onnx(void *user, const char *file)
 {
     struct onnx_check *o = user;
-    struct aki__teller teller = { .tell = on_fault, .user = o->c };
+    struct aki__report report = { .callback = on_fault, .user = o->c };
     struct aki__onnx_file *f = NULL;
     char *path = aki__join(o->c->folder, file), *copy = aki__copy_string(file, strlen(file));
     aki_error why = { 0 };
 
-    aki_status rc = path && copy ? aki__onnx_file_open(&f, path, file, -1, &teller, &why) : aki__fail(&why, AKI_E_NOMEM, "%s", file);
-    if (rc && !teller.count)
+    aki_status rc = path && copy ? aki__onnx_file_open(&f, path, file, -1, &report, &why) : aki__fail(&why, AKI_E_NOMEM, "%s", file);
+    if (rc && !report.count)
         on_fault(o->c, &why);
     else if (!rc)
         tell_onnx(o->c, path, file, aki__onnx_file_info(f));
@@ -555,7 +555,8 @@ aki_status aki_check(const char *folder, int (*tell_user)(void *user, const aki_
         return aki__no_folder(folder, err);
     struct onnx_check onnx = { .c = &c };
     if (aki__onnx_list(folder, check_onnx, &onnx))
-        aki__model_folder_examine(&m, folder, aki__has_safetensors(folder) ? NULL : onnx.file, &onnx.facts, aki__families, on_fault, &c);
+        aki__model_folder_examine(&m, folder, aki__has_safetensors(folder) ? NULL : onnx.file, &onnx.facts, aki__families,
+                                  (struct aki__report){ .callback = on_fault, .user = &c });
     aki__free(onnx.file);
     if (!m)
         return aki__fail(err, AKI_E_NOMEM, "%s", folder);

@@ -239,7 +239,7 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
 
     if (t->o->test_cache != AKI_TEST_CACHE_OFF) {
         t->content = t->content ? t->content : aki__remember_model(m);
-        place = aki__remember_place(m, t->content, d);
+        place = aki__remember_path(m, t->content, d);
     }
     memset(f, 0, sizeof *f);
     const bool known = t->o->test_cache == AKI_TEST_CACHE_DEFAULT && aki__remember_read(place, 2 * TEST_TEXTS, f);

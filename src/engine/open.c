@@ -174,7 +174,7 @@ static aki_status append_end_alone(aki_model *m, const char *place, aki_error *e
 
     if (aki__tokenizer_special_count(m->tokenizer) || aki__onnx_choose(&folder, &file, place, NULL, NULL))
         return AKI_OK;
-    aki__model_folder_examine(&f, folder, file, &facts, aki__families, ignore, NULL);
+    aki__model_folder_examine(&f, folder, file, &facts, aki__families, (struct aki__report){ .callback = ignore });
     if (!f)
         rc = aki__fail(err, AKI_E_NOMEM, "%s", place);
     else if (f->architecture)

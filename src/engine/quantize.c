@@ -133,9 +133,9 @@ static aki_status copy_files(struct copy *c, const struct aki__model *f)
 
 /* ---------------------------------------------------------------- tensors --------------------------------------- */
 
-struct list { struct aki__written *data; size_t count, capacity; };
+struct tensor_list { struct aki__written *data; size_t count, capacity; };
 
-static bool push(struct list *l, struct aki__written t)
+static bool push(struct tensor_list *l, struct aki__written t)
 {
     for (size_t i = 0; i < l->count; i++)
         if (strcmp(l->data[i].name, t.name) == 0 && strcmp(l->data[i].suffix, t.suffix) == 0)
@@ -146,14 +146,14 @@ static bool push(struct list *l, struct aki__written t)
     return true;
 }
 
-static bool push_tensor(struct list *l, const struct aki__tensor *t, const struct aki__model *m)
+static bool push_tensor(struct tensor_list *l, const struct aki__tensor *t, const struct aki__model *m)
 {
     return !t || push(l, (struct aki__written){ .name = t->name + strlen(m->prefix), .suffix = "", .dtype = t->dtype, .rank = t->rank,
                                                  .shape = { t->shape[0], t->rank > 1 ? t->shape[1] : 0 }, .data = t->data, .size = t->size });
 }
 
 /* What of a product stays f32. */
-static bool push_outliers(struct list *l, const struct aki__keep_product *p)
+static bool push_outliers(struct tensor_list *l, const struct aki__keep_product *p)
 {
     const struct aki__packed *w = p->packed;
     const int64_t columns = (int64_t)w->outliers.count, rows = (int64_t)p->rows.count, panels = (int64_t)aki__panels(w->n), k = (int64_t)w->k;
@@ -169,7 +169,7 @@ static bool push_outliers(struct list *l, const struct aki__keep_product *p)
 }
 
 /* Everything the network reads: products as the dialect made them, all else as it is in the file. Dense modules have files of their own. */
-static bool collect(struct list *l, const struct aki__graph *g, const struct aki__keep *keep)
+static bool collect(struct tensor_list *l, const struct aki__graph *g, const struct aki__keep *keep)
 {
     bool ok = true;
 
@@ -200,7 +200,7 @@ static bool collect(struct list *l, const struct aki__graph *g, const struct aki
 
 /* The weights first, of whole cache lines each, then the larger elements: so all stand at multiples of their size (weights of a line), with no
  * hole between, which the format forbids. */
-static bool by_size(struct list *sorted, const struct list *l)
+static bool by_size(struct tensor_list *sorted, const struct tensor_list *l)
 {
     static const size_t sizes[] = { 1, 4, 2 };
     bool ok = true;
@@ -214,7 +214,7 @@ static bool by_size(struct list *sorted, const struct list *l)
 
 static aki_status write_weights(struct copy *c, const struct aki__graph *g, const struct aki__keep *keep)
 {
-    struct list l = { 0 }, sorted = { 0 };
+    struct tensor_list l = { 0 }, sorted = { 0 };
     aki_status rc = collect(&l, g, keep) && by_size(&sorted, &l) ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
     const char *path = rc ? NULL : place(c, "model.safetensors", &rc);
 

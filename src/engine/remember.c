@@ -23,7 +23,7 @@ uint64_t aki__remember_model(const aki_model *m)
     return hash;
 }
 
-char *aki__remember_place(const aki_model *m, uint64_t content, const struct aki__device *d)
+char *aki__remember_path(const aki_model *m, uint64_t content, const struct aki__device *d)
 {
     char text[160], name[KEY_SIZE + 8];
     struct aki__buf key = { 0 };

@@ -16,7 +16,7 @@ struct aki__figures {
 /* Hash of the contents of all of the model's files. 0: one cannot be read. */
 uint64_t aki__remember_model(const aki_model *m);
 /* Where figures of the model on the device are kept, to be freed with aki__free. NULL: there is no place; nothing is kept then. */
-char *aki__remember_place(const aki_model *m, uint64_t content, const struct aki__device *d);
+char *aki__remember_path(const aki_model *m, uint64_t content, const struct aki__device *d);
 /* vectors: how many the test has. false: nothing that can be believed. */
 bool  aki__remember_read(const char *place, int vectors, struct aki__figures *out);
 /* Where it cannot be written nothing is kept. */

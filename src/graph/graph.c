@@ -46,9 +46,9 @@ static void expect(struct aki__graph *g, bool holds, const char *what)
 
 aki_status aki__graph_fault(const struct aki__graph *g, const char *name, aki_status rc, const aki_error *why)
 {
-    if (!rc || !g->tell)
+    if (!rc || !g->on_fault)
         return rc;
-    g->tell(g->tell_user, name, why);
+    g->on_fault(g->fault_user, name, why);
     return AKI_OK;
 }
 
@@ -67,7 +67,7 @@ static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t 
         memcpy(name + n, suffix, strlen(suffix) + 1);
     if (g->rc)
         return NULL;
-    aki_error why, *err = g->tell ? &why : g->err;
+    aki_error why, *err = g->on_fault ? &why : g->err;
     aki_status rc = (maybe ? aki__model_tensor_maybe : aki__model_tensor)(g->model, &t, err, name, d1 ? 2 : 1, (int)d0, (int)d1);
     g->rc = aki__graph_fault(g, name, rc, &why);
     return t;

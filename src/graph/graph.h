@@ -75,16 +75,16 @@ struct aki__graph {
     size_t     result_count;
     aki_status rc;              /* the first error, described in *err */
     aki_error *err;
-    /* Set: tensors that are missing or wrong are told here, and the recording goes on without them. For aki_check. */
-    void     (*tell)(void *user, const char *name, const aki_error *error);
-    void      *tell_user;
+    /* For aki_check: called for each tensor that is missing or wrong; recording then continues without it. NULL: such a tensor is an error. */
+    void     (*on_fault)(void *user, const char *name, const aki_error *error);
+    void      *fault_user;
 };
 
 void aki__graph_init(struct aki__graph *g, const struct aki__model *m, aki_error *err);
 void aki__graph_free(struct aki__graph *g);
 
 /* What is wrong with the tensor `name`, or with what goes by that name: told where somebody asks (AKI_OK: go on without it), else the answer is rc.
- * g->tell set: why is not NULL. */
+ * g->on_fault set: why is not NULL. */
 aki_status aki__graph_fault(const struct aki__graph *g, const char *name, aki_status rc, const aki_error *why);
 
 /* A tensor of the model by its canonical name (printf format), with this shape (d1 0: a vector). */

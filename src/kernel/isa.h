@@ -137,7 +137,7 @@ size_t ISA(product_scratch_size)(const struct aki__product *a);
 void ISA(pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
 void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
 void ISA(squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);
-void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);
+void ISA(pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);
 
 extern const struct aki__kernels ISA(kernels);
 

@@ -364,10 +364,10 @@ AKI_INLINE vf vexp2(vf t)
     return p * (vf)(((vi)k + 127) << 23);
 }
 
-struct span { size_t low, high; };          /* keys that a query sees */
+struct key_range { size_t low, high; };          /* keys that a query sees */
 
 /* Scores of the keys `first` …, -infinity where they are not seen. */
-AKI_INLINE vf mask(vf score, size_t first, struct span seen)
+AKI_INLINE vf mask(vf score, size_t first, struct key_range seen)
 {
     static const int32_t lanes[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
     vi key, in;
@@ -380,7 +380,7 @@ AKI_INLINE vf mask(vf score, size_t first, struct span seen)
 
 /* Rows of scores of n keys (a multiple of 16) become 2^(s - max), as pairs of bf16 if so wanted; keep: the factors for what was summed before.
  * In three loops over the rows, since a row's maximum and its sum are waited for long. */
-AKI_INLINE void softmax_step(float *scores, size_t n, size_t rows, const struct span *seen, float *max, float *weight, float *keep, bool bf16)
+AKI_INLINE void softmax_step(float *scores, size_t n, size_t rows, const struct key_range *seen, float *max, float *weight, float *keep, bool bf16)
 {
     float before[STRIP];
 
@@ -425,10 +425,10 @@ AKI_INLINE size_t position(const struct aki__attention *a, size_t text, size_t q
 }
 
 /* Of the text's keys. */
-AKI_INLINE struct span visible(const struct aki__attention *a, size_t text, size_t query)
+AKI_INLINE struct key_range visible(const struct aki__attention *a, size_t text, size_t query)
 {
     size_t keys = att_keys(a, text), i = position(a, text, query);
-    struct span s = { 0, keys };
+    struct key_range s = { 0, keys };
 
     if (a->window && i + 1 > a->window)
         s.low = i + 1 - a->window;
@@ -477,7 +477,7 @@ static void bias_strip(const struct aki__attention *a, const struct task *t, siz
 static void run_strip(const struct aki__attention *a, const struct task *t, size_t at, size_t rows, size_t block)
 {
     size_t group = att_group(a), depth = att_depth(a), low = SIZE_MAX, high = 0, n, panel;
-    struct span span[STRIP];
+    struct key_range span[STRIP];
     float keep[STRIP];
 
     for (size_t r = 0; r < rows; r++) {
@@ -494,7 +494,7 @@ static void run_strip(const struct aki__attention *a, const struct task *t, size
     if (a->bias)
         bias_strip(a, t, at, rows, block, n);
     for (size_t r = 0; r < rows; r++)
-        span[r] = (struct span){ span[r].low < block ? 0 : span[r].low - block, span[r].high < block ? 0 : span[r].high - block };
+        span[r] = (struct key_range){ span[r].low < block ? 0 : span[r].low - block, span[r].high < block ? 0 : span[r].high - block };
     softmax_step(t->scores, (n + PANEL - 1) / PANEL * PANEL, rows, span, t->max + at, t->weight + at, keep, a->bf16);
     product_keep(t->sum + at * depth, depth, keep, t->scores, KEY_BLOCK, att_v(a, t->head, panel), 16, depth,
                  a->bf16 ? (n + 1) / 2 : n, rows, depth / 16, a->bf16);
@@ -506,7 +506,7 @@ static void run_task(const struct aki__attention *a, const struct task *t)
     size_t low = visible(a, t->text, t->first).low, high = 0;
 
     for (size_t q = 0; q < t->count; q++) {         /* query_rows may come in any order */
-        struct span s = visible(a, t->text, t->first + q);
+        struct key_range s = visible(a, t->text, t->first + q);
         low = s.low < low ? s.low : low;
         high = s.high > high ? s.high : high;
     }

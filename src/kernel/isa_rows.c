@@ -286,7 +286,7 @@ static void pool_rows(double *restrict sum, const float *restrict x, size_t rows
     }
 }
 
-void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch)
+void ISA(pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch)
 {
     /* The largest value of an activation that rises is that of the largest value: one row in place of many. */
     const bool late = a->mode == AKI_POOL_MAX && (a->act == AKI_KACT_RELU || a->act == AKI_KACT_LOG1P_RELU || a->act == AKI_KACT_TANH);

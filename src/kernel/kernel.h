@@ -128,7 +128,7 @@ struct aki__attention {
 enum aki__pool_mode { AKI_POOL_MEAN, AKI_POOL_MAX, AKI_POOL_MEAN_SQRT_LEN, AKI_POOL_WEIGHTEDMEAN };
 /* Vector i pools rows starts[i] … starts[i+1]-1 of x (one row: cls, last and tokens are a mean of one row).
  * weightedmean: weights weight_from[i] + 1, +2 … (sentence-transformers counts from the text's first token); sums in double. */
-struct aki__pool {
+struct aki__pooling {
     float         *out;                 /* [count, hidden] */
     const float   *x;                   /* [rows, hidden] */
     const int32_t *starts;              /* [count + 1] */
@@ -220,7 +220,7 @@ struct aki__kernels {
     void (*pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
     void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch); /* scratch: [k] floats and as many bytes, k rounded up to 4 */
     void (*squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);   /* columns: [k], added to */
-    void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles; with an activation as many floats behind */
+    void (*pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles; with an activation as many floats behind */
 };
 
 /* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). Chosen at the first call, then the same for

@@ -278,25 +278,25 @@ aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, co
     return open_folder(out, folder, file, facts, families, err);
 }
 
-/* A fault that aki__key_fail has not told itself. */
-static bool told(struct aki__teller *t, size_t before, aki_status rc, const aki_error *why)
+/* Reports an error that aki__key_fail has not reported yet; true: there is one. */
+static bool failed(struct aki__report *t, size_t before, aki_status rc, const aki_error *why)
 {
     if (rc && t->count == before)
-        aki__tell(t, why);
+        aki__report_error(t, why);
     return rc != AKI_OK;
 }
 
-void aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, const struct aki__family *const *families,
-                                void (*tell)(void *user, const aki_error *error), void *user)
+void aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts,
+                               const struct aki__family *const *families, struct aki__report report)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = *out = f ? &f->m : NULL;
-    struct aki__teller *t = f ? &f->teller : NULL;
+    struct aki__report *t = f ? &f->report : NULL;
     aki_error why;
 
     if (!m)
         return;
-    *t = (struct aki__teller){ .tell = tell, .user = user };
+    *t = report;
     f->families = families;
     m->path = aki__copy_string(folder, strlen(folder));
     m->name = m->path ? folder_name(folder) : NULL;
@@ -305,27 +305,27 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, cons
         *out = NULL;
         return;
     }
-    told(t, t->count, refuse_adapter(m, &why), &why);
+    failed(t, t->count, refuse_adapter(m, &why), &why);
     size_t before = t->count;
     if (onnx) {
-        if (told(t, before, aki__onnx_describe(m, onnx, facts, &why), &why))
+        if (failed(t, before, aki__onnx_describe(m, onnx, facts, &why), &why))
             m->architecture = NULL;
         return;
     }
     aki_status rc = aki__modules_in_place(m, &why);
-    told(t, before, rc, &why);
+    failed(t, before, rc, &why);
     before = t->count;
-    if (rc == AKI_E_UNSUPPORTED || told(t, before, aki__config_read(m, &why), &why))
+    if (rc == AKI_E_UNSUPPORTED || failed(t, before, aki__config_read(m, &why), &why))
         m->architecture = NULL;
     before = t->count;
-    told(t, before, aki__tokenizer_config_read(m, &why), &why);
+    failed(t, before, aki__tokenizer_config_read(m, &why), &why);
     before = t->count;
     if (m->architecture)
-        told(t, before, aki__sentence_read(m, &why), &why);
+        failed(t, before, aki__sentence_read(m, &why), &why);
     before = t->count;
-    told(t, before, aki__weights_open_in(&m->weights, folder, "", t, &why), &why);
+    failed(t, before, aki__weights_open_in(&m->weights, folder, "", t, &why), &why);
     if (m->architecture && m->weights)
-        told(t, t->count, find_prefix(m, &why), &why);
+        failed(t, t->count, find_prefix(m, &why), &why);
 }
 
 void aki__model_folder_close(struct aki__model *m)

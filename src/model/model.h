@@ -110,11 +110,11 @@ struct aki__onnx_facts {
 /* As aki__model_folder_open, but any model_type will do, config.json may be missing, and the weights are those of `file`. */
 aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err);
 
-/* For aki_check: opens what can be opened, tells each fault and goes on behind it. *out (NULL: no memory) is to be closed; architecture is
- * NULL where config.json is no good, weights where these are not, prefix where the one does not belong to the other. onnx: as *file and
- * *facts of aki__onnx_folder_open; NULL: a folder of safetensors. */
-void       aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, const struct aki__family *const *families,
-                                       void (*tell)(void *user, const aki_error *error), void *user);
+/* For aki_check: opens what can be opened, reports each error, and continues after it. *out: to be closed; NULL: no memory. In it,
+ * architecture is NULL if config.json is not valid, weights is NULL if the weights are not valid, and prefix is NULL if the weights do not
+ * match config.json. onnx, facts: as for aki__onnx_folder_open; NULL: a folder of safetensors. */
+void       aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts,
+                                     const struct aki__family *const *families, struct aki__report report);
 
 /* The tensor prefix + name, which must exist with this shape (dims: rank arguments of type int behind) and dtype f32, f16 or bf16.
  * Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype, both told). name must be canonical (without prefix). */

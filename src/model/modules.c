@@ -138,26 +138,26 @@ static aki_status open_dense(struct aki__model *m, const struct module *module, 
     const struct { const struct aki__tensor **out; const char *name; int rank; int64_t dims[2]; } wanted[] = {
         { &d->weight, "linear.weight", 2, { out, in } }, { &d->bias, "linear.bias", 1, { out } },
     };
-    size_t before = folder->teller.count;
+    size_t before = folder->report.count;
     aki_error own;
     const char *path;
     uint64_t size;
 
     err = err ? err : &own;
-    aki_status rc = aki__weights_open_in(w, m->path, module->part, &folder->teller, err);
+    aki_status rc = aki__weights_open_in(w, m->path, module->part, &folder->report, err);
     for (size_t i = 0; !rc && (path = aki__weights_path(*w, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
-    if (rc && folder->teller.count == before)
-        aki__tell(&folder->teller, err);
+    if (rc && folder->report.count == before)
+        aki__report_error(&folder->report, err);
     for (size_t i = 0; *w && i < 1u + bias; i++) {
         aki_status one = aki__weights_tensor(*w, wanted[i].out, false, wanted[i].name, wanted[i].rank, wanted[i].dims, err);
-        if (one && !aki__tell(&folder->teller, err))
+        if (one && !aki__report_error(&folder->report, err))
             return one;
         rc = aki__also(rc, one);
     }
     if (!rc && aki__weights_count(*w) != 1u + bias) {
         rc = aki__fail(err, AKI_E_INVALID, "%smodel.safetensors: tensors beside those that %s asks for", module->part, module->config);
-        aki__tell(&folder->teller, err);
+        aki__report_error(&folder->report, err);
     }
     return rc;
 }
@@ -305,7 +305,7 @@ aki_status aki__modules_read(struct aki__model *m, bool *found, aki_error *err)
     if (rc || !*found)
         goto done;
     const struct aki__json *e = aki__json_first(f.doc.nodes);
-    for (uint32_t i = 0; (!rc || f.teller->tell) && i < f.doc.nodes->size; i++, e = aki__json_next(e)) {
+    for (uint32_t i = 0; (!rc || f.report->callback) && i < f.doc.nodes->size; i++, e = aki__json_next(e)) {
         const struct aki__json *type = aki__key(e, "type");
         aki_error *to = AKI_ALSO(rc, err);
         aki_status one = module_path(&module, &f, aki__key(e, "path"), to);

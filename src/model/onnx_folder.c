@@ -9,7 +9,7 @@ enum { MOST_FILES = 64, DEFAULT_TOKENS = 512, LIST_SIZE = 150 };
 
 /* ---------------------------------------------------------------- which file ------------------------------------ */
 
-struct list { char *names[MOST_FILES]; size_t count; const char *part; bool no_memory; };
+struct file_list { char *names[MOST_FILES]; size_t count; const char *part; bool no_memory; };
 
 static bool ends_with(const char *name, const char *tail)
 {
@@ -21,7 +21,7 @@ static bool ends_with(const char *name, const char *tail)
 /* More than MOST_FILES are left out: a name finds them all the same. */
 static void add(void *user, const char *name)
 {
-    struct list *l = user;
+    struct file_list *l = user;
 
     if (!ends_with(name, ".onnx") || name[0] == '.' || l->count == MOST_FILES)
         return;
@@ -32,11 +32,11 @@ static void add(void *user, const char *name)
 
 static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-static bool read_list(struct list *l, const char *folder)
+static bool read_list(struct file_list *l, const char *folder)
 {
     char *sub = aki__join(folder, "onnx");
 
-    *l = (struct list){ .part = "" };
+    *l = (struct file_list){ .part = "" };
     aki__folder_each(folder, add, l);
     l->part = "onnx";
     if (sub)
@@ -48,7 +48,7 @@ static bool read_list(struct list *l, const char *folder)
     return !l->no_memory;
 }
 
-static void free_list(struct list *l)
+static void free_list(struct file_list *l)
 {
     for (size_t i = 0; i < l->count; i++)
         aki__free(l->names[i]);
@@ -56,7 +56,7 @@ static void free_list(struct list *l)
 
 bool aki__onnx_list(const char *folder, void (*tell)(void *user, const char *file), void *user)
 {
-    struct list l;
+    struct file_list l;
     bool ok = read_list(&l, folder);
 
     for (size_t i = 0; i < l.count && ok; i++)
@@ -81,7 +81,7 @@ static aki_status choose_one(char **file, const char *folder, aki_error *err)
     static const char *const preferred[] = { "onnx/model.onnx", "model.onnx" };
     const char *found = NULL;
     char names[LIST_SIZE] = "";
-    struct list l;
+    struct file_list l;
     size_t at = 0;
 
     aki_status rc = read_list(&l, folder) ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "%s", folder);
@@ -103,7 +103,7 @@ static aki_status choose_one(char **file, const char *folder, aki_error *err)
 
 static bool has_onnx(const char *folder)
 {
-    struct list l;
+    struct file_list l;
     bool any = read_list(&l, folder) && l.count;
 
     free_list(&l);

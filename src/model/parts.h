@@ -19,9 +19,9 @@ aki_status aki__modules_in_place(struct aki__model *m, aki_error *err);
 /* The same, the prompts, and the limit of tokens. After aki__config_read. */
 aki_status aki__sentence_read(struct aki__model *m, aki_error *err);
 
-/* folder/part + "model.safetensors" or the index of its shards; part is "" or a subfolder with its slash. teller: is told all faults, of which
- * none then ends the reading; or NULL. */
-aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__teller *teller, aki_error *err);
+/* folder/part + "model.safetensors" or the index of its shards; part is "" or a subfolder with its slash.
+ * report: of all errors, or NULL. */
+aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__report *report, aki_error *err);
 /* The file that a tensor lies in, its path from the folder on. */
 const char *aki__tensor_file(const struct aki__tensor *t, uint64_t *size);
 /* The i-th file that was read (index included), NULL behind the last. */

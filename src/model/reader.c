@@ -20,12 +20,12 @@ aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size,
 aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m, const char *name, enum aki__json_kind kind, bool optional,
                                aki_error *err)
 {
-    struct aki__teller *teller = &aki__folder_of(m)->teller;
+    struct aki__report *report = &aki__folder_of(m)->report;
     aki_error why, own;
     aki_status rc;
 
     err = err ? err : &own;
-    *out = (struct aki__json_file){ .name = name, .teller = teller };
+    *out = (struct aki__json_file){ .name = name, .report = report };
     char *path = aki__join(m->path, name);
     if (!path)
         return aki__fail(err, AKI_E_NOMEM, "%s", name);
@@ -44,7 +44,7 @@ aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m,
         rc = aki__fail(err, AKI_E_INVALID, "%s: not a JSON %s", name, kind == AKI_JSON_OBJECT ? "object" : "array");
 done:
     if (rc)
-        aki__tell(teller, err);
+        aki__report_error(report, err);
     aki__free(path);
     return rc;
 }
@@ -70,7 +70,7 @@ aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json 
     else
         aki__fail(to, status, "%s: %s: %s (byte %u)", f->name, key, what, value->offset);
     to->offset = value ? value->offset : 0;
-    aki__tell(f->teller, to);
+    aki__report_error(f->report, to);
     return status;
 }
 

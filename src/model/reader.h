@@ -13,7 +13,7 @@ struct aki__json_file {
     const char          *name;      /* as messages call it, relative to the folder; borrowed */
     struct aki__map      map;
     struct aki__json_doc doc;
-    struct aki__teller  *teller;        /* of the folder */
+    struct aki__report  *report;        /* of the folder */
 };
 
 /* Opens folder/name, whose root must be of the kind. A missing file is AKI_OK with doc.nodes = NULL where it is optional.
@@ -35,8 +35,8 @@ aki_status aki__key_bool(bool *out, const struct aki__json_file *f, const struct
 /* The value, or NULL where the key is missing or null. */
 const struct aki__json *aki__key(const struct aki__json *object, const char *key);
 
-/* Where to write the second failure's message: for keys that do not depend on each other, so that all of them are looked at (and told, where
- * somebody asks). */
+/* For keys that do not depend on each other: all of them are read, each error is reported, and *err describes the first:
+ *     rc = aki__also(rc, aki__key_int(…, AKI_ALSO(rc, err))); */
 #define AKI_ALSO(rc, err) ((rc) ? NULL : (err))
 
 /* "file: key: what (byte N)"; value NULL where there is none. For a string, the value is told too. Answers status. */
@@ -62,7 +62,7 @@ struct aki__folder {
     char                 *architecture; /* m.architecture, where it is no static one */
     void                 *keys;         /* m.keys */
     const struct aki__family *const *families;      /* all that there are, NULL behind the last */
-    struct aki__teller    teller;
+    struct aki__report    report;
 };
 static inline struct aki__folder *aki__folder_of(struct aki__model *m) { return (struct aki__folder *)m; }
 

@@ -80,13 +80,13 @@ void aki__tensor_read(float *out, const struct aki__tensor *t, size_t begin, siz
 
 bool aki__weights_pass(struct aki__weights *w, aki_status rc, const aki_error *err)
 {
-    bool told = rc != AKI_E_NOMEM && aki__tell(w->teller, err);
+    bool reported = rc != AKI_E_NOMEM && aki__report_error(w->report, err);
 
-    w->faults += told;
-    return told;
+    w->faults += reported;
+    return reported;
 }
 
-struct span {
+struct data_range {
     uint64_t begin, end;            /* in the file's data */
     size_t   tensor;
 };
@@ -156,7 +156,7 @@ static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct
     return AKI_OK;
 }
 
-static aki_status read_tensor(struct aki__tensor *t, struct span *span, const struct aki__weights_file *f, const struct aki__json *key,
+static aki_status read_tensor(struct aki__tensor *t, struct data_range *span, const struct aki__weights_file *f, const struct aki__json *key,
                               uint64_t data_begin, aki_error *err)
 {
     uint64_t bytes, begin, end;
@@ -186,7 +186,7 @@ static aki_status read_tensor(struct aki__tensor *t, struct span *span, const st
 
 static int compare_spans(const void *a, const void *b)
 {
-    const struct span *x = a, *y = b;
+    const struct data_range *x = a, *y = b;
 
     if (x->begin != y->begin)
         return x->begin < y->begin ? -1 : 1;
@@ -194,7 +194,7 @@ static int compare_spans(const void *a, const void *b)
 }
 
 /* The format allows neither holes nor overlaps: the data is the tensors, end to end. */
-static aki_status check_spans(struct aki__weights *w, const struct aki__weights_file *f, struct span *spans, size_t count, uint64_t data_begin,
+static aki_status check_spans(struct aki__weights *w, const struct aki__weights_file *f, struct data_range *spans, size_t count, uint64_t data_begin,
                               aki_error *err)
 {
     uint64_t at = 0;
@@ -239,7 +239,7 @@ static aki_status read_entries(struct aki__weights *w, struct aki__weights_file 
     aki_status rc = AKI_OK;
     const struct aki__json *key = root + 1;
     size_t names_size = 1, count = 0, faults = w->faults;
-    struct span *spans = NULL;
+    struct data_range *spans = NULL;
 
     for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1))
         names_size += key->size + 1;

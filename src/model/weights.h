@@ -20,8 +20,8 @@ struct aki__weights {
     uint32_t           *slots;      /* a hash table of tensor numbers + 1; 0: free */
     size_t              slot_count; /* a power of two */
     uint64_t            seed;
-    struct aki__teller *teller;     /* who asks for all faults, not only the first, or NULL */
-    size_t              faults;     /* told so far */
+    struct aki__report *report;     /* of all errors; NULL: only the first is wanted */
+    size_t              faults;     /* errors reported so far */
 };
 
 static inline const struct aki__weights_file *aki__weights_file_of(const struct aki__tensor *t)
@@ -29,7 +29,7 @@ static inline const struct aki__weights_file *aki__weights_file_of(const struct 
     return (const struct aki__weights_file *)((const char *)t->map - offsetof(struct aki__weights_file, map));
 }
 
-/* A fault behind which there may be others: true where it was told, and reading goes on. */
+/* Reports an error after which others may follow; true: it was reported, and reading continues. */
 bool aki__weights_pass(struct aki__weights *w, aki_status rc, const aki_error *err);
 /* Checks the header of a mapped file and adds its tensors to w's. */
 aki_status aki__weights_read_header(struct aki__weights *w, struct aki__weights_file *f, aki_error *err);

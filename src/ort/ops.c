@@ -391,7 +391,7 @@ static OrtStatus *pool(struct call *c)
 {
     const struct aki__pool_plan *p = c->kernel->plan;
     struct in x = input(c, 0), starts = input(c, 1), from = input(c, 2), mode = input(c, 3);
-    struct aki__pool a = { .x = x.data, .starts = starts.data, .weight_from = from.data, .hidden = p->hidden, .act = p->act };
+    struct aki__pooling a = { .x = x.data, .starts = starts.data, .weight_from = from.data, .hidden = p->hidden, .act = p->act };
     size_t count = starts.rows ? starts.rows - 1 : 0;
 
     a.out = output(c, 0, count, p->hidden);

@@ -289,7 +289,7 @@ static aki_status pool(const struct aki__padded *p, const struct aki__batch *b, 
 
     aki_status rc = sums && pooled && rooms ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "%zu vectors", b->vectors);
     if (!rc) {
-        const struct aki__pool a = { .out = pooled, .x = rows, .starts = b->pool_starts, .weight_from = b->weight_from, .hidden = p->hidden, .mode = (enum aki__pool_mode)b->mode, .act = p->act };
+        const struct aki__pooling a = { .out = pooled, .x = rows, .starts = b->pool_starts, .weight_from = b->weight_from, .hidden = p->hidden, .mode = (enum aki__pool_mode)b->mode, .act = p->act };
         aki__kernels()->pool(&a, 0, b->vectors, sums);
     }
     for (size_t i = 0; i < b->vectors && dense && !rc; i++) {

@@ -128,9 +128,9 @@ aki_status aki__added_parse(struct aki__added *a, struct aki__reader *r, const s
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
     e = list ? aki__json_first(list) : NULL;
     for (uint32_t i = 0; list && i < list->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
-        size_t told = aki__read_told(r), back = aki__path_index(r, i);
+        size_t reported = aki__read_reported(r), back = aki__path_index(r, i);
         a->count++;
-        rc = aki__also(rc, aki__read_end(r, back, told, parse_token(r, e, &a->tokens[i])));
+        rc = aki__also(rc, aki__read_end(r, back, reported, parse_token(r, e, &a->tokens[i])));
     }
     if (rc || !model)
         return rc;

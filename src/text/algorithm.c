@@ -225,14 +225,14 @@ void aki__algorithm_scratch_free(struct aki__algorithm_scratch *s)
     aki__buf_free(&s->spelling);
     aki__free(s->places);
     aki__row_free(&s->row);
-    aki__free(s->ways);
+    aki__free(s->nodes);
     aki__free(s);
 }
 
 size_t aki__algorithm_scratch_size(const struct aki__algorithm_scratch *s)
 {
     return s->respelled.capacity + s->spelling.capacity + s->places_capacity * sizeof *s->places + s->row.capacity * sizeof *s->row.symbols
-           + s->row.keys_capacity * sizeof *s->row.keys + s->ways_capacity * sizeof *s->ways;
+           + s->row.keys_capacity * sizeof *s->row.keys + s->nodes_capacity * sizeof *s->nodes;
 }
 
 static uint64_t load(const char *p, size_t size)

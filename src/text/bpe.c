@@ -206,14 +206,14 @@ void aki__bpe_free(struct aki__bpe *b)
 
 /* ---------------------------------------------------------------- symbols --------------------------------------- */
 
-static inline void push(struct aki__row *row, int32_t id, uint32_t size)
+static inline void push(struct aki__symbols *row, int32_t id, uint32_t size)
 {
     row->symbols[row->count].id = id;
     row->symbols[row->count++].size = size;
 }
 
 /* The bytes of an unknown character as symbols; false: one of them has none, and nothing was added. */
-static bool push_bytes(const struct aki__algorithm *a, struct aki__row *row, struct text symbol)
+static bool push_bytes(const struct aki__algorithm *a, struct aki__symbols *row, struct text symbol)
 {
     for (size_t i = 0; i < symbol.size; i++)
         if (a->byte_id[(unsigned char)symbol.data[i]] < 0)
@@ -241,7 +241,7 @@ static bool spell_symbol(const struct aki__bpe *b, struct aki__buf *spelling, co
     return true;
 }
 
-static bool reserve_row(const struct aki__algorithm *a, struct aki__row *row, size_t size)
+static bool reserve_row(const struct aki__algorithm *a, struct aki__symbols *row, size_t size)
 {
     const struct aki__bpe *b = &a->of.bpe;
     size_t most = size;
@@ -258,7 +258,7 @@ static bool reserve_row(const struct aki__algorithm *a, struct aki__row *row, si
 static bool take_apart(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size, const char **failed)
 {
     const struct aki__bpe *b = &a->of.bpe;
-    struct aki__row *row = &s->row;
+    struct aki__symbols *row = &s->row;
     bool raw = a->byte_level && !a->respell;
     uint32_t waiting = 0;       /* bytes of the unknown token that waits */
     struct text symbol;
@@ -298,7 +298,7 @@ static bool take_apart(const struct aki__algorithm *a, struct aki__algorithm_scr
 }
 
 /* The same for raw bytes that are all known: straight from tables. *done: they were. */
-static bool take_bytes(const struct aki__algorithm *a, struct aki__row *row, const char *word, size_t size, bool *done)
+static bool take_bytes(const struct aki__algorithm *a, struct aki__symbols *row, const char *word, size_t size, bool *done)
 {
     const struct aki__bpe *b = &a->of.bpe;
 

@@ -4,7 +4,7 @@
 enum kind { BPE, BYTE_LEVEL, WORDPIECE, METASPACE, REPLACE, FUSE, STRIP, BYTE_FALLBACK, SEQUENCE };
 static const char *const names[] = { "BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "Replace", "Fuse", "Strip", "ByteFallback", "Sequence", NULL };
 
-struct step {
+struct decoder_step {
     enum kind            kind;
     char                *text;              /* BPE's suffix, WORDPIECE's prefix, REPLACE's content */
     size_t               size;
@@ -15,7 +15,7 @@ struct step {
 };
 
 struct aki__decoder {
-    struct step *steps;
+    struct decoder_step *steps;
     size_t count, capacity;
 };
 
@@ -122,7 +122,7 @@ static bool put_clean(struct aki__parts *out, const char *text, size_t size)
     return ok;
 }
 
-static bool wordpiece(const struct step *s, size_t i, const char *text, size_t size, struct aki__parts *out)
+static bool wordpiece(const struct decoder_step *s, size_t i, const char *text, size_t size, struct aki__parts *out)
 {
     struct aki__buf token = { 0 };
     bool ok = true;
@@ -143,7 +143,7 @@ static bool wordpiece(const struct step *s, size_t i, const char *text, size_t s
     return ok;
 }
 
-static bool metaspace(const struct step *s, size_t i, const char *text, size_t size, struct aki__parts *out)
+static bool metaspace(const struct decoder_step *s, size_t i, const char *text, size_t size, struct aki__parts *out)
 {
     const char *end = text + size;
     bool ok = true;
@@ -158,7 +158,7 @@ static bool metaspace(const struct step *s, size_t i, const char *text, size_t s
     return ok;
 }
 
-static bool replace(const struct step *s, struct aki__work *w, const char *text, size_t size, struct aki__parts *out, aki_status *rc)
+static bool replace(const struct decoder_step *s, struct aki__work *w, const char *text, size_t size, struct aki__parts *out, aki_status *rc)
 {
     struct aki__finder f = aki__find_in(s->pattern, w, text, size);
     size_t done = 0, begin, end;
@@ -171,7 +171,7 @@ static bool replace(const struct step *s, struct aki__work *w, const char *text,
     return ok && put(out, text + done, size - done);
 }
 
-static bool strip(const struct step *s, const char *text, size_t size, struct aki__parts *out)
+static bool strip(const struct decoder_step *s, const char *text, size_t size, struct aki__parts *out)
 {
     const char *end = text + size, *p = text;
 
@@ -238,7 +238,7 @@ static bool flush_bytes(struct aki__buf *bytes, struct aki__parts *out)
 }
 
 /* Steps over the whole list: tokens become others, not one each. */
-static bool run_whole(const struct step *s, const struct aki__parts *in, struct aki__parts *out)
+static bool run_whole(const struct decoder_step *s, const struct aki__parts *in, struct aki__parts *out)
 {
     struct aki__buf bytes = { 0 };
     bool ok = true;
@@ -263,7 +263,7 @@ static bool run_whole(const struct step *s, const struct aki__parts *in, struct 
     return ok;
 }
 
-static bool run_each(const struct step *s, struct aki__work *w, const struct aki__parts *in, struct aki__parts *out, aki_status *rc)
+static bool run_each(const struct decoder_step *s, struct aki__work *w, const struct aki__parts *in, struct aki__parts *out, aki_status *rc)
 {
     bool ok = true;
 
@@ -289,7 +289,7 @@ aki_status aki__decode(const struct aki__decoder *d, struct aki__work *w, struct
     bool ok = true;
 
     for (size_t i = 0; d && i < d->count && ok && !rc; i++) {
-        const struct step *s = &d->steps[i];
+        const struct decoder_step *s = &d->steps[i];
         next.count = next.bytes.size = 0;
         ok = s->kind == BYTE_LEVEL || s->kind == FUSE || s->kind == BYTE_FALLBACK ? run_whole(s, tokens, &next) : run_each(s, w, tokens, &next, &rc);
         struct aki__parts t = *tokens;
@@ -307,7 +307,7 @@ aki_status aki__decode(const struct aki__decoder *d, struct aki__work *w, struct
 
 /* ---------------------------------------------------------------- reading --------------------------------------- */
 
-static aki_status read_text(struct aki__reader *r, const struct aki__json *node, const char *key, struct step *s)
+static aki_status read_text(struct aki__reader *r, const struct aki__json *node, const char *key, struct decoder_step *s)
 {
     const char *text;
     aki_status rc = aki__read_string(r, node, key, &text, &s->size);
@@ -318,7 +318,7 @@ static aki_status read_text(struct aki__reader *r, const struct aki__json *node,
     return s->text ? AKI_OK : aki__read_fail(r, AKI_E_NOMEM, key, "no memory");
 }
 
-static aki_status parse_step(struct aki__reader *r, const struct aki__json *node, struct step *s)
+static aki_status parse_step(struct aki__reader *r, const struct aki__json *node, struct decoder_step *s)
 {
     bool prefix = true;
     aki_status rc = AKI_OK;
@@ -361,8 +361,8 @@ static aki_status add_step(void *user, struct aki__reader *r, const struct aki__
 
     if (!aki__grow((void **)&list->steps, &list->capacity, list->count + 1, sizeof *list->steps))
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
-    struct step *s = &list->steps[list->count++];
-    *s = (struct step){ .kind = (enum kind)kind };
+    struct decoder_step *s = &list->steps[list->count++];
+    *s = (struct decoder_step){ .kind = (enum kind)kind };
     return parse_step(r, node, s);
 }
 

@@ -41,7 +41,7 @@ bool aki__merges_add(struct aki__merges *m, struct aki__merge merge)
     return ++m->count, m->probes <= PROBES_LIMIT(m->count);
 }
 
-bool aki__row_reserve(struct aki__row *row, size_t count)
+bool aki__row_reserve(struct aki__symbols *row, size_t count)
 {
     size_t keys = 0;
 
@@ -55,11 +55,11 @@ bool aki__row_reserve(struct aki__row *row, size_t count)
         && aki__grow((void **)&row->keys, &row->keys_capacity, keys, sizeof *row->keys);
 }
 
-void aki__row_free(struct aki__row *row)
+void aki__row_free(struct aki__symbols *row)
 {
     aki__free(row->symbols);
     aki__free(row->keys);
-    *row = (struct aki__row){ 0 };
+    *row = (struct aki__symbols){ 0 };
 }
 
 /* count is a multiple of 4: four lanes, which compilers turn into one vector. */
@@ -119,7 +119,7 @@ static void settle(struct tree *t, size_t place)
     }
 }
 
-void aki__row_merge(struct aki__row *row, const struct aki__merges *m)
+void aki__row_merge(struct aki__symbols *row, const struct aki__merges *m)
 {
     struct aki__symbol *s = row->symbols;
     uint32_t n = (uint32_t)row->count;

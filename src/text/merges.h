@@ -45,7 +45,7 @@ static inline const struct aki__merge *aki__merges_find(const struct aki__merges
 struct aki__symbol { int32_t id, joined; uint32_t size, previous, next; };      /* joined: the id when merged with the next one */
 
 /* The row: symbols and, for each, the key of its merge with the next one. Zeroed means empty; arrays are reused by the next word. */
-struct aki__row {
+struct aki__symbols {
     struct aki__symbol *symbols;
     size_t              count, capacity;
     int32_t            *keys;       /* rank << 6 | place in its block of 64; the blocks' minima behind them, again in blocks … */
@@ -55,7 +55,7 @@ struct aki__row {
 #define AKI_NO_KEY INT32_MAX
 
 /* Sets what symbol i becomes with the one behind it, at place j. */
-static inline void aki__row_pair(struct aki__row *row, const struct aki__merges *m, size_t i, size_t j)
+static inline void aki__row_pair(struct aki__symbols *row, const struct aki__merges *m, size_t i, size_t j)
 {
     const struct aki__merge *merge = aki__merges_find(m, row->symbols[i].id, row->symbols[j].id);
 
@@ -67,10 +67,10 @@ static inline void aki__row_pair(struct aki__row *row, const struct aki__merges 
 }
 
 /* Room for count symbols and the keys that go with them. */
-bool aki__row_reserve(struct aki__row *row, size_t count);
+bool aki__row_reserve(struct aki__symbols *row, size_t count);
 /* Merges all there is. symbols hold id and size, all but the last are paired; previous and next are not read. Afterwards the
  * symbols that are left begin at symbols[0] and follow next, up to count. */
-void aki__row_merge(struct aki__row *row, const struct aki__merges *m);
-void aki__row_free(struct aki__row *row);
+void aki__row_merge(struct aki__symbols *row, const struct aki__merges *m);
+void aki__row_free(struct aki__symbols *row);
 
 #endif

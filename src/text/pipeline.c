@@ -36,11 +36,11 @@ aki_status aki__read_fail(struct aki__reader *r, aki_status status, const char *
     return aki__fail(r->err, status, "%s: %s%s%s: %s", r->name, r->path, key && r->size ? "." : "", key ? key : "", what);
 }
 
-aki_status aki__read_end(struct aki__reader *r, size_t back, size_t told, aki_status rc)
+aki_status aki__read_end(struct aki__reader *r, size_t back, size_t reported, aki_status rc)
 {
     aki__path_back(r, back);
-    if (rc && aki__read_told(r) == told)
-        aki__tell(r->teller, r->err);
+    if (rc && aki__read_reported(r) == reported)
+        aki__report_error(r->report, r->err);
     return rc;
 }
 
@@ -151,8 +151,8 @@ aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *nod
     size_t back = aki__path_key(r, key);
     const struct aki__json *e = aki__json_first(all);
     for (uint32_t i = 0; i < all->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
-        size_t told = aki__read_told(r), inner = aki__path_index(r, i);
-        rc = aki__also(rc, aki__read_end(r, inner, told, aki__read_sequence(r, e, names, key, add, user)));
+        size_t reported = aki__read_reported(r), inner = aki__path_index(r, i);
+        rc = aki__also(rc, aki__read_end(r, inner, reported, aki__read_sequence(r, e, names, key, add, user)));
     }
     aki__path_back(r, back);
     return rc;
@@ -184,7 +184,7 @@ int aki__byte_from_code(uint32_t c)
 
 aki_status aki__nomem(struct aki__work *w)
 {
-    w->what = "out of memory, or above the limit of 1 GiB";
+    w->failure = "out of memory, or above the limit of 1 GiB";
     return AKI_E_NOMEM;
 }
 

@@ -15,8 +15,8 @@
 
 struct aki__reader {
     const char *name;           /* of the file, for messages */
-    aki_error  *err;            /* not NULL where there is a teller */
-    struct aki__teller *teller; /* who asks for all faults, not only the first; NULL: nobody */
+    aki_error  *err;            /* not NULL if there is a report */
+    struct aki__report *report; /* of all errors; NULL: only the first is wanted */
     size_t      stages;         /* read so far by aki__read_sequence */
     const struct aki__json *normalizer;     /* in place of a WordPiece file's own; NULL: its own */
     size_t      size;           /* of path */
@@ -28,11 +28,12 @@ size_t aki__path_index(struct aki__reader *r, uint32_t index);
 void   aki__path_back(struct aki__reader *r, size_t size);
 /* "NAME: PATH: what", where key, if not NULL, is the path's last part. */
 aki_status aki__read_fail(struct aki__reader *r, aki_status status, const char *key, const char *what);
-/* Ends a part, or an element of a list, that was read with rc: back in the path, and the fault is told unless one inside it was. Answers rc.
- * told: aki__read_told before the part. A list goes on behind a fault where there is a teller; what was read of it is not used then. */
-static inline size_t aki__read_told(const struct aki__reader *r) { return r->teller ? r->teller->count : 0; }
-aki_status aki__read_end(struct aki__reader *r, size_t back, size_t told, aki_status rc);
-static inline bool aki__read_on(const struct aki__reader *r, aki_status rc) { return !rc || (r->teller && rc != AKI_E_NOMEM); }
+/* Ends a part, or an element of a list, that was read with the status rc: restores the path to `back`, and reports the error unless one
+ * inside the part was reported already. reported: aki__read_reported before the part. Returns rc. */
+static inline size_t aki__read_reported(const struct aki__reader *r) { return r->report ? r->report->count : 0; }
+aki_status aki__read_end(struct aki__reader *r, size_t back, size_t reported, aki_status rc);
+/* Whether to read the next part after one with the status rc: with a report, reading continues after errors, but the result is not used. */
+static inline bool aki__read_on(const struct aki__reader *r, aki_status rc) { return !rc || (r->report && rc != AKI_E_NOMEM); }
 
 /* A member of node. Where it is missing or null: INVALID if required, else *out is left as it is. */
 aki_status aki__read_bool(struct aki__reader *r, const struct aki__json *node, const char *key, bool required, bool *out);
@@ -69,7 +70,7 @@ struct aki__stage_buffer {              /* what a stage writes: text and, where 
     struct aki__extents map;
 };
 
-struct aki__place { uint32_t begin, end, leading, trailing; };      /* a token's span; white space its piece begins and ends with */
+struct aki__token_span { uint32_t begin, end, leading, trailing; };      /* a token's span; white space its piece begins and ends with */
 
 struct aki__pending { uint32_t c; int32_t change; uint8_t combining; };
 
@@ -82,12 +83,12 @@ struct aki__work {
     const char                      *source;        /* the caller's text */
     size_t                           source_size;
     bool                             track;         /* keep maps */
-    bool                             places_wanted;
-    const char                      *what;          /* static text: why a stage failed */
+    bool                             spans_wanted;
+    const char                      *failure;       /* static text: why a stage failed */
     struct aki__algorithm_scratch   *algorithm;
     struct aki__tokens               tokens;
-    struct aki__place               *places;        /* [tokens.count] where places_wanted */
-    size_t                           places_capacity;
+    struct aki__token_span               *spans;        /* [tokens.count] where spans_wanted */
+    size_t                           spans_capacity;
     struct aki__stage_buffer         normalized[2];
     int                              turn;          /* the one that the next normaliser writes */
     struct aki__stage_buffer        *steps;         /* [n_steps] of the pre-tokeniser's stages */
@@ -97,7 +98,7 @@ struct aki__work {
     struct aki__regex_work          *regex;
 };
 
-aki_status aki__nomem(struct aki__work *w);         /* says so in w->what */
+aki_status aki__nomem(struct aki__work *w);         /* says so in w->failure */
 
 /* The caller's range that byte `at` of the text came from. at < size. */
 struct aki__extent aki__text_extent(const struct aki__work *w, const struct aki__text *t, size_t at);

@@ -87,8 +87,8 @@ static aki_status parse_template(struct aki__post_template *t, struct aki__reade
     size_t back = aki__path_key(r, key);
     e = aki__json_first(list);
     for (uint32_t i = 0; i < list->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
-        size_t told = aki__read_told(r), inner = aki__path_index(r, i);
-        rc = aki__also(rc, aki__read_end(r, inner, told, parse_item(t, r, e, aki__json_get(node, "special_tokens"), vocabulary, pair)));
+        size_t reported = aki__read_reported(r), inner = aki__path_index(r, i);
+        rc = aki__also(rc, aki__read_end(r, inner, reported, parse_item(t, r, e, aki__json_get(node, "special_tokens"), vocabulary, pair)));
     }
     aki__path_back(r, back);
     return rc;
@@ -156,7 +156,7 @@ static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct
     aki_status rc = aki__read_type(r, node, names, &kind);
     const struct aki__json *all, *e;
     bool trim = false;
-    size_t back, told;
+    size_t back, reported;
 
     if (rc)
         return rc;
@@ -165,8 +165,8 @@ static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct
     switch (kind) {
     case TEMPLATE:
         back = r->size;
-        told = aki__read_told(r);
-        rc = aki__read_end(r, back, told, parse_template(&p->single, r, node, "single", vocabulary, false));
+        reported = aki__read_reported(r);
+        rc = aki__read_end(r, back, reported, parse_template(&p->single, r, node, "single", vocabulary, false));
         return aki__read_on(r, rc) ? aki__also(rc, parse_template(&p->pair, r, node, "pair", vocabulary, true)) : rc;
     case BERT: case ROBERTA:
         rc = parse_bert(p, r, node, vocabulary, kind == ROBERTA);
@@ -189,8 +189,8 @@ static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct
         e = aki__json_first(all);
         for (uint32_t i = 0; i < all->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
             size_t inner = aki__path_index(r, i);
-            told = aki__read_told(r);
-            rc = aki__also(rc, aki__read_end(r, inner, told, parse(p, r, e, vocabulary, templates, trims)));
+            reported = aki__read_reported(r);
+            rc = aki__also(rc, aki__read_end(r, inner, reported, parse(p, r, e, vocabulary, templates, trims)));
         }
         aki__path_back(r, back);
     }

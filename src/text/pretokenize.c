@@ -314,7 +314,7 @@ static aki_status run(const struct aki__pretokenizer *p, struct aki__work *w, si
     if (t->size == 0)
         return AKI_OK;
     if (!p || i == p->count)
-        return aki__take_word(w, t);
+        return aki__encode_word(w, t);
     s = &p->stages[i];
     switch (s->kind) {
     case BERT:             return bert(p, w, i, t);

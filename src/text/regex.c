@@ -660,7 +660,7 @@ int aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char 
     if (n == PCRE2_ERROR_NOMATCH)
         return 0;
     if (n < 0) {
-        w->what = "the tokenizer's pattern takes too long on this text";
+        w->failure = "the tokenizer's pattern takes too long on this text";
         return -2;
     }
     const PCRE2_SIZE *place = pcre2_get_ovector_pointer(w->regex->match);

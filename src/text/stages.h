@@ -48,7 +48,7 @@ struct aki__regex;
 aki_status aki__regex_compile(struct aki__regex **out, struct aki__reader *r, const char *regex, size_t size);
 void       aki__regex_free(struct aki__regex *x);
 bool       aki__regex_matches_empty(const struct aki__regex *x);
-/* 1: the first match from `from`; 0: none; -1: no memory, -2: no answer: w->what says so. */
+/* 1: the first match from `from`; 0: none; -1: no memory, -2: no answer: w->failure says so. */
 int        aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from, size_t *begin, size_t *end);
 void       aki__regex_work_free(struct aki__regex_work *work);
 size_t     aki__regex_work_size(const struct aki__regex_work *work);      /* bytes that grow with the text; NULL is fine */
@@ -135,10 +135,10 @@ void       aki__pretokenizer_spell(struct aki__pretokenizer *p);
  * or (*changed_before) an earlier stage. */
 bool       aki__pretokenizer_asks_origin(const struct aki__pretokenizer *p, bool *changed_before);
 size_t     aki__pretokenizer_buffers(const struct aki__pretokenizer *p);      /* what w->n_steps must be */
-/* Cuts the text into words and hands each to aki__take_word. */
+/* Cuts the text into words and hands each to aki__encode_word. */
 aki_status aki__pretokenize(const struct aki__pretokenizer *p, struct aki__work *w, const struct aki__text *text);
 /* tokenizer.c: a word goes to the algorithm. */
-aki_status aki__take_word(struct aki__work *w, const struct aki__text *word);
+aki_status aki__encode_word(struct aki__work *w, const struct aki__text *word);
 
 /* ---- post-processor */
 

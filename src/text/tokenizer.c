@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /* Work memory that has grown above this is not kept. */
-#define KEEP_LIMIT ((size_t)16 << 20)
+#define RETAINED_LIMIT ((size_t)16 << 20)
 
 /* The lock guards free alone; it is never held while anything is computed. */
 struct pool { struct aki__lock lock; struct aki__work *free; };
@@ -35,7 +35,7 @@ static void free_work(struct aki__work *w)
         return;
     aki__algorithm_scratch_free(w->algorithm);
     aki__free(w->tokens.data);
-    aki__free(w->places);
+    aki__free(w->spans);
     for (int i = 0; i < 2; i++) {
         aki__buf_free(&w->normalized[i].text);
         aki__free(w->normalized[i].map.data);
@@ -51,7 +51,7 @@ static void free_work(struct aki__work *w)
     aki__free(w);
 }
 
-static struct aki__work *take_work(const struct aki__tokenizer *t)
+static struct aki__work *acquire_work(const struct aki__tokenizer *t)
 {
     struct aki__work *w;
 
@@ -74,14 +74,14 @@ static struct aki__work *take_work(const struct aki__tokenizer *t)
         }
     }
     w->next = NULL;
-    w->what = NULL;
+    w->failure = NULL;
     w->tokens.count = 0;
     return w;
 }
 
 static size_t work_size(const struct aki__work *w)
 {
-    size_t size = w->tokens.capacity * sizeof *w->tokens.data + w->places_capacity * sizeof *w->places
+    size_t size = w->tokens.capacity * sizeof *w->tokens.data + w->spans_capacity * sizeof *w->spans
                   + (w->pending_capacity + w->sorted_capacity) * sizeof *w->pending + aki__algorithm_scratch_size(w->algorithm)
                   + aki__regex_work_size(w->regex);
 
@@ -92,11 +92,11 @@ static size_t work_size(const struct aki__work *w)
     return size;
 }
 
-static void give_work(const struct aki__tokenizer *t, struct aki__work *w)
+static void release_work(const struct aki__tokenizer *t, struct aki__work *w)
 {
     if (!w)
         return;
-    if (work_size(w) > KEEP_LIMIT) {
+    if (work_size(w) > RETAINED_LIMIT) {
         free_work(w);
         return;
     }
@@ -111,7 +111,7 @@ static void give_work(const struct aki__tokenizer *t, struct aki__work *w)
 /* Added tokens that match in normalised text are normalised once, by the same normaliser. */
 static aki_status normalize_added(struct aki__tokenizer *t, struct aki__reader *r)
 {
-    struct aki__work *w = take_work(t);
+    struct aki__work *w = acquire_work(t);
     aki_status rc = w ? AKI_OK : aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
 
     for (size_t i = 0; i < t->added.count && !rc; i++) {
@@ -124,7 +124,7 @@ static aki_status normalize_added(struct aki__tokenizer *t, struct aki__reader *
         w->track = false;
         rc = aki__normalize(t->normalizer, w, &text, 0);
         if (rc) {
-            rc = aki__read_fail(r, rc, NULL, w->what);
+            rc = aki__read_fail(r, rc, NULL, w->failure);
         } else if (text.size != a->size || memcmp(text.data, a->content, a->size) != 0) {
             a->normalized_size = text.size;
             a->normalized_content = aki__copy_string(text.data, text.size);
@@ -132,7 +132,7 @@ static aki_status normalize_added(struct aki__tokenizer *t, struct aki__reader *
                 rc = aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
         }
     }
-    give_work(t, w);
+    release_work(t, w);
     return rc;
 }
 
@@ -140,14 +140,14 @@ static aki_status normalize_added(struct aki__tokenizer *t, struct aki__reader *
 static aki_status parse_added(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root, bool whole)
 {
     const struct aki__json *list = aki__json_get(root, "added_tokens"), *vocab = aki__json_get(aki__json_get(root, "model"), "vocab");
-    size_t told = aki__read_told(r), back = aki__path_key(r, "added_tokens");
+    size_t reported = aki__read_reported(r), back = aki__path_key(r, "added_tokens");
     aki_status rc = aki__added_parse(&t->added, r, list, t->model, vocab ? vocab->size : 0);
 
     if (!rc && whole)
         rc = normalize_added(t, r);
     if (!rc && whole)
         rc = aki__added_index(&t->added, r);
-    rc = aki__read_end(r, back, told, rc);
+    rc = aki__read_end(r, back, reported, rc);
     t->vocabulary = rc || !t->model ? SIZE_MAX : aki__algorithm_size(t->model);
     for (size_t i = 0; i < t->added.count && t->vocabulary != SIZE_MAX; i++)
         if ((size_t)t->added.tokens[i].id >= t->vocabulary)
@@ -166,19 +166,19 @@ static int32_t raw_unknown(const struct aki__json *model)
 /* normalizer and pre_tokenizer */
 static aki_status parse_cutting(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root)
 {
-    size_t told = aki__read_told(r), back = aki__path_key(r, "normalizer");
+    size_t reported = aki__read_reported(r), back = aki__path_key(r, "normalizer");
     const bool other = r->normalizer && aki__json_equals(aki__json_get(aki__json_get(root, "model"), "type"), "WordPiece");
     bool changed_before, asks;
 
-    aki_status rc = aki__read_end(r, back, told, aki__normalizer_parse(&t->normalizer, r, other ? r->normalizer : aki__json_get(root, "normalizer")));
+    aki_status rc = aki__read_end(r, back, reported, aki__normalizer_parse(&t->normalizer, r, other ? r->normalizer : aki__json_get(root, "normalizer")));
     if (!aki__read_on(r, rc))
         return rc;
-    told = aki__read_told(r);
+    reported = aki__read_reported(r);
     aki__path_key(r, "pre_tokenizer");
     aki_status second = aki__pretokenizer_parse(&t->pretokenizer, r, aki__json_get(root, "pre_tokenizer"));
     if (!second && aki__normalizer_inserts(t->normalizer) && aki__pretokenizer_has_bytes(t->pretokenizer))
         second = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "ByteLevel behind a normaliser that replaces an empty match is not supported");
-    second = aki__read_end(r, back, told, second);
+    second = aki__read_end(r, back, reported, second);
     if (second)
         return aki__also(rc, second);
     t->raw_bytes = aki__pretokenizer_raw_bytes(t->pretokenizer) && !aki__normalizer_spells(t->normalizer);
@@ -193,7 +193,7 @@ static aki_status parse_cutting(struct aki__tokenizer *t, struct aki__reader *r,
 static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root)
 {
     const struct aki__json *version = aki__json_get(root, "version"), *model = aki__json_get(root, "model");
-    size_t back = r->size, told;
+    size_t back = r->size, reported;
     aki_status rc;
 
     if (!aki__json_is(root, AKI_JSON_OBJECT))
@@ -206,29 +206,29 @@ static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, c
     rc = parse_cutting(t, r, root);
     t->raw_unknown = raw_unknown(model);
     if (aki__read_on(r, rc)) {
-        told = aki__read_told(r);
-        rc = aki__also(rc, aki__read_end(r, back, told, aki__algorithm_parse(&t->model, model, t->raw_bytes, r->name, r->err)));
+        reported = aki__read_reported(r);
+        rc = aki__also(rc, aki__read_end(r, back, reported, aki__algorithm_parse(&t->model, model, t->raw_bytes, r->name, r->err)));
     }
     if (aki__read_on(r, rc))
         rc = aki__also(rc, parse_added(t, r, root, rc == AKI_OK));
     if (aki__read_on(r, rc)) {
-        told = aki__read_told(r);
+        reported = aki__read_reported(r);
         aki__path_key(r, "post_processor");
-        rc = aki__also(rc, aki__read_end(r, back, told, aki__post_parse(&t->post, r, aki__json_get(root, "post_processor"), t->vocabulary)));
+        rc = aki__also(rc, aki__read_end(r, back, reported, aki__post_parse(&t->post, r, aki__json_get(root, "post_processor"), t->vocabulary)));
     }
     if (aki__read_on(r, rc)) {
-        told = aki__read_told(r);
+        reported = aki__read_reported(r);
         aki__path_key(r, "decoder");
-        rc = aki__also(rc, aki__read_end(r, back, told, aki__decoder_parse(&t->decoder, r, aki__json_get(root, "decoder"))));
+        rc = aki__also(rc, aki__read_end(r, back, reported, aki__decoder_parse(&t->decoder, r, aki__json_get(root, "decoder"))));
     }
     return rc;
 }
 
-aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, const char *normalizer, struct aki__teller *teller, aki_error *err)
+aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, const char *normalizer, struct aki__report *report, aki_error *err)
 {
-    size_t told = teller ? teller->count : 0;
+    size_t reported = report ? report->count : 0;
     struct aki__json_doc doc = { 0 }, other = { 0 };
-    struct aki__reader r = { .name = name, .teller = teller, .err = err };
+    struct aki__reader r = { .name = name, .report = report, .err = err };
     struct aki__tokenizer *t = NULL;
     aki_status rc;
 
@@ -252,8 +252,8 @@ aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json,
     *out = t;
     t = NULL;
 done:
-    if (rc && teller && teller->count == told)
-        aki__tell(teller, err);
+    if (rc && report && report->count == reported)
+        aki__report_error(report, err);
     aki__tokenizer_free(t);
     aki__json_free(&other);
     aki__json_free(&doc);
@@ -301,23 +301,23 @@ void aki__tokenizer_free(struct aki__tokenizer *t)
 /* ---------------------------------------------------------------- one text -------------------------------------- */
 
 /* White space that a token's text begins and ends with; a blank may be spelled in the byte alphabet (U+0120). */
-static void count_white(const char *text, size_t size, struct aki__place *place)
+static void count_white(const char *text, size_t size, struct aki__token_span *span)
 {
     const char *p = text, *end = text + size;
     bool front = true;
 
-    place->leading = place->trailing = 0;
+    span->leading = span->trailing = 0;
     while (p < end) {
         uint32_t c = aki__utf8_next(&p);
         bool white = c == 0x120 || aki__unicode_has(c, AKI_U_WHITE);
         front = front && white;
-        place->leading += front;
-        place->trailing = white ? place->trailing + 1 : 0;
+        span->leading += front;
+        span->trailing = white ? span->trailing + 1 : 0;
     }
 }
 
 /* The same of bytes that the algorithm spells itself: of those only the blank is spelled as white space. */
-static void count_blanks(const char *bytes, size_t size, struct aki__place *place)
+static void count_blanks(const char *bytes, size_t size, struct aki__token_span *span)
 {
     uint32_t leading = 0, trailing = 0;
 
@@ -325,26 +325,26 @@ static void count_blanks(const char *bytes, size_t size, struct aki__place *plac
         leading++;
     while (trailing < size && bytes[size - 1 - trailing] == ' ')
         trailing++;
-    place->leading = leading;
-    place->trailing = trailing;
+    span->leading = leading;
+    span->trailing = trailing;
 }
 
-static struct aki__place place_of(const struct aki__work *w, const struct aki__text *t, size_t begin, size_t end)
+static struct aki__token_span span_of(const struct aki__work *w, const struct aki__text *t, size_t begin, size_t end)
 {
-    struct aki__place place = { 0, 0, 0, 0 };
+    struct aki__token_span span = { 0, 0, 0, 0 };
 
     if (begin >= end || end > t->size) {
         uint32_t origin = t->size ? aki__text_extent(w, t, 0).begin : 0;
-        place.begin = origin + (uint32_t)begin;
-        place.end = origin + (uint32_t)end;
+        span.begin = origin + (uint32_t)begin;
+        span.end = origin + (uint32_t)end;
     } else {
-        place.begin = aki__text_extent(w, t, begin).begin;
-        place.end = aki__text_extent(w, t, end - 1).end;
+        span.begin = aki__text_extent(w, t, begin).begin;
+        span.end = aki__text_extent(w, t, end - 1).end;
     }
-    return place;
+    return span;
 }
 
-aki_status aki__take_word(struct aki__work *w, const struct aki__text *word)
+aki_status aki__encode_word(struct aki__work *w, const struct aki__text *word)
 {
     const struct aki__tokenizer *t = w->owner;
     size_t first = w->tokens.count;
@@ -353,44 +353,44 @@ aki_status aki__take_word(struct aki__work *w, const struct aki__text *word)
     if (!aki__algorithm_word(t->model, w->algorithm, word->data, word->size, &w->tokens, &failed)) {
         if (!failed)
             return aki__nomem(w);
-        w->what = failed;
+        w->failure = failed;
         return AKI_E_INVALID;
     }
-    if (!w->places_wanted)
+    if (!w->spans_wanted)
         return AKI_OK;
-    if (!aki__grow((void **)&w->places, &w->places_capacity, w->tokens.count, sizeof *w->places))
+    if (!aki__grow((void **)&w->spans, &w->spans_capacity, w->tokens.count, sizeof *w->spans))
         return aki__nomem(w);
     for (size_t i = first; i < w->tokens.count; i++) {
         const struct aki__token *token = &w->tokens.data[i];
-        w->places[i] = place_of(w, word, token->begin, token->end);
+        w->spans[i] = span_of(w, word, token->begin, token->end);
         if (t->post.trim) {
             size_t size = 0;
             const char *piece = aki__algorithm_piece(t->model, token->id, &size);
             if (token->id == t->raw_unknown && t->raw_bytes)
-                count_blanks(word->data + token->begin, token->end - token->begin, &w->places[i]);
+                count_blanks(word->data + token->begin, token->end - token->begin, &w->spans[i]);
             else if (token->id == t->raw_unknown)
-                count_white(word->data + token->begin, token->end - token->begin, &w->places[i]);
+                count_white(word->data + token->begin, token->end - token->begin, &w->spans[i]);
             else if (piece)
-                count_white(piece, size, &w->places[i]);
+                count_white(piece, size, &w->spans[i]);
         }
     }
     return AKI_OK;
 }
 
-static aki_status take_added(struct aki__work *w, const struct aki__text *text, const struct aki__added_match *m)
+static aki_status add_added_token(struct aki__work *w, const struct aki__text *text, const struct aki__added_match *m)
 {
     struct aki__tokens *k = &w->tokens;
 
     if (!aki__grow((void **)&k->data, &k->capacity, k->count + 1, sizeof *k->data))
         return aki__nomem(w);
     k->data[k->count++] = (struct aki__token){ m->token->id, 0, 0 };
-    if (!w->places_wanted)
+    if (!w->spans_wanted)
         return AKI_OK;
-    if (!aki__grow((void **)&w->places, &w->places_capacity, k->count, sizeof *w->places))
+    if (!aki__grow((void **)&w->spans, &w->spans_capacity, k->count, sizeof *w->spans))
         return aki__nomem(w);
-    w->places[k->count - 1] = place_of(w, text, m->begin, m->end);
+    w->spans[k->count - 1] = span_of(w, text, m->begin, m->end);
     if (w->owner->post.trim)
-        count_white(text->data + m->begin, m->end - m->begin, &w->places[k->count - 1]);
+        count_white(text->data + m->begin, m->end - m->begin, &w->spans[k->count - 1]);
     return AKI_OK;
 }
 
@@ -403,7 +403,7 @@ static aki_status encode_part(const struct aki__tokenizer *t, struct aki__work *
 
     while (!rc && aki__added_next(&s, &m)) {
         struct aki__text part = aki__text_part(&text, m.begin, m.end);
-        rc = m.token ? take_added(w, &text, &m) : aki__pretokenize(t->pretokenizer, w, &part);
+        rc = m.token ? add_added_token(w, &text, &m) : aki__pretokenize(t->pretokenizer, w, &part);
     }
     return rc;
 }
@@ -428,14 +428,14 @@ static aki_status encode_text(const struct aki__tokenizer *t, struct aki__work *
     w->source = text;
     w->source_size = size;
     while (!rc && aki__added_next(&s, &m))
-        rc = m.token ? take_added(w, &whole, &m) : encode_part(t, w, aki__text_part(&whole, m.begin, m.end), options->parse_special);
-    return rc ? aki__fail(err, rc, "tokenizer: %s", w->what ? w->what : "failed") : AKI_OK;
+        rc = m.token ? add_added_token(w, &whole, &m) : encode_part(t, w, aki__text_part(&whole, m.begin, m.end), options->parse_special);
+    return rc ? aki__fail(err, rc, "tokenizer: %s", w->failure ? w->failure : "failed") : AKI_OK;
 }
 
 /* ---------------------------------------------------------------- putting together ------------------------------ */
 
 /* As Hugging Face trims: in characters of the text, whatever the token's own characters were. */
-static void trim(const struct aki__tokenizer *t, const char *text, size_t size, struct aki__place *p, bool first)
+static void trim(const struct aki__tokenizer *t, const char *text, size_t size, struct aki__token_span *p, bool first)
 {
     size_t leading = p->leading, trailing = p->trailing;
 
@@ -486,7 +486,7 @@ static void put_sequence(const struct aki__tokenizer *t, struct aki__work *w, co
     for (size_t i = 0; i < s->kept; i++)
         out->ids[out->count + i] = w->tokens.data[first + i].id;
     for (size_t i = 0; out->want_spans && i < s->kept; i++) {
-        struct aki__place p = w->places[first + i];
+        struct aki__token_span p = w->spans[first + i];
         if (t->post.trim)
             trim(t, s->text, s->size, &p, i == 0);
         out->spans[2 * (out->count + i)] = p.begin;
@@ -536,12 +536,12 @@ static aki_status put_together(const struct aki__tokenizer *t, struct aki__work 
 
 static aki_status encode(struct aki__tokenizer *t, struct sequence s[2], bool pair, const struct aki__encode_options *options, struct aki__encoding *out, aki_error *err)
 {
-    struct aki__work *w = take_work(t);
+    struct aki__work *w = acquire_work(t);
     aki_status rc = w ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "tokenizer: no memory");
 
     out->count = out->full_count = 0;
     if (w) {
-        w->places_wanted = out->want_spans;
+        w->spans_wanted = out->want_spans;
         w->track = out->want_spans || t->track_always;
     }
     for (int i = 0; i < (pair ? 2 : 1) && !rc; i++) {
@@ -553,7 +553,7 @@ static aki_status encode(struct aki__tokenizer *t, struct sequence s[2], bool pa
         rc = put_together(t, w, s, pair, options, out, err);
     if (rc)
         out->count = 0;
-    give_work(t, w);
+    release_work(t, w);
     return rc;
 }
 
@@ -587,7 +587,7 @@ void aki__encoding_free(struct aki__encoding *e)
 aki_status aki__tokenizer_decode(const struct aki__tokenizer *t, const int32_t *ids, size_t count, bool skip_special, struct aki__buf *out, aki_error *err)
 {
     struct aki__parts parts = { 0 };
-    struct aki__work *w = take_work(t);
+    struct aki__work *w = acquire_work(t);
     aki_status rc = w ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "tokenizer: no memory");
 
     for (size_t i = 0; i < count && !rc; i++) {
@@ -608,10 +608,10 @@ aki_status aki__tokenizer_decode(const struct aki__tokenizer *t, const int32_t *
     if (!rc) {
         rc = aki__decode(t->decoder, w, &parts, out);
         if (rc)
-            aki__fail(err, rc, "tokenizer: %s", w->what ? w->what : "failed");
+            aki__fail(err, rc, "tokenizer: %s", w->failure ? w->failure : "failed");
     }
     aki__parts_free(&parts);
-    give_work(t, w);
+    release_work(t, w);
     return rc;
 }
 

@@ -19,8 +19,10 @@ struct aki__tokenizer;      /* immutable after open; any number of threads may e
 aki_status aki__tokenizer_open(struct aki__tokenizer **out, const char *path, const char *normalizer, aki_error *err);
 /* The same from memory, with its own normaliser; name stands in messages. */
 aki_status aki__tokenizer_parse(struct aki__tokenizer **out, const char *json, size_t size, const char *name, aki_error *err);
-/* The same for aki_check: goes on behind faults and tells all those that do not hang on each other (of "model" the first). err is not NULL. */
-aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, const char *normalizer, struct aki__teller *teller, aki_error *err);
+/* The same for aki_check: continues after an error, and reports all errors that do not follow from another (in "model" only the first).
+ * err must not be NULL. */
+aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, const char *normalizer,
+                                  struct aki__report *report, aki_error *err);
 void       aki__tokenizer_free(struct aki__tokenizer *t);
 
 struct aki__encode_options {

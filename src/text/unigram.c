@@ -119,16 +119,16 @@ void aki__unigram_free(struct aki__unigram *u) { aki__free(u->scores); }
 
 static const char missing_unk[] = "a character is unknown, and the model has no unk_id";
 
-/* Fills ways[1 … size]: of equal scores the one found first stays, and shorter pieces are found before longer ones. */
-static bool find_ways(const struct aki__algorithm *a, struct aki__way *ways, const char *word, size_t size, const char **failed)
+/* Fills nodes[1 … size]: of equal scores the one found first stays, and shorter pieces are found before longer ones. */
+static bool find_ways(const struct aki__algorithm *a, struct aki__lattice_node *nodes, const char *word, size_t size, const char **failed)
 {
     const struct aki__unigram *u = &a->of.unigram;
 
-    ways[0] = (struct aki__way){ 0, -1, 0 };
+    nodes[0] = (struct aki__lattice_node){ 0, -1, 0 };
     for (size_t i = 1; i <= size; i++)
-        ways[i].begin = UINT32_MAX;
+        nodes[i].begin = UINT32_MAX;
     for (size_t at = 0, bytes; at < size; at += bytes) {
-        double so_far = ways[at].score;
+        double so_far = nodes[at].score;
         unsigned char c = (unsigned char)word[at];
         bool single = false;
         uint32_t node = 0;
@@ -137,22 +137,22 @@ static bool find_ways(const struct aki__algorithm *a, struct aki__way *ways, con
             int32_t id = aki__trie_id(&a->trie, node);
             if (id < 0)
                 continue;
-            struct aki__way *way = &ways[i + 1];
+            struct aki__lattice_node *way = &nodes[i + 1];
             double score = u->scores[id] + so_far;
             if (way->begin == UINT32_MAX || score > way->score)
-                *way = (struct aki__way){ score, id, (uint32_t)at };
+                *way = (struct aki__lattice_node){ score, id, (uint32_t)at };
             single |= i + 1 - at == bytes;
         }
         if (single)
             continue;
-        struct aki__way *way = &ways[at + bytes];
+        struct aki__lattice_node *way = &nodes[at + bytes];
         double score = u->unk_score + so_far;
         if (way->begin == UINT32_MAX || score > way->score) {
             if (a->unk < 0) {
                 *failed = missing_unk;
                 return false;
             }
-            *way = (struct aki__way){ score, a->unk, (uint32_t)at };
+            *way = (struct aki__lattice_node){ score, a->unk, (uint32_t)at };
         }
     }
     return true;
@@ -177,27 +177,27 @@ static bool add_unknown(const struct aki__algorithm *a, const char *word, size_t
 bool aki__unigram_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
                        struct aki__tokens *out, const char **failed)
 {
-    if (!aki__grow((void **)&s->ways, &s->ways_capacity, size + 1, sizeof *s->ways) || !find_ways(a, s->ways, word, size, failed))
+    if (!aki__grow((void **)&s->nodes, &s->nodes_capacity, size + 1, sizeof *s->nodes) || !find_ways(a, s->nodes, word, size, failed))
         return false;
-    /* Backwards along the best way, turning it round: ways[k].begin becomes the end of the piece that begins at k. */
-    struct aki__way *ways = s->ways;
+    /* Backwards along the best way, turning it round: nodes[k].begin becomes the end of the piece that begins at k. */
+    struct aki__lattice_node *nodes = s->nodes;
     size_t end = size;
     uint32_t after = (uint32_t)size;
     while (end > 0) {
-        uint32_t begin = ways[end].begin;
-        ways[end].begin = after;
+        uint32_t begin = nodes[end].begin;
+        nodes[end].begin = after;
         after = (uint32_t)end;
         end = begin;
     }
-    ways[0].begin = after;
+    nodes[0].begin = after;
     for (size_t begin = 0; begin < size; ) {
-        size_t stop = ways[begin].begin;
-        if (ways[stop].id != a->unk) {
-            if (!aki__token_add(out, ways[stop].id, begin, stop))
+        size_t stop = nodes[begin].begin;
+        if (nodes[stop].id != a->unk) {
+            if (!aki__token_add(out, nodes[stop].id, begin, stop))
                 return false;
         } else {
-            while (stop < size && ways[ways[stop].begin].id == a->unk)
-                stop = ways[stop].begin;
+            while (stop < size && nodes[nodes[stop].begin].id == a->unk)
+                stop = nodes[stop].begin;
             if (!add_unknown(a, word, begin, stop, out))
                 return false;
         }

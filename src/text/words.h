@@ -62,7 +62,7 @@ struct aki__word {
 };
 
 /* A place in a word for Unigram: the best way to get there. */
-struct aki__way { double score; int32_t id; uint32_t begin; };
+struct aki__lattice_node { double score; int32_t id; uint32_t begin; };
 
 struct aki__algorithm_scratch {
     struct aki__word *words;                /* sets of two, aligned to their size; NULL: none are kept */
@@ -70,10 +70,10 @@ struct aki__algorithm_scratch {
     struct aki__buf   respelled, spelling;  /* a word in the byte alphabet; a symbol with its prefix and suffix */
     uint32_t         *places;               /* of respelled bytes in the word */
     size_t            places_capacity;
-    struct aki__row   row;                  /* BPE */
+    struct aki__symbols   row;                  /* BPE */
     /* Unigram */
-    struct aki__way  *ways;
-    size_t            ways_capacity;
+    struct aki__lattice_node  *nodes;
+    size_t            nodes_capacity;
 };
 
 struct aki__model_reader { const struct aki__json *model; const char *name; aki_error *err; };
