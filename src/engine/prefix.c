@@ -1,4 +1,4 @@
-/* Unit prefix: keeps keys and values of shared beginnings. See prefix.h. */
+/* Unit prefix: the cache of keys and values of shared prefixes. See prefix.h. */
 #include "engine/prefix.h"
 
 void aki__prefix_init(struct aki__prefix_cache *c, size_t layers, size_t columns, size_t most)
@@ -31,7 +31,7 @@ static size_t common(const int32_t *a, size_t a_count, const int32_t *b, size_t 
 
 static size_t size_of(const struct aki__prefix_cache *c, size_t tokens) { return c->layers * 2 * tokens * c->columns * sizeof(float); }
 
-/* NULL: too large for the cache, or no memory; the row is then just run. */
+/* NULL: too large for the cache, or no memory. The row is then run without the cache. */
 static struct aki__prefix_entry *new_entry(const struct aki__prefix_cache *c, const int32_t *ids, size_t tokens)
 {
     if (size_of(c, tokens) > c->most)
@@ -70,7 +70,7 @@ void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t co
     seen = common(c->recent, c->recent_count, ids, room);
     memcpy(c->recent, ids, room * sizeof *ids);
     c->recent_count = room;
-    /* A beginning that is clearly longer than what is kept of it is kept anew. */
+    /* A common prefix that is clearly longer than its entry gets a new entry. */
     bool take = best >= AKI_PREFIX_LEAST && seen < best + AKI_PREFIX_LEAST;
     if (take) {
         found->users++;
@@ -90,7 +90,7 @@ void aki__prefix_release(struct aki__prefix_cache *c, struct aki__prefix_entry *
     aki__lock_drop(&c->lock);
 }
 
-/* The entry nobody reads that was unused for longest; ENTRIES: there is none. */
+/* The least recently used entry that no run is reading; ENTRIES: none. */
 static size_t oldest_entry(const struct aki__prefix_cache *c)
 {
     size_t oldest = AKI_PREFIX_ENTRIES;
@@ -110,7 +110,7 @@ static size_t empty_place(const struct aki__prefix_cache *c)
     return i;
 }
 
-/* Takes entry i out, to be freed outside the lock. */
+/* Removes entry i; the caller frees it without the lock. */
 static struct aki__prefix_entry *remove_entry(struct aki__prefix_cache *c, size_t i)
 {
     struct aki__prefix_entry *e = c->entries[i];
@@ -126,7 +126,7 @@ void aki__prefix_publish(struct aki__prefix_cache *c, struct aki__prefix_entry *
     size_t n = 0, need = size_of(c, kept->prefix.tokens);
 
     aki__lock_take(&c->lock);
-    /* What the new entry covers is not needed any more; another thread may have kept the same meanwhile. */
+    /* Entries that the new one covers are removed. Another thread may have stored the same prefix in the meantime. */
     for (size_t i = 0; i < AKI_PREFIX_ENTRIES && filled; i++) {
         struct aki__prefix_entry *e = c->entries[i];
         size_t same = e ? common(e->ids, e->prefix.tokens, kept->ids, kept->prefix.tokens) : 0;

@@ -6,14 +6,14 @@
 
 struct aki__weights_file {
     char           *path;
-    const char     *name;           /* in path, behind the folder: what messages say */
+    const char     *name;           /* part of path, relative to the folder, for messages */
     uint64_t        size;
     struct aki__map map;
-    char           *names;          /* of its tensors, one block */
+    char           *names;          /* names of its tensors, in one block */
 };
 
 struct aki__weights {
-    struct aki__weights_file **files;   /* each in a block of its own: tensors point to their maps */
+    struct aki__weights_file **files;   /* each in its own block, because tensors point to their maps */
     size_t              file_count, file_capacity;
     struct aki__tensor *tensors;
     size_t              count, capacity;
@@ -33,7 +33,7 @@ static inline const struct aki__weights_file *aki__weights_file_of(const struct 
 bool aki__weights_pass(struct aki__weights *w, aki_status rc, const aki_error *err);
 /* Checks the header of a mapped file and adds its tensors to w's. */
 aki_status aki__weights_read_header(struct aki__weights *w, struct aki__weights_file *f, aki_error *err);
-/* The table of all tensors by name, after the last header. */
+/* Builds the table of tensors by name. After the last header. */
 aki_status aki__weights_index(struct aki__weights *w, aki_error *err);
 const struct aki__tensor *aki__weights_find_sized(const struct aki__weights *w, const char *name, size_t size);
 
