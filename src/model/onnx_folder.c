@@ -54,13 +54,13 @@ static void free_list(struct file_list *l)
         aki__free(l->names[i]);
 }
 
-bool aki__onnx_list(const char *folder, void (*tell)(void *user, const char *file), void *user)
+bool aki__onnx_list(const char *folder, void (*callback)(void *user, const char *file), void *user)
 {
     struct file_list l;
     bool ok = read_list(&l, folder);
 
     for (size_t i = 0; i < l.count && ok; i++)
-        tell(user, l.names[i]);
+        callback(user, l.names[i]);
     free_list(&l);
     return ok;
 }

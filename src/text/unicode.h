@@ -52,7 +52,7 @@ static inline const struct aki__unicode *aki__unicode(uint32_t c)
 static inline bool aki__unicode_has(uint32_t c, uint32_t flags) { return (aki__unicode(c)->flags & flags) != 0; }
 static inline bool aki__unicode_in(uint32_t c, uint32_t categories) { return categories >> aki__unicode(c)->category & 1; }
 
-/* The mapping's UTF-8, its size in *size; NULL: c itself. Hangul syllables are not in the table (aki__unicode_decompose knows them). */
+/* The lower case of c: *size bytes of UTF-8; NULL: c itself. */
 const char *aki__unicode_lower(uint32_t c, size_t *size);
 
 /* Full decomposition: writes 1 … AKI_DECOMPOSED_MAX code points and returns their number. */
