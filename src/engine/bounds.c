@@ -1,7 +1,7 @@
-/* Unit bounds: what numbers in options may be: one table, which the checks and aki_option_bounds read. See engine.h. */
+/* Unit bounds: the bounds of numeric options: one table, for the checks and for aki_option_bounds. See engine.h. */
 #include "engine/engine.h"
 
-/* A number in options: an int32_t at this offset. Bounds that depend on the model stand in of_model. */
+/* A numeric option: an int32_t at this offset. bounds_of has the bounds that depend on the model. */
 struct number {
     const char *name;
     size_t      offset;
@@ -80,7 +80,7 @@ bool aki__bounds_of(const aki_model *m, const char *option, struct aki__bounds *
     return true;
 }
 
-/* 0 is the default of every number, whatever its bounds are. */
+/* 0 selects the default of every option, even if it is out of bounds. */
 static aki_status check(const struct number *n, const aki_model *m, const void *options, aki_error *err)
 {
     const struct aki__bounds b = bounds_of(n, m);

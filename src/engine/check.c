@@ -199,7 +199,7 @@ static void check_tokenizer(struct aki__check *c, const struct aki__model *m)
 
 /* ---------------------------------------------------------------- .onnx files ----------------------------------- */
 
-/* The first one that opens stands for the network where there are no safetensors; where none does, the first. */
+/* The .onnx file whose network is checked if there are no safetensors: the first one that opens, else the first one. */
 struct onnx_check { struct aki__check *c; char *file; bool opened; struct aki__onnx_facts facts; };
 
 static void report_onnx(struct aki__check *c, const char *path, const char *file, const struct aki__onnx_file_info *info)
@@ -271,7 +271,7 @@ static void check_all_json(struct aki__check *c, const struct aki__model *m)
 
     for (size_t i = 0; i < sizeof names / sizeof *names && !c->rc; i++)
         check_json(c, names[i]);
-    /* The modules' own. */
+    /* Those of the modules. */
     for (size_t i = 0; i < m->file_count && !c->rc; i++) {
         const char *name = aki__part_below(m->path, m->files[i].path);
         if (strchr(name, '/') && strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".json") == 0)

@@ -30,7 +30,7 @@ static int compare_pointers(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* A tensor of the network that is missing, or there but wrong: then it is not left over too. */
+/* Reports a tensor of the network that is missing or wrong. A wrong one counts as used, so that it is not also reported as left over. */
 static void on_tensor_fault(void *user, const char *name, const aki_error *why)
 {
     struct aki__check *c = user;
@@ -65,7 +65,7 @@ void aki__check_network(struct aki__check *c, const struct aki__model *m)
     }
     if (!ok)
         c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
-    /* Products of a quantised folder are put together by the dialect, which goes on behind those that are faulty or missing. */
+    /* The dialect assembles the products of a quantised folder, and continues after those that are wrong or missing. */
     if (ok && m->int8_bits && !g.rc && aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true }, &why))
         aki__check_fault(c, &why);
     if (c->used_count)
@@ -75,7 +75,7 @@ void aki__check_network(struct aki__check *c, const struct aki__model *m)
     aki__graph_free(&g);
 }
 
-/* The number behind "layers." or "layer." in a tensor's name, or -1. */
+/* The number after "layers." or "layer." in the name of a tensor; -1: none. */
 static long layer_of(const char *name)
 {
     static const char *const words[] = { "layers.", "layer." };
@@ -88,7 +88,7 @@ static long layer_of(const char *name)
     return -1;
 }
 
-/* What checkpoints carry along beside the encoder: other tasks' heads, tables that are computed. */
+/* Tensors that checkpoints have in addition to the encoder: heads for other tasks, and tables that are computed. */
 static bool is_harmless(const char *name)
 {
     static const char *const parts[] = { "pooler.", "lm_head.", "cls.", "position_ids", "token_type_ids", "rotary_emb.inv_freq", "masked_bias" };
@@ -131,7 +131,7 @@ static bool is_bad(const struct aki__tensor *t, size_t i)
     return t->dtype == AKI_F16 ? (half & 0x7C00u) == 0x7C00u : (half & 0x7F80u) == 0x7F80u;
 }
 
-/* Reads all of a tensor. Its pages are given back, so that a file larger than memory can be read. */
+/* Reads all numbers of a tensor. Its pages are released, so that a file larger than memory can be read. */
 static void check_numbers(struct aki__check *c, const struct aki__tensor *t)
 {
     bool numbers = t->dtype == AKI_F32 || t->dtype == AKI_F16 || t->dtype == AKI_BF16;
@@ -143,7 +143,7 @@ static void check_numbers(struct aki__check *c, const struct aki__tensor *t)
         size_t end = count - begin < BLOCK ? count : begin + BLOCK;
         for (size_t i = begin; i < end; i += numbers ? 1 : 4096) {
             if (!numbers)
-                touched = ((const char *)t->data)[i];      /* integers are never wrong, but the disk may fail to give them */
+                touched = ((const char *)t->data)[i];      /* every integer is valid, but the disk may fail to read it */
             else if (is_bad(t, i) && bad++ == 0)
                 first = i;
         }
@@ -157,7 +157,7 @@ static void check_numbers(struct aki__check *c, const struct aki__tensor *t)
             first);
 }
 
-/* The sums that belong to a product's weights [panels, k / 4, 32, 4]; NULL: it is none, or they are none for it. */
+/* The sums of a product's weights [panels, k / 4, 32, 4]; NULL: t is not such weights, or there are no sums for it. */
 static const struct aki__tensor *sums_of(const struct aki__weights *w, const struct aki__tensor *t)
 {
     char name[512];
@@ -170,7 +170,7 @@ static const struct aki__tensor *sums_of(const struct aki__weights *w, const str
     return sums && sums->dtype == AKI_I32 && sums->rank == 1 && (sums->shape[0] + 31) / 32 == t->shape[0] ? sums : NULL;
 }
 
-/* As check_numbers: reads all of it. Every column must add up to its stored sum, or all its outputs are shifted. */
+/* As check_numbers. Each column must add up to its stored sum; otherwise all its outputs are shifted. */
 static void check_sums(struct aki__check *c, const struct aki__tensor *t, const struct aki__tensor *sums)
 {
     const char *data = t->data;
@@ -208,7 +208,7 @@ static void check_sums(struct aki__check *c, const struct aki__tensor *t, const 
 
 static const char *const dtype_names[] = { "f32", "f16", "bf16", "i8", "u8", "i32", "i64", "others" };
 
-/* One event for each file of the weights: how many tensors, and of which types. */
+/* Reports each file of the weights with the number of its tensors, by type. */
 static void report_weights(struct aki__check *c, const struct aki__weights *w)
 {
     char text[200];

@@ -1,5 +1,5 @@
-/* Unit device: opens the session on the device that was asked for, and only where its vectors are right: a self-test of built-in texts
- * against f32 on the cpu, or one that was done before (remember.h). Nothing falls back silently. */
+/* Unit device: opens the session on the requested device, but only if its vectors are right: a self-test compares those of built-in texts with the
+ * CPU's in f32, or the stored figures of an earlier test are used (remember.h). Nothing falls back silently. */
 #include "engine/remember.h"
 
 #include "arch/arch.h"
@@ -10,7 +10,7 @@
 
 enum { MOST_PARTITIONS = 8, FIGURES = 200, TRIED = 200 };
 
-/* Short and long, several scripts, one of a single letter: what a graph that goes wrong goes wrong on. */
+/* Short and long texts in several scripts, one of them a single letter: faulty graphs fail on such differences. */
 static const char *const test_texts[] = {
     "a", "How do I reset my password?", "The cat sleeps on the windowsill.", "Die Würde des Menschen ist unantastbar.", "机器学习模型需要大量的数据。",
     "Click on Forgot password, then follow the link in the message.", "Быстрая коричневая лиса", "0123456789 + 3.14159 = ?",
@@ -21,20 +21,20 @@ enum { TEST_TEXTS = sizeof test_texts / sizeof *test_texts };
 
 #define AGAIN "remembered: test_cache renew tests again"
 
-/* What the self-tests of an open share. */
+/* What all self-tests of an open share. */
 struct tester {
     aki_model               *m;
     const aki_model_options *o;
     struct aki__request      r;
-    double                   bound;         /* of cosines */
-    float                   *wanted, *got;  /* [2 * TEST_TEXTS, r.columns]: by the cpu in f32, by the device */
-    bool                     ready;         /* wanted is: the cpu is asked when the first test needs it */
-    uint64_t                 content;       /* as aki__remember_model's; 0: not known yet */
+    double                   bound;         /* least accepted cosine */
+    float                   *wanted, *got;  /* [2 * TEST_TEXTS, r.columns] vectors of the CPU in f32, and of the device */
+    bool                     ready;         /* `wanted` is computed: at the first test that needs it */
+    uint64_t                 content;       /* aki__remember_model; 0: not computed yet */
 };
 
 /* ---------------------------------------------------------------- sessions -------------------------------------- */
 
-/* device NULL: the cpu. */
+/* device NULL: the CPU. */
 static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o, const struct aki__device *device, int32_t precision, aki_error *err)
 {
     const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16, .threads = o->threads, .device = device,
@@ -62,7 +62,7 @@ static double seconds(void)
 
 /* ---------------------------------------------------------------- self-test ------------------------------------- */
 
-/* The test texts' vectors by m->session, texts `begin` … end - 1 in one run: out [end - begin, columns]. */
+/* Computes the vectors of the test texts begin … end - 1 with m->session, in one run. out: [end - begin, columns]. */
 static aki_status run_texts(aki_model *m, const struct aki__request *r, size_t begin, size_t end, float *out, aki_error *err)
 {
     struct aki__plan plan = { 0 };
@@ -82,7 +82,7 @@ static aki_status run_texts(aki_model *m, const struct aki__request *r, size_t b
     return rc;
 }
 
-/* All texts in one run, then each alone: [2 * TEST_TEXTS, columns]. */
+/* Runs all texts in one run, and then each in its own: out [2 * TEST_TEXTS, columns]. */
 static aki_status run_test(aki_model *m, const struct aki__request *r, float *out, aki_error *err)
 {
     aki_status rc = run_texts(m, r, 0, TEST_TEXTS, out, err);
@@ -109,10 +109,10 @@ static void compare(struct aki__figures *f, const float *got, const float *wante
             f->cosine = cosine;
     }
     if (f->cosine > 1.5)
-        f->cosine = 0;                      /* there was nothing to compare */
+        f->cosine = 0;                      /* there was no valid vector to compare */
 }
 
-/* t->wanted, by the cpu in f32. */
+/* Computes t->wanted on the CPU in f32. */
 static aki_status reference(struct tester *t, aki_error *err)
 {
     aki_model *m = t->m;
@@ -129,7 +129,7 @@ static aki_status reference(struct tester *t, aki_error *err)
     return rc;
 }
 
-/* t->got: what m->session computes; and how long a text takes it once it is warm. */
+/* Computes t->got with m->session, and measures the time for a text after a warm-up. */
 static aki_status measure(struct tester *t, struct aki__figures *f, aki_error *err)
 {
     aki_status rc = run_test(t->m, &t->r, t->got, err);
@@ -166,7 +166,7 @@ static void say(char out[FIGURES], const struct tester *t, const struct aki__fig
              f->cosine, t->bound, f->bad, f->zero, f->nodes, partitions, f->elsewhere);
 }
 
-/* The one figure that it failed by. */
+/* Writes the figure that failed. */
 static void say_fault(char *out, size_t size, const struct tester *t, const struct aki__figures *f)
 {
     if (f->bad)
@@ -181,7 +181,7 @@ static void say_fault(char *out, size_t size, const struct tester *t, const stru
         snprintf(out, size, "%d partitions", f->partitions);
 }
 
-/* UNAVAILABLE where m->session cannot compute the texts at all; else *f, which are to be judged. */
+/* Runs the self-test; *f are its figures. UNAVAILABLE: m->session cannot compute the texts. */
 static aki_status self_test(struct tester *t, const char *name, struct aki__figures *f, aki_error *err)
 {
     aki_error own = { 0 };
@@ -216,7 +216,8 @@ static aki_status refuse(const struct tester *t, const struct aki__device *d, co
     return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures, remembered ? " (" AGAIN ")" : "");
 }
 
-/* Of a device that passes, the nodes of its first session are kept, which the next open compares with its own; those of other shapes may be fewer. */
+/* If the device passes, the node counts of its first session are stored, and the next open compares them with its own. Sessions of other shapes may
+ * have fewer nodes. */
 static void keep(const struct tester *t, const char *place, const struct aki__figures *f, const struct aki__figures *first)
 {
     struct aki__figures kept = *f;
@@ -229,8 +230,8 @@ static void keep(const struct tester *t, const char *place, const struct aki__fi
     aki__remember_write(place, &kept);
 }
 
-/* Opens m->session with one option set. Figures that were found before stand for a test: bad ones need no session, and good ones hold as long
- * as the nodes fall as they did then. *f: zeroed where there was nothing to judge; *remembered: they are old. */
+/* Opens m->session with one option set. Stored figures replace the test: bad ones need no session, and good ones are valid if the new session has
+ * the same node counts. *f: zeroed if there are no figures; *remembered: the figures are stored ones. */
 static aki_status open_set(struct tester *t, const struct aki__device *d, struct aki__figures *f, bool *remembered, aki_error *err)
 {
     aki_model *m = t->m;
@@ -246,7 +247,7 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
     *remembered = known && !passes(t, f);
     aki_status rc = *remembered ? refuse(t, d, f, true, err) : make_session(&m->session, m, t->o, d, m->precision, err);
     if (rc && !*remembered)
-        memset(f, 0, sizeof *f);            /* figures of another time */
+        memset(f, 0, sizeof *f);            /* stored figures */
     if (rc)
         goto done;
     count_nodes(m, &now);
@@ -265,7 +266,7 @@ done:
     return rc;
 }
 
-/* One refused set more: what it was, and why. */
+/* Appends a refused option set and the reason. */
 static void add_tried(char tried[TRIED], const struct tester *t, const char *set, const struct aki__figures *f, const char *message)
 {
     const char *reason = strstr(message, "ONNX Runtime: ");
@@ -311,7 +312,7 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
     return AKI_OK;
 }
 
-/* What "auto" has found so far. */
+/* The state of the search for "auto". */
 struct best { struct aki__session *session; double seconds; char name[64], note[400]; };
 
 static void keep_faster(aki_model *m, struct best *b, double time)
@@ -329,7 +330,7 @@ static void keep_faster(aki_model *m, struct best *b, double time)
     m->note[0] = '\0';
 }
 
-/* The fastest of the devices that pass; the cpu is one of them, where it has the precision. */
+/* Selects the fastest device that passes. The CPU is one of the candidates if it supports the precision. */
 static aki_status open_fastest(struct tester *t, aki_error *err)
 {
     aki_model *m = t->m;
@@ -354,7 +355,7 @@ static aki_status open_fastest(struct tester *t, aki_error *err)
         if (devices[i].reason || strcmp(d.name, "cpu") == 0 || strcmp(d.name, "portable") == 0)
             continue;
         bool passed = open_device(t, &d, &f, NULL) == AKI_OK;
-        if (passed && f.seconds == 0 && measure(t, &f, NULL)) {     /* remembered, but now it does not compute */
+        if (passed && f.seconds == 0 && measure(t, &f, NULL)) {     /* it passed earlier, but cannot compute now */
             aki__session_close(m->session);
             m->session = NULL;
             passed = false;
@@ -366,7 +367,7 @@ static aki_status open_fastest(struct tester *t, aki_error *err)
     }
     if (!rc && !b.session)
         rc = aki__fail(err, AKI_E_UNAVAILABLE, "no device here passes the self-test (%.150s)", why);
-    aki__session_close(m->session);         /* where its measuring failed */
+    aki__session_close(m->session);         /* if the time could not be measured */
     m->session = b.session;
     snprintf(m->device, sizeof m->device, "%s", b.name);
     snprintf(m->note, sizeof m->note, "%.200s%s%.190s", why, b.note[0] ? "; " : "", b.note);
@@ -421,7 +422,7 @@ aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error
             *err = own;
         return rc;
     }
-    /* A device has no prefixes: it would have to be given the keys and values of every layer. */
+    /* Devices do not use the prefix cache: the keys and values of every layer would have to be passed to them. */
     size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal || m->folder->onnx || strcmp(m->device, "cpu") != 0 ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : AKI_DEFAULT_PREFIX_MIB;
     aki__prefix_init(&m->prefixes, (size_t)m->folder->layers, (size_t)m->folder->kv_heads * (size_t)m->folder->head_dim, mib << 20);
     aki__session_info(m->session, &m->run);

@@ -1,13 +1,13 @@
-/* Unit embed: aki_embed, aki_embed_ids, aki_embed_tokens: texts to tokens to runs to rows. */
+/* Unit embed: aki_embed, aki_embed_rows and the like: encodes texts, queues them for runs, and writes the result rows. */
 #include "engine/engine.h"
 
-/* One call. */
+/* The state of one call. */
 struct job {
     aki_model            *m;
     struct aki__request   r;
     struct aki__runs      runs;
     struct aki__input     input;
-    size_t               *same;             /* [count] index of the first equal text (its own: it is the first); NULL: not looked for */
+    size_t               *same;             /* [count] index of the first equal text, which may be the text itself; NULL: equal texts are computed again */
     size_t                row_size;
     aki_error            *err;
 };
@@ -40,7 +40,7 @@ static aki_status check_output(const struct job *j, const void *out, size_t out_
 
 static size_t size_of(const char *const *texts, const size_t *sizes, size_t i) { return sizes ? sizes[i] : strlen(texts[i]); }
 
-/* Finds equal texts: same[i] = the first of them. An open table of indices, hashed by content. */
+/* Sets same[i] to the first text that equals text i, with an open-addressing table of indices. */
 static aki_status find_equal(struct job *j, const char *const *texts, const size_t *sizes, size_t count)
 {
     size_t slots = 16, *table = NULL;
@@ -54,7 +54,7 @@ static aki_status find_equal(struct job *j, const char *const *texts, const size
         aki__free(table);
         return aki__fail(j->err, AKI_E_NOMEM, "%zu texts", count);
     }
-    seed = (uintptr_t)table;                        /* texts are strangers': nobody shall know which of them collide */
+    seed = (uintptr_t)table;                        /* texts may be hostile: nobody should know which of them collide */
     for (size_t i = 0; i < count; i++) {
         size_t size = size_of(texts, sizes, i), s = (size_t)aki__hash(texts[i], size, seed) & (slots - 1);
         while (table[s] && (size_of(texts, sizes, table[s] - 1) != size || memcmp(texts[table[s] - 1], texts[i], size) != 0))
@@ -67,7 +67,7 @@ static aki_status find_equal(struct job *j, const char *const *texts, const size
     return AKI_OK;
 }
 
-/* Tokenises one text and adds it to the runs. */
+/* Encodes a text and queues it. */
 static aki_status add_text(struct job *j, const char *text, size_t size, size_t item)
 {
     const struct aki__encoding *e = &j->input.tokens;
@@ -160,7 +160,7 @@ static aki_status check_row(const struct job *j, const aki_rows *rows, size_t i,
     return AKI_OK;
 }
 
-/* Starts have to grow from 0 on before any difference of two is taken. */
+/* Starts must increase from 0, which is checked before two of them are subtracted. */
 static aki_status check_rows(const struct job *j, const aki_rows *rows, aki_error *err)
 {
     if (rows->count && (!rows->ids || !rows->starts))
@@ -185,7 +185,7 @@ aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_o
     if (rc)
         return rc;
     rc = aki__options_read(&rows, sizeof rows, given, "aki_rows", err);
-    /* The ids are the whole text: a prompt that the model would add by itself is not there, one that was asked for cannot be. */
+    /* The ids are the whole text: the model's default prompt is not added, and a requested prompt cannot be. */
     if (!rc) rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
     if (!rc && (o.prompt || o.instruction || o.prompt_name || o.kind))
         rc = aki__fail(err, AKI_E_INVALID, "prompt options cannot be used with ids: put the prompt's ids before each row's");

@@ -1,4 +1,4 @@
-/* Unit plan: texts laid end to end for one run, and which rows the pooling reads. See engine.h. */
+/* Unit plan: lays the texts of a run end to end, and determines which rows the pooling reads. See struct aki__plan in engine.h for a picture. */
 #include "engine/engine.h"
 
 #include "kernel/kernel.h"
@@ -34,7 +34,7 @@ void aki__plan_free(struct aki__plan *p, aki_model *m)
     *p = (struct aki__plan){ 0 };
 }
 
-/* Grows several arrays of one capacity together. */
+/* Grows several arrays that have one capacity. */
 static bool grow(void **const *arrays, const size_t *sizes, size_t n, size_t *capacity, size_t need)
 {
     size_t grown = *capacity;
@@ -60,7 +60,7 @@ static bool reserve(struct aki__plan *p, size_t tokens, size_t vectors)
            grow(of_vectors, items, 3, &p->vector_capacity, p->vectors + vectors + 1);
 }
 
-/* Decides which tokens of a text, of which the pooling reads none before `limit`, are left to a prefix; answers how many. */
+/* Looks up a text in the prefix cache, and returns how many tokens are skipped: at most `limit`, since the pooling reads the tokens from there on. */
 static size_t use_prefix(struct aki__plan *p, aki_model *m, const int32_t *ids, size_t count, size_t limit)
 {
     struct aki__prefix_entry **reuse = &p->reused[p->texts], **keep = &p->kept[p->texts];
@@ -72,7 +72,7 @@ static size_t use_prefix(struct aki__plan *p, aki_model *m, const int32_t *ids, 
     return tokens;
 }
 
-/* RoBERTa gives a pad token inside a text the pad's own position and does not count it. */
+/* RoBERTa: a pad token inside a text has the position of padding and is not counted. */
 static void number_positions(int32_t *positions, const int32_t *ids, size_t count, int32_t first, const struct aki__model *m)
 {
     int32_t next = m->position_offset + first;
@@ -101,7 +101,7 @@ aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__re
     memcpy(p->ids + p->tokens, row->ids + skip, (count - skip) * sizeof *p->ids);
     if (row->types)
         memcpy(p->types + p->tokens, row->types + skip, (count - skip) * sizeof *p->types);
-    p->typed = row->types != NULL;          /* of a run's texts all have types, or none has */
+    p->typed = row->types != NULL;          /* all texts of a run have types, or none has */
     number_positions(p->positions + p->tokens, row->ids + skip, count - skip, (int32_t)skip, m->folder);
     for (size_t i = first; i < last; i++) {
         p->rows[p->row_count++] = (int32_t)(p->tokens + i - skip);
@@ -124,7 +124,7 @@ static int32_t mode_of(int32_t pooling)
     case AKI_POOLING_MAX:           return AKI_POOL_MAX;
     case AKI_POOLING_MEAN_SQRT_LEN: return AKI_POOL_MEAN_SQRT_LEN;
     case AKI_POOLING_WEIGHTEDMEAN:  return AKI_POOL_WEIGHTEDMEAN;
-    default:                        return AKI_POOL_MEAN;       /* cls, last and tokens: the mean of one row */
+    default:                        return AKI_POOL_MEAN;       /* cls, last, and token vectors: the mean of one row */
     }
 }
 

@@ -1,4 +1,4 @@
-/* Unit remember: figures of self-tests in files. See remember.h. */
+/* Unit remember: stores the figures of self-tests in files. See remember.h. */
 #include "engine/remember.h"
 
 #include "base/json.h"
@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* KEY_SIZE: without its NUL. */
+/* KEY_SIZE: without the final NUL. */
 enum { KEY_SIZE = 32, MOST_BYTES = 512, MOST_KEY = 1 << 21, MOST_NODES = 1 << 20 };
 
 uint64_t aki__remember_model(const aki_model *m)
@@ -43,7 +43,7 @@ char *aki__remember_path(const aki_model *m, uint64_t content, const struct aki_
     return path;
 }
 
-/* The key: the file's name without its ending. */
+/* The key: the name of the file without its extension. */
 static const char *key_of(const char *path) { return path + strlen(path) - KEY_SIZE - strlen(".json"); }
 
 static bool read_int(const struct aki__json *root, const char *key, int64_t least, int64_t most, int *out)
@@ -90,7 +90,7 @@ void aki__remember_write(const char *path, const struct aki__figures *f)
 
     if (!path)
         return;
-    /* Rounded down: what is kept is never better than what was found. */
+    /* Rounded down, so that the stored figure is never better than the measured one. */
     snprintf(text, sizeof text, "{\"key\":\"%.*s\",\"cosine_e9\":%.0f,\"nan\":%d,\"zeros\":%d,\"nodes\":%d,\"elsewhere\":%d,\"partitions\":%d}\n", KEY_SIZE, key_of(path),
              floor(f->cosine * 1e9), f->bad, f->zero, f->nodes, f->elsewhere, f->partitions);
     aki__file_replace(path, text, strlen(text));

@@ -1,4 +1,4 @@
-/* Unit tokens: a text as the network sees it (aki_encode, aki_tokenize), and back. */
+/* Unit tokens: encodes and decodes texts: aki_encode, aki_tokenize, aki_detokenize. */
 #include "engine/engine.h"
 
 /* ---------------------------------------------------------------- one text -------------------------------------- */
@@ -12,7 +12,7 @@ void aki__input_free(struct aki__input *in)
     *in = (struct aki__input){ 0 };
 }
 
-/* How many first tokens of what is left are the prompt's, and special ones before it. Of a beginning that was cut away, nothing is. */
+/* The number of tokens at the start, after truncation, that belong to the prompt or are special tokens before it. */
 static size_t count_prompt(const struct aki__request *r, const struct aki__encoding *e)
 {
     size_t count = r->prompt_tokens, cut = r->encode.truncate == AKI_TRUNCATE_LEFT ? e->full_count - e->count : 0;
@@ -23,7 +23,7 @@ static size_t count_prompt(const struct aki__request *r, const struct aki__encod
     return count < e->count ? count : e->count;
 }
 
-/* The row of a type table that a template asks for may not be there. */
+/* A template may use token types for which the model has no row. */
 static aki_status check_types(const aki_model *m, const struct aki__encoding *e, aki_error *err)
 {
     for (size_t i = 0; i < e->count && m->folder->types; i++)
@@ -58,7 +58,7 @@ aki_status aki__encode(const aki_model *m, const struct aki__request *r, const c
     else if (!rc)
         rc = aki__tokenizer_encode(m->tokenizer, in->text, in->text_size, &r->encode, e, err);
     if (rc && err && err->offset >= r->prompt.size)
-        err->offset -= r->prompt.size;          /* the caller knows the text, not the prompt before it */
+        err->offset -= r->prompt.size;          /* the offset in the caller's text, without the prompt */
     if (!rc && e->want_types && aki__has_types(m))
         rc = check_types(m, e, err);
     if (!rc && r->prompt_tokens)
@@ -138,7 +138,7 @@ aki_status aki_tokenize(const aki_model *m, const char *text, size_t size, const
         rc = aki__encode(m, &r, text, size, NULL, 0, &in, err);
     }
     if (!rc) rc = copy_out(&r, &in, &out, err);
-    if (!rc && out.count > capacity)            /* no arrays: only the count was asked for */
+    if (!rc && out.count > capacity)            /* without arrays, only the count is requested */
         rc = aki__fail(err, AKI_E_TOO_SMALL, "capacity: %zu ids given, %zu needed", capacity, out.count);
     *count = out.count;
     aki__input_free(&in);
