@@ -1,7 +1,7 @@
-/* Unit added_tokens: the strings that are tokens whatever the algorithm says ("[SEP]", "<|endoftext|>"): where they stand in a text.
+/* Unit added_tokens: strings that are tokens whatever the algorithm is ("[SEP]", "<|endoftext|>"), and the search for them in a text.
  *
- * Leftmost match, the longest of those, then on behind it. The strings are kept sorted, so a match is looked for by narrowing the range
- * of those that agree so far; a table of first bytes keeps that from starting at most places. */
+ * The search finds the leftmost match, and the longest one there, and continues after it. The strings are sorted, so a search narrows the range of
+ * those that match so far; a table of first bytes skips most positions. */
 #include "text/stages.h"
 
 #include <stdlib.h>
@@ -49,7 +49,7 @@ static bool same(const struct aki__added_key *a, const struct aki__added_key *b)
     return a->size == b->size && memcmp(a->text, b->text, a->size) == 0;
 }
 
-/* Of equal contents the first gives the place, the last what it does. Empty ones go. */
+/* Of tokens with equal contents, the first determines the position and the last the properties. Empty contents are removed. */
 static aki_status unite(struct aki__added *a, struct aki__reader *r)
 {
     size_t n = 0;
@@ -165,7 +165,7 @@ aki_status aki__added_index(struct aki__added *a, struct aki__reader *r)
         a->sizes[list] = n;
         a->only[list] = n && keys[0].size ? (unsigned char)keys[0].text[0] : -1;
         for (size_t i = 0; i < n; i++) {
-            /* Of equal ones Hugging Face takes one by chance, on empty ones it panics. */
+            /* Of equal strings Hugging Face selects one at random; empty ones make it panic. */
             if (keys[i].size == 0)
                 return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a token that the normaliser leaves nothing of is not supported");
             if (i && same(&keys[i - 1], &keys[i]))
@@ -225,14 +225,14 @@ const struct aki__added_token *aki__added_by_content(const struct aki__added *a,
 
 /* ---------------------------------------------------------------- searching ------------------------------------- */
 
-/* The longest key that text[at …) begins with. */
+/* The longest key with which text[at …) begins. */
 static const struct aki__added_key *longest(const struct aki__added_key *keys, size_t count, const char *text, size_t size)
 {
     const struct aki__added_key *best = NULL;
     size_t low = 0, high = count;
 
     for (size_t depth = 0; low < high; depth++) {
-        /* A key that ends here is the first of those that agree. */
+        /* If a key ends here, it is the first of the range. */
         if (keys[low].size == depth)
             best = &keys[low++];
         if (depth == size || low == high)
@@ -318,7 +318,7 @@ bool aki__added_next(struct aki__added_search *s, struct aki__added_match *out)
             while (begin && has_at(s->text, back_one(s->text, begin), AKI_U_WHITE))
                 begin = back_one(s->text, begin);
             if (begin < s->done)
-                begin = s->done;        /* a token before has them */
+                begin = s->done;        /* the token before has consumed them */
         }
         while (t->rstrip && end < s->size && has_at(s->text, end, AKI_U_WHITE)) {
             const char *p = s->text + end;
@@ -329,7 +329,7 @@ bool aki__added_next(struct aki__added_search *s, struct aki__added_match *out)
         size_t done = s->done;
         s->done = end;
         s->held = match;
-        s->held_any = begin < end;      /* nothing is left of one whose blanks a token before took */
+        s->held_any = begin < end;      /* nothing is left of a match whose blanks the token before has consumed */
         *out = (struct aki__added_match){ NULL, done, begin };
         if (done < begin)
             return true;

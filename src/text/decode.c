@@ -1,4 +1,4 @@
-/* Unit decode: tokens back to text, by the steps of tokenizer.json's decoder. */
+/* Unit decode: decodes tokens to text, with the steps of the decoder of tokenizer.json. */
 #include "text/stages.h"
 
 enum kind { BPE, BYTE_LEVEL, WORDPIECE, METASPACE, REPLACE, FUSE, STRIP, BYTE_FALLBACK, SEQUENCE };
@@ -6,7 +6,7 @@ static const char *const names[] = { "BPEDecoder", "ByteLevel", "WordPiece", "Me
 
 struct decoder_step {
     enum kind            kind;
-    char                *text;              /* BPE's suffix, WORDPIECE's prefix, REPLACE's content */
+    char                *text;              /* the suffix of BPE, the prefix of WORDPIECE, the content of REPLACE */
     size_t               size;
     struct aki__pattern *pattern;
     uint32_t             character;         /* METASPACE, STRIP */
@@ -48,12 +48,12 @@ static const char *get(const struct aki__parts *p, size_t i, size_t *size)
 
 static bool put(struct aki__parts *p, const char *bytes, size_t size) { return aki__buf_append(&p->bytes, bytes, size, AKI_TEXT_LIMIT); }
 
-/* Ends the part that was put together. */
+/* Ends the part that is being written. */
 static bool finish(struct aki__parts *p) { return aki__parts_add(p, "", 0); }
 
 /* ---------------------------------------------------------------- UTF-8 with errors ----------------------------- */
 
-/* As Rust's from_utf8_lossy: each longest beginning of a character that is cut off, and each other wrong byte, becomes U+FFFD. */
+/* As from_utf8_lossy in Rust: each longest incomplete beginning of a character, and each other invalid byte, becomes U+FFFD. */
 static bool put_lossy(struct aki__parts *out, const char *bytes, size_t size)
 {
     while (size) {
@@ -84,7 +84,7 @@ static bool put_lossy(struct aki__parts *out, const char *bytes, size_t size)
 
 /* ---------------------------------------------------------------- steps ----------------------------------------- */
 
-/* Replaces every `from`; out is appended to. */
+/* Replaces every `from`; appends to out. */
 static bool put_replaced(struct aki__buf *out, const char *text, size_t size, const char *from, size_t from_size, const char *to, size_t to_size)
 {
     size_t done = 0;
@@ -101,7 +101,7 @@ static bool put_replaced(struct aki__buf *out, const char *text, size_t size, co
     return aki__buf_append(out, text + done, size - done, AKI_TEXT_LIMIT);
 }
 
-/* WordPiece's cleanup of one token, rule after rule. */
+/* The cleanup of one token in WordPiece, rule after rule. */
 static bool put_clean(struct aki__parts *out, const char *text, size_t size)
 {
     static const char *const rules[][2] = { { " .", "." }, { " ?", "?" }, { " !", "!" }, { " ,", "," }, { " ' ", "'" }, { " n't", "n't" },
@@ -193,7 +193,7 @@ static bool strip(const struct decoder_step *s, const char *text, size_t size, s
     return put(out, p, (size_t)(end - p));
 }
 
-/* The bytes that a token's characters stand for, or its own where one stands for none. */
+/* The bytes that a token's characters represent in the byte alphabet, or the token's own bytes if one represents none. */
 static bool byte_level(const char *text, size_t size, struct aki__buf *out)
 {
     const char *p = text, *end = text + size;
@@ -214,7 +214,7 @@ static bool byte_level(const char *text, size_t size, struct aki__buf *out)
 
 static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
-/* "<0x0A>"; -1: no such token. Rust's parser takes a sign. */
+/* The byte of "<0x0A>"; -1: not such a token. As in Rust, a sign is allowed. */
 static int fallback_byte(const char *t, size_t size)
 {
     if (size != 6 || memcmp(t, "<0x", 3) != 0 || t[5] != '>' || hex(t[4]) < 0)
@@ -237,7 +237,7 @@ static bool flush_bytes(struct aki__buf *bytes, struct aki__parts *out)
     return ok;
 }
 
-/* Steps over the whole list: tokens become others, not one each. */
+/* Steps that work on the whole list, since they change the number of tokens. */
 static bool run_whole(const struct decoder_step *s, const struct aki__parts *in, struct aki__parts *out)
 {
     struct aki__buf bytes = { 0 };

@@ -3,7 +3,7 @@
 
 /* ---------------------------------------------------------------- one text -------------------------------------- */
 
-/* White space that a token's text begins and ends with; a blank may be spelled in the byte alphabet (U+0120). */
+/* Counts the white space at the beginning and the end of a token; a blank may be spelled in the byte alphabet (U+0120). */
 static void count_white_space(const char *text, size_t size, struct aki__token_span *span)
 {
     const char *p = text, *end = text + size;
@@ -19,7 +19,7 @@ static void count_white_space(const char *text, size_t size, struct aki__token_s
     }
 }
 
-/* The same of bytes that the algorithm spells itself: of those only the blank is spelled as white space. */
+/* The same for raw bytes: of the characters of the byte alphabet, only the blank counts as white space. */
 static void count_blanks(const char *bytes, size_t size, struct aki__token_span *span)
 {
     uint32_t leading = 0, trailing = 0;
@@ -97,7 +97,7 @@ static aki_status add_added_token(struct aki__work *w, const struct aki__text *t
     return AKI_OK;
 }
 
-/* What stands between two added tokens of the raw text. */
+/* Encodes the text between two added tokens of the raw text. */
 static aki_status encode_part(const struct aki__tokenizer *t, struct aki__work *w, struct aki__text text, bool specials)
 {
     struct aki__added_match m;
@@ -137,7 +137,7 @@ static aki_status encode_text(const struct aki__tokenizer *t, struct aki__work *
 
 /* ---------------------------------------------------------------- from tokens to an encoding ---------------------- */
 
-/* As Hugging Face trims: in characters of the text, whatever the token's own characters were. */
+/* Trims the white space from a span as Hugging Face does: by so many characters of the text, whatever the characters of the token are. */
 static void trim(const struct aki__tokenizer *t, const char *text, size_t size, struct aki__token_span *p, bool first)
 {
     size_t leading = p->leading, trailing = p->trailing;
@@ -173,7 +173,7 @@ static bool grow_encoding(struct aki__encoding *e, size_t count)
            aki__grow((void **)&e->sequences, &e->types_capacity, count, sizeof *e->sequences);
 }
 
-/* What the template says of the next `count` tokens. */
+/* Writes the type and the sequence of the next `count` tokens. */
 static void add_types(struct aki__encoding *out, size_t count, int32_t type, int8_t sequence)
 {
     for (size_t i = 0; out->want_types && i < count; i++) {

@@ -1,7 +1,7 @@
 /* Unit normalize: the normaliser of tokenizer.json, as a list of steps.
  *
- * Every step exists once over a sink, code point by code point, as Hugging Face defines it; where no map is kept, BertNormalizer and
- * Lowercase have a second, fast way, and steps that change nothing are skipped. Tests compare the ways. */
+ * Every step has an implementation with a sink, code point by code point, as Hugging Face defines it. BertNormalizer and Lowercase also have a fast one
+ * without a map, and steps that change nothing are skipped. Tests compare the implementations. */
 #include "text/stages.h"
 
 enum kind { BERT, NFC, NFD, NFKC, NFKD, LOWERCASE, STRIP_ACCENTS, STRIP, REPLACE, PREPEND, CHARSMAP, NMT, BYTE_LEVEL, SEQUENCE };
@@ -10,9 +10,9 @@ static const char *const names[] = { "BertNormalizer", "NFC", "NFD", "NFKC", "NF
 
 struct normalizer_step {
     enum kind kind;
-    bool clean, chinese, accents, lower;        /* BERT: remove what it removes */
+    bool clean, chinese, accents, lower;        /* BERT: the flags of code points that it removes */
     bool left, right;                           /* STRIP */
-    unsigned char ascii[128];                   /* BERT, LOWERCASE: what becomes of ASCII; 0xFF: nothing */
+    unsigned char ascii[128];                   /* BERT, LOWERCASE: the result for each ASCII character; 0xFF: removed */
     struct aki__pattern  *pattern;              /* REPLACE */
     char                 *content;              /* REPLACE, PREPEND */
     size_t                content_size;
@@ -41,7 +41,7 @@ static void lower(struct aki__sink *s)
     }
 }
 
-/* Drops what has one of these flags. */
+/* Removes code points that have one of these flags. */
 static void filter(struct aki__sink *s, uint32_t flags)
 {
     const char *p = s->in.data, *end = p + s->in.size;
@@ -164,7 +164,7 @@ static bool put_lower(struct aki__buf *b, uint32_t c, bool lowered)
     return true;
 }
 
-/* Marks that accent stripping leaves wait in w->pending for the next starter, to be put in order. */
+/* Marks that remain after accents are stripped are held in w->pending until the next starter, to be sorted. */
 static bool flush_marks(struct aki__work *w, struct aki__buf *b, size_t *count, bool lowered)
 {
     if (!aki__sort_marks(w, w->pending, *count))
@@ -176,7 +176,7 @@ static bool flush_marks(struct aki__work *w, struct aki__buf *b, size_t *count, 
     return true;
 }
 
-/* One code point above ASCII through BERT's four stages at once. */
+/* Runs one code point above ASCII through the four stages of BERT at once. */
 static bool bert_character(struct aki__work *w, struct aki__buf *b, const struct normalizer_step *n, uint32_t c, size_t *marks)
 {
     const struct aki__unicode *u = aki__unicode(c);
@@ -210,7 +210,7 @@ static bool bert_character(struct aki__work *w, struct aki__buf *b, const struct
     return !spaced || aki__buf_append(b, " ", 1, AKI_TEXT_LIMIT);
 }
 
-/* BERT and LOWERCASE where no map is kept. False: no memory. */
+/* BERT and LOWERCASE without a map. false: no memory. */
 static bool fast(struct aki__work *w, const struct normalizer_step *n, const struct aki__text *in, struct aki__buf *b)
 {
     const unsigned char *p = (const unsigned char *)in->data, *end = p + in->size;
@@ -243,7 +243,7 @@ static bool fast(struct aki__work *w, const struct normalizer_step *n, const str
 
 /* ---------------------------------------------------------------- running --------------------------------------- */
 
-/* True where the step would leave the text as it is; what cannot be reported cheaply is false. */
+/* true: the step would not change the text. false if that is not known cheaply. */
 static bool idle(const struct normalizer_step *n, const struct aki__text *t)
 {
     switch (n->kind) {

@@ -1,12 +1,12 @@
-/* Unit post_process: the post-processor: which special tokens stand around a text, and where spans lose their white space. */
+/* Unit post_process: the post-processor: the special tokens around a text, and spans without white space. */
 #include "text/stages.h"
 
 enum kind { TEMPLATE, BERT, ROBERTA, BYTE_LEVEL, SEQUENCE };
 static const char *const names[] = { "TemplateProcessing", "BertProcessing", "RobertaProcessing", "ByteLevel", "Sequence", NULL };
 
-/* More tokens around one text than any model has; keeps a hostile file's templates small. */
+/* Far more tokens around a text than in any model; bounds the templates of a hostile file. */
 #define ITEMS_LIMIT 1024
-/* Far more than the rows of any model's type table. */
+/* Far more than the rows of any model's table of types. */
 #define TYPES_LIMIT 1024
 
 static aki_status add_item(struct aki__post_template *t, struct aki__reader *r, int32_t id, int32_t type)
@@ -20,7 +20,7 @@ static aki_status add_item(struct aki__post_template *t, struct aki__reader *r, 
 
 /* ---------------------------------------------------------------- TemplateProcessing ---------------------------- */
 
-/* The ids of a special token of the template. */
+/* Reads the ids of a special token of the template. */
 static aki_status add_special(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *specials, const struct aki__json *id, int32_t type, size_t vocabulary)
 {
     const struct aki__json *key = aki__json_is(specials, AKI_JSON_OBJECT) ? aki__json_first(specials) : NULL, *ids = NULL, *e;
@@ -81,7 +81,7 @@ static aki_status parse_template(struct aki__post_template *t, struct aki__reade
 
     if (rc)
         return rc;
-    if (list->size > ITEMS_LIMIT)       /* also of those that give no token: each is looked up */
+    if (list->size > ITEMS_LIMIT)       /* also if it has no ids: each token is looked up */
         return aki__read_fail(r, AKI_E_UNSUPPORTED, key, "more than 1024 items are not supported");
     t->count = t->specials = 0;
     size_t back = aki__path_key(r, key);
@@ -114,7 +114,7 @@ static aki_status read_pair(struct aki__reader *r, const struct aki__json *node,
     return AKI_OK;
 }
 
-/* second: the token type of the second text and of what stands behind it. */
+/* second: the token type of the second text and of the tokens after it. */
 static aki_status fill(struct aki__post_template *t, struct aki__reader *r, const int32_t *ids, size_t count, int32_t second)
 {
     int32_t type = 0;
@@ -149,7 +149,7 @@ static aki_status parse_bert(struct aki__post *p, struct aki__reader *r, const s
     return rc;
 }
 
-/* templates: how many parts so far place special tokens. */
+/* templates: the number of parts so far that add special tokens. */
 static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct aki__json *node, size_t vocabulary, int *templates, int *trims)
 {
     int kind = 0;
@@ -205,7 +205,7 @@ aki_status aki__post_parse(struct aki__post *p, struct aki__reader *r, const str
     aki_status rc;
 
     *p = (struct aki__post){ 0 };
-    /* One item more than the reader takes: aki__tokenizer_append cannot fail. */
+    /* Capacity for one more item, so that aki__tokenizer_append cannot fail. */
     p->single.items = aki__alloc(ITEMS_LIMIT + 1, sizeof *p->single.items);
     p->pair.items = aki__alloc(ITEMS_LIMIT + 1, sizeof *p->pair.items);
     if (!p->single.items || !p->pair.items)
@@ -231,7 +231,7 @@ void aki__post_truncate(size_t limit, size_t *a, size_t *b, bool pair)
         *a = limit;
         return;
     }
-    /* The longer text gives way first; where both are longer than half, both get half, the longer the odd one. */
+    /* The longer text is shortened first. If both are longer than half of the limit, each gets half of it, and the longer one the rest. */
     size_t short_one = *a <= *b ? *a : *b, long_one;
     if (short_one > limit)
         long_one = short_one;

@@ -1,7 +1,7 @@
 /* Unit tokenizer: reads a tokenizer.json, part by part. See tokenizer.h. */
 #include "text/tokenizer_parts.h"
 
-/* Added tokens that match in normalised text are normalised once, by the same normaliser. */
+/* Added tokens that are matched in normalised text are normalised once, with the same normaliser. */
 static aki_status normalize_added(struct aki__tokenizer *t, struct aki__reader *r)
 {
     struct aki__work *w = aki__work_acquire(t);
@@ -29,7 +29,7 @@ static aki_status normalize_added(struct aki__tokenizer *t, struct aki__reader *
     return rc;
 }
 
-/* whole: no part before is faulty, so that these tokens can be normalised. */
+/* whole: all parts before are valid, so that these tokens can be normalised. */
 static aki_status parse_added(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root, bool whole)
 {
     const struct aki__json *list = aki__json_get(root, "added_tokens"), *vocab = aki__json_get(aki__json_get(root, "model"), "vocab");
@@ -56,7 +56,7 @@ static int32_t raw_unknown(const struct aki__json *model)
     return aki__json_int(aki__json_get(model, "unk_id"), &id) && id >= 0 && id < INT32_MAX ? (int32_t)id : -1;
 }
 
-/* normalizer and pre_tokenizer */
+/* Reads normalizer and pre_tokenizer. */
 static aki_status parse_cutting(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root)
 {
     size_t reported = aki__read_reported(r), back = aki__path_key(r, "normalizer");
@@ -82,7 +82,7 @@ static aki_status parse_cutting(struct aki__tokenizer *t, struct aki__reader *r,
     return rc;
 }
 
-/* Part by part. Where all faults are asked for, a part behind a faulty one is read all the same, but for what depends on that one. */
+/* Reads part by part. With a report, parts after an invalid one are read too, except for what depends on it. */
 static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, const struct aki__json *root)
 {
     const struct aki__json *version = aki__json_get(root, "version"), *model = aki__json_get(root, "model");

@@ -1,4 +1,4 @@
-/* Unit unigram: the pieces of the highest total score (Kudo 2018), by Viterbi over the text's characters. */
+/* Unit unigram: the segmentation with the highest total score (Kudo 2018), by the Viterbi algorithm over the characters of the text. */
 #include "text/words.h"
 
 #include <math.h>
@@ -12,7 +12,7 @@ static aki_status bad_entry(const struct aki__model_reader *r, uint32_t i)
     return aki__fail(r->err, AKI_E_INVALID, "%s: model.vocab[%u]: expected [piece, score]", r->name, (unsigned)i);
 }
 
-/* 10^n, the nearest double, 0 <= n <= 308. */
+/* The double nearest to 10^n, 0 <= n <= 308. */
 static double power_of_ten(int64_t n)
 {
     static const double exact[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
@@ -24,8 +24,8 @@ static double power_of_ten(int64_t n)
     return strtod(spelling, NULL);
 }
 
-/* A score as Hugging Face reads it (serde_json without exact floats): the digits as a whole number, times or through a power of ten,
- * which can miss the nearest double by its last bit. Which of two equal paths wins hangs on that bit. false: not a finite number. */
+/* Reads a score as Hugging Face does (serde_json without exact floats): the digits as an integer, multiplied or divided by a power of ten, which can differ
+ * from the nearest double in its last bit. Which of two paths with equal scores wins can depend on that bit. false: not a finite number. */
 static bool read_score(const struct aki__json *number, double *out)
 {
     const char *p = number->text, *end = p + number->size;
@@ -41,7 +41,7 @@ static bool read_score(const struct aki__json *number, double *out)
         unsigned digit = (unsigned)(*p - '0');
         full |= digits > (UINT64_MAX - digit) / 10;
         if (!full)
-            digits = digits * 10 + digit;       /* digits behind the last that fits are left out */
+            digits = digits * 10 + digit;       /* digits after the last that fits are ignored */
         exponent += full ? !fraction : -(int64_t)fraction;
     }
     if (p < end) {
@@ -59,7 +59,7 @@ static bool read_score(const struct aki__json *number, double *out)
     return isfinite(*out);
 }
 
-/* vocab: an array of [piece, score]; the place is the id. Of a spelling that stands twice the last counts, as in Hugging Face. */
+/* Reads vocab, an array of [piece, score]; the index is the id. If a spelling occurs twice, the last one counts, as in Hugging Face. */
 static aki_status read_vocabulary(struct aki__algorithm *a, const struct aki__model_reader *r)
 {
     const struct aki__json *array = aki__json_get(r->model, "vocab"), *e;
@@ -119,7 +119,7 @@ void aki__unigram_free(struct aki__unigram *u) { aki__free(u->scores); }
 
 static const char missing_unk[] = "a character is unknown, and the model has no unk_id";
 
-/* Fills nodes[1 … size]: of equal scores the one found first stays, and shorter pieces are found before longer ones. */
+/* Computes nodes[1 … size]. Among equal scores the first one found is used, and shorter pieces are found before longer ones. */
 static bool find_ways(const struct aki__algorithm *a, struct aki__lattice_node *nodes, const char *word, size_t size, const char **failed)
 {
     const struct aki__unigram *u = &a->of.unigram;
@@ -158,7 +158,7 @@ static bool find_ways(const struct aki__algorithm *a, struct aki__lattice_node *
     return true;
 }
 
-/* A run of unknown pieces is one piece: by its own id if it has one, else its bytes, else unknown. */
+/* A run of unknown pieces is one piece: with its own id if it has one, else with the ids of its bytes, else unknown. */
 static bool add_unknown(const struct aki__algorithm *a, const char *word, size_t begin, size_t end, struct aki__tokens *out)
 {
     int32_t id = aki__vocabulary_id(&a->vocabulary, word + begin, end - begin);
@@ -179,7 +179,7 @@ bool aki__unigram_word(const struct aki__algorithm *a, struct aki__algorithm_scr
 {
     if (!aki__grow((void **)&s->nodes, &s->nodes_capacity, size + 1, sizeof *s->nodes) || !find_ways(a, s->nodes, word, size, failed))
         return false;
-    /* Backwards along the best way, turning it round: nodes[k].begin becomes the end of the piece that begins at k. */
+    /* Follows the best path backwards and reverses it: nodes[k].begin becomes the end of the piece that begins at k. */
     struct aki__lattice_node *nodes = s->nodes;
     size_t end = size;
     uint32_t after = (uint32_t)size;

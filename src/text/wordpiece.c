@@ -1,4 +1,4 @@
-/* Unit wordpiece: the longest piece first, again and again (Wu et al. 2016), by a walk through a trie. */
+/* Unit wordpiece: the longest piece first, repeatedly (Wu et al. 2016), with a trie. */
 #include "text/words.h"
 
 aki_status aki__wordpiece_parse(struct aki__algorithm *a, const struct aki__model_reader *r)
