@@ -110,7 +110,8 @@ aki_status aki__check_model_numbers(const aki_model_options *o, aki_error *err)
     return rc;
 }
 
-aki_status aki_option_bounds(const aki_model *m, const char *option, int64_t *least, int64_t *most, int64_t *preset, aki_error *err)
+aki_status aki_option_bounds(const aki_model *m, const char *option, int64_t *least, int64_t *most, int64_t *preset,
+                             aki_error *err)
 {
     struct aki__bounds b;
 

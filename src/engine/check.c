@@ -1,4 +1,5 @@
-/* Unit check: aki_check reports all that is wrong with a model folder. It opens what can be opened, and continues after every error. */
+/* Unit check: aki_check reports all that is wrong with a model folder. It opens what can be opened, and continues after every
+ * error. */
 #include "engine/check.h"
 
 #include "arch/arch.h"

@@ -1,4 +1,5 @@
-/* Unit check, inside: what its files share. check.c reports, and checks JSON, the tokenizer and .onnx files; check_weights.c checks tensors. */
+/* Unit check, inside: what its files share. check.c reports, and checks JSON, the tokenizer and .onnx files; check_weights.c
+ * checks tensors. */
 #ifndef AKI_CHECK_H
 #define AKI_CHECK_H
 

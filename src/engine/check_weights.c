@@ -1,4 +1,5 @@
-/* Unit check: the tensors of a folder: those that its network lacks, those that nothing reads, and the numbers in them. See check.h. */
+/* Unit check: the tensors of a folder: those that its network lacks, those that nothing reads, and the numbers in them. See
+ * check.h. */
 #include "engine/check.h"
 
 #include "arch/arch.h"
@@ -30,7 +31,8 @@ static int compare_pointers(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Reports a tensor of the network that is missing or wrong. A wrong one counts as used, so that it is not also reported as left over. */
+/* Reports a tensor of the network that is missing or wrong. A wrong one counts as used, so that it is not also reported as left
+ * over. */
 static void on_tensor_fault(void *user, const char *name, const aki_error *why)
 {
     struct aki__check *c = user;

@@ -1,5 +1,6 @@
-/* Unit device: opens the session on the requested device, but only if its vectors are right: a self-test compares those of built-in texts with the
- * CPU's in f32, or the stored figures of an earlier test are used (remember.h). Nothing falls back silently. */
+/* Unit device: opens the session on the requested device, but only if its vectors are right: a self-test compares those of
+ * built-in texts with the CPU's in f32, or the stored figures of an earlier test are used (remember.h). Nothing falls back
+ * silently. */
 #include "engine/remember.h"
 
 #include "arch/arch.h"
@@ -35,7 +36,8 @@ struct tester {
 /* ---------------------------------------------------------------- sessions -------------------------------------- */
 
 /* device NULL: the CPU. */
-static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o, const struct aki__device *device, int32_t precision, aki_error *err)
+static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o,
+                               const struct aki__device *device, int32_t precision, aki_error *err)
 {
     const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16, .threads = o->threads, .device = device,
         .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS, .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
@@ -208,7 +210,8 @@ static aki_status open_cpu(aki_model *m, const aki_model_options *o, aki_error *
     return make_session(&m->session, m, o, NULL, m->precision, err);
 }
 
-static aki_status refuse(const struct tester *t, const struct aki__device *d, const struct aki__figures *f, bool remembered, aki_error *err)
+static aki_status refuse(const struct tester *t, const struct aki__device *d, const struct aki__figures *f, bool remembered,
+                         aki_error *err)
 {
     char figures[FIGURES];
 
@@ -216,8 +219,8 @@ static aki_status refuse(const struct tester *t, const struct aki__device *d, co
     return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures, remembered ? " (" AGAIN ")" : "");
 }
 
-/* If the device passes, the node counts of its first session are stored, and the next open compares them with its own. Sessions of other shapes may
- * have fewer nodes. */
+/* If the device passes, the node counts of its first session are stored, and the next open compares them with its own. Sessions
+ * of other shapes may have fewer nodes. */
 static void keep(const struct tester *t, const char *place, const struct aki__figures *f, const struct aki__figures *first)
 {
     struct aki__figures kept = *f;
@@ -230,9 +233,10 @@ static void keep(const struct tester *t, const char *place, const struct aki__fi
     aki__remember_write(place, &kept);
 }
 
-/* Opens m->session with one option set. Stored figures replace the test: bad ones need no session, and good ones are valid if the new session has
- * the same node counts. *f: zeroed if there are no figures; *remembered: the figures are stored ones. */
-static aki_status open_set(struct tester *t, const struct aki__device *d, struct aki__figures *f, bool *remembered, aki_error *err)
+/* Opens m->session with one option set. Stored figures replace the test: bad ones need no session, and good ones are valid if
+ * the new session has the same node counts. *f: zeroed if there are no figures; *remembered: the figures are stored ones. */
+static aki_status open_set(struct tester *t, const struct aki__device *d, struct aki__figures *f, bool *remembered,
+                           aki_error *err)
 {
     aki_model *m = t->m;
     struct aki__figures now = { 0 };
@@ -267,7 +271,8 @@ done:
 }
 
 /* Appends a refused option set and the reason. */
-static void add_tried(char tried[TRIED], const struct tester *t, const char *set, const struct aki__figures *f, const char *message)
+static void add_tried(char tried[TRIED], const struct tester *t, const char *set, const struct aki__figures *f,
+                      const char *message)
 {
     const char *reason = strstr(message, "ONNX Runtime: ");
     char fault[48];

@@ -175,7 +175,8 @@ static aki_status check_rows(const struct job *j, const aki_rows *rows, aki_erro
     return AKI_OK;
 }
 
-aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_options *options, void *out, size_t out_size, aki_error *err)
+aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_options *options, void *out, size_t out_size,
+                          aki_error *err)
 {
     struct job j = { .m = m, .err = err };
     aki_embed_options o;

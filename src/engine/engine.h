@@ -37,8 +37,8 @@ static inline struct aki__onnx_facts aki__facts_of(const struct aki__onnx_file_i
 /* Opens m->session, on the device that the options name if it passes its self-test, or on the CPU. */
 aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error *err);
 
-/* Defaults of aki_model_options. AKI_DEFAULT_BATCH_TOKENS is the most tokens of a run; runs that are computed in parallel may be smaller, see
- * runs.c. */
+/* Defaults of aki_model_options. AKI_DEFAULT_BATCH_TOKENS is the most tokens of a run; runs that are computed in parallel may
+ * be smaller, see runs.c. */
 enum { AKI_DEFAULT_BATCH_TOKENS = 1024, AKI_DEFAULT_PREFIX_MIB = 64, AKI_DEFAULT_BUCKETS = 2, AKI_PROMPT_CEILING = 1 << 20 /* bytes */ };
 
 /* aki_embed_options, checked, with the model's defaults filled in. */
@@ -61,7 +61,8 @@ struct aki__request {
 };
 aki_status aki__request_open(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err);
 /* For tokenising: also if only the tokenizer is open, which has no named prompts and no limits. */
-aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err);
+aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m, const aki_embed_options *options,
+                                    aki_error *err);
 /* Sets prompt_tokens. aki__request_open does so only if the pooling needs it. */
 aki_status aki__request_count_prompt(struct aki__request *r, const aki_model *m, aki_error *err);
 /* Number of result rows of these texts with these tokens. */
@@ -103,8 +104,8 @@ aki_status aki__options_read(void *out, size_t size, const void *options, const 
 
 /* The texts of one run, laid end to end without padding. Zeroed means empty.
  *
- * An example, with last-token pooling: text 0 has 3 tokens. Text 1 has 12, and the prefix cache has the keys and values of its first 9, so only
- * the last 3 are computed.
+ * An example, with last-token pooling: text 0 has 3 tokens. Text 1 has 12, and the prefix cache has the keys and values of its
+ * first 9, so only the last 3 are computed.
  *
  *                         text 0      |  text 1
  *     token of the text   0   1   2   |  0 … 8           9  10  11
@@ -122,8 +123,9 @@ aki_status aki__options_read(void *out, size_t size, const void *options, const 
  *     weight_from    2, 11         the token of the text at which the pooling of vector v begins, for weighted means
  *     items          0, 1          vector v belongs to this text of the call
  *
- * Mean pooling reads every token, so nothing could be skipped: starts and key_starts 0, 3, 15; rows 0 … 14; query_starts and pool_starts
- * 0, 3, 15. With AKI_OUTPUT_TOKENS the rows are the same, and each is a vector of its own: pool_starts 0, 1, 2 … 15. */
+ * Mean pooling reads every token, so nothing could be skipped: starts and key_starts 0, 3, 15; rows 0 … 14; query_starts and
+ * pool_starts 0, 3, 15. With AKI_OUTPUT_TOKENS the rows are the same, and each is a vector of its own: pool_starts 0, 1, 2 …
+ * 15. */
 struct aki__plan {
     int32_t *ids, *positions, *types, *rows;        /* [token_capacity]; types: only if the network reads them */
     int32_t *starts, *query_starts, *key_starts;    /* [text_capacity + 1] */
@@ -149,7 +151,8 @@ struct aki__row {
     size_t item;                            /* index of the text in the call */
 };
 /* Adds a text. Errors: NOMEM, INVALID (no token is left to pool). */
-aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const struct aki__row *row, aki_error *err);
+aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const struct aki__row *row,
+                         aki_error *err);
 /* Runs the plan; the vectors are written to p->out. */
 aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, aki_error *err);
 
@@ -173,8 +176,8 @@ void       aki__runs_free(struct aki__runs *w);
 
 /* Size of a result row in bytes. */
 size_t     aki__row_size(int32_t dtype, size_t dim);
-/* Writes a vector [r->columns] as a result row: truncated, normalised, in the requested dtype. Changes the vector. INVALID: NaN, infinity, or
- * all zero. */
+/* Writes a vector [r->columns] as a result row: truncated, normalised, in the requested dtype. Changes the vector. INVALID:
+ * NaN, infinity, or all zero. */
 aki_status aki__row_write(void *out, float *vector, const struct aki__request *r, aki_error *err);
 
 #endif

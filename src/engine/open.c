@@ -89,7 +89,8 @@ static aki_status check_tokenizer(const aki_model *m, aki_error *err)
     return AKI_OK;
 }
 
-/* The id with which runs of an .onnx file pad rows. The mask hides it, but it must be a valid id, and RoBERTa graphs derive positions from it. */
+/* The id with which runs of an .onnx file pad rows. The mask hides it, but it must be a valid id, and RoBERTa graphs derive
+ * positions from it. */
 static aki_status set_pad(aki_model *m, aki_error *err)
 {
     struct aki__model *f = m->folder;
@@ -164,7 +165,8 @@ static void ignore(void *user, const aki_error *why)
     (void)why;
 }
 
-/* For a tokenizer that is opened alone: appends the end token as the model in the folder would. The other files of the folder may be invalid. */
+/* For a tokenizer that is opened alone: appends the end token as the model in the folder would. The other files of the folder
+ * may be invalid. */
 static aki_status append_end_alone(aki_model *m, const char *place, aki_error *err)
 {
     const struct aki__onnx_facts facts = { 0 };

@@ -1,4 +1,5 @@
-/* Unit plan: lays the texts of a run end to end, and determines which rows the pooling reads. See struct aki__plan in engine.h for a picture. */
+/* Unit plan: lays the texts of a run end to end, and determines which rows the pooling reads. See struct aki__plan in engine.h
+ * for a picture. */
 #include "engine/engine.h"
 
 #include "kernel/kernel.h"
@@ -60,7 +61,8 @@ static bool reserve(struct aki__plan *p, size_t tokens, size_t vectors)
            grow(of_vectors, items, 3, &p->vector_capacity, p->vectors + vectors + 1);
 }
 
-/* Looks up a text in the prefix cache, and returns how many tokens are skipped: at most `limit`, since the pooling reads the tokens from there on. */
+/* Looks up a text in the prefix cache, and returns how many tokens are skipped: at most `limit`, since the pooling reads the
+ * tokens from there on. */
 static size_t use_prefix(struct aki__plan *p, aki_model *m, const int32_t *ids, size_t count, size_t limit)
 {
     struct aki__prefix_entry **reuse = &p->reused[p->texts], **keep = &p->kept[p->texts];
@@ -81,7 +83,8 @@ static void number_positions(int32_t *positions, const int32_t *ids, size_t coun
         positions[i] = m->position_offset && ids[i] == m->pad_id ? m->pad_id : next++;
 }
 
-aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const struct aki__row *row, aki_error *err)
+aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const struct aki__row *row,
+                         aki_error *err)
 {
     bool   each = r->output == AKI_OUTPUT_TOKENS;
     size_t count = row->count, first = row->skip, last = count;

@@ -47,7 +47,8 @@ static struct aki__prefix_entry *new_entry(const struct aki__prefix_cache *c, co
     return e;
 }
 
-void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t count, size_t limit, struct aki__prefix_entry **reuse, size_t *tokens, struct aki__prefix_entry **keep)
+void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t count, size_t limit,
+                      struct aki__prefix_entry **reuse, size_t *tokens, struct aki__prefix_entry **keep)
 {
     size_t best = 0, seen, room = count < AKI_PREFIX_MOST ? count : AKI_PREFIX_MOST;
     struct aki__prefix_entry *found = NULL;

@@ -1,8 +1,8 @@
 /* Unit prefix: a cache of the keys and values of prefixes that texts share, such as a query's instruction.
  *
- * Attention in these models is causal: the keys and values of a text's first tokens do not depend on later tokens, so a prefix that several
- * texts share is computed once. The cache detects prefixes: if a row begins like the previous row, the common prefix is stored.
- * So it works for texts and for rows of ids, and needs to know nothing about prompts. */
+ * Attention in these models is causal: the keys and values of a text's first tokens do not depend on later tokens, so a prefix
+ * that several texts share is computed once. The cache detects prefixes: if a row begins like the previous row, the common
+ * prefix is stored. So it works for texts and for rows of ids, and needs to know nothing about prompts. */
 #ifndef AKI_PREFIX_H
 #define AKI_PREFIX_H
 

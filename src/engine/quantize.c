@@ -63,8 +63,8 @@ static aki_status write_file(struct copy *c, const char *name, const struct aki_
 
 static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-/* Finds the quantisation in config.json: the bytes of its value, or if there is none the beginning of the object in which to insert it. false: there
- * is no such object. */
+/* Finds the quantisation in config.json: the bytes of its value, or if there is none the beginning of the object in which to
+ * insert it. false: there is no such object. */
 static bool find_note(const struct aki__json_doc *doc, const char *text, size_t size, size_t *begin, size_t *end)
 {
     const struct aki__json *root = doc->nodes, *key = aki__json_first(root);
@@ -169,7 +169,8 @@ static bool push_outliers(struct tensor_list *l, const struct aki__keep_product 
                                                       .data = p->exact, .size = p->rows.count * w->k * sizeof(float) })));
 }
 
-/* Adds all tensors that the network reads: products as the dialect packs them, everything else as in the file. Dense modules have their own files. */
+/* Adds all tensors that the network reads: products as the dialect packs them, everything else as in the file. Dense modules
+ * have their own files. */
 static bool collect(struct tensor_list *l, const struct aki__graph *g, const struct aki__keep *keep)
 {
     bool ok = true;
@@ -199,8 +200,8 @@ static bool collect(struct tensor_list *l, const struct aki__graph *g, const str
     return ok;
 }
 
-/* Sorts the tensors: first weights, whose sizes are multiples of a cache line, then by the size of their elements. So each is aligned to its elements
- * (weights to cache lines) without gaps, which the format forbids. */
+/* Sorts the tensors: first weights, whose sizes are multiples of a cache line, then by the size of their elements. So each is
+ * aligned to its elements (weights to cache lines) without gaps, which the format forbids. */
 static bool by_size(struct tensor_list *sorted, const struct tensor_list *l)
 {
     static const size_t sizes[] = { 1, 4, 2 };

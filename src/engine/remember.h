@@ -1,6 +1,6 @@
-/* Unit remember: stores the figures of a device's self-test in a small file of the cache folder, so that the next open can skip the test.
- * The name of the file is a hash of everything that the figures depend on. A file that is incomplete, has another key, or contains impossible
- * figures is ignored. Only figures are stored; the decision is made again at each open. */
+/* Unit remember: stores the figures of a device's self-test in a small file of the cache folder, so that the next open can skip
+ * the test. The name of the file is a hash of everything that the figures depend on. A file that is incomplete, has another
+ * key, or contains impossible figures is ignored. Only figures are stored; the decision is made again at each open. */
 #ifndef AKI_REMEMBER_H
 #define AKI_REMEMBER_H
 

@@ -60,7 +60,8 @@ static const aki_prompt *prompt_of_kind(const aki_model *m, int32_t kind)
     return NULL;
 }
 
-static aki_status set_prompt(struct aki__request *r, const char *a, size_t a_size, const char *b, size_t b_size, const char *c, aki_error *err)
+static aki_status set_prompt(struct aki__request *r, const char *a, size_t a_size, const char *b, size_t b_size, const char *c,
+                             aki_error *err)
 {
     if (a_size + b_size + strlen(c) > AKI_PROMPT_CEILING)      /* the sum cannot overflow: the strings are in memory */
         return aki__fail(err, AKI_E_INVALID, "the prompt is longer than %d bytes", AKI_PROMPT_CEILING);
@@ -136,7 +137,8 @@ static aki_status check_numbers(const aki_model *m, const aki_embed_options *o, 
 
 bool aki__request_is_pooled(const struct aki__request *r, const struct aki__model *f) { return f->pooled && r->pooling == f->pooling && !r->skips; }
 
-/* A graph that pools: any other pooling is computed from its rows, if it has them as an output, and if they are not changed before its own pooling. */
+/* A graph that pools: any other pooling is computed from its rows, if it has them as an output, and if they are not changed
+ * before its own pooling. */
 aki_status aki__request_check_graph(const struct aki__request *r, const struct aki__model *f, aki_error *err)
 {
     if (r->output == AKI_OUTPUT_TOKENS && f->onnx && !f->hidden_rows)
@@ -197,7 +199,8 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     return rc;
 }
 
-aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err)
+aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m, const aki_embed_options *options,
+                                    aki_error *err)
 {
     aki_embed_options o;
 

@@ -14,8 +14,8 @@ size_t aki__row_size(int32_t dtype, size_t dim)
     }
 }
 
-/* uint8: the index of one of 255 buckets between minimum and maximum of the element; int8: that minus 128. If both are equal, a bucket has the width 1, as
- * in sentence-transformers. */
+/* uint8: the index of one of 255 buckets between minimum and maximum of the element; int8: that minus 128. If both are equal, a
+ * bucket has the width 1, as in sentence-transformers. */
 static void write_bytes(uint8_t *out, const float *v, const float *ranges, size_t dim, uint8_t flip)
 {
     for (size_t i = 0; i < dim; i++) {
@@ -51,7 +51,8 @@ static aki_status write_halves(char *out, const float *v, size_t dim, aki_error 
     return zero ? aki__fail(err, AKI_E_INVALID, "the vector is all zero in f16: its elements are too small") : AKI_OK;
 }
 
-/* Normalises to length 1. In f32 the factor of a tiny vector would overflow, and that of a huge one would lose digits: these are computed in f64. */
+/* Normalises to length 1. In f32 the factor of a tiny vector would overflow, and that of a huge one would lose digits: these
+ * are computed in f64. */
 static void normalize(float *v, size_t dim, double squares)
 {
     double factor = 1.0 / sqrt(squares);

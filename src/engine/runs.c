@@ -1,5 +1,5 @@
-/* Unit runs: splits the queue of a call into runs, and computes them in parallel, each on one thread. A single run is split between the threads, which
- * wait for each other at every operator: with int8 that costs a third of the time. */
+/* Unit runs: splits the queue of a call into runs, and computes them in parallel, each on one thread. A single run is split
+ * between the threads, which wait for each other at every operator: with int8 that costs a third of the time. */
 #include "engine/engine.h"
 
 #include <stdlib.h>

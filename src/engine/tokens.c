@@ -146,7 +146,8 @@ aki_status aki_tokenize(const aki_model *m, const char *text, size_t size, const
     return rc;
 }
 
-aki_status aki_detokenize(const aki_model *m, const int32_t *ids, size_t count, int skip_special, char *out, size_t out_size, size_t *size, aki_error *err)
+aki_status aki_detokenize(const aki_model *m, const int32_t *ids, size_t count, int skip_special, char *out, size_t out_size,
+                          size_t *size, aki_error *err)
 {
     struct aki__buf text = { 0 };
 

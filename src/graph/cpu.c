@@ -1,8 +1,8 @@
 /* Unit cpu: the packed, fused dialect: blocks. See cpu.h.
  *
- * Blocks are emitted in their order, but for linears and additions: these where they are first read, so that the reader can fuse them. Linears of one
- * input that one block reads (q, k, v; gate, up) become one product, and an addition becomes a part of the norm behind it. Any other reader
- * asks for rows_of a block, which emits what is not there yet. */
+ * Blocks are emitted in their order, but for linears and additions: these where they are first read, so that the reader can
+ * fuse them. Linears of one input that one block reads (q, k, v; gate, up) become one product, and an addition becomes a part
+ * of the norm behind it. Any other reader asks for rows_of a block, which emits what is not there yet. */
 #include "graph/cpu_lowering.h"
 
 #include <math.h>
@@ -450,7 +450,8 @@ static void make_outputs(lowering *l)
     }
 }
 
-aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const struct aki__graph *g, const struct aki__cpu_options *options, aki_error *err)
+aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const struct aki__graph *g,
+                          const struct aki__cpu_options *options, aki_error *err)
 {
     lowering l = { .g = g, .o = o, .keep = kept, .options = *options, .err = err };
 

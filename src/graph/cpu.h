@@ -1,10 +1,11 @@
-/* Unit cpu: the dialect for processors: lowers blocks to fused custom operators, which kernel/ computes, matrix products included.
+/* Unit cpu: the dialect for processors: lowers blocks to fused custom operators, which kernel/ computes, matrix products
+ * included.
  *
- * The tokens of all texts are laid end to end ([T], no padding; see struct aki__plan). Graph inputs (i32): ids [T], positions [T], starts [B + 1], rows [R] and
- * query_starts [B + 1] (the rows the pooling reads), pool_starts [N + 1], weight_from [N], mode [1] (enum aki__pool_mode), key_starts [B + 1];
- * if the network has several token types: types [T], or [0] if all are 0;
- * i64: prefixes [1] (address of struct aki__prefix_use [B]).
- * Outputs (f32): of each result of the graph [N, its columns]: hidden, vectors. */
+ * The tokens of all texts are laid end to end ([T], no padding; see struct aki__plan). Graph inputs (i32): ids [T], positions
+ * [T], starts [B + 1], rows [R] and query_starts [B + 1] (the rows the pooling reads), pool_starts [N + 1], weight_from [N],
+ * mode [1] (enum aki__pool_mode), key_starts [B + 1]; if the network has several token types: types [T], or [0] if all are 0;
+ * i64: prefixes [1] (address of struct aki__prefix_use [B]). Outputs (f32): of each result of the graph [N, its columns]:
+ * hidden, vectors. */
 #ifndef AKI_CPU_H
 #define AKI_CPU_H
 
@@ -13,8 +14,8 @@
 #include "graph/graph.h"
 #include "onnx/form.h"
 
-/* A product of the network, with the name of its first linear (borrowed). exact: [rows.count, k], f32 weights of the outputs `rows` of an int8
- * product. */
+/* A product of the network, with the name of its first linear (borrowed). exact: [rows.count, k], f32 weights of the outputs
+ * `rows` of an int8 product. */
 struct aki__keep_product { const char *name; const struct aki__packed *packed; struct aki__outliers rows; const float *exact; };
 
 /* Memory that must be valid as long as the session: the operators' plans, weights, biases and scales. */
@@ -57,6 +58,7 @@ static inline enum aki__kernel_act aki__act_of(enum aki__activation act)
 }
 
 /* Lowers g to *o and *keep. Both are zeroed before the call, and freed by the caller, also on failure. */
-aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *keep, const struct aki__graph *g, const struct aki__cpu_options *options, aki_error *err);
+aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *keep, const struct aki__graph *g,
+                          const struct aki__cpu_options *options, aki_error *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* Unit cpu, inside: the state of one lowering, which its two files share. cpu_products.c packs weights and emits products; cpu.c emits the rest. */
+/* Unit cpu, inside: the state of one lowering, which its two files share. cpu_products.c packs weights and emits products;
+ * cpu.c emits the rest. */
 #ifndef AKI_CPU_LOWERING_H
 #define AKI_CPU_LOWERING_H
 

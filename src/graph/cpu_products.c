@@ -143,7 +143,8 @@ static void view_stored(struct aki__cpu_lowering *l, struct aki__packed *w, stru
 }
 
 /* Weights of the outputs that are outliers, as f32. */
-static void gather_exact(struct aki__cpu_lowering *l, struct aki__keep_product *kept, const aki__blk *linears, const size_t *at, size_t count, size_t k)
+static void gather_exact(struct aki__cpu_lowering *l, struct aki__keep_product *kept, const aki__blk *linears, const size_t *at,
+                         size_t count, size_t k)
 {
     for (size_t i = 0; i < count; i++)
         kept->rows.count += l->outliers[linears[i]].rows.count;
@@ -164,7 +165,8 @@ static void gather_exact(struct aki__cpu_lowering *l, struct aki__keep_product *
 }
 
 /* Biases of the linears, side by side. */
-static void pack_biases(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__blk *linears, const size_t *at, size_t count)
+static void pack_biases(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__blk *linears, const size_t *at,
+                        size_t count)
 {
     bool any = false;
 

@@ -53,7 +53,8 @@ aki_status aki__graph_fault(const struct aki__graph *g, const char *name, aki_st
 }
 
 /* NAME + suffix with the shape [d0] or [d0, d1]; maybe: NULL is no error. */
-static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t d0, int64_t d1, const char *suffix, const char *format, va_list args)
+static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t d0, int64_t d1, const char *suffix,
+                                      const char *format, va_list args)
 {
     char name[160];
     const struct aki__tensor *t = NULL;
@@ -168,7 +169,8 @@ aki__blk aki__g_rms_norm(struct aki__graph *g, aki__blk x, const char *format, .
 aki__blk aki__g_add(struct aki__graph *g, aki__blk a, aki__blk b) { return add(g, behind_both(g, AKI_G_ADD, a, b)); }
 
 /* Rows first … of a tensor that has `all`. */
-static aki__blk linear(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias, const char *format, va_list args)
+static aki__blk linear(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias,
+                       const char *format, va_list args)
 {
     va_list again, once_more;
     struct aki__block b = behind(g, AKI_G_LINEAR, x);
@@ -201,7 +203,8 @@ aki__blk aki__g_linear(struct aki__graph *g, aki__blk x, int64_t columns, bool b
     return b;
 }
 
-aki__blk aki__g_linear_part(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias, const char *format, ...)
+aki__blk aki__g_linear_part(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias,
+                            const char *format, ...)
 {
     va_list args;
 
@@ -331,8 +334,8 @@ void aki__g_frequencies(float *inverse, const struct aki__g_attention *a)
         inverse[i] = a->frequencies ? a->frequencies[i] : 1.0f / powf((float)a->rope_theta, (float)(2 * i) / (float)a->head_dim);
 }
 
-/* Which of n buckets a distance is in: half of them for each side; of these the first half for a distance each, the others for ever wider
- * ranges, up to reach. In f32, as transformers computes it. Raffel et al. 2019, arXiv 1910.10683. */
+/* Which of n buckets a distance is in: half of them for each side; of these the first half for a distance each, the others for
+ * ever wider ranges, up to reach. In f32, as transformers computes it. Raffel et al. 2019, arXiv 1910.10683. */
 static int bucket_of(int distance, int n, int reach)
 {
     int side = n / 2, exact = side / 2, far = abs(distance);
@@ -344,8 +347,8 @@ static int bucket_of(int distance, int n, int reach)
     return far + (distance > 0 ? side : 0);
 }
 
-/* ALiBi's slope of a head: of n heads, a power of two, 2^(-8 (h + 1) / n); of others those of the power below, then every second one of the power
- * above. Press et al. 2021, arXiv 2108.12409. */
+/* ALiBi's slope of a head: of n heads, a power of two, 2^(-8 (h + 1) / n); of others those of the power below, then every
+ * second one of the power above. Press et al. 2021, arXiv 2108.12409. */
 static double slope_of(int head, int heads)
 {
     int power = 1;

@@ -1,5 +1,5 @@
-/* Unit graph: the functions with which arch/ describes a network, recorded as a list of blocks. A dialect (cpu.c, portable.c) lowers the list to
- * ONNX nodes.
+/* Unit graph: the functions with which arch/ describes a network, recorded as a list of blocks. A dialect (cpu.c, portable.c)
+ * lowers the list to ONNX nodes.
  *
  * Errors stick: after the first one (a missing tensor, a wrong shape) later calls do nothing, and the graph's rc is its status. */
 #ifndef AKI_GRAPH_H
@@ -12,7 +12,8 @@ typedef int aki__blk;           /* index of a block, whose result is rows of val
 
 enum aki__block_op { AKI_G_EMBED, AKI_G_NORM, AKI_G_ADD, AKI_G_LINEAR, AKI_G_ACT, AKI_G_GATE, AKI_G_ATTENTION, AKI_G_ROWS, AKI_G_POOL };
 
-/* A block has a row for each token, for each token that the pooling reads, or for each vector. The inputs of a block agree in this. */
+/* A block has a row for each token, for each token that the pooling reads, or for each vector. The inputs of a block agree in
+ * this. */
 enum aki__g_rows { AKI_ROWS_TOKENS, AKI_ROWS_READ, AKI_ROWS_VECTORS };
 
 /* Results of a graph: HIDDEN, the pooled hidden rows; VECTORS, the same after the Dense modules, if there are any. */
@@ -83,8 +84,8 @@ struct aki__graph {
 void aki__graph_init(struct aki__graph *g, const struct aki__model *m, aki_error *err);
 void aki__graph_free(struct aki__graph *g);
 
-/* Handles an error rc of the tensor or product `name`. With g->on_fault: calls it and returns AKI_OK, and recording continues without the tensor;
- * why must not be NULL. Else returns rc. */
+/* Handles an error rc of the tensor or product `name`. With g->on_fault: calls it and returns AKI_OK, and recording continues
+ * without the tensor; why must not be NULL. Else returns rc. */
 aki_status aki__graph_fault(const struct aki__graph *g, const char *name, aki_status rc, const aki_error *why);
 
 /* Finds a tensor of the model by its canonical name (a printf format), with the shape [d0, d1], or [d0] if d1 is 0. */
@@ -98,22 +99,25 @@ aki__blk aki__g_norm(struct aki__graph *g, aki__blk x, const struct aki__g_norm 
 aki__blk aki__g_add(struct aki__graph *g, aki__blk a, aki__blk b);
 /* x W^T + b: NAME.weight [columns, columns of x] and, if bias, NAME.bias [columns]. */
 aki__blk aki__g_linear(struct aki__graph *g, aki__blk x, int64_t columns, bool bias, const char *format, ...) AKI_PRINTF(5, 6);
-/* The same with the rows first … first + columns - 1 of NAME.weight and NAME.bias, which have `all` rows: one of several linears that share a
- * tensor (Wqkv, Wi). */
-aki__blk aki__g_linear_part(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias, const char *format, ...) AKI_PRINTF(7, 8);
+/* The same with the rows first … first + columns - 1 of NAME.weight and NAME.bias, which have `all` rows: one of several
+ * linears that share a tensor (Wqkv, Wi). */
+aki__blk aki__g_linear_part(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias,
+                            const char *format, ...) AKI_PRINTF(7, 8);
 aki__blk aki__g_act(struct aki__graph *g, aki__blk x, enum aki__activation act);
 /* act(gate) * up */
 aki__blk aki__g_gate(struct aki__graph *g, aki__blk gate, aki__blk up, enum aki__activation act);
 aki__blk aki__g_attention(struct aki__graph *g, aki__blk q, aki__blk k, aki__blk v, const struct aki__g_attention *spec);
 /* Selects the rows that the pooling reads; later blocks are computed for these only. Used for the queries of the last layer. */
 aki__blk aki__g_rows(struct aki__graph *g, aki__blk x);
-/* Pools act(x) of the rows that the pooling reads to a row for each vector, in the mode of the run (in a portable graph: of the model). */
+/* Pools act(x) of the rows that the pooling reads to a row for each vector, in the mode of the run (in a portable graph: of the
+ * model). */
 aki__blk aki__g_pool(struct aki__graph *g, aki__blk x, enum aki__activation act);
 /* Applies the model's Dense modules to x, one after the other. */
 aki__blk aki__g_dense(struct aki__graph *g, aki__blk x);
 /* Makes x the result of this kind. */
 void     aki__g_result(struct aki__graph *g, enum aki__result_kind kind, aki__blk x);
-/* The end of a sentence-transformers model: pools x (the result HIDDEN) and applies the Dense modules, if any (the result VECTORS). */
+/* The end of a sentence-transformers model: pools x (the result HIDDEN) and applies the Dense modules, if any (the result
+ * VECTORS). */
 void     aki__g_finish(struct aki__graph *g, aki__blk x);
 
 /* ---- for the dialects ---- */
@@ -127,8 +131,8 @@ static inline bool aki__g_rotates(const struct aki__g_attention *a) { return a->
 /* true: two attentions have the same rotation, or the same bias, so a dialect computes it once. */
 bool     aki__g_same_rope(const struct aki__g_attention *a, const struct aki__g_attention *b);
 bool     aki__g_same_bias(const struct aki__g_attention *a, const struct aki__g_attention *b);
-/* The frequencies of rotary positions, [head_dim / 2]. They are computed in f32 step by step as in transformers, so that the angles of high
- * positions agree. */
+/* The frequencies of rotary positions, [head_dim / 2]. They are computed in f32 step by step as in transformers, so that the
+ * angles of high positions agree. */
 void     aki__g_frequencies(float *inverse, const struct aki__g_attention *a);
 /* The bias of each distance -reach … reach, times factor: [heads, 2 * reach + 1]. */
 void     aki__g_bias_table(float *table, const struct aki__g_attention *a, float factor);

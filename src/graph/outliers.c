@@ -1,15 +1,18 @@
 /* Unit outliers: see outliers.h.
  *
- * A row of activations is rounded by one scale, and so is a row of weights: one large element takes the digits of all others. The rotation
- * spreads it over its block, which divides it by 11 (of 128 columns) and is enough up to a point. Beyond it the column is better left out.
- * No text is needed to find such columns, as far as the weights are their cause. Through the graph goes an estimate of how large each column is,
- * relative to the others: of the embedding table's columns, of the rows of the weight whose product it is, of a norm's gamma and beta. And
- * each column of the weights that read it has a size as well. What is far above the median in one of the two is an outlier.
+ * A row of activations is rounded by one scale, and so is a row of weights: one large element takes the digits of all others.
+ * The rotation spreads it over its block, which divides it by 11 (of 128 columns) and is enough up to a point. Beyond it the
+ * column is better left out. No text is needed to find such columns, as far as the weights are their cause. Through the graph
+ * goes an estimate of how large each column is, relative to the others: of the embedding table's columns, of the rows of the
+ * weight whose product it is, of a norm's gamma and beta. And each column of the weights that read it has a size as well. What
+ * is far above the median in one of the two is an outlier.
  *
- * An output that is far larger than the others (a row of the weight) carries its rounding into all that follows: it is computed in f32, too.
+ * An output that is far larger than the others (a row of the weight) carries its rounding into all that follows: it is computed
+ * in f32, too.
  *
- * Where it is extreme, hardly anything but these few outputs is left of a vector, or what these few inputs make. Their size is no harm then, but in
- * a text where they happen to cancel, all rounding before them is as large as they are: and no product may have rounded that they depend on. */
+ * Where it is extreme, hardly anything but these few outputs is left of a vector, or what these few inputs make. Their size is
+ * no harm then, but in a text where they happen to cancel, all rounding before them is as large as they are: and no product may
+ * have rounded that they depend on. */
 #include "graph/outliers.h"
 
 #include "graph/cpu.h"
@@ -17,10 +20,11 @@
 #include <float.h>
 #include <math.h>
 
-/* Times the median. Measured with outliers planted (docs/performance.md): at 15 times rotated int8 still loses nothing. MiniLM's largest is 9.5. */
+/* Times the median. Measured with outliers planted (docs/performance.md): at 15 times rotated int8 still loses nothing.
+ * MiniLM's largest is 9.5. */
 #define FAR_ABOVE 16.0f
-/* Measured likewise: up to here each of 96 texts in eight models has a cosine over 0.996 to f32's, 0.0005 below W8A8 without rotation at most. At 64
- * times it would be 0.0012, at 100 times 0.0029. */
+/* Measured likewise: up to here each of 96 texts in eight models has a cosine over 0.996 to f32's, 0.0005 below W8A8 without
+ * rotation at most. At 64 times it would be 0.0012, at 100 times 0.0029. */
 #define EXTREME 48.0f
 
 struct search {
@@ -91,8 +95,9 @@ static void measure_step(void *user, size_t i)
     aki__kernels()->squares(&m->squares, m->rows * i / PARTS, m->rows * (i + 1) / PARTS, m->columns + i * m->squares.k);
 }
 
-/* Root mean squares of the columns and of the rows of a matrix, n rows of the tensor from `first` on; all: of every row, else enough of them for
- * the columns. The parts are fixed and are added in order: so the sizes, and with them the outliers, do not depend on the number of threads. */
+/* Root mean squares of the columns and of the rows of a matrix, n rows of the tensor from `first` on; all: of every row, else
+ * enough of them for the columns. The parts are fixed and are added in order: so the sizes, and with them the outliers, do not
+ * depend on the number of threads. */
 static void measure(struct search *s, float *columns, float *rows, const struct aki__tensor *t, size_t first, size_t n, bool all)
 {
     size_t k = (size_t)t->shape[1], step = all || n < MOST_ROWS ? 1 : n / MOST_ROWS;
@@ -141,8 +146,8 @@ static aki__blk read_by(const struct aki__graph *g, const struct aki__block *lin
 
 static void needs_exact(struct search *s, aki__blk from) { s->exact = from > s->exact ? from : s->exact; }
 
-/* Extreme columns: of the weight that reads them or of the linears behind the last norm, and not undone by the other of the two. A norm's gamma alone
- * says nothing: it often undoes what the residual has. */
+/* Extreme columns: of the weight that reads them or of the linears behind the last norm, and not undone by the other of the
+ * two. A norm's gamma alone says nothing: it often undoes what the residual has. */
 static void judge_columns(struct search *s, aki__blk from, const float *read, size_t k)
 {
     const struct aki__block *b = &s->g->blocks[from];
@@ -310,7 +315,8 @@ static void find_stored(struct search *s, struct aki__found *found, bool *f32)
     }
 }
 
-aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err)
+aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g,
+                              struct aki__pool *pool, aki_error *err)
 {
     struct search s = { .g = g, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size), .read = aki__zalloc(g->count, sizeof *s.read) };
 

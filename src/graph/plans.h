@@ -1,8 +1,8 @@
-/* Unit plans: the custom operators of domain "aki", which the cpu dialect emits and ort/ops.c runs: inputs -> outputs, and constants. "?" marks an
- * optional input or output.
+/* Unit plans: the custom operators of domain "aki", which the cpu dialect emits and ort/ops.c runs: inputs -> outputs, and
+ * constants. "?" marks an optional input or output.
  *
- * The constants of a node (dimensions, gamma, bias, scales) are not tensors but a plan: a struct that the session owns. The node has its address
- * as the attribute "plan", which is valid because the graph exists only in the memory of this process. */
+ * The constants of a node (dimensions, gamma, bias, scales) are not tensors but a plan: a struct that the session owns. The
+ * node has its address as the attribute "plan", which is valid because the graph exists only in the memory of this process. */
 #ifndef AKI_PLANS_H
 #define AKI_PLANS_H
 
@@ -22,8 +22,8 @@ struct aki__act_plan { size_t x, gate; bool gated; enum aki__kernel_act act; siz
 struct aki__add_plan { size_t x, y, columns; };
 /* Rope (positions [T]) -> f32 [T, head_dim] */
 struct aki__rope_plan { const float *inverse; size_t head_dim; };
-/* Attention (q, k, starts [B + 1], query_starts [B + 1], rows [R]?, rope?, key_starts [B + 1]?, prefixes [1]?, v?) -> f32?, u8?, scale?, side?
- * Without the input v, it is part of k. Without rows, every token is a query. */
+/* Attention (q, k, starts [B + 1], query_starts [B + 1], rows [R]?, rope?, key_starts [B + 1]?, prefixes [1]?, v?) -> f32?,
+ * u8?, scale?, side? Without the input v, it is part of k. Without rows, every token is a query. */
 struct aki__attention_plan {
     size_t q, k, v;                     /* first columns */
     size_t heads, kv_heads, head_dim, window, block;

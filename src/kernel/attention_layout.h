@@ -1,12 +1,12 @@
-/* Unit kernel: where attention keeps things in its work memory, and how it is cut into units and tasks. No instruction set in it.
+/* Unit kernel: where attention keeps things in its work memory, and how it is cut into units and tasks. No instruction set in
+ * it.
  *
  * Q: [kv_heads][queries][group][depth]     a kv head's queries are rows that lie end to end: token-major, then the heads that share it
  * K: [kv_heads][panels][head_dim][16]      16 keys side by side, so that a vector is one dimension of 16 keys
- * V: [kv_heads][panels][16][depth]
- * depth is head_dim rounded up to 16. In bf16 a float's place holds two numbers: neighbours of a row of Q and of K (so that Q's rows are half as
- * long, and K has half as many), rows 2j and 2j + 1 of V (which has half as many).
- * A text begins a panel of its own: the panels of text b start at key_starts[b] / 16 + b, which leaves
- * at most one panel unused per text and needs no table. Blocks of queries are numbered in the same way. */
+ * V: [kv_heads][panels][16][depth] depth is head_dim rounded up to 16. In bf16 a float's place holds two numbers: neighbours of
+ * a row of Q and of K (so that Q's rows are half as long, and K has half as many), rows 2j and 2j + 1 of V (which has half as
+ * many). A text begins a panel of its own: the panels of text b start at key_starts[b] / 16 + b, which leaves at most one panel
+ * unused per text and needs no table. Blocks of queries are numbered in the same way. */
 #ifndef AKI_KERNEL_ATTENTION_LAYOUT_H
 #define AKI_KERNEL_ATTENTION_LAYOUT_H
 

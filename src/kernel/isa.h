@@ -131,7 +131,8 @@ void ISA(rope)(const struct aki__rope *a, size_t begin, size_t end);
 void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
 void ISA(attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
 void ISA(attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
-void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);
+void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end,
+         float *scratch);
 void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);
 size_t ISA(product_scratch_size)(const struct aki__product *a);
 void ISA(pack_f32)(const struct aki__pack *a, size_t begin, size_t end);

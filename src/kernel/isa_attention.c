@@ -1,5 +1,6 @@
-/* Unit kernel: attention over texts laid end to end: blocks of keys, online softmax, sums in f32. See attention_layout.h.
- * With a->bf16 the factors of both products are rounded to bf16, two to a float's place, and an instruction multiplies pairs of them. */
+/* Unit kernel: attention over texts laid end to end: blocks of keys, online softmax, sums in f32. See attention_layout.h. With
+ * a->bf16 the factors of both products are rounded to bf16, two to a float's place, and an instruction multiplies pairs of
+ * them. */
 #include "kernel/attention_layout.h"
 #include "kernel/isa.h"
 #include "kernel/isa_math.h"
@@ -269,8 +270,8 @@ void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t
 #endif
 #define GROUP_VECTORS (16 / AKI_LANES)
 
-/* c[r][g * 16 + j] = (keep ? c * keep[r] : 0) + sum over d < depth of a[r][d] * b[g * b_group + d * b_stride + j]. The sum runs over d in
- * order for every element, whatever the tile: so a row's result does not depend on the rows beside it. */
+/* c[r][g * 16 + j] = (keep ? c * keep[r] : 0) + sum over d < depth of a[r][d] * b[g * b_group + d * b_stride + j]. The sum runs
+ * over d in order for every element, whatever the tile: so a row's result does not depend on the rows beside it. */
 AKI_INLINE void tile(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b, size_t b_group,
                      size_t b_stride, size_t depth, int rows, int groups, bool bf16)
 {
@@ -378,9 +379,10 @@ AKI_INLINE vf mask(vf score, size_t first, struct key_range seen)
     return (vf)(((vi)score & in) | ((vi)vset(-INFINITY) & ~in));
 }
 
-/* Rows of scores of n keys (a multiple of 16) become 2^(s - max), as pairs of bf16 if so wanted; keep: the factors for what was summed before.
- * In three loops over the rows, since a row's maximum and its sum are waited for long. */
-AKI_INLINE void softmax_step(float *scores, size_t n, size_t rows, const struct key_range *seen, float *max, float *weight, float *keep, bool bf16)
+/* Rows of scores of n keys (a multiple of 16) become 2^(s - max), as pairs of bf16 if so wanted; keep: the factors for what was
+ * summed before. In three loops over the rows, since a row's maximum and its sum are waited for long. */
+AKI_INLINE void softmax_step(float *scores, size_t n, size_t rows, const struct key_range *seen, float *max, float *weight,
+                             float *keep, bool bf16)
 {
     float before[STRIP];
 

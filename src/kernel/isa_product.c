@@ -1,8 +1,9 @@
 /* Unit kernel: dense products: rows, f32 or u8, with a packed matrix; and the packing. See struct aki__packed in kernel.h.
  *
- * A tile of rows and columns is held in registers over the whole depth, and every element is summed in the order of k: so a row's result
- * depends neither on the other rows nor on how the work is split. The weights of a panel stream past once for AKI_PRODUCT_ROWS rows; the first tile of
- * rows asks for them ahead, over the ends of pages and panels, where the processor's own guess ends. */
+ * A tile of rows and columns is held in registers over the whole depth, and every element is summed in the order of k: so a
+ * row's result depends neither on the other rows nor on how the work is split. The weights of a panel stream past once for
+ * AKI_PRODUCT_ROWS rows; the first tile of rows asks for them ahead, over the ends of pages and panels, where the processor's
+ * own guess ends. */
 #include "kernel/isa.h"
 #include "kernel/isa_math.h"
 
@@ -125,9 +126,10 @@ AKI_INLINE void tile_f32(const struct tile *t, int rows)
 /* A step is four neighbouring inputs. The sums are exact for every u8 and s8. */
 #if defined(PAIRS)
 
-/* x86's products of u8 and s8 without VNNI are added up in 16 bits, where 2 * 255 * 127 does not fit. So both are widened to 16 bits, of which
- * vpmaddwd adds two products in 32. Inputs 0 and 2 of a step are one pair (the even bytes), 1 and 3 the other. Pairs of weights are made as they are
- * read; rows are widened once for all columns: all even pairs of a row, then all odd ones, each part padded to whole vectors. */
+/* x86's products of u8 and s8 without VNNI are added up in 16 bits, where 2 * 255 * 127 does not fit. So both are widened to 16
+ * bits, of which vpmaddwd adds two products in 32. Inputs 0 and 2 of a step are one pair (the even bytes), 1 and 3 the other.
+ * Pairs of weights are made as they are read; rows are widened once for all columns: all even pairs of a row, then all odd
+ * ones, each part padded to whole vectors. */
 #if AKI_LANES == 8
 AKI_INLINE vi pair_dot(vi x, vi w) { return (vi)_mm256_madd_epi16((__m256i)x, (__m256i)w); }
 AKI_INLINE vi even_pairs(vi w) { return (vi)_mm256_srai_epi16(_mm256_slli_epi16((__m256i)w, 8), 8); }
@@ -176,7 +178,8 @@ AKI_INLINE void step_s8(vi sum[][TILE_VECTORS], const char *x, size_t stride, co
     }
 }
 
-/* Even pairs and odd ones in turn, by stretches whose weights stay in the first-level cache: both at once would need more than 16 registers. */
+/* Even pairs and odd ones in turn, by stretches whose weights stay in the first-level cache: both at once would need more than
+ * 16 registers. */
 AKI_INLINE void sum_s8(const struct tile *t, vi sum[][TILE_VECTORS], int rows)
 {
     enum { STRETCH = 512 };
@@ -327,8 +330,8 @@ static void run_panel(const struct aki__product *a, const char *x, size_t stride
         }
 }
 
-/* Bytes between rows of a copy, of which not many may lie 4 KiB apart: they would push each other out of the first-level cache. 0: rows are
- * multiplied where they are. */
+/* Bytes between rows of a copy, of which not many may lie 4 KiB apart: they would push each other out of the first-level cache.
+ * 0: rows are multiplied where they are. */
 static size_t copy_stride(const struct aki__packed *w)
 {
     size_t row = w->k * (w->scale ? 1 : sizeof(float));

@@ -55,7 +55,8 @@ static void row_finish(const struct aki__out *out, size_t row, const float *y, s
         ISA(quantise_row)(out, row, scratch, y, n);
 }
 
-void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch)
+void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end,
+         float *scratch)
 {
     for (size_t t = begin; t < end; t++) {
         const float *y = x->f32 + t * x->stride;
@@ -125,7 +126,8 @@ AKI_INLINE float sum_power(const float *x, size_t n, float shift, int power)
     return lanes_sum((part[0] + part[1]) + (part[2] + part[3])) + tail;
 }
 
-AKI_INLINE void normalise(float *y, const float *s, size_t n, float mean, float factor, const float *gamma, const float *beta, bool has_beta)
+AKI_INLINE void normalise(float *y, const float *s, size_t n, float mean, float factor, const float *gamma, const float *beta,
+                          bool has_beta)
 {
     AKI_SIMD
     for (size_t i = 0; i < n; i++) {
@@ -268,7 +270,8 @@ void ISA(rope)(const struct aki__rope *a, size_t begin, size_t end)
 
 /* ---------------------------------------------------------------- pooling --------------------------------------- */
 
-static void pool_rows(double *restrict sum, const float *restrict x, size_t rows, size_t n, enum aki__pool_mode mode, double weight)
+static void pool_rows(double *restrict sum, const float *restrict x, size_t rows, size_t n, enum aki__pool_mode mode,
+                      double weight)
 {
     for (size_t t = 0; t < rows; t++, x += n) {
         if (mode == AKI_POOL_MAX) {

@@ -16,8 +16,8 @@ struct aki__rows {
     size_t       stride;                /* elements between rows */
 };
 
-/* Columns of int8 rows, or of a weight, that are far larger than the others: rounded together with them they would leave them no digits.
- * They are zeros where rows are rotated and rounded, and are multiplied in f32 instead. */
+/* Columns of int8 rows, or of a weight, that are far larger than the others: rounded together with them they would leave them
+ * no digits. They are zeros where rows are rotated and rounded, and are multiplied in f32 instead. */
 #define AKI_MOST_OUTLIERS ((size_t)16)
 struct aki__outliers { const int32_t *columns; size_t count; };     /* increasing */
 
@@ -40,7 +40,8 @@ struct aki__out {
 enum aki__table_dtype { AKI_TABLE_F32, AKI_TABLE_F16, AKI_TABLE_BF16 };
 struct aki__table { const void *data; enum aki__table_dtype dtype; };   /* [rows, hidden]; data NULL: no such table; aligned to nothing: a file's header may have any length */
 
-/* out[t] = words[ids[t]] * scale + positions[position_ids[t]] + types[type_ids[t]]; type_ids NULL: row 0. Ids were checked by the caller. */
+/* out[t] = words[ids[t]] * scale + positions[position_ids[t]] + types[type_ids[t]]; type_ids NULL: row 0. Ids were checked by
+ * the caller. */
 struct aki__embed {
     float           *out;               /* [tokens, hidden] */
     const int32_t   *ids, *position_ids, *type_ids;
@@ -157,8 +158,9 @@ struct aki__packed {
     const float   *side;                /* [panels][outliers.count][32]: their weights */
 };
 
-/* out[t][n] = sum over i of x[t][i] * w[n][i] + bias[n]; of u8 rows: (sum over i of (x[t][i] - 128) * s8[n][i]) * x_scale[t] * scale[n] +
- * bias[n], where the inner sum is an exact integer, for k up to AKI_INT8_MOST_INPUTS; and + the sum over outliers c of x_side[t][c] * side[n][c]. */
+/* out[t][n] = sum over i of x[t][i] * w[n][i] + bias[n]; of u8 rows: (sum over i of (x[t][i] - 128) * s8[n][i]) * x_scale[t] *
+ * scale[n] + bias[n], where the inner sum is an exact integer, for k up to AKI_INT8_MOST_INPUTS; and + the sum over outliers c
+ * of x_side[t][c] * side[n][c]. */
 #define AKI_INT8_MOST_INPUTS ((size_t)65536)       /* 65536 * 255 * 127 < 2^31 */
 struct aki__product {
     const void               *x;        /* [rows, k] f32, or u8 where w has scales */
@@ -223,10 +225,11 @@ struct aki__kernels {
     void (*pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles; with an activation as many floats behind */
 };
 
-/* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). Chosen at the first call, then the same for
- * ever; any thread. */
+/* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). Chosen at the first call,
+ * then the same for ever; any thread. */
 const struct aki__kernels *aki__kernels(void);
-/* UNAVAILABLE where AKIEMBED_ISA names a set that is not here: says which are. To be asked before work that would run in another set. */
+/* UNAVAILABLE where AKIEMBED_ISA names a set that is not here: says which are. To be asked before work that would run in
+ * another set. */
 aki_status aki__kernels_ready(aki_error *err);
 /* A set by name; NULL: not in this build, or this processor cannot run it. */
 const struct aki__kernels *aki__kernels_named(const char *isa);

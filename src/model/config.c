@@ -15,7 +15,8 @@ static const struct { const char *name; enum aki__activation activation; } activ
 
 /* ---------------------------------------------------------------- all families ---------------------------------- */
 
-const struct aki__family *aki__family_find(const struct aki__family *const *families, const struct aki__json *type, const char **name)
+const struct aki__family *aki__family_find(const struct aki__family *const *families, const struct aki__json *type,
+                                           const char **name)
 {
     for (; *families; families++)
         for (size_t i = 0; i < sizeof (*families)->types / sizeof *(*families)->types && (*families)->types[i]; i++)
@@ -43,7 +44,8 @@ static void list_types(char *out, size_t size, const struct aki__family *const *
         snprintf(out + at, size - at, "%s%s", at ? " and " : "", last);
 }
 
-static aki_status find_family(const struct aki__family **out, const char **name, const struct aki__json_file *f, const struct aki__family *const *families, aki_error *err)
+static aki_status find_family(const struct aki__family **out, const char **name, const struct aki__json_file *f,
+                              const struct aki__family *const *families, aki_error *err)
 {
     const struct aki__json *type = aki__key(f->doc.nodes, "model_type");
     char types[200], what[240];
@@ -107,7 +109,8 @@ static aki_status read_quantisation(struct aki__model *m, const struct aki__json
     return aki__key_int(&m->int8_bits, f, value, "bits", 7, 8, AKI_REQUIRED, err);
 }
 
-static aki_status read_activation(struct aki__model *m, const struct aki__json_file *f, enum aki__activation missing, aki_error *err)
+static aki_status read_activation(struct aki__model *m, const struct aki__json_file *f, enum aki__activation missing,
+                                  aki_error *err)
 {
     const struct aki__json *value = aki__key(f->doc.nodes, "hidden_act");
 

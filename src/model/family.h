@@ -1,5 +1,5 @@
-/* Unit family: a family of architectures: its names, keys of config.json, tensors and network. Each family has a row in arch/; model/ reads
- * folders with these rows and contains no knowledge of a family. */
+/* Unit family: a family of architectures: its names, keys of config.json, tensors and network. Each family has a row in arch/;
+ * model/ reads folders with these rows and contains no knowledge of a family. */
 #ifndef AKI_MODEL_FAMILY_H
 #define AKI_MODEL_FAMILY_H
 
@@ -28,7 +28,8 @@ struct aki__family {
 };
 
 /* Finds the row that has this type, and sets *name to its string there; NULL: none. families: rows, ending with NULL. */
-const struct aki__family *aki__family_find(const struct aki__family *const *families, const struct aki__json *type, const char **name);
+const struct aki__family *aki__family_find(const struct aki__family *const *families, const struct aki__json *type,
+                                           const char **name);
 
 /* Keys that several families have. */
 

@@ -71,7 +71,8 @@ static aki_status get_tensor(const struct aki__model *m, const struct aki__tenso
     return aki__weights_tensor(m->weights, out, maybe, full, rank, dims, err);
 }
 
-aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...)
+aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name,
+                             int rank, ...)
 {
     va_list args;
 
@@ -92,9 +93,10 @@ aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki_
     return rc;
 }
 
-/* The tensor prefix + name + suffix of this dtype, rank and shape; where the shape's first is 0 there may be none (*data is NULL then), or it
- * is a vector whose length is written there. */
-static aki_status stored(const struct aki__model *m, const void **data, const char *name, const char *suffix, enum aki__dtype dtype, int rank, int64_t *shape, aki_error *err)
+/* The tensor prefix + name + suffix of this dtype, rank and shape; where the shape's first is 0 there may be none (*data is
+ * NULL then), or it is a vector whose length is written there. */
+static aki_status stored(const struct aki__model *m, const void **data, const char *name, const char *suffix,
+                         enum aki__dtype dtype, int rank, int64_t *shape, aki_error *err)
 {
     char full[NAME_LIMIT];
 
@@ -116,7 +118,8 @@ static aki_status stored(const struct aki__model *m, const void **data, const ch
 }
 
 /* A list of increasing numbers below `limit`, if it is there. */
-static aki_status stored_list(const struct aki__model *m, const int32_t **list, size_t *count, const char *name, const char *suffix, int64_t most, size_t limit, aki_error *err)
+static aki_status stored_list(const struct aki__model *m, const int32_t **list, size_t *count, const char *name,
+                              const char *suffix, int64_t most, size_t limit, aki_error *err)
 {
     int64_t found = 0;
     const void *data;
@@ -132,7 +135,8 @@ static aki_status stored_list(const struct aki__model *m, const int32_t **list, 
     return good ? AKI_OK : aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s%s: not 1 to %d increasing numbers below %zu: quantise the model again", m->path, m->prefix, name, suffix, (int)most, limit);
 }
 
-aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n)
+aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name,
+                                    size_t k, size_t n)
 {
     *out = (struct aki__model_int8){ 0 };
     aki_status rc = stored_list(m, &out->columns, &out->column_count, name, ".int8_columns", 16, k, err);
@@ -140,7 +144,8 @@ aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__mode
 }
 
 /* NaN could get lost on its way to the vector, where it would be noticed: max(0, NaN) may be 0. */
-static aki_status all_numbers(const struct aki__model *m, const float *x, size_t count, float least, const char *name, const char *what, aki_error *err)
+static aki_status all_numbers(const struct aki__model *m, const float *x, size_t count, float least, const char *name,
+                              const char *what, aki_error *err)
 {
     for (size_t i = 0; i < count; i++)
         if (!(x[i] >= least && isfinite(x[i])))
@@ -150,7 +155,8 @@ static aki_status all_numbers(const struct aki__model *m, const float *x, size_t
 }
 
 /* Sums that k weights of 8 bits can have; others overflow 32 bits where they are multiplied. */
-static aki_status all_sums(const struct aki__model *m, const int32_t *sum, size_t count, size_t k, const char *name, aki_error *err)
+static aki_status all_sums(const struct aki__model *m, const int32_t *sum, size_t count, size_t k, const char *name,
+                           aki_error *err)
 {
     for (size_t i = 0; i < count; i++)
         if (sum[i] > (int64_t)k * 127 || sum[i] < (int64_t)k * -128)
@@ -159,7 +165,8 @@ static aki_status all_sums(const struct aki__model *m, const int32_t *sum, size_
     return AKI_OK;
 }
 
-aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n)
+aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k,
+                           size_t n)
 {
     const size_t panels = (n + 31) / 32;
     int64_t packed[4] = { (int64_t)panels, (int64_t)((k + 3) / 4), 32, 4 }, columns = (int64_t)n;
@@ -243,7 +250,8 @@ static aki_status describe(struct aki__model *m, aki_error *err)
 }
 
 /* file NULL: safetensors. */
-static aki_status open_folder(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
+static aki_status open_folder(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts,
+                              const struct aki__family *const *families, aki_error *err)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = f ? &f->m : NULL;
@@ -268,12 +276,14 @@ done:
     return rc;
 }
 
-aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families, aki_error *err)
+aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families,
+                                  aki_error *err)
 {
     return open_folder(out, folder, NULL, NULL, families, err);
 }
 
-aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
+aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file,
+                                 const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
 {
     return open_folder(out, folder, file, facts, families, err);
 }
@@ -356,7 +366,8 @@ void aki__model_folder_close(struct aki__model *m)
     aki__free(f);
 }
 
-aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder, const struct aki__family *const *families, aki_error *err)
+aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder,
+                                    const struct aki__family *const *families, aki_error *err)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     aki_status rc;

@@ -82,22 +82,27 @@ struct aki__model {
     const char *prefix;                 /* prefix of the canonical tensor names in this file: "", "model.", "bert." … */
 };
 
-/* Reads config.json, the sentence-transformers files and the headers of the safetensors files, and checks everything that does not depend on the
- * tensor names of the architecture. families: the rows of all families (arch/arch.h), ending with NULL. *out: to be closed.
- * Errors: NOT_FOUND, INVALID, UNSUPPORTED, IO, NOMEM; the message names the file and the key or tensor, and what to do. A folder that has only
- * pytorch_model.bin is UNSUPPORTED, and the message names the conversion. */
-aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families, aki_error *err);
+/* Reads config.json, the sentence-transformers files and the headers of the safetensors files, and checks everything that does
+ * not depend on the tensor names of the architecture. families: the rows of all families (arch/arch.h), ending with NULL. *out:
+ * to be closed.
+ * Errors: NOT_FOUND, INVALID, UNSUPPORTED, IO, NOMEM; the message names the file and the key or tensor, and what to do. A
+ * folder that has only pytorch_model.bin is UNSUPPORTED, and the message names the conversion. */
+aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families,
+                                  aki_error *err);
 void       aki__model_folder_close(struct aki__model *m);
 /* Reads only what concerns the tokenizer. Errors: as aki__model_folder_open. */
-aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder, const struct aki__family *const *families, aki_error *err);
+aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder,
+                                    const struct aki__family *const *families, aki_error *err);
 /* ---- folders whose network is an .onnx file ---- */
 
-/* Finds the folder and the file of a network. path: a model folder, its onnx/ subfolder, or an .onnx file; name: a file of the folder, or NULL.
- * *file: relative to *folder; NULL: the safetensors. The caller frees both. Errors: NOT_FOUND (no such file), INVALID (several, of which none is
- * called model.onnx; the message lists them). */
+/* Finds the folder and the file of a network. path: a model folder, its onnx/ subfolder, or an .onnx file; name: a file of the
+ * folder, or NULL.
+ * *file: relative to *folder; NULL: the safetensors. The caller frees both. Errors: NOT_FOUND (no such file), INVALID (several,
+ * of which none is called model.onnx; the message lists them). */
 aki_status aki__onnx_choose(char **folder, char **file, const char *path, const char *name, aki_error *err);
 bool       aki__has_safetensors(const char *folder);
-/* Calls the callback for each .onnx file of a folder and of its onnx/, sorted, with the path relative to the folder. false: no memory. */
+/* Calls the callback for each .onnx file of a folder and of its onnx/, sorted, with the path relative to the folder. false: no
+ * memory. */
 bool       aki__onnx_list(const char *folder, void (*callback)(void *user, const char *file), void *user);
 
 /* What the graph itself specifies. */
@@ -111,21 +116,24 @@ struct aki__onnx_facts {
 aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts,
                                  const struct aki__family *const *families, aki_error *err);
 
-/* For aki_check: opens what can be opened, reports each error, and continues after it. *out: to be closed; NULL: no memory. In it,
- * architecture is NULL if config.json is not valid, weights is NULL if the weights are not valid, and prefix is NULL if the weights do not
- * match config.json. onnx, facts: as for aki__onnx_folder_open; NULL: a folder of safetensors. */
+/* For aki_check: opens what can be opened, reports each error, and continues after it. *out: to be closed; NULL: no memory. In
+ * it, architecture is NULL if config.json is not valid, weights is NULL if the weights are not valid, and prefix is NULL if the
+ * weights do not match config.json. onnx, facts: as for aki__onnx_folder_open; NULL: a folder of safetensors. */
 void       aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts,
                                      const struct aki__family *const *families, struct aki__report report);
 
-/* Finds the tensor prefix + name, which must have the dtype f32, f16 or bf16 and this shape: `rank` arguments of type int follow.
- * name: canonical, without the prefix. Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype; the message has both). */
-aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...);
+/* Finds the tensor prefix + name, which must have the dtype f32, f16 or bf16 and this shape: `rank` arguments of type int
+ * follow.
+ * name: canonical, without the prefix. Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype; the message
+ * has both). */
+aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name,
+                             int rank, ...);
 /* The same, but if there is no such tensor, *out is NULL and the result is AKI_OK. */
 aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank,
                                    ...);
 
-/* A product of a quantised folder, packed and rounded as struct aki__packed of kernel.h. The arrays are parts of the file's map, aligned to their
- * elements. */
+/* A product of a quantised folder, packed and rounded as struct aki__packed of kernel.h. The arrays are parts of the file's
+ * map, aligned to their elements. */
 struct aki__model_int8 {
     const int8_t  *data;                /* [panels, k / 4, 32, 4] */
     const float   *scale;               /* [n] */
@@ -137,10 +145,13 @@ struct aki__model_int8 {
     size_t         row_count;           /* at most 48: 16 of each of three linears */
     const float   *exact;               /* [row_count, k]; NULL: none */
 };
-/* Linears that are computed together (q, k, v; gate, up) are one product, with the name of the first. Errors: as aki__model_tensor. */
-aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n);
+/* Linears that are computed together (q, k, v; gate, up) are one product, with the name of the first. Errors: as
+ * aki__model_tensor. */
+aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k,
+                           size_t n);
 /* Only its columns and rows; none if there is no such product. */
-aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n);
+aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name,
+                                    size_t k, size_t n);
 
 /* ---- safetensors (one file or a sharded index), usable and fuzzed on its own ---- */
 
@@ -156,7 +167,8 @@ aki_status aki__safetensors_check(const char *bytes, size_t size, const char *na
 /* A tensor to write, whose name is name + suffix. Everything is borrowed. */
 struct aki__written { const char *name, *suffix; enum aki__dtype dtype; int rank; int64_t shape[4]; const void *data; size_t size; };
 /* metadata: a JSON object of strings. On failure no file is left at path. Errors: IO, NOMEM. */
-aki_status aki__safetensors_write(const char *path, const struct aki__written *tensors, size_t count, const char *metadata, aki_error *err);
+aki_status aki__safetensors_write(const char *path, const struct aki__written *tensors, size_t count, const char *metadata,
+                                  aki_error *err);
 
 size_t     aki__dtype_size(enum aki__dtype dtype);       /* bytes of an element; 0 for AKI_DTYPE_OTHER */
 /* Converts the elements [begin, begin + count) of an f32, f16 or bf16 tensor to f32. */

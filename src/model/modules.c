@@ -130,7 +130,8 @@ static aki_status read_dense_activation(struct aki__dense *d, const struct aki__
 }
 
 /* The weights of a Dense module, into m->dense[m->dense_count - 1]. */
-static aki_status open_dense(struct aki__model *m, const struct module *module, int32_t in, int32_t out, bool bias, aki_error *err)
+static aki_status open_dense(struct aki__model *m, const struct module *module, int32_t in, int32_t out, bool bias,
+                             aki_error *err)
 {
     struct aki__folder *folder = aki__folder_of(m);
     struct aki__dense *d = &m->dense[m->dense_count - 1];
@@ -230,7 +231,8 @@ static bool is_transformer(const struct aki__json *type)
     return type->size >= sizeof package - 1 && memcmp(type->text, package, sizeof package - 1) == 0 && ends_with(type, ".Transformer");
 }
 
-static aki_status refuse_subfolder(const struct aki__json_file *f, const struct aki__json *type, const struct module *module, aki_error *err)
+static aki_status refuse_subfolder(const struct aki__json_file *f, const struct aki__json *type, const struct module *module,
+                                   aki_error *err)
 {
     char what[320];
 

@@ -1,5 +1,5 @@
-/* Unit onnx_folder: model folders whose network is an .onnx file: which file, and what the files beside it say. The file itself is ONNX
- * Runtime's to read. */
+/* Unit onnx_folder: model folders whose network is an .onnx file: which file, and what the files beside it say. The file itself
+ * is ONNX Runtime's to read. */
 #include "model/parts.h"
 
 #include <stdio.h>
@@ -110,8 +110,8 @@ static bool has_onnx(const char *folder)
     return any;
 }
 
-/* path = *folder / *file, where path is an .onnx file or a folder of them, and the model's folder is the one with the tokenizer: its own or
- * the one above. *file, where path was a folder: NULL, or the subfolder's name. */
+/* path = *folder / *file, where path is an .onnx file or a folder of them, and the model's folder is the one with the
+ * tokenizer: its own or the one above. *file, where path was a folder: NULL, or the subfolder's name. */
 static bool split(char **folder, char **file, const char *path)
 {
     char *above = NULL, *slash;

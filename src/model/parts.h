@@ -21,12 +21,14 @@ aki_status aki__sentence_read(struct aki__model *m, aki_error *err);
 
 /* Opens folder/part + "model.safetensors", or the index of its shards; part is "" or a subfolder with its slash.
  * report: of all errors, or NULL. */
-aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__report *report, aki_error *err);
+aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__report *report,
+                                aki_error *err);
 /* The file of a tensor, relative to the folder; *size: its bytes. */
 const char *aki__tensor_file(const struct aki__tensor *t, uint64_t *size);
 /* The i-th file that was read, the index included; NULL: there are no more. */
 const char *aki__weights_path(const struct aki__weights *w, size_t i, uint64_t *size);
-/* Finds the tensor with this exact name and these dims, of dtype f32, f16 or bf16. If there is none: NOT_FOUND, or with `maybe` *out is NULL. */
+/* Finds the tensor with this exact name and these dims, of dtype f32, f16 or bf16. If there is none: NOT_FOUND, or with `maybe`
+ * *out is NULL. */
 aki_status aki__weights_tensor(const struct aki__weights *w, const struct aki__tensor **out, bool maybe, const char *name, int rank,
                                const int64_t *dims, aki_error *err);
 

@@ -121,7 +121,8 @@ static bool natural(const struct aki__json *node, uint64_t *out)
 }
 
 /* dtype and shape to t; *bytes: what they need, or UINT64_MAX for an unknown dtype. */
-static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct aki__weights_file *f, const struct aki__json *key, aki_error *err)
+static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct aki__weights_file *f,
+                            const struct aki__json *key, aki_error *err)
 {
     const struct aki__json *dtype = aki__json_get(key + 1, "dtype"), *shape = aki__json_get(key + 1, "shape");
     uint64_t bits = 0, count = 1, dim;
@@ -234,7 +235,8 @@ static aki_status check_metadata(const struct aki__weights_file *f, const struct
     return AKI_OK;
 }
 
-static aki_status read_entries(struct aki__weights *w, struct aki__weights_file *f, const struct aki__json *root, uint64_t data_begin, aki_error *err)
+static aki_status read_entries(struct aki__weights *w, struct aki__weights_file *f, const struct aki__json *root,
+                               uint64_t data_begin, aki_error *err)
 {
     aki_status rc = AKI_OK;
     const struct aki__json *key = root + 1;

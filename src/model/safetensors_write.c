@@ -40,7 +40,8 @@ static bool header(struct aki__buf *b, const struct aki__written *tensors, size_
     return ok;
 }
 
-aki_status aki__safetensors_write(const char *path, const struct aki__written *tensors, size_t count, const char *metadata, aki_error *err)
+aki_status aki__safetensors_write(const char *path, const struct aki__written *tensors, size_t count, const char *metadata,
+                                  aki_error *err)
 {
     struct aki__buf b = { 0 };
     unsigned char size[8];

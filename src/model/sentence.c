@@ -11,7 +11,8 @@ static bool empty(const struct aki__json *value)
 }
 
 /* A JSON string as a C string of its own: *out to be freed. */
-static aki_status copy_text(char **out, const struct aki__json_file *f, const struct aki__json *value, const char *key, aki_error *err)
+static aki_status copy_text(char **out, const struct aki__json_file *f, const struct aki__json *value, const char *key,
+                            aki_error *err)
 {
     *out = NULL;
     if (!aki__json_is(value, AKI_JSON_STRING) || memchr(value->text, '\0', value->size))

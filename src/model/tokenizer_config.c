@@ -1,10 +1,11 @@
-/* Unit tokenizer_config: what the class of a tokenizer makes otherwise than its tokenizer.json says, and which side long texts are cut on. */
+/* Unit tokenizer_config: what the class of a tokenizer makes otherwise than its tokenizer.json says, and which side long texts
+ * are cut on. */
 #include "model/parts.h"
 
 #include <stdio.h>
 
-/* Classes of transformers 5.24 that build a BERT normaliser from their arguments, whatever tokenizer.json has; "Fast" may follow. (Those that
- * inherit BertTokenizer without an __init__ of their own, as ConvBertTokenizer, read the file as it is.) */
+/* Classes of transformers 5.24 that build a BERT normaliser from their arguments, whatever tokenizer.json has; "Fast" may
+ * follow. (Those that inherit BertTokenizer without an __init__ of their own, as ConvBertTokenizer, read the file as it is.) */
 static const char *const bert_classes[] = {
     "BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "LayoutLMTokenizer", "LxmertTokenizer", "MobileBertTokenizer", "MPNetTokenizer",
     "SplinterTokenizer", "SqueezeBertTokenizer",
@@ -22,7 +23,8 @@ static bool is_bert_class(const struct aki__json *name)
 }
 
 /* An argument of the class, which takes no null where it is a bool: 0, 1, or `missing`. */
-static aki_status read_argument(int *out, const struct aki__json_file *f, const char *key, int missing, bool nullable, aki_error *err)
+static aki_status read_argument(int *out, const struct aki__json_file *f, const char *key, int missing, bool nullable,
+                                aki_error *err)
 {
     const struct aki__json *value = aki__json_get(f->doc.nodes, key);
     bool set;

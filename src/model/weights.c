@@ -206,7 +206,8 @@ static aki_status is_there(bool *found, const char *folder, const char *part, co
     return rc == AKI_E_NOMEM ? aki__fail(err, rc, "%s", why.message) : AKI_OK;
 }
 
-aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__report *report, aki_error *err)
+aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__report *report,
+                                aki_error *err)
 {
     struct aki__weights *w = aki__zalloc(1, sizeof *w);
     struct aki__weights_file *f;

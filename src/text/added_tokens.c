@@ -1,7 +1,8 @@
-/* Unit added_tokens: strings that are tokens whatever the algorithm is ("[SEP]", "<|endoftext|>"), and the search for them in a text.
+/* Unit added_tokens: strings that are tokens whatever the algorithm is ("[SEP]", "<|endoftext|>"), and the search for them in a
+ * text.
  *
- * The search finds the leftmost match, and the longest one there, and continues after it. The strings are sorted, so a search narrows the range of
- * those that match so far; a table of first bytes skips most positions. */
+ * The search finds the leftmost match, and the longest one there, and continues after it. The strings are sorted, so a search
+ * narrows the range of those that match so far; a table of first bytes skips most positions. */
 #include "text/stages.h"
 
 #include <stdlib.h>
@@ -116,7 +117,8 @@ static aki_status sort_ids(struct aki__added *a, struct aki__reader *r)
     return keys && a->by_id ? AKI_OK : aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
 }
 
-aki_status aki__added_parse(struct aki__added *a, struct aki__reader *r, const struct aki__json *list, const struct aki__algorithm *model, size_t vocabulary)
+aki_status aki__added_parse(struct aki__added *a, struct aki__reader *r, const struct aki__json *list,
+                            const struct aki__algorithm *model, size_t vocabulary)
 {
     const struct aki__json *e;
     aki_status rc = AKI_OK;

@@ -1,4 +1,5 @@
-/* Unit algorithm: reads "model" of tokenizer.json, caches words, and calls the algorithm for words that are not cached. See algorithm.h. */
+/* Unit algorithm: reads "model" of tokenizer.json, caches words, and calls the algorithm for words that are not cached. See
+ * algorithm.h. */
 #include "text/words.h"
 
 #include <stdio.h>
@@ -100,7 +101,8 @@ aki_status aki__model_vocabulary(const struct aki__model_reader *r, struct aki__
     return AKI_OK;
 }
 
-/* The kind of the algorithm; -1: unknown. Files from before 2020 have no type: it follows from the members, checked in Hugging Face's order. */
+/* The kind of the algorithm; -1: unknown. Files from before 2020 have no type: it follows from the members, checked in Hugging
+ * Face's order. */
 static int read_kind(const struct aki__json *model)
 {
     static const char *const names[] = { "BPE", "WordPiece", "Unigram", "WordLevel" };
@@ -140,7 +142,8 @@ static aki_status wordlevel_parse(struct aki__algorithm *a, const struct aki__mo
     return rc ? rc : aki__model_unknown(r, a, true);
 }
 
-aki_status aki__algorithm_parse(struct aki__algorithm **out, const struct aki__json *model, bool byte_level, const char *name, aki_error *err)
+aki_status aki__algorithm_parse(struct aki__algorithm **out, const struct aki__json *model, bool byte_level, const char *name,
+                                aki_error *err)
 {
     struct aki__model_reader r = { model, name, err };
     struct aki__algorithm *a = aki__zalloc(1, sizeof *a);

@@ -1,4 +1,5 @@
-/* Unit bpe: byte-pair encoding: merges the pair of symbols with the lowest rank, leftmost first, until no pair merges (Sennrich et al. 2016). */
+/* Unit bpe: byte-pair encoding: merges the pair of symbols with the lowest rank, leftmost first, until no pair merges (Sennrich
+ * et al. 2016). */
 #include "text/words.h"
 
 /* ---------------------------------------------------------------- merges ---------------------------------------- */
@@ -149,9 +150,9 @@ static bool pair_bytes(struct aki__bpe *b)
     return true;
 }
 
-/* Determines whether a word can be split before U+2581. Files of SentencePiece have no merge of "a" and "▁b", so the symbols before never merge with
- * those after, and a text that is one word splits into words that repeat. `joins` has the bytes after which they do merge. An unknown character is
- * spelled as the unknown token or as "<0x..>". */
+/* Determines whether a word can be split before U+2581. Files of SentencePiece have no merge of "a" and "▁b", so the symbols
+ * before never merge with those after, and a text that is one word splits into words that repeat. `joins` has the bytes after
+ * which they do merge. An unknown character is spelled as the unknown token or as "<0x..>". */
 static bool can_split(const struct aki__algorithm *a)
 {
     const struct aki__bpe *b = &a->of.bpe;
@@ -253,9 +254,10 @@ static bool reserve_row(const struct aki__algorithm *a, struct aki__symbols *row
     return most < INT32_MAX && aki__row_reserve(row, most + 1);
 }
 
-/* Splits the word into symbols. An unknown token is held until the next known symbol; with fuse_unk it absorbs the unknown characters after it. Bytes of
- * a fallback do not end this, so they come before it: the order of Hugging Face. */
-static bool take_apart(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size, const char **failed)
+/* Splits the word into symbols. An unknown token is held until the next known symbol; with fuse_unk it absorbs the unknown
+ * characters after it. Bytes of a fallback do not end this, so they come before it: the order of Hugging Face. */
+static bool take_apart(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
+                       const char **failed)
 {
     const struct aki__bpe *b = &a->of.bpe;
     struct aki__symbols *row = &s->row;
@@ -321,7 +323,8 @@ static bool take_bytes(const struct aki__algorithm *a, struct aki__symbols *row,
 }
 
 /* The id of the whole word, which ignore_merges prefers to merging. */
-static bool whole_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size, int32_t *id)
+static bool whole_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
+                       int32_t *id)
 {
     if (!a->byte_level || a->respell) {
         *id = aki__vocabulary_id(&a->vocabulary, word, size);

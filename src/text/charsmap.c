@@ -1,8 +1,9 @@
 /* Unit charsmap: the Precompiled normaliser: the compiled replacement table of SentencePiece.
  *
- * The table is a 32-bit size, a double-array trie of so many bytes, and NUL-terminated replacements, whose offsets are the trie's values.
- * Hugging Face applies it to grapheme clusters: a cluster of less than 6 bytes is replaced as a whole if a key is a prefix of it (the shortest such
- * key; the rest of the cluster is lost), any other code point by code point. For equal vectors this does the same. */
+ * The table is a 32-bit size, a double-array trie of so many bytes, and NUL-terminated replacements, whose offsets are the
+ * trie's values. Hugging Face applies it to grapheme clusters: a cluster of less than 6 bytes is replaced as a whole if a key
+ * is a prefix of it (the shortest such key; the rest of the cluster is lost), any other code point by code point. For equal
+ * vectors this does the same. */
 #include "text/stages.h"
 
 struct aki__charsmap {
@@ -50,8 +51,8 @@ static uint32_t read32(const unsigned char *p) { return p[0] | (uint32_t)p[1] <<
 
 static uint32_t unit_offset(uint32_t unit) { return unit >> 10 << ((unit & 1u << 9) >> 6); }
 
-/* The replacement of the shortest key that is a prefix of key[size], *out_size bytes; NULL: none. Whatever the file contains, nothing outside of it is
- * read, and the result is whole characters. */
+/* The replacement of the shortest key that is a prefix of key[size], *out_size bytes; NULL: none. Whatever the file contains,
+ * nothing outside of it is read, and the result is whole characters. */
 static const char *find(const struct aki__charsmap *m, const char *key, size_t size, size_t *out_size)
 {
     uint32_t at = unit_offset(m->units[0]);

@@ -1,9 +1,9 @@
-/* Unit compose: the Unicode normal forms. Text that is already in the form, the usual case, is only scanned. Otherwise a run is processed: from the last
- * safe starter before a code point that may change to the next one after it. */
+/* Unit compose: the Unicode normal forms. Text that is already in the form, the usual case, is only scanned. Otherwise a run is
+ * processed: from the last safe starter before a code point that may change to the next one after it. */
 #include "text/stages.h"
 
-/* Returns the offset up to which the text is in the form and cannot be changed by what follows: its end, or the last safe starter before the first code
- * point that may change. *stop: the offset of that code point. */
+/* Returns the offset up to which the text is in the form and cannot be changed by what follows: its end, or the last safe
+ * starter before the first code point that may change. *stop: the offset of that code point. */
 static size_t quick(const char *text, size_t size, size_t at, uint32_t unsafe, size_t *stop)
 {
     size_t start = at;
@@ -76,7 +76,8 @@ bool aki__sort_marks(struct aki__work *w, struct aki__pending *run, size_t count
     return true;
 }
 
-/* Composes in place; returns the number of code points left. The change of a composed pair says that it consumed one code point of the input. */
+/* Composes in place; returns the number of code points left. The change of a composed pair says that it consumed one code point
+ * of the input. */
 static size_t compose_run(struct aki__pending *p, size_t count)
 {
     size_t n = 0, starter = SIZE_MAX;

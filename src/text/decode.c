@@ -85,7 +85,8 @@ static bool put_lossy(struct aki__parts *out, const char *bytes, size_t size)
 /* ---------------------------------------------------------------- steps ----------------------------------------- */
 
 /* Replaces every `from`; appends to out. */
-static bool put_replaced(struct aki__buf *out, const char *text, size_t size, const char *from, size_t from_size, const char *to, size_t to_size)
+static bool put_replaced(struct aki__buf *out, const char *text, size_t size, const char *from, size_t from_size, const char *to,
+                         size_t to_size)
 {
     size_t done = 0;
 
@@ -158,7 +159,8 @@ static bool metaspace(const struct decoder_step *s, size_t i, const char *text, 
     return ok;
 }
 
-static bool replace(const struct decoder_step *s, struct aki__work *w, const char *text, size_t size, struct aki__parts *out, aki_status *rc)
+static bool replace(const struct decoder_step *s, struct aki__work *w, const char *text, size_t size, struct aki__parts *out,
+                    aki_status *rc)
 {
     struct aki__finder f = aki__find_in(s->pattern, w, text, size);
     size_t done = 0, begin, end;
@@ -263,7 +265,8 @@ static bool run_whole(const struct decoder_step *s, const struct aki__parts *in,
     return ok;
 }
 
-static bool run_each(const struct decoder_step *s, struct aki__work *w, const struct aki__parts *in, struct aki__parts *out, aki_status *rc)
+static bool run_each(const struct decoder_step *s, struct aki__work *w, const struct aki__parts *in, struct aki__parts *out,
+                     aki_status *rc)
 {
     bool ok = true;
 

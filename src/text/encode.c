@@ -1,4 +1,5 @@
-/* Unit tokenizer: encodes a text: runs it through the stages, truncates, and applies the post-processor's template. See tokenizer.h. */
+/* Unit tokenizer: encodes a text: runs it through the stages, truncates, and applies the post-processor's template. See
+ * tokenizer.h. */
 #include "text/tokenizer_parts.h"
 
 /* ---------------------------------------------------------------- one text -------------------------------------- */
@@ -111,7 +112,8 @@ static aki_status encode_part(const struct aki__tokenizer *t, struct aki__work *
     return rc;
 }
 
-static aki_status encode_text(const struct aki__tokenizer *t, struct aki__work *w, const char *text, size_t size, const struct aki__encode_options *options, aki_error *err)
+static aki_status encode_text(const struct aki__tokenizer *t, struct aki__work *w, const char *text, size_t size,
+                              const struct aki__encode_options *options, aki_error *err)
 {
     struct aki__added_search s = { .a = &t->added, .text = text, .size = size, .specials = options->parse_special };
     struct aki__text whole = { text, size, NULL };
@@ -137,7 +139,8 @@ static aki_status encode_text(const struct aki__tokenizer *t, struct aki__work *
 
 /* ---------------------------------------------------------------- from tokens to an encoding ---------------------- */
 
-/* Trims the white space from a span as Hugging Face does: by so many characters of the text, whatever the characters of the token are. */
+/* Trims the white space from a span as Hugging Face does: by so many characters of the text, whatever the characters of the
+ * token are. */
 static void trim(const struct aki__tokenizer *t, const char *text, size_t size, struct aki__token_span *p, bool first)
 {
     size_t leading = p->leading, trailing = p->trailing;
@@ -182,7 +185,8 @@ static void add_types(struct aki__encoding *out, size_t count, int32_t type, int
     }
 }
 
-static void add_sequence(const struct aki__tokenizer *t, struct aki__work *w, const struct sequence *s, bool from_left, struct aki__encoding *out)
+static void add_sequence(const struct aki__tokenizer *t, struct aki__work *w, const struct sequence *s, bool from_left,
+                         struct aki__encoding *out)
 {
     size_t first = s->first + (from_left ? s->count - s->kept : 0);
 
@@ -237,7 +241,8 @@ static aki_status build_encoding(const struct aki__tokenizer *t, struct aki__wor
     return AKI_OK;
 }
 
-static aki_status encode(struct aki__tokenizer *t, struct sequence s[2], bool pair, const struct aki__encode_options *options, struct aki__encoding *out, aki_error *err)
+static aki_status encode(struct aki__tokenizer *t, struct sequence s[2], bool pair, const struct aki__encode_options *options,
+                         struct aki__encoding *out, aki_error *err)
 {
     struct aki__work *w = aki__work_acquire(t);
     aki_status rc = w ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "tokenizer: no memory");

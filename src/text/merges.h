@@ -1,4 +1,5 @@
-/* Unit merges: the merge table of BPE, and the merging of a word's symbols: the lowest rank first, among equal ranks the leftmost pair. */
+/* Unit merges: the merge table of BPE, and the merging of a word's symbols: the lowest rank first, among equal ranks the
+ * leftmost pair. */
 #ifndef AKI_MERGES_H
 #define AKI_MERGES_H
 
@@ -19,8 +20,8 @@ struct aki__merges {
 /* Allocates a table for `count` merges. false: no memory. A zeroed table may be freed too. */
 bool aki__merges_init(struct aki__merges *m, size_t count);
 void aki__merges_free(struct aki__merges *m);
-/* Adds a merge, or changes the rank of one with the same pair. false: so many merges collide, as only in a hostile file, that a lookup would be
- * too slow. */
+/* Adds a merge, or changes the rank of one with the same pair. false: so many merges collide, as only in a hostile file, that a
+ * lookup would be too slow. */
 bool aki__merges_add(struct aki__merges *m, struct aki__merge merge);
 
 static inline uint64_t aki__merges_hash(int32_t left, int32_t right)
@@ -45,7 +46,8 @@ static inline const struct aki__merge *aki__merges_find(const struct aki__merges
 /* A symbol of a word. */
 struct aki__symbol { int32_t id, joined; uint32_t size, previous, next; };      /* joined: the id when merged with the next one */
 
-/* The symbols of a word and, for each, the key of its merge with the next one. Zeroed means empty; the next word reuses the arrays. */
+/* The symbols of a word and, for each, the key of its merge with the next one. Zeroed means empty; the next word reuses the
+ * arrays. */
 struct aki__symbols {
     struct aki__symbol *symbols;
     size_t              count, capacity;
@@ -69,8 +71,8 @@ static inline void aki__row_pair(struct aki__symbols *row, const struct aki__mer
 
 /* Reserves memory for `count` symbols and their keys. */
 bool aki__row_reserve(struct aki__symbols *row, size_t count);
-/* Merges until no pair merges. Before: symbols have id and size, and all but the last are paired; previous and next are not read. After: the
- * remaining symbols are the list that begins at symbols[0] and follows `next`, up to count. */
+/* Merges until no pair merges. Before: symbols have id and size, and all but the last are paired; previous and next are not
+ * read. After: the remaining symbols are the list that begins at symbols[0] and follows `next`, up to count. */
 void aki__row_merge(struct aki__symbols *row, const struct aki__merges *m);
 void aki__row_free(struct aki__symbols *row);
 

@@ -1,7 +1,7 @@
 /* Unit normalize: the normaliser of tokenizer.json, as a list of steps.
  *
- * Every step has an implementation with a sink, code point by code point, as Hugging Face defines it. BertNormalizer and Lowercase also have a fast one
- * without a map, and steps that change nothing are skipped. Tests compare the implementations. */
+ * Every step has an implementation with a sink, code point by code point, as Hugging Face defines it. BertNormalizer and
+ * Lowercase also have a fast one without a map, and steps that change nothing are skipped. Tests compare the implementations. */
 #include "text/stages.h"
 
 enum kind { BERT, NFC, NFD, NFKC, NFKD, LOWERCASE, STRIP_ACCENTS, STRIP, REPLACE, PREPEND, CHARSMAP, NMT, BYTE_LEVEL, SEQUENCE };
@@ -256,7 +256,8 @@ static bool idle(const struct normalizer_step *n, const struct aki__text *t)
     }
 }
 
-static aki_status pass(struct aki__work *w, struct aki__text *t, uint32_t origin, const struct normalizer_step *n, void (*what)(struct aki__sink *))
+static aki_status pass(struct aki__work *w, struct aki__text *t, uint32_t origin, const struct normalizer_step *n,
+                       void (*what)(struct aki__sink *))
 {
     struct aki__sink s;
     aki_status rc = AKI_OK;

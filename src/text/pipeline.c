@@ -200,7 +200,8 @@ struct aki__extent aki__text_extent(const struct aki__work *w, const struct aki_
     return (struct aki__extent){ (uint32_t)begin, (uint32_t)end };
 }
 
-void aki__sink_begin(struct aki__sink *s, struct aki__work *w, const struct aki__text *in, struct aki__stage_buffer *out, uint32_t origin, size_t room)
+void aki__sink_begin(struct aki__sink *s, struct aki__work *w, const struct aki__text *in, struct aki__stage_buffer *out,
+                     uint32_t origin, size_t room)
 {
     *s = (struct aki__sink){ .w = w, .in = *in, .out = out, .origin = origin };
     out->text.size = 0;

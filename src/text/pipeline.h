@@ -1,7 +1,9 @@
-/* Unit pipeline: what the stages of a tokenizer share: reading their JSON, the text between two stages, the work memory of a call.
+/* Unit pipeline: what the stages of a tokenizer share: reading their JSON, the text between two stages, the work memory of a
+ * call.
  *
- * Between two stages a text consists of its bytes and, if spans are wanted, of a map: for each byte, the range of the caller's text from which it
- * came. Hugging Face has the same map and derives spans from it, so every stage updates the map as theirs does: see aki__sink. */
+ * Between two stages a text consists of its bytes and, if spans are wanted, of a map: for each byte, the range of the caller's
+ * text from which it came. Hugging Face has the same map and derives spans from it, so every stage updates the map as theirs
+ * does: see aki__sink. */
 #ifndef AKI_PIPELINE_H
 #define AKI_PIPELINE_H
 
@@ -28,11 +30,12 @@ size_t aki__path_index(struct aki__reader *r, uint32_t index);
 void   aki__path_back(struct aki__reader *r, size_t size);
 /* Fails with "NAME: PATH: what". key: appended to the path, or NULL. */
 aki_status aki__read_fail(struct aki__reader *r, aki_status status, const char *key, const char *what);
-/* Ends a part, or an element of a list, that was read with the status rc: restores the path to `back`, and reports the error unless one
- * inside the part was reported already. reported: aki__read_reported before the part. Returns rc. */
+/* Ends a part, or an element of a list, that was read with the status rc: restores the path to `back`, and reports the error
+ * unless one inside the part was reported already. reported: aki__read_reported before the part. Returns rc. */
 static inline size_t aki__read_reported(const struct aki__reader *r) { return r->report ? r->report->count : 0; }
 aki_status aki__read_end(struct aki__reader *r, size_t back, size_t reported, aki_status rc);
-/* Whether to read the next part after one with the status rc: with a report, reading continues after errors, but the result is not used. */
+/* Whether to read the next part after one with the status rc: with a report, reading continues after errors, but the result is
+ * not used. */
 static inline bool aki__read_on(const struct aki__reader *r, aki_status rc) { return !rc || (r->report && rc != AKI_E_NOMEM); }
 
 /* Reads a member of node. If it is missing or null: INVALID if required, else *out does not change. */
@@ -45,8 +48,8 @@ aki_status aki__read_character(struct aki__reader *r, const struct aki__json *no
 aki_status aki__read_list(struct aki__reader *r, const struct aki__json *node, const char *key, const struct aki__json **out);
 /* Reads "type" of node as an index into names, which end with NULL. UNSUPPORTED: the type is not among them. */
 aki_status aki__read_type(struct aki__reader *r, const struct aki__json *node, const char *const *names, int *out);
-/* Calls add for node with the index of its type in names. If the type is "Sequence", does so for each element under key, in order and at any
- * depth. */
+/* Calls add for node with the index of its type in names. If the type is "Sequence", does so for each element under key, in
+ * order and at any depth. */
 aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *node, const char *const *names, const char *key,
                               aki_status (*add)(void *user, struct aki__reader *r, const struct aki__json *node, int type), void *user);
 
@@ -109,8 +112,9 @@ static inline struct aki__text aki__text_part(const struct aki__text *t, size_t 
     return (struct aki__text){ t->data + begin, end - begin, t->map ? t->map + begin : NULL };
 }
 
-/* A sink receives the output of a stage for the input `in`, code point by code point, each with a change as Hugging Face defines it:
- * 0 replaces the next code point of the input, a positive one inserts after the previous one, and -n replaces the next one and removes n more. */
+/* A sink receives the output of a stage for the input `in`, code point by code point, each with a change as Hugging Face
+ * defines it: 0 replaces the next code point of the input, a positive one inserts after the previous one, and -n replaces the
+ * next one and removes n more. */
 struct aki__sink {
     struct aki__work         *w;
     struct aki__text          in;
@@ -120,7 +124,8 @@ struct aki__sink {
     bool                      failed;       /* no memory, or the output is above the limit */
 };
 /* room: expected bytes of output. */
-void aki__sink_begin(struct aki__sink *s, struct aki__work *w, const struct aki__text *in, struct aki__stage_buffer *out, uint32_t origin, size_t room);
+void aki__sink_begin(struct aki__sink *s, struct aki__work *w, const struct aki__text *in, struct aki__stage_buffer *out,
+                     uint32_t origin, size_t room);
 void aki__sink_put(struct aki__sink *s, uint32_t c, int32_t change);
 void aki__sink_drop(struct aki__sink *s, size_t characters);
 /* Copies the next [size] bytes of the input. */

@@ -21,7 +21,8 @@ static aki_status add_item(struct aki__post_template *t, struct aki__reader *r, 
 /* ---------------------------------------------------------------- TemplateProcessing ---------------------------- */
 
 /* Reads the ids of a special token of the template. */
-static aki_status add_special(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *specials, const struct aki__json *id, int32_t type, size_t vocabulary)
+static aki_status add_special(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *specials,
+                              const struct aki__json *id, int32_t type, size_t vocabulary)
 {
     const struct aki__json *key = aki__json_is(specials, AKI_JSON_OBJECT) ? aki__json_first(specials) : NULL, *ids = NULL, *e;
     aki_status rc = AKI_OK;
@@ -74,7 +75,8 @@ static aki_status parse_item(struct aki__post_template *t, struct aki__reader *r
     return rc;
 }
 
-static aki_status parse_template(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *node, const char *key, size_t vocabulary, bool pair)
+static aki_status parse_template(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *node,
+                                 const char *key, size_t vocabulary, bool pair)
 {
     const struct aki__json *list, *e;
     aki_status rc = aki__read_list(r, node, key, &list);
@@ -129,7 +131,8 @@ static aki_status fill(struct aki__post_template *t, struct aki__reader *r, cons
     return rc;
 }
 
-static aki_status parse_bert(struct aki__post *p, struct aki__reader *r, const struct aki__json *node, size_t vocabulary, bool roberta)
+static aki_status parse_bert(struct aki__post *p, struct aki__reader *r, const struct aki__json *node, size_t vocabulary,
+                             bool roberta)
 {
     int32_t sep = 0, cls = 0;
     aki_status rc = read_pair(r, node, "sep", vocabulary, &sep);
@@ -150,7 +153,8 @@ static aki_status parse_bert(struct aki__post *p, struct aki__reader *r, const s
 }
 
 /* templates: the number of parts so far that add special tokens. */
-static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct aki__json *node, size_t vocabulary, int *templates, int *trims)
+static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct aki__json *node, size_t vocabulary,
+                        int *templates, int *trims)
 {
     int kind = 0;
     aki_status rc = aki__read_type(r, node, names, &kind);

@@ -1,7 +1,7 @@
 /* Unit pretokenize: splits a normalised text into words, with the stages of pre_tokenizer in tokenizer.json.
  *
- * A stage passes each piece to the next stage as soon as it is found, so no list of pieces is stored. The order is the same as if every stage ran to its
- * end first, because the result for a piece depends only on the piece. */
+ * A stage passes each piece to the next stage as soon as it is found, so no list of pieces is stored. The order is the same as
+ * if every stage ran to its end first, because the result for a piece depends only on the piece. */
 #include "text/stages.h"
 
 enum kind { BERT, BYTE_LEVEL, SPLIT, METASPACE, WHITESPACE, WHITESPACE_SPLIT, PUNCTUATION, DIGITS, DELIMITER, FIXED_LENGTH, SEQUENCE };
@@ -36,7 +36,8 @@ struct aki__pretokenizer {
 
 static aki_status run(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t);
 
-static aki_status part(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t, size_t begin, size_t end)
+static aki_status part(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t, size_t begin,
+                       size_t end)
 {
     struct aki__text piece = aki__text_part(t, begin, end);
     return run(p, w, i, &piece);
@@ -110,7 +111,8 @@ static bool is_numeric(const struct stage *s, uint32_t c) { (void)s; return aki_
 static bool is_white(const struct stage *s, uint32_t c) { (void)s; return aki__unicode_has(c, AKI_U_WHITE); }
 static bool is_delimiter(const struct stage *s, uint32_t c) { return c == s->character; }
 
-static aki_status by_character(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t, enum behavior behavior, predicate matches)
+static aki_status by_character(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t,
+                               enum behavior behavior, predicate matches)
 {
     struct cutter k = { .p = p, .w = w, .next = i + 1, .t = t, .behavior = behavior };
     const char *at = t->data, *end = at + t->size;
@@ -219,7 +221,8 @@ static aki_status fixed_length(const struct aki__pretokenizer *p, struct aki__wo
 static bool begins_with(const struct aki__text *t, const char *bytes, size_t size) { return t->size >= size && memcmp(t->data, bytes, size) == 0; }
 
 /* Replaces blanks by the replacement, and prepends one if the scheme requires it. */
-static aki_status metaspace_text(const struct stage *s, struct aki__work *w, const struct aki__text *t, struct aki__stage_buffer *b, struct aki__text *out)
+static aki_status metaspace_text(const struct stage *s, struct aki__work *w, const struct aki__text *t,
+                                 struct aki__stage_buffer *b, struct aki__text *out)
 {
     bool front = !(t->data[0] == ' ' || begins_with(t, s->bytes, s->size))
                  && (s->scheme == ALWAYS || (s->scheme == FIRST && aki__text_extent(w, t, 0).begin == 0));
@@ -335,7 +338,8 @@ aki_status aki__pretokenize(const struct aki__pretokenizer *p, struct aki__work 
 /* ---------------------------------------------------------------- reading --------------------------------------- */
 
 /* Reads a member that is one of these words; if it is absent, *out does not change. */
-static aki_status read_word(struct aki__reader *r, const struct aki__json *node, const char *key, const char *const *words_, bool required, int *out)
+static aki_status read_word(struct aki__reader *r, const struct aki__json *node, const char *key, const char *const *words_,
+                            bool required, int *out)
 {
     const struct aki__json *m = aki__json_get(node, key);
 

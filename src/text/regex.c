@@ -111,7 +111,8 @@ void aki__regex_work_free(struct aki__regex_work *k)
 
 size_t aki__regex_work_size(const struct aki__regex_work *k) { return k ? k->interpreted * FRAME_BYTES : 0; }
 
-int aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from, size_t *begin, size_t *end)
+int aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from, size_t *begin,
+                    size_t *end)
 {
     if (!begin_work(w)) {
         aki__nomem(w);

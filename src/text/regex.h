@@ -1,4 +1,5 @@
-/* Unit regex, inside: what its files share. regex_translate.c translates expressions, regex.c compiles and matches them with PCRE2. */
+/* Unit regex, inside: what its files share. regex_translate.c translates expressions, regex.c compiles and matches them with
+ * PCRE2. */
 #ifndef AKI_REGEX_H
 #define AKI_REGEX_H
 

@@ -1,7 +1,7 @@
 /* Unit regex: translates a regular expression of Oniguruma's Ruby syntax, which Hugging Face uses, to PCRE2's. See regex.h.
  *
- * Each class becomes a set of code points from our tables (PCRE2's follow another version of Unicode), \b is written out, and ^ and $ match
- * at lines. What the two libraries read differently, and is not written out here, is refused. */
+ * Each class becomes a set of code points from our tables (PCRE2's follow another version of Unicode), \b is written out, and ^
+ * and $ match at lines. What the two libraries read differently, and is not written out here, is refused. */
 #include "text/regex.h"
 
 #include "text/code_points.h"
@@ -259,7 +259,8 @@ static bool bracket(struct translator *t, struct aki__code_points *s)
 
 /* ---------------------------------------------------------------- expressions ----------------------------------- */
 
-/* Under (?i), Oniguruma also matches strings of different lengths, such as "ss" and U+00DF. Letters that it could match so are refused. */
+/* Under (?i), Oniguruma also matches strings of different lengths, such as "ss" and U+00DF. Letters that it could match so are
+ * refused. */
 static bool literal(struct translator *t, uint32_t c)
 {
     if (t->any_case) {

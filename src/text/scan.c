@@ -1,7 +1,8 @@
-/* Unit scan: the well-known split patterns of byte-level BPE, hand-written: finds what a backtracking engine would, in one pass.
+/* Unit scan: the well-known split patterns of byte-level BPE, hand-written: finds what a backtracking engine would, in one
+ * pass.
  *
- * Each pattern is an alternation of: contraction, word with one leading character, digits, punctuation with a leading blank, line ends,
- * white space. One of them matches at every position, so a text is split into pieces without gaps. */
+ * Each pattern is an alternation of: contraction, word with one leading character, digits, punctuation with a leading blank,
+ * line ends, white space. One of them matches at every position, so a text is split into pieces without gaps. */
 #include "text/stages.h"
 
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"

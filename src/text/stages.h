@@ -1,6 +1,5 @@
-/* Unit stages: the interfaces of the tokenizer's stages, in the order in which encode.c runs them.
- * Each has a parse function (from its part of tokenizer.json; r->path is that part) and a free function (NULL is allowed), and is immutable
- * in between. */
+/* Unit stages: the interfaces of the tokenizer's stages, in the order in which encode.c runs them. Each has a parse function
+ * (from its part of tokenizer.json; r->path is that part) and a free function (NULL is allowed), and is immutable in between. */
 #ifndef AKI_STAGES_H
 #define AKI_STAGES_H
 
@@ -49,8 +48,10 @@ struct aki__regex;
 aki_status aki__regex_compile(struct aki__regex **out, struct aki__reader *r, const char *regex, size_t size);
 void       aki__regex_free(struct aki__regex *x);
 bool       aki__regex_matches_empty(const struct aki__regex *x);
-/* Searches from `from` on. Returns 1: found; 0: no match; -1: no memory; -2: the limit of steps was reached. Errors set w->failure. */
-int        aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from, size_t *begin, size_t *end);
+/* Searches from `from` on. Returns 1: found; 0: no match; -1: no memory; -2: the limit of steps was reached. Errors set
+ * w->failure. */
+int        aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char *text, size_t size, size_t from,
+                           size_t *begin, size_t *end);
 void       aki__regex_work_free(struct aki__regex_work *work);
 size_t     aki__regex_work_size(const struct aki__regex_work *work);      /* bytes that grew with the texts; NULL is allowed */
 
@@ -75,9 +76,10 @@ struct aki__added {
     int                      only[2];       /* the first byte that all keys share; -1: none */
     uint32_t                *by_id;         /* [count] tokens sorted by id */
 };
-/* list: "added_tokens" of the file, or NULL; vocabulary: number of entries in the model's vocabulary. A token gets the same id as in Hugging
- * Face: that of the model if its vocabulary has the string, else the next free one, in the order of the file. */
-aki_status aki__added_parse(struct aki__added *a, struct aki__reader *r, const struct aki__json *list, const struct aki__algorithm *model, size_t vocabulary);
+/* list: "added_tokens" of the file, or NULL; vocabulary: number of entries in the model's vocabulary. A token gets the same id
+ * as in Hugging Face: that of the model if its vocabulary has the string, else the next free one, in the order of the file. */
+aki_status aki__added_parse(struct aki__added *a, struct aki__reader *r, const struct aki__json *list,
+                            const struct aki__algorithm *model, size_t vocabulary);
 /* Builds the lists. To be called when every normalized_content is set, before a search. */
 aki_status aki__added_index(struct aki__added *a, struct aki__reader *r);
 void       aki__added_free(struct aki__added *a);
@@ -102,8 +104,8 @@ bool aki__added_next(struct aki__added_search *s, struct aki__added_match *out);
 struct aki__normalizer;
 aki_status aki__normalizer_parse(struct aki__normalizer **out, struct aki__reader *r, const struct aki__json *node);
 void       aki__normalizer_free(struct aki__normalizer *n);
-/* true: the normaliser can insert text at an empty match. In Hugging Face's map such text has no origin, and later stages repeat text or panic,
- * so files that combine these are refused. */
+/* true: the normaliser can insert text at an empty match. In Hugging Face's map such text has no origin, and later stages
+ * repeat text or panic, so files that combine these are refused. */
 bool       aki__normalizer_inserts(const struct aki__normalizer *n);
 /* true: the normaliser spells text in the byte alphabet. */
 bool       aki__normalizer_spells(const struct aki__normalizer *n);
@@ -132,8 +134,8 @@ bool       aki__pretokenizer_has_bytes(const struct aki__pretokenizer *p);
 /* true: only the last stage is ByteLevel. Words are then passed on as raw bytes, unless aki__pretokenizer_spell was called. */
 bool       aki__pretokenizer_raw_bytes(const struct aki__pretokenizer *p);
 void       aki__pretokenizer_spell(struct aki__pretokenizer *p);
-/* true: a stage needs the offset of a piece in the caller's text, so maps are needed if the text was changed before it: by a normaliser, or
- * (*changed_before) by an earlier stage. */
+/* true: a stage needs the offset of a piece in the caller's text, so maps are needed if the text was changed before it: by a
+ * normaliser, or (*changed_before) by an earlier stage. */
 bool       aki__pretokenizer_asks_origin(const struct aki__pretokenizer *p, bool *changed_before);
 size_t     aki__pretokenizer_buffers(const struct aki__pretokenizer *p);      /* the value for w->n_steps */
 /* Splits the text into words and calls aki__encode_word for each. */

@@ -1,7 +1,8 @@
 /* Unit tokenizer: decodes ids, and answers questions about the vocabulary. See tokenizer.h. */
 #include "text/tokenizer_parts.h"
 
-aki_status aki__tokenizer_decode(const struct aki__tokenizer *t, const int32_t *ids, size_t count, bool skip_special, struct aki__buf *out, aki_error *err)
+aki_status aki__tokenizer_decode(const struct aki__tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
+                                 struct aki__buf *out, aki_error *err)
 {
     struct aki__parts parts = { 0 };
     struct aki__work *w = aki__work_acquire(t);

@@ -1,8 +1,8 @@
 /* Unit tokenizer: the interface of text/: encodes UTF-8 texts to token ids as a tokenizer.json specifies, and decodes ids.
  *
  * The stages of a text are: split at added tokens -> normaliser -> split at normalised added tokens -> pre-tokeniser ->
- * algorithm (BPE | WordPiece | Unigram | WordLevel) -> truncation -> post-processor (template). The results equal those of Hugging Face
- * tokenizers 0.23 on every text. A part of a file that is not implemented is refused at open, with its JSON path. */
+ * algorithm (BPE | WordPiece | Unigram | WordLevel) -> truncation -> post-processor (template). The results equal those of
+ * Hugging Face tokenizers 0.23 on every text. A part of a file that is not implemented is refused at open, with its JSON path. */
 #ifndef AKI_TOKENIZER_H
 #define AKI_TOKENIZER_H
 
@@ -13,14 +13,15 @@
 
 struct aki__tokenizer;      /* immutable after open; any number of threads may encode at once */
 
-/* path: a tokenizer.json. Its "padding" is ignored, and its "truncation" except for the direction. The file is not read after the call.
- * normalizer: JSON as in a tokenizer.json, used instead of the file's own if the file's model is a WordPiece; or NULL.
+/* path: a tokenizer.json. Its "padding" is ignored, and its "truncation" except for the direction. The file is not read after
+ * the call. normalizer: JSON as in a tokenizer.json, used instead of the file's own if the file's model is a WordPiece; or
+ * NULL.
  * Errors: NOT_FOUND, IO, INVALID (file and byte or JSON path), UNSUPPORTED (JSON path of the unknown part), NOMEM. */
 aki_status aki__tokenizer_open(struct aki__tokenizer **out, const char *path, const char *normalizer, aki_error *err);
 /* The same from memory, with the file's own normaliser. name: for messages. */
 aki_status aki__tokenizer_parse(struct aki__tokenizer **out, const char *json, size_t size, const char *name, aki_error *err);
-/* The same for aki_check: continues after an error, and reports all errors that do not follow from another (in "model" only the first).
- * err must not be NULL. */
+/* The same for aki_check: continues after an error, and reports all errors that do not follow from another (in "model" only the
+ * first). err must not be NULL. */
 aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, const char *normalizer,
                                   struct aki__report *report, aki_error *err);
 void       aki__tokenizer_free(struct aki__tokenizer *t);
@@ -47,13 +48,13 @@ void aki__encoding_free(struct aki__encoding *e);
 /* text: [size] bytes, which may include NUL. Errors: INVALID (not UTF-8 at byte err->offset, or too long), NOMEM. */
 aki_status aki__tokenizer_encode(struct aki__tokenizer *t, const char *text, size_t size, const struct aki__encode_options *options,
                                  struct aki__encoding *out, aki_error *err);
-/* Encodes a pair of texts with the post-processor's template for pairs. Truncation shortens the longer text first, as longest_first does in
- * Hugging Face. Spans of the second text count from its own beginning. */
+/* Encodes a pair of texts with the post-processor's template for pairs. Truncation shortens the longer text first, as
+ * longest_first does in Hugging Face. Spans of the second text count from its own beginning. */
 aki_status aki__tokenizer_encode_pair(struct aki__tokenizer *t, const char *a, size_t a_size, const char *b, size_t b_size,
                                       const struct aki__encode_options *options, struct aki__encoding *out, aki_error *err);
 
-/* Decodes ids and appends the text to out. skip_special: leaves special added tokens out. Errors: INVALID (an unknown id, at index err->offset),
- * NOMEM. */
+/* Decodes ids and appends the text to out. skip_special: leaves special added tokens out. Errors: INVALID (an unknown id, at
+ * index err->offset), NOMEM. */
 aki_status aki__tokenizer_decode(const struct aki__tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
                                  struct aki__buf *out, aki_error *err);
 

@@ -117,7 +117,8 @@ static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, c
     return rc;
 }
 
-aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name, const char *normalizer, struct aki__report *report, aki_error *err)
+aki_status aki__tokenizer_examine(struct aki__tokenizer **out, const char *json, size_t size, const char *name,
+                                  const char *normalizer, struct aki__report *report, aki_error *err)
 {
     size_t reported = report ? report->count : 0;
     struct aki__json_doc doc = { 0 }, other = { 0 };

@@ -1,5 +1,5 @@
-/* Unit tokenizer, inside: what its files share. tokenizer_open.c reads a tokenizer.json, encode.c encodes, work.c holds the work memory of calls,
- * and tokenizer.c decodes and answers questions about the vocabulary. */
+/* Unit tokenizer, inside: what its files share. tokenizer_open.c reads a tokenizer.json, encode.c encodes, work.c holds the
+ * work memory of calls, and tokenizer.c decodes and answers questions about the vocabulary. */
 #ifndef AKI_TOKENIZER_PARTS_H
 #define AKI_TOKENIZER_PARTS_H
 

@@ -2,8 +2,8 @@
 #include "text/trie.h"
 
 #define BLOCK 256
-/* How many blocks back a free slot is searched: several children rarely fit into the gaps of old blocks, and single ones fill them. A wider search made
- * building ten times slower, and saved one slot of a hundred. */
+/* How many slots back a free one is searched: several children rarely fit into the gaps of old blocks, and single ones fill them.
+ * A wider search made building ten times slower, and saved one slot of a hundred. */
 #define NEAR_MANY BLOCK
 #define NEAR_ONE  (2 * BLOCK)
 

@@ -1,5 +1,5 @@
-/* Unit unicode: properties of code points, as Hugging Face tokenizers has them (each in the version of the standard that it uses there: see
- * scripts/generate_unicode_tables.py). */
+/* Unit unicode: properties of code points, as Hugging Face tokenizers has them (each in the version of the standard that it
+ * uses there: see scripts/generate_unicode_tables.py). */
 #ifndef AKI_UNICODE_H
 #define AKI_UNICODE_H
 

@@ -1,4 +1,5 @@
-/* Unit unigram: the segmentation with the highest total score (Kudo 2018), by the Viterbi algorithm over the characters of the text. */
+/* Unit unigram: the segmentation with the highest total score (Kudo 2018), by the Viterbi algorithm over the characters of the
+ * text. */
 #include "text/words.h"
 
 #include <math.h>
@@ -24,8 +25,9 @@ static double power_of_ten(int64_t n)
     return strtod(spelling, NULL);
 }
 
-/* Reads a score as Hugging Face does (serde_json without exact floats): the digits as an integer, multiplied or divided by a power of ten, which can differ
- * from the nearest double in its last bit. Which of two paths with equal scores wins can depend on that bit. false: not a finite number. */
+/* Reads a score as Hugging Face does (serde_json without exact floats): the digits as an integer, multiplied or divided by a
+ * power of ten, which can differ from the nearest double in its last bit. Which of two paths with equal scores wins can depend
+ * on that bit. false: not a finite number. */
 static bool read_score(const struct aki__json *number, double *out)
 {
     const char *p = number->text, *end = p + number->size;
@@ -59,7 +61,8 @@ static bool read_score(const struct aki__json *number, double *out)
     return isfinite(*out);
 }
 
-/* Reads vocab, an array of [piece, score]; the index is the id. If a spelling occurs twice, the last one counts, as in Hugging Face. */
+/* Reads vocab, an array of [piece, score]; the index is the id. If a spelling occurs twice, the last one counts, as in Hugging
+ * Face. */
 static aki_status read_vocabulary(struct aki__algorithm *a, const struct aki__model_reader *r)
 {
     const struct aki__json *array = aki__json_get(r->model, "vocab"), *e;
@@ -120,7 +123,8 @@ void aki__unigram_free(struct aki__unigram *u) { aki__free(u->scores); }
 static const char missing_unk[] = "a character is unknown, and the model has no unk_id";
 
 /* Computes nodes[1 … size]. Among equal scores the first one found is used, and shorter pieces are found before longer ones. */
-static bool find_ways(const struct aki__algorithm *a, struct aki__lattice_node *nodes, const char *word, size_t size, const char **failed)
+static bool find_ways(const struct aki__algorithm *a, struct aki__lattice_node *nodes, const char *word, size_t size,
+                      const char **failed)
 {
     const struct aki__unigram *u = &a->of.unigram;
 

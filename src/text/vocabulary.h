@@ -20,12 +20,13 @@ struct aki__vocabulary {
     bool               repeats;     /* a spelling has more than one id */
 };
 
-/* Allocates memory for `count` pieces of `bytes` bytes in all, with ids below limit. false: no memory. A zeroed vocabulary may be freed too. */
+/* Allocates memory for `count` pieces of `bytes` bytes in all, with ids below limit. false: no memory. A zeroed vocabulary may
+ * be freed too. */
 bool aki__vocabulary_init(struct aki__vocabulary *v, size_t count, size_t bytes, size_t limit);
 void aki__vocabulary_free(struct aki__vocabulary *v);
 
-/* Adds a piece, within the capacity of init. Its id must be new. If the spelling is not new: with replace, the spelling maps to the new id, and
- * both ids map to the spelling; without, nothing is added and the result is false. */
+/* Adds a piece, within the capacity of init. Its id must be new. If the spelling is not new: with replace, the spelling maps to
+ * the new id, and both ids map to the spelling; without, nothing is added and the result is false. */
 bool aki__vocabulary_add(struct aki__vocabulary *v, int32_t id, const char *piece, size_t size, bool replace);
 
 /* The id of a spelling; -1: none. */

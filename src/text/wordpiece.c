@@ -36,7 +36,8 @@ static size_t count_characters(const char *word, size_t size)
     return count;
 }
 
-bool aki__wordpiece_word(const struct aki__algorithm *a, const char *word, size_t size, struct aki__tokens *out, const char **failed)
+bool aki__wordpiece_word(const struct aki__algorithm *a, const char *word, size_t size, struct aki__tokens *out,
+                         const char **failed)
 {
     const struct aki__wordpiece *w = &a->of.wordpiece;
     size_t first = out->count, begin = 0;

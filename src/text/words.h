@@ -87,7 +87,8 @@ void       aki__model_byte_ids(struct aki__algorithm *a);
 /* Reads an object that maps pieces to ids. */
 aki_status aki__model_vocabulary(const struct aki__model_reader *r, struct aki__algorithm *a);
 
-/* Bytes of the character that begins with c, at most `left`, the rest of the word: a word that is not UTF-8 is not read beyond its end. */
+/* Bytes of the character that begins with c, at most `left`, the rest of the word: a word that is not UTF-8 is not read beyond
+ * its end. */
 static inline size_t aki__character_size(unsigned char c, size_t left)
 {
     size_t size = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
@@ -111,7 +112,8 @@ bool       aki__bpe_word(const struct aki__algorithm *a, struct aki__algorithm_s
                          struct aki__tokens *out, const char **failed);
 
 aki_status aki__wordpiece_parse(struct aki__algorithm *a, const struct aki__model_reader *r);
-bool       aki__wordpiece_word(const struct aki__algorithm *a, const char *word, size_t size, struct aki__tokens *out, const char **failed);
+bool       aki__wordpiece_word(const struct aki__algorithm *a, const char *word, size_t size, struct aki__tokens *out,
+                               const char **failed);
 
 aki_status aki__unigram_parse(struct aki__algorithm *a, const struct aki__model_reader *r);
 void       aki__unigram_free(struct aki__unigram *u);
