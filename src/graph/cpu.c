@@ -1,8 +1,8 @@
-/* Unit cpu: the packed, fused dialect: blocks. See cpu.h.
+/* Unit cpu: the dialect for processors: lowers blocks. See cpu.h.
  *
- * Blocks are emitted in their order, but for linears and additions: these where they are first read, so that the reader can
- * fuse them. Linears of one input that one block reads (q, k, v; gate, up) become one product, and an addition becomes a part
- * of the norm behind it. Any other reader asks for rows_of a block, which emits what is not there yet. */
+ * Blocks are emitted in their order, except for linears and additions, which are emitted when they are first read, so that the
+ * reader can fuse them. Linears with the same input that one block reads (q, k, v; gate, up) become one product, and an
+ * addition becomes a part of the norm after it. Any other reader calls rows_of, which emits what was not emitted yet. */
 #include "graph/cpu_lowering.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@
 typedef struct aki__cpu_lowering lowering;
 typedef struct aki__cpu_place place;
 
-/* A small tensor as f32; NULL stays NULL. */
+/* Copies a small tensor as f32; NULL: t is NULL, or there is no memory. */
 static float *vector(lowering *l, const struct aki__tensor *t)
 {
     float *out = t ? aki__cpu_keep(l, (size_t)t->shape[0], sizeof *out) : NULL;
@@ -20,7 +20,7 @@ static float *vector(lowering *l, const struct aki__tensor *t)
     return out;
 }
 
-/* The same of a head's gamma. */
+/* The same for the gamma of a head. */
 static const float *gamma_of(lowering *l, const struct aki__tensor *t, float shift)
 {
     float *out = vector(l, t);
@@ -32,7 +32,7 @@ static const float *gamma_of(lowering *l, const struct aki__tensor *t, float shi
 
 struct aki__onnx_node *aki__cpu_node(lowering *l, const char *op, const void *plan)
 {
-    static struct aki__onnx_node nowhere;       /* written to once memory has run out, never read */
+    static struct aki__onnx_node nowhere;       /* written to when there is no more memory, and never read */
     struct aki__onnx_node *n = l->rc ? NULL : aki__onnx_node(l->o, op, "aki");
 
     if (!n) {
@@ -50,10 +50,10 @@ int aki__cpu_output(lowering *l, struct aki__onnx_node *n, bool wanted)
     return n->outputs[n->output_count++] = wanted ? aki__onnx_value(l->o) : 0;
 }
 
-/* What is rounded of a block's rows, and what is not. */
+/* The outliers of a block's rows, which are not quantised. */
 static const struct aki__outliers *outliers_of(const lowering *l, const place *p) { return &l->outliers[p - l->places].read; }
 
-/* The outputs f32, u8, scale, side of a node, as far as they are wanted: p's rows from now on. */
+/* Adds the outputs f32, u8, scale and side of a node, as far as they are needed; they become p's values. */
 static void outputs(lowering *l, struct aki__onnx_node *n, place *p, bool f32, bool u8)
 {
     int rows = aki__cpu_output(l, n, f32), quantised = aki__cpu_output(l, n, u8), scale = aki__cpu_output(l, n, u8);
@@ -74,7 +74,7 @@ static void outputs(lowering *l, struct aki__onnx_node *n, place *p, bool f32, b
 
 /* ---------------------------------------------------------------- rows of a block ------------------------------- */
 
-/* Copies p's rows: to rows of their own, and rounded for int8 products. */
+/* Copies p's rows to values of their own, and quantises them for int8 products. */
 static void copy(lowering *l, place *p, size_t columns, bool f32, bool u8)
 {
     struct aki__act_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
@@ -90,7 +90,7 @@ static void copy(lowering *l, place *p, size_t columns, bool f32, bool u8)
 static place *rows_of(lowering *l, aki__blk x);
 static place *own_rows_of(lowering *l, aki__blk x);
 
-/* What a linear's product reads. */
+/* The value that a linear's product reads. */
 static void make_input(lowering *l, aki__blk linear)
 {
     aki__blk x = l->g->blocks[linear].in[0];
@@ -101,7 +101,7 @@ static void make_input(lowering *l, aki__blk linear)
         own_rows_of(l, x);
 }
 
-/* An addition without a norm behind it. */
+/* Emits an addition without a norm after it. */
 static void lower_add(lowering *l, const struct aki__block *b, place *p)
 {
     struct aki__add_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
@@ -117,7 +117,7 @@ static void lower_add(lowering *l, const struct aki__block *b, place *p)
     p->emitted = true;
 }
 
-/* A block's rows in all forms that are needed, wherever they lie. */
+/* Emits the rows of a block in all forms that are needed; they may be columns of a wider value. */
 static place *rows_of(lowering *l, aki__blk x)
 {
     const struct aki__block *b = &l->g->blocks[x];
@@ -134,7 +134,7 @@ static place *rows_of(lowering *l, aki__blk x)
     return p;
 }
 
-/* The same, as rows that have no other columns. */
+/* The same, as a value that has no other columns. */
 static place *own_rows_of(lowering *l, aki__blk x)
 {
     place *p = rows_of(l, x);
@@ -144,7 +144,7 @@ static place *own_rows_of(lowering *l, aki__blk x)
     return p;
 }
 
-/* Linears among what a block reads become one product where they have the same input. */
+/* Emits the linears among a block's inputs, as one product if they have the same input. */
 static void fuse(lowering *l, const struct aki__block *b)
 {
     for (int i = 0; i < b->in_count; i++) {
@@ -196,7 +196,7 @@ static void lower_norm(lowering *l, const struct aki__block *b, place *p)
     if (l->rc)
         return;
     if (fused) {
-        const bool swapped = l->g->blocks[in->in[0]].op == AKI_G_LINEAR;       /* a linear's rows may be a part of wider ones */
+        const bool swapped = l->g->blocks[in->in[0]].op == AKI_G_LINEAR;       /* a linear's rows may be columns of a wider value */
         add = rows_of(l, in->in[!swapped]);
         x = own_rows_of(l, in->in[swapped])->f32;
     } else if (rows_of(l, b->in[0])->part) {
@@ -204,7 +204,7 @@ static void lower_norm(lowering *l, const struct aki__block *b, place *p)
     } else {
         x = sum->f32;
     }
-    if (b->weight)                          /* else it is missing, and was told */
+    if (b->weight)                          /* else it is missing, which was reported */
         aki__g_gamma(gamma, b);
     *plan = (struct aki__norm_plan){ .gamma = gamma, .beta = vector(l, b->bias), .eps = (float)b->norm.eps, .rms = b->norm.rms, .add = add ? add->at : 0,
                                      .hidden = (size_t)b->columns, .block = aki__rotation_block((size_t)b->columns), .outliers = *outliers_of(l, p) };
@@ -248,7 +248,7 @@ static void remember(lowering *l, struct aki__cpu_shared shared)
         l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
 }
 
-/* cos and sin of the positions: a value that all layers of the same frequencies share. */
+/* Emits cos and sin of the positions: one value for all layers with the same frequencies. */
 static int rope_of(lowering *l, const struct aki__g_attention *a)
 {
     for (size_t i = 0; i < l->shared_count; i++)
@@ -267,7 +267,7 @@ static int rope_of(lowering *l, const struct aki__g_attention *a)
     return rope;
 }
 
-/* The bias by distance, which layers share as well. The kernel's scores are exponents of 2. */
+/* The table of the bias by distance, which layers share as well. The kernel's scores are exponents of 2. */
 static const float *bias_of(lowering *l, const struct aki__g_attention *a)
 {
     for (size_t i = 0; i < l->shared_count; i++)
@@ -285,7 +285,7 @@ static void lower_attention(lowering *l, const struct aki__block *b, place *p)
 {
     const struct aki__g_attention *a = &b->attention;
     struct aki__attention_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
-    const bool read = b->rows == AKI_ROWS_READ;     /* queries of the rows that are read only */
+    const bool read = b->rows == AKI_ROWS_READ;     /* only the queries whose rows are read */
     int rope = aki__g_rotates(a) ? rope_of(l, a) : 0;
 
     fuse(l, b);
@@ -353,7 +353,7 @@ static void lower_pool(lowering *l, const struct aki__block *b, place *p)
 
 /* ---------------------------------------------------------------- the graph ------------------------------------- */
 
-/* What block i needs of its input number k. */
+/* Marks what block i needs of its input number k. */
 static void need(lowering *l, aki__blk i, int k)
 {
     const struct aki__block *b = &l->g->blocks[i];
@@ -370,7 +370,7 @@ static void need(lowering *l, aki__blk i, int k)
         x->need_u8 |= l->places[i].need_u8;
         break;
     case AKI_G_NORM:
-        x->need_f32 |= l->g->blocks[b->in[k]].op != AKI_G_ADD;      /* else the norm makes the sum, or finds it made */
+        x->need_f32 |= l->g->blocks[b->in[k]].op != AKI_G_ADD;      /* else the norm computes the sum, or reads it */
         break;
     default:
         x->need_f32 = true;
@@ -378,7 +378,7 @@ static void need(lowering *l, aki__blk i, int k)
     }
 }
 
-/* Who reads what of whom, from the end to the beginning. What nobody reads is not computed. */
+/* Determines what each block needs, from the end to the beginning. A block that nothing reads is not computed. */
 static void decide_needs(lowering *l)
 {
     const struct aki__graph *g = l->g;
@@ -406,12 +406,12 @@ static void lower(lowering *l)
         case AKI_G_ROWS:      lower_rows(l, b, p); break;
         case AKI_G_POOL:      lower_pool(l, b, p); break;
         case AKI_G_LINEAR:
-        case AKI_G_ADD:       break;        /* by the block that reads it */
+        case AKI_G_ADD:       break;        /* emitted by the block that reads it */
         }
     }
 }
 
-/* Several types of tokens: then the run says which. */
+/* With several token types, the run specifies them. */
 static bool has_types(const struct aki__graph *g)
 {
     bool any = false;

@@ -1,7 +1,7 @@
-/* Unit cpu: products: weights packed as kernel/ reads them, and the memory that lives as long as a session. See cpu_lowering.h. */
+/* Unit cpu: products: packs weights for kernel/, and owns the memory of a session. See cpu_lowering.h. */
 #include "graph/cpu_lowering.h"
 
-/* Takes over a block of aki__alloc_aligned; NULL (and it is freed): no memory. */
+/* Adds a block of aki__alloc_aligned, which the session then owns. NULL: no memory, and the block is freed. */
 static void *keep_block(struct aki__keep *k, void *block)
 {
     if (!block || !aki__grow((void **)&k->blocks, &k->capacity, k->count + 1, sizeof *k->blocks)) {
@@ -82,7 +82,7 @@ static void pack_step(void *user, size_t i)
         aki__kernels()->pack_f32(&a->pack, begin, end);
 }
 
-/* Packs the weights of several linears under each other into w, whose n and k are known. */
+/* Packs the weights of several linears, one below the other, into w, whose n and k are set. */
 static void pack(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__blk *linears, size_t count, bool int8)
 {
     const struct aki__block *blocks = l->g->blocks;
@@ -117,7 +117,7 @@ static void pack(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__
     aki__free_aligned(a.scratch);
 }
 
-/* The same out of a folder that was quantised: the weights are a view of the file. */
+/* The same for a quantised folder: the weights are part of the file's map. */
 static void view_stored(struct aki__cpu_lowering *l, struct aki__packed *w, struct aki__keep_product *kept, const char *name)
 {
     struct aki__model_int8 stored;
@@ -142,7 +142,7 @@ static void view_stored(struct aki__cpu_lowering *l, struct aki__packed *w, stru
     kept->exact = stored.exact;
 }
 
-/* Weights of the outputs that are outliers, as f32. */
+/* The weights of the outputs that are outliers, as f32. */
 static void gather_exact(struct aki__cpu_lowering *l, struct aki__keep_product *kept, const aki__blk *linears, const size_t *at,
                          size_t count, size_t k)
 {
@@ -164,7 +164,7 @@ static void gather_exact(struct aki__cpu_lowering *l, struct aki__keep_product *
     kept->exact = exact;
 }
 
-/* Biases of the linears, side by side. */
+/* The biases of the linears, end to end. */
 static void pack_biases(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__blk *linears, const size_t *at,
                         size_t count)
 {
@@ -183,7 +183,7 @@ static void pack_biases(struct aki__cpu_lowering *l, struct aki__packed *w, cons
 
 /* ---------------------------------------------------------------- products -------------------------------------- */
 
-/* The outputs that are outliers once more, as a product of f32. */
+/* Emits the outputs that are outliers again, as an f32 product. */
 static int exact_product(struct aki__cpu_lowering *l, const struct aki__keep_product *kept, const struct aki__cpu_place *x)
 {
     const struct aki__packed *w = kept->packed;
@@ -202,7 +202,7 @@ static int exact_product(struct aki__cpu_lowering *l, const struct aki__keep_pro
     return aki__cpu_output(l, product, true);
 }
 
-/* How many of what: the product's sizes, and where each linear's columns begin. */
+/* Counts the columns of a product, and sets the first column of each linear. */
 static bool measure(struct aki__cpu_lowering *l, struct aki__packed *w, size_t *at, const aki__blk *linears, size_t count)
 {
     const struct aki__block *first = &l->g->blocks[linears[0]];

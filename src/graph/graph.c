@@ -27,7 +27,7 @@ static aki__blk add(struct aki__graph *g, struct aki__block block)
     return (aki__blk)g->count++;
 }
 
-/* A block that failed: of no columns, so that callers need no check of their own. */
+/* A block that failed: it has no columns, so that callers need no check. */
 static const struct aki__block *block_of(const struct aki__graph *g, aki__blk x)
 {
     static const struct aki__block none;
@@ -37,7 +37,7 @@ static const struct aki__block *block_of(const struct aki__graph *g, aki__blk x)
 
 static int64_t columns_of(const struct aki__graph *g, aki__blk x) { return block_of(g, x)->columns; }
 
-/* A description that no network can have is a defect of its architecture. */
+/* A description that is not a valid network: a defect of the architecture. */
 static void expect(struct aki__graph *g, bool holds, const char *what)
 {
     if (!holds && !g->rc)
@@ -52,7 +52,7 @@ aki_status aki__graph_fault(const struct aki__graph *g, const char *name, aki_st
     return AKI_OK;
 }
 
-/* NAME + suffix with the shape [d0] or [d0, d1]; maybe: NULL is no error. */
+/* Finds the tensor NAME + suffix with the shape [d0] or [d0, d1]; maybe: NULL is no error. */
 static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t d0, int64_t d1, const char *suffix,
                                       const char *format, va_list args)
 {
@@ -84,7 +84,7 @@ const struct aki__tensor *aki__g_tensor(struct aki__graph *g, int64_t d0, int64_
     return t;
 }
 
-/* A block of the rows of x, of as many columns. */
+/* Adds a block with the rows and columns of x. */
 static struct aki__block behind(const struct aki__graph *g, enum aki__block_op op, aki__blk x)
 {
     const struct aki__block *b = block_of(g, x);
@@ -92,7 +92,7 @@ static struct aki__block behind(const struct aki__graph *g, enum aki__block_op o
     return (struct aki__block){ .op = op, .in = { x }, .in_count = 1, .columns = b->columns, .rows = b->rows };
 }
 
-/* The same of x and y, which have the same shape. */
+/* The same for x and y, which have the same shape. */
 static struct aki__block behind_both(struct aki__graph *g, enum aki__block_op op, aki__blk x, aki__blk y)
 {
     struct aki__block b = behind(g, op, x);
@@ -102,7 +102,7 @@ static struct aki__block behind_both(struct aki__graph *g, enum aki__block_op op
     return b;
 }
 
-/* To so many binary digits. */
+/* Rounds to so many binary digits. */
 static double rounded(double x, int digits)
 {
     int exponent;
@@ -168,7 +168,7 @@ aki__blk aki__g_rms_norm(struct aki__graph *g, aki__blk x, const char *format, .
 
 aki__blk aki__g_add(struct aki__graph *g, aki__blk a, aki__blk b) { return add(g, behind_both(g, AKI_G_ADD, a, b)); }
 
-/* Rows first … of a tensor that has `all`. */
+/* The rows from `first` on of a tensor that has `all`. */
 static aki__blk linear(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias,
                        const char *format, va_list args)
 {
@@ -334,8 +334,8 @@ void aki__g_frequencies(float *inverse, const struct aki__g_attention *a)
         inverse[i] = a->frequencies ? a->frequencies[i] : 1.0f / powf((float)a->rope_theta, (float)(2 * i) / (float)a->head_dim);
 }
 
-/* Which of n buckets a distance is in: half of them for each side; of these the first half for a distance each, the others for
- * ever wider ranges, up to reach. In f32, as transformers computes it. Raffel et al. 2019, arXiv 1910.10683. */
+/* The bucket of a distance, of n: half of them for each side. The first half of these is for one distance each, the others for
+ * increasing ranges up to reach. In f32, as in transformers. Raffel et al. 2019, arXiv 1910.10683. */
 static int bucket_of(int distance, int n, int reach)
 {
     int side = n / 2, exact = side / 2, far = abs(distance);
@@ -347,8 +347,8 @@ static int bucket_of(int distance, int n, int reach)
     return far + (distance > 0 ? side : 0);
 }
 
-/* ALiBi's slope of a head: of n heads, a power of two, 2^(-8 (h + 1) / n); of others those of the power below, then every
- * second one of the power above. Press et al. 2021, arXiv 2108.12409. */
+/* The slope of a head in ALiBi: for n heads, a power of two, 2^(-8 (h + 1) / n); else the slopes of the power below n, then
+ * every second one of the power above. Press et al. 2021, arXiv 2108.12409. */
 static double slope_of(int head, int heads)
 {
     int power = 1;
@@ -384,7 +384,7 @@ static bool reads(const struct aki__block *b, const struct aki__tensor *t)
            b->attention.k_norm == t || b->attention.bias.buckets == t;
 }
 
-/* Whether a block before number i reads the tensor; or of a quantised folder, t NULL, has the product. */
+/* true: a block before number i reads the tensor; or for a quantised folder (t NULL), the product. */
 static bool read_before(const struct aki__graph *g, size_t i, const struct aki__tensor *t)
 {
     for (size_t k = 0; k < i; k++) {
@@ -406,7 +406,7 @@ int64_t aki__graph_parameters(const struct aki__graph *g)
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             if (all[k] && !read_before(g, i, all[k]))
                 sum += (int64_t)(all[k]->size / aki__dtype_size(all[k]->dtype));
-        if (b->op == AKI_G_LINEAR && !b->weight && !read_before(g, i, NULL))        /* a quantised folder's */
+        if (b->op == AKI_G_LINEAR && !b->weight && !read_before(g, i, NULL))        /* of a quantised folder */
             sum += b->columns * g->blocks[b->in[0]].columns;
     }
     return sum;

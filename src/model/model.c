@@ -1,4 +1,5 @@
-/* Unit model: a folder to its description: the files in the order in which they are needed, and tensors by canonical name. */
+/* Unit model: builds the description of a folder from its files, in the order in which they are needed; finds tensors by
+ * canonical name. */
 #include "model/parts.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 
 /* ---------------------------------------------------------------- tensors --------------------------------------- */
 
-/* What stands before the canonical names in this file is what stands before the token embeddings' name. */
+/* The prefix of all canonical names in this file is the prefix of the token embeddings' name. */
 static aki_status find_prefix(struct aki__model *m, aki_error *err)
 {
     const char *anchor = m->family->anchor, *found = NULL;
@@ -38,7 +39,7 @@ static aki_status find_prefix(struct aki__model *m, aki_error *err)
     return AKI_OK;
 }
 
-/* Files converted from TensorFlow long ago call a norm's weight and bias gamma and beta; transformers renames them too. */
+/* Old files, converted from TensorFlow, name the weight and bias of a norm gamma and beta. transformers renames them too. */
 static bool old_norm_name(char *name)
 {
     static const char *const pairs[][2] = { { "LayerNorm.weight", "LayerNorm.gamma" }, { "LayerNorm.bias", "LayerNorm.beta" } };
@@ -47,7 +48,7 @@ static bool old_norm_name(char *name)
     for (int i = 0; i < 2; i++) {
         size_t tail = strlen(pairs[i][0]);
         if (size >= tail && strcmp(name + size - tail, pairs[i][0]) == 0) {
-            memcpy(name + size - tail, pairs[i][1], strlen(pairs[i][1]) + 1);      /* the shorter of the two */
+            memcpy(name + size - tail, pairs[i][1], strlen(pairs[i][1]) + 1);      /* gamma is shorter than weight, and beta than bias */
             return true;
         }
     }
@@ -93,8 +94,8 @@ aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki_
     return rc;
 }
 
-/* The tensor prefix + name + suffix of this dtype, rank and shape; where the shape's first is 0 there may be none (*data is
- * NULL then), or it is a vector whose length is written there. */
+/* Finds the tensor prefix + name + suffix with this dtype, rank and shape. If the first dimension is 0, the tensor may be
+ * missing (*data is NULL then), or it is a vector whose length is written there. */
 static aki_status stored(const struct aki__model *m, const void **data, const char *name, const char *suffix,
                          enum aki__dtype dtype, int rank, int64_t *shape, aki_error *err)
 {
@@ -117,7 +118,7 @@ static aki_status stored(const struct aki__model *m, const void **data, const ch
     return AKI_OK;
 }
 
-/* A list of increasing numbers below `limit`, if it is there. */
+/* Checks a list of increasing numbers below `limit`, if there is one. */
 static aki_status stored_list(const struct aki__model *m, const int32_t **list, size_t *count, const char *name,
                               const char *suffix, int64_t most, size_t limit, aki_error *err)
 {
@@ -143,7 +144,7 @@ aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__mode
     return rc ? rc : stored_list(m, &out->rows, &out->row_count, name, ".int8_rows", 48, n, err);
 }
 
-/* NaN could get lost on its way to the vector, where it would be noticed: max(0, NaN) may be 0. */
+/* NaN is checked here, since it may not reach the vector, where it would be detected: max(0, NaN) may be 0. */
 static aki_status all_numbers(const struct aki__model *m, const float *x, size_t count, float least, const char *name,
                               const char *what, aki_error *err)
 {
@@ -154,7 +155,7 @@ static aki_status all_numbers(const struct aki__model *m, const float *x, size_t
     return AKI_OK;
 }
 
-/* Sums that k weights of 8 bits can have; others overflow 32 bits where they are multiplied. */
+/* The possible sums of k weights of 8 bits. Others would overflow 32 bits in a product. */
 static aki_status all_sums(const struct aki__model *m, const int32_t *sum, size_t count, size_t k, const char *name,
                            aki_error *err)
 {
@@ -204,7 +205,7 @@ static char *folder_name(const char *folder)
     return name;
 }
 
-/* An adapter folder holds a difference to another model: its weights alone would give other vectors. */
+/* The folder of an adapter has a difference to another model: with its weights alone, the vectors would be wrong. */
 static aki_status refuse_adapter(const struct aki__model *m, aki_error *err)
 {
     char *path = aki__join(m->path, "adapter_config.json");
@@ -221,7 +222,7 @@ static aki_status refuse_adapter(const struct aki__model *m, aki_error *err)
                  : AKI_OK;
 }
 
-/* The engine reads tokenizer.json; it belongs to the model's files all the same. */
+/* tokenizer.json is read by the engine, but is one of the model's files. */
 static aki_status note_tokenizer(struct aki__model *m, aki_error *err)
 {
     struct aki__map map;

@@ -1,12 +1,12 @@
-/* Unit modules: modules.json and what it names: pooling, dense layers, normalising. */
+/* Unit modules: reads modules.json and the modules that it names: pooling, Dense modules, normalisation. */
 #include "model/parts.h"
 
 #include <stdio.h>
 
-/* How far the modules have been read; they must come in this order. */
+/* The last module that was read; modules must have this order. */
 enum stage { AT_TRANSFORMER, AT_POOLING, AT_DENSE, AT_END };
 
-/* A module's folder: its path with a slash behind (empty for the root), and its config.json's name. */
+/* The folder of a module: its path with a slash at the end (empty for the root), and the name of its config.json. */
 struct module {
     char part[220];
     char config[240];
@@ -31,7 +31,7 @@ static const struct { const char *word, *flag; int32_t pooling; } poolings[] = {
 };
 #define POOLINGS (sizeof poolings / sizeof *poolings)
 
-/* A key that sentence-transformers does not know is one that this version may not silently ignore. */
+/* A key that sentence-transformers does not know may change vectors, so it is an error. */
 static aki_status check_pooling_keys(const struct aki__json_file *f, aki_error *err)
 {
     static const char *const others[] = { "embedding_dimension", "word_embedding_dimension", "pooling_mode", "include_prompt" };
@@ -52,7 +52,7 @@ static aki_status check_pooling_keys(const struct aki__json_file *f, aki_error *
     return AKI_OK;
 }
 
-/* New files name the mode (a word or a list), old ones have a flag for each. */
+/* New files name the mode (a word or a list); old files have a flag for each. */
 static aki_status read_pooling_mode(int32_t *pooling, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *root = f->doc.nodes, *mode = aki__key(root, "pooling_mode"), *last = NULL;
@@ -71,7 +71,7 @@ static aki_status read_pooling_mode(int32_t *pooling, const struct aki__json_fil
             }
         return aki__key_fail(f, mode, "pooling_mode", AKI_E_UNSUPPORTED, err, "this pooling is not implemented");
     }
-    *pooling = AKI_POOLING_MEAN;        /* as sentence-transformers where no flag is set */
+    *pooling = AKI_POOLING_MEAN;        /* as in sentence-transformers if no flag is set */
     for (size_t i = 0; i < POOLINGS; i++) {
         bool set;
         aki_status rc = aki__key_bool(&set, f, root, poolings[i].flag, false, err);
@@ -129,7 +129,7 @@ static aki_status read_dense_activation(struct aki__dense *d, const struct aki__
     return aki__key_fail(f, value, "activation_function", AKI_E_UNSUPPORTED, err, "this activation is not implemented");
 }
 
-/* The weights of a Dense module, into m->dense[m->dense_count - 1]. */
+/* Opens the weights of a Dense module, m->dense[m->dense_count - 1]. */
 static aki_status open_dense(struct aki__model *m, const struct module *module, int32_t in, int32_t out, bool bias,
                              aki_error *err)
 {
@@ -188,12 +188,12 @@ static aki_status read_dense(struct aki__model *m, const struct module *module, 
                            "not the size of the vector before it");
         goto done;
     }
-    if (m->pooled) {                    /* the graph's vectors have been through it */
+    if (m->pooled) {                    /* the graph's vectors include this module */
         m->dense_inside = true;
         m->dim = out;
         goto done;
     }
-    /* The two arrays grow together: one capacity serves both. */
+    /* Both arrays have the same capacity and grow together. */
     if (!aki__grow((void **)&m->dense, &capacity, m->dense_count + 1, sizeof *m->dense) ||
         !aki__grow((void **)&folder->dense, &folder->dense_capacity, m->dense_count + 1, sizeof *folder->dense)) {
         rc = aki__fail(err, AKI_E_NOMEM, "%s", f.name);
@@ -262,7 +262,7 @@ static aki_status read_module(struct aki__model *m, enum stage *stage, const str
         return read_normalize(m, module, err);
     }
     if (ours && ends_with(type, ".Dropout") && *stage != AT_TRANSFORMER)
-        return AKI_OK;      /* does nothing outside training */
+        return AKI_OK;      /* has no effect after training */
     return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err,
                          "only Transformer, Pooling, Dense, Normalize, in this order, are implemented");
 }

@@ -1,5 +1,5 @@
-/* Unit onnx_folder: model folders whose network is an .onnx file: which file, and what the files beside it say. The file itself
- * is ONNX Runtime's to read. */
+/* Unit onnx_folder: model folders whose network is an .onnx file: finds the file, and reads the files beside it. ONNX Runtime
+ * reads the .onnx file. */
 #include "model/parts.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ static bool ends_with(const char *name, const char *tail)
     return size > tail_size && strcmp(name + size - tail_size, tail) == 0;
 }
 
-/* More than MOST_FILES are left out: a name finds them all the same. */
+/* At most MOST_FILES are listed; others can still be opened by name. */
 static void add(void *user, const char *name)
 {
     struct file_list *l = user;
@@ -110,8 +110,8 @@ static bool has_onnx(const char *folder)
     return any;
 }
 
-/* path = *folder / *file, where path is an .onnx file or a folder of them, and the model's folder is the one with the
- * tokenizer: its own or the one above. *file, where path was a folder: NULL, or the subfolder's name. */
+/* Splits path, which is an .onnx file or a folder of such files. *folder: the folder that has the tokenizer: that of the file,
+ * or its parent. *file: relative to it; if path is a folder, NULL or the name of the subfolder. */
 static bool split(char **folder, char **file, const char *path)
 {
     char *above = NULL, *slash;
@@ -119,7 +119,7 @@ static bool split(char **folder, char **file, const char *path)
     bool ok = true;
 
     *folder = aki__copy_string(path, strlen(path));
-    /* Without links followed: in a hub's cache the file is one to a blob. */
+    /* Links are not followed: in the cache of a hub, each file is a link to a blob. */
     if (is_file && *folder) {
         const char *name = aki__last_part(*folder);
         slash = name > *folder ? *folder + (name - *folder) - 1 : NULL;
@@ -154,7 +154,7 @@ aki_status aki__onnx_choose(char **folder, char **file, const char *path, const 
         rc = aki__fail(err, AKI_E_NOMEM, "%s", path);
         goto done;
     }
-    if (*file && !ends_with(*file, ".onnx")) {      /* the subfolder: what the folder above would choose */
+    if (*file && !ends_with(*file, ".onnx")) {      /* the subfolder: the file that its parent would choose */
         aki__free(*file);
         *file = NULL;
         rc = choose_one(file, *folder, err);
@@ -184,7 +184,7 @@ done:
 
 /* ---------------------------------------------------------------- what the files say ---------------------------- */
 
-/* tokenizer_config.json: pad_token, a string or an object with its content. */
+/* Reads pad_token of tokenizer_config.json: a string, or an object that has it as content. */
 static aki_status read_pad_token(struct aki__model *m, aki_error *err)
 {
     struct aki__json_file f;
@@ -201,7 +201,7 @@ static aki_status read_pad_token(struct aki__model *m, aki_error *err)
 
 struct beside { struct aki__model *m; const char *folder, *name; aki_status rc; aki_error *err; };
 
-/* The file itself, and external data, which exporters name after it: model.onnx_data, model.onnx.data, model.onnx_data_1. */
+/* Adds the file and its external data, which exporters name after it: model.onnx_data, model.onnx.data, model.onnx_data_1. */
 static void note_beside(void *user, const char *name)
 {
     struct beside *b = user;
@@ -264,7 +264,7 @@ aki_status aki__onnx_describe(struct aki__model *m, const char *file, const stru
         return rc;
     if (m->pooled)
         m->dim = m->pooled;
-    /* No file says: what most encoders have. A longer text is cut, which is told; max_tokens may be raised. */
+    /* No file specifies a limit: that of most encoders. Longer texts are truncated, which is reported; max_tokens can raise the limit. */
     if (m->positions == INT32_MAX && m->max_tokens == m->positions - m->position_offset)
         m->max_tokens = DEFAULT_TOKENS;
     return note_files(m, err);

@@ -1,4 +1,4 @@
-/* Unit reader: the JSON files of a model's folder, and keys of them. See reader.h. */
+/* Unit reader: reads the JSON files of a model folder and their keys. See reader.h. */
 #include "model/reader.h"
 
 /* ---------------------------------------------------------------- files ----------------------------------------- */
@@ -6,7 +6,7 @@
 aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size, aki_error *err)
 {
     for (size_t i = 0; i < m->file_count; i++)
-        if (strcmp(m->files[i].path, path) == 0)        /* some are read twice */
+        if (strcmp(m->files[i].path, path) == 0)        /* some files are read twice */
             return AKI_OK;
     char *copy = aki__copy_string(path, strlen(path));
     if (!copy || !aki__grow((void **)&m->files, &aki__folder_of(m)->file_capacity, m->file_count + 1, sizeof *m->files)) {

@@ -1,4 +1,5 @@
-/* Unit safetensors: headers of safetensors files, checked in full before any tensor is handed out; tensors by name and as numbers. */
+/* Unit safetensors: headers of safetensors files, which are checked completely before a tensor is returned; tensors by name,
+ * and their values. */
 #include "model/weights.h"
 
 #include <inttypes.h>
@@ -9,12 +10,12 @@
 #  error "safetensors files are little-endian, and their tensors are used where they are mapped"
 #endif
 
-#define HEADER_LIMIT 100000000u     /* of the format itself */
+#define HEADER_LIMIT 100000000u     /* of the format */
 #define MAX_RANK     8
 
 /* ---------------------------------------------------------------- dtypes ---------------------------------------- */
 
-/* All that the format defines, so that sizes are checked for tensors nobody asks for too. */
+/* All types of the format, so that the sizes of tensors that are not read are checked too. */
 static const struct { char name[10]; unsigned char bits; enum aki__dtype dtype; } dtypes[] = {
     { "F32", 32, AKI_F32 },            { "F16", 16, AKI_F16 },            { "BF16", 16, AKI_BF16 },         { "I8", 8, AKI_I8 },
     { "U8", 8, AKI_U8 },               { "I32", 32, AKI_I32 },            { "I64", 64, AKI_I64 },           { "BOOL", 8, AKI_DTYPE_OTHER },
@@ -71,7 +72,7 @@ void aki__tensor_read(float *out, const struct aki__tensor *t, size_t begin, siz
             out[i] = aki__f16_to_f32(half);
         }
         break;
-    default:        /* aki__model_tensor hands out no other */
+    default:        /* aki__model_tensor returns no other */
         break;
     }
 }
@@ -91,7 +92,7 @@ struct data_range {
     size_t   tensor;
 };
 
-/* node: where in the header; NULL for the tensor as a whole. */
+/* node: the part of the header; NULL: the tensor as a whole. */
 static aki_status bad_tensor(const struct aki__weights_file *f, const struct aki__json *key, const struct aki__json *node, aki_status status,
                              aki_error *err, const char *what)
 {
@@ -104,7 +105,7 @@ static aki_status bad_tensor(const struct aki__weights_file *f, const struct aki
     return status;
 }
 
-/* A number of the header: decimal digits only. */
+/* Reads a number of the header: decimal digits only. */
 static bool natural(const struct aki__json *node, uint64_t *out)
 {
     uint64_t value = 0;
@@ -120,7 +121,7 @@ static bool natural(const struct aki__json *node, uint64_t *out)
     return true;
 }
 
-/* dtype and shape to t; *bytes: what they need, or UINT64_MAX for an unknown dtype. */
+/* Reads dtype and shape. *bytes: the size that they require; UINT64_MAX for an unknown dtype. */
 static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct aki__weights_file *f,
                             const struct aki__json *key, aki_error *err)
 {
@@ -194,7 +195,7 @@ static int compare_spans(const void *a, const void *b)
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* The format allows neither holes nor overlaps: the data is the tensors, end to end. */
+/* The format allows neither gaps nor overlaps: the data consists of the tensors, end to end. */
 static aki_status check_spans(struct aki__weights *w, const struct aki__weights_file *f, struct data_range *spans, size_t count, uint64_t data_begin,
                               aki_error *err)
 {
@@ -272,7 +273,7 @@ static aki_status read_entries(struct aki__weights *w, struct aki__weights_file 
         name[key->size] = '\0';
         name += key->size + 1;
     }
-    /* Where an entry is no good, there is a hole anyway. */
+    /* After an invalid entry, there is a gap in any case. */
     rc = w->faults > faults ? AKI_OK : check_spans(w, f, spans, count, data_begin, err);
 done:
     aki__free(spans);
@@ -322,7 +323,7 @@ const char *aki__tensor_file(const struct aki__tensor *t, uint64_t *size)
     return aki__weights_file_of(t)->name;
 }
 
-/* The slot that holds the name, or the free one where it belongs. */
+/* The slot of a name, or the free slot for it. */
 static size_t slot_of(const struct aki__weights *w, const char *name, size_t size)
 {
     size_t at = (size_t)aki__hash(name, size, w->seed) & (w->slot_count - 1);
@@ -343,7 +344,7 @@ aki_status aki__weights_index(struct aki__weights *w, aki_error *err)
     w->slots = aki__zalloc(w->slot_count, sizeof *w->slots);
     if (!w->slots)
         return aki__fail(err, AKI_E_NOMEM, "the table of %zu tensors", w->count);
-    /* Where the block lies differs from run to run: nobody can write a header whose names all collide. */
+    /* The seed is an address, which differs between runs, so nobody can write a header whose names all collide. */
     w->seed = (uint64_t)(uintptr_t)w->slots;
     for (size_t i = 0; i < w->count; i++) {
         const char *name = w->tensors[i].name;

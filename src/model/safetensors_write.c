@@ -16,7 +16,7 @@ static const char *dtype_name(enum aki__dtype dtype)
     }
 }
 
-/* Names come from tensor names that were read and our own suffixes: what JSON would escape is not among them. */
+/* Names consist of tensor names that were read and of our own suffixes, so none needs escapes in JSON. */
 static bool header(struct aki__buf *b, const struct aki__written *tensors, size_t count, const char *metadata)
 {
     enum { CEILING = 64 << 20 };
@@ -35,7 +35,7 @@ static bool header(struct aki__buf *b, const struct aki__written *tensors, size_
         at += t->size;
     }
     ok = ok && aki__buf_append(b, "}", 1, CEILING);
-    while (ok && b->size % 64 != 56)       /* so that the tensors begin on a cache line */
+    while (ok && b->size % 64 != 56)       /* so that the tensors begin at a cache line */
         ok = aki__buf_append(b, " ", 1, CEILING);
     return ok;
 }
