@@ -704,7 +704,7 @@ static void test_bad_values_show(void **unused)
                     assert_int_equal(all_finite(f.f32 + t * f.stride, n), t != row);
         }
         int32_t starts[5] = { 0, 1, 2, 3, 4 };
-        struct aki__pool pool = { .out = NEW(float, rows * n), .x = x, .starts = starts, .hidden = n, .mode = (enum aki__pool_mode)below(4) };
+        struct aki__pooling pool = { .out = NEW(float, rows * n), .x = x, .starts = starts, .hidden = n, .mode = (enum aki__pool_mode)below(4) };
         set->pool(&pool, 0, rows, NEW(double, n));
         for (size_t t = 0; t < rows; t++)
             assert_int_equal(all_finite(pool.out + t * n, n), t != row);

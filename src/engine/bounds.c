@@ -57,7 +57,8 @@ static struct aki__bounds bounds_of(const struct number *n, const aki_model *m)
     else if (strcmp(n->name, "truncate") == 0)
         b.preset = m->cuts_left ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT;
     else if (strcmp(n->name, "max_tokens") == 0)
-        b = (struct aki__bounds){ m->tokenizer ? (int64_t)aki__tokenizer_special_count(m->tokenizer) + 1 : 1, m->most_tokens, m->max_tokens };
+        b = (struct aki__bounds){ m->tokenizer ? (int64_t)aki__tokenizer_special_count(m->tokenizer) + 1 : 1, m->most_tokens,
+                                  m->max_tokens };
     else if (strcmp(n->name, "max_batch_tokens") == 0)
         b.preset = m->max_batch_tokens;
     return b;

@@ -60,7 +60,8 @@ static bool is_new(struct aki__check *c, uint64_t hash)
 
 void aki__check_report(struct aki__check *c, int kind, const char *path, const char *message, uint64_t size, uint64_t total)
 {
-    const aki_check_event event = { .struct_size = sizeof event, .kind = kind, .path = path, .message = message, .size = size, .total = total };
+    const aki_check_event event = { .struct_size = sizeof event, .kind = kind, .path = path, .message = message, .size = size,
+                                    .total = total };
 
     if (c->rc)
         return;
@@ -88,7 +89,8 @@ static void report_rest(struct aki__check *c)
 {
     for (size_t i = 0; i < c->file_count && !c->rc; i++) {
         char message[60];
-        const aki_check_event event = { .struct_size = sizeof event, .kind = AKI_CHECK_PROBLEM, .path = c->files[i].path, .message = message };
+        const aki_check_event event = { .struct_size = sizeof event, .kind = AKI_CHECK_PROBLEM, .path = c->files[i].path,
+                                        .message = message };
         if (c->files[i].problems <= MOST_OF_A_FILE)
             continue;
         snprintf(message, sizeof message, "and %zu more problems", c->files[i].problems - MOST_OF_A_FILE);
@@ -186,13 +188,16 @@ static void check_tokenizer(struct aki__check *c, const struct aki__model *m)
     if (t && m && m->architecture) {
         size_t ids = aki__tokenizer_vocabulary(t), special = aki__tokenizer_special_count(t);
         if (m->onnx && !m->vocabulary)
-            aki__check_reportf(c, AKI_CHECK_NOTE, "tokenizer.json", "%zu ids; no config.json says how many rows the embedding table has", ids);
+            aki__check_reportf(c, AKI_CHECK_NOTE, "tokenizer.json",
+                               "%zu ids; no config.json says how many rows the embedding table has", ids);
         else if (ids > (size_t)m->vocabulary)
-            aki__check_reportf(c, AKI_CHECK_PROBLEM, "tokenizer.json", "ids up to %zu, but config.json has vocab_size %d", ids - 1, m->vocabulary);
+            aki__check_reportf(c, AKI_CHECK_PROBLEM, "tokenizer.json", "ids up to %zu, but config.json has vocab_size %d", ids - 1,
+                               m->vocabulary);
         else if (ids < (size_t)m->vocabulary)
             aki__check_reportf(c, AKI_CHECK_NOTE, "tokenizer.json", "%zu ids of %d rows of the embedding table", ids, m->vocabulary);
         if (m->max_tokens && (size_t)m->max_tokens <= special)
-            aki__check_reportf(c, AKI_CHECK_PROBLEM, "", "texts may have %d tokens, but tokenizer.json adds %zu to each", m->max_tokens, special);
+            aki__check_reportf(c, AKI_CHECK_PROBLEM, "", "texts may have %d tokens, but tokenizer.json adds %zu to each",
+                               m->max_tokens, special);
     }
     aki__tokenizer_free(t);
     aki__free(path);
@@ -246,7 +251,9 @@ static void check_onnx(void *user, const char *file)
 static void check_model(struct aki__check *c, const struct aki__model *m)
 {
     if (m->architecture && m->pooling_assumed)
-        aki__check_reportf(c, AKI_CHECK_NOTE, "", "no modules.json, and nothing else says how to pool: %s, as sentence-transformers would", m->pooling == AKI_POOLING_LAST ? "the last token" : "the mean");
+        aki__check_reportf(c, AKI_CHECK_NOTE, "",
+                           "no modules.json, and nothing else says how to pool: %s, as sentence-transformers would",
+                           m->pooling == AKI_POOLING_LAST ? "the last token" : "the mean");
     struct aki__weights **dense = aki__folder_of((struct aki__model *)(uintptr_t)m)->dense;
 
     if (m->prefix)

@@ -39,7 +39,8 @@ static void on_tensor_fault(void *user, const char *name, const aki_error *why)
     char full[300];
 
     aki__check_fault(c, why);
-    if (snprintf(full, sizeof full, "%s%s", c->model->prefix, name) < (int)sizeof full && !use(c, aki__weights_find(c->model->weights, full)))
+    if (snprintf(full, sizeof full, "%s%s", c->model->prefix, name) < (int)sizeof full &&
+        !use(c, aki__weights_find(c->model->weights, full)))
         c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
 }
 
@@ -93,7 +94,8 @@ static long layer_of(const char *name)
 /* Tensors that checkpoints have in addition to the encoder: heads for other tasks, and tables that are computed. */
 static bool is_harmless(const char *name)
 {
-    static const char *const parts[] = { "pooler.", "lm_head.", "cls.", "position_ids", "token_type_ids", "rotary_emb.inv_freq", "masked_bias" };
+    static const char *const parts[] = { "pooler.", "lm_head.", "cls.", "position_ids", "token_type_ids", "rotary_emb.inv_freq",
+                                         "masked_bias" };
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strstr(name, parts[i]))
@@ -110,11 +112,13 @@ void aki__check_leftover(struct aki__check *c, const struct aki__model *m, const
     if (bsearch(&t, c->used, c->used_count, sizeof *c->used, compare_pointers) || (m->int8_bits && tail && strncmp(tail, ".int8", 5) == 0))
         return;
     if (layer >= m->layers)
-        aki__check_reportf(c, AKI_CHECK_PROBLEM, file, "tensor %.120s is of layer %ld, but config.json has num_hidden_layers %d", t->name, layer, m->layers);
+        aki__check_reportf(c, AKI_CHECK_PROBLEM, file, "tensor %.120s is of layer %ld, but config.json has num_hidden_layers %d",
+                           t->name, layer, m->layers);
     else if (is_harmless(t->name))
         aki__check_reportf(c, AKI_CHECK_NOTE, file, "tensor %.120s is not read", t->name);
     else
-        aki__check_reportf(c, AKI_CHECK_PROBLEM, file, "tensor %.120s is left over: nothing in a %s model reads it", t->name, m->architecture);
+        aki__check_reportf(c, AKI_CHECK_PROBLEM, file, "tensor %.120s is left over: nothing in a %s model reads it", t->name,
+                           m->architecture);
 }
 
 /* ---------------------------------------------------------------- numbers --------------------------------------- */
@@ -155,7 +159,8 @@ static void check_numbers(struct aki__check *c, const struct aki__tensor *t)
     }
     (void)touched;
     if (bad)
-        aki__check_reportf(c, AKI_CHECK_PROBLEM, aki__tensor_file(t, &size), "tensor %.120s: %zu of %zu numbers are NaN or infinite, the first is number %zu", t->name, bad, count,
+        aki__check_reportf(c, AKI_CHECK_PROBLEM, aki__tensor_file(t, &size),
+                           "tensor %.120s: %zu of %zu numbers are NaN or infinite, the first is number %zu", t->name, bad, count,
             first);
 }
 
@@ -166,7 +171,8 @@ static const struct aki__tensor *sums_of(const struct aki__weights *w, const str
     int length = snprintf(name, sizeof name, "%s_sum", t->name);
     const char *tail = strrchr(t->name, '.');
 
-    if (!tail || strcmp(tail, ".int8") != 0 || length >= (int)sizeof name || t->dtype != AKI_I8 || t->rank != 4 || t->shape[2] != 32 || t->shape[3] != 4)
+    if (!tail || strcmp(tail, ".int8") != 0 || length >= (int)sizeof name || t->dtype != AKI_I8 || t->rank != 4 ||
+        t->shape[2] != 32 || t->shape[3] != 4)
         return NULL;
     const struct aki__tensor *sums = aki__weights_find(w, name);
     return sums && sums->dtype == AKI_I32 && sums->rank == 1 && (sums->shape[0] + 31) / 32 == t->shape[0] ? sums : NULL;
@@ -204,7 +210,9 @@ static void check_sums(struct aki__check *c, const struct aki__tensor *t, const 
         }
     }
     if (bad)
-        aki__check_reportf(c, AKI_CHECK_PROBLEM, aki__tensor_file(t, &size), "tensor %.120s: %zu of %zu sums are not their columns', the first is number %zu: %d, where its weights give %lld", sums->name, bad,
+        aki__check_reportf(c, AKI_CHECK_PROBLEM, aki__tensor_file(t, &size),
+                           "tensor %.120s: %zu of %zu sums are not their columns', the first is number %zu: %d, where its weights give %lld",
+                           sums->name, bad,
             columns, first, (int)first_stored, (long long)first_sum);
 }
 

@@ -39,7 +39,8 @@ struct tester {
 static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o,
                                const struct aki__device *device, int32_t precision, aki_error *err)
 {
-    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16, .threads = o->threads, .device = device,
+    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16,
+                                                  .threads = o->threads, .device = device,
         .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS, .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
     struct aki__graph g;
 
@@ -194,7 +195,8 @@ static aki_status self_test(struct tester *t, const char *name, struct aki__figu
         return rc;
     rc = measure(t, f, &own);
     if (rc)
-        return aki__fail(err, rc == AKI_E_NOMEM ? rc : AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %.180s", name, own.message);
+        return aki__fail(err, rc == AKI_E_NOMEM ? rc : AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %.180s", name,
+                         own.message);
     compare(f, t->got, t->wanted, t->r.columns);
     count_nodes(t->m, f);
     return AKI_OK;
@@ -216,12 +218,13 @@ static aki_status refuse(const struct tester *t, const struct aki__device *d, co
     char figures[FIGURES];
 
     say(figures, t, f);
-    return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures, remembered ? " (" AGAIN ")" : "");
+    return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures,
+                     remembered ? " (" AGAIN ")" : "");
 }
 
 /* If the device passes, the node counts of its first session are stored, and the next open compares them with its own. Sessions
  * of other shapes may have fewer nodes. */
-static void keep(const struct tester *t, const char *place, const struct aki__figures *f, const struct aki__figures *first)
+static void keep(const struct tester *t, const char *path, const struct aki__figures *f, const struct aki__figures *first)
 {
     struct aki__figures kept = *f;
 
@@ -230,7 +233,7 @@ static void keep(const struct tester *t, const char *place, const struct aki__fi
         kept.elsewhere = first->elsewhere;
         kept.partitions = first->partitions;
     }
-    aki__remember_write(place, &kept);
+    aki__remember_write(path, &kept);
 }
 
 /* Opens m->session with one option set. Stored figures replace the test: bad ones need no session, and good ones are valid if
@@ -240,14 +243,14 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
 {
     aki_model *m = t->m;
     struct aki__figures now = { 0 };
-    char *place = NULL;
+    char *path = NULL;
 
     if (t->o->test_cache != AKI_TEST_CACHE_OFF) {
         t->content = t->content ? t->content : aki__remember_model(m);
-        place = aki__remember_path(m, t->content, d);
+        path = aki__remember_path(m, t->content, d);
     }
     memset(f, 0, sizeof *f);
-    const bool known = t->o->test_cache == AKI_TEST_CACHE_DEFAULT && aki__remember_read(place, 2 * TEST_TEXTS, f);
+    const bool known = t->o->test_cache == AKI_TEST_CACHE_DEFAULT && aki__remember_read(path, 2 * TEST_TEXTS, f);
     *remembered = known && !passes(t, f);
     aki_status rc = *remembered ? refuse(t, d, f, true, err) : make_session(&m->session, m, t->o, d, m->precision, err);
     if (rc && !*remembered)
@@ -258,7 +261,7 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
     *remembered = known && now.nodes == f->nodes && now.elsewhere == f->elsewhere && now.partitions == f->partitions;
     if (!*remembered) {
         rc = self_test(t, d->name, f, err);
-        if (!rc) keep(t, place, f, &now);
+        if (!rc) keep(t, path, f, &now);
         if (!rc && !passes(t, f)) rc = refuse(t, d, f, false, err);
     }
     if (rc) {
@@ -266,7 +269,7 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
         m->session = NULL;
     }
 done:
-    aki__free(place);
+    aki__free(path);
     return rc;
 }
 
@@ -305,7 +308,8 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
         any |= remembered;
     }
     if (rc == AKI_E_UNAVAILABLE && sets > 1)
-        return aki__fail(err, rc, "device \"%.40s\" failed its self-test (bound %g%s): %s", device->name, t->bound, any ? "; " AGAIN : "", tried);
+        return aki__fail(err, rc, "device \"%.40s\" failed its self-test (bound %g%s): %s", device->name, t->bound,
+                         any ? "; " AGAIN : "", tried);
     if (rc) {
         if (err)
             *err = own;
@@ -366,7 +370,8 @@ static aki_status open_fastest(struct tester *t, aki_error *err)
             passed = false;
         }
         if (at < sizeof why)
-            at += (size_t)(passed ? snprintf(why + at, sizeof why - at, ", %s %.2f ms", d.name, f.seconds * 1e3) : snprintf(why + at, sizeof why - at, ", %s failed", d.name));
+            at += (size_t)(passed ? snprintf(why + at, sizeof why - at, ", %s %.2f ms", d.name, f.seconds * 1e3)
+                                  : snprintf(why + at, sizeof why - at, ", %s failed", d.name));
         if (passed)
             keep_faster(m, &b, f.seconds);
     }
@@ -412,7 +417,8 @@ aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error
     if (!rc && cpu && o->device_option_count)
         rc = aki__fail(&own, AKI_E_UNAVAILABLE, "device \"cpu\" takes no options (\"%.60s\")", o->device_options[0]);
     if (!rc && !cpu && m->file)
-        rc = aki__fail(&own, AKI_E_UNSUPPORTED, "device \"%.40s\": an .onnx file is computed on the cpu; devices are for safetensors", o->device);
+        rc = aki__fail(&own, AKI_E_UNSUPPORTED,
+                       "device \"%.40s\": an .onnx file is computed on the cpu; devices are for safetensors", o->device);
     if (!rc)
         rc = cpu ? open_cpu(m, o, &own) : open_tested(m, o, &own);
     if (rc && !cpu && o->device_fallback && (rc == AKI_E_UNAVAILABLE || rc == AKI_E_UNSUPPORTED)) {

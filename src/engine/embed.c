@@ -148,12 +148,15 @@ static aki_status check_row(const struct job *j, const aki_rows *rows, size_t i,
     int64_t begin = rows->starts[i], end = rows->starts[i + 1];
 
     if (end <= begin || (uint64_t)(end - begin) > j->r.encode.max_tokens)
-        return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: %lld ids; 1 … %zu are allowed", i, end <= begin ? 0LL : (long long)(end - begin), j->r.encode.max_tokens);
+        return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: %lld ids; 1 … %zu are allowed", i,
+                            end <= begin ? 0LL : (long long)(end - begin), j->r.encode.max_tokens);
     for (int64_t k = begin; k < end; k++) {
         if (rows->ids[k] < 0 || rows->ids[k] >= f->vocabulary)
-            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: id %d is outside the vocabulary of %d", i, rows->ids[k], f->vocabulary);
+            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: id %d is outside the vocabulary of %d", i,
+                                rows->ids[k], f->vocabulary);
         if (j->runs.typed && (rows->types[k] < 0 || (f->types && rows->types[k] >= f->types)))
-            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: token type %d, but the model has %d", i, rows->types[k], f->types);
+            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: token type %d, but the model has %d", i,
+                                rows->types[k], f->types);
     }
     if (rows->prompt_tokens && rows->prompt_tokens[i] < 0)
         return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: prompt_tokens: %d", i, rows->prompt_tokens[i]);
@@ -195,9 +198,11 @@ aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_o
     j.row_size = aki__row_size(j.r.dtype, j.r.dim);
     start_runs(&j, out, rows.types && aki__has_types(m));
     if (!rc) rc = check_rows(&j, &rows, err);
-    if (!rc) rc = check_output(&j, out, out_size, aki__output_rows(j.r.output, rows.count, rows.count ? (size_t)rows.starts[rows.count] : 0), err);
+    if (!rc) rc = check_output(&j, out, out_size,
+                               aki__output_rows(j.r.output, rows.count, rows.count ? (size_t)rows.starts[rows.count] : 0), err);
     for (size_t i = 0; i < rows.count && !rc; i++)
-        rc = aki__runs_add(&j.runs, &(struct aki__row){ .ids = rows.ids + rows.starts[i], .types = j.runs.typed ? rows.types + rows.starts[i] : NULL,
+        rc = aki__runs_add(&j.runs, &(struct aki__row){ .ids = rows.ids + rows.starts[i],
+                                                        .types = j.runs.typed ? rows.types + rows.starts[i] : NULL,
                                                         .count = (size_t)(rows.starts[i + 1] - rows.starts[i]),
                                                         .skip = j.r.skips ? (size_t)rows.prompt_tokens[i] : 0, .item = i }, err);
     if (!rc) rc = aki__runs_finish(&j.runs, err);
@@ -206,8 +211,8 @@ aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_o
     return rc;
 }
 
-static aki_status embed_ids(aki_model *m, const int32_t *ids, const int64_t *starts, size_t count, const aki_embed_options *options, int32_t output,
-                            void *out, size_t out_size, aki_error *err)
+static aki_status embed_ids(aki_model *m, const int32_t *ids, const int64_t *starts, size_t count, const aki_embed_options *options,
+                            int32_t output, void *out, size_t out_size, aki_error *err)
 {
     const aki_rows rows = { .struct_size = sizeof rows, .ids = ids, .starts = starts, .count = count };
     aki_embed_options o;

@@ -87,8 +87,8 @@ struct aki__input {
     size_t               prompt_tokens;     /* how many of tokens.count belong to the prompt */
 };
 /* second: the second text of a pair, or NULL. Offsets of errors count in the caller's text, without the prompt. */
-aki_status aki__encode(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second, size_t second_size,
-                       struct aki__input *in, aki_error *err);
+aki_status aki__encode(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second,
+                       size_t second_size, struct aki__input *in, aki_error *err);
 void       aki__input_free(struct aki__input *in);
 /* true: the network reads token types. */
 bool       aki__has_types(const aki_model *m);

@@ -53,9 +53,11 @@ static bool grow(void **const *arrays, const size_t *sizes, size_t n, size_t *ca
 static bool reserve(struct aki__plan *p, size_t tokens, size_t vectors)
 {
     void **const of_tokens[] = { (void **)&p->ids, (void **)&p->positions, (void **)&p->types, (void **)&p->rows };
-    void **const of_texts[] = { (void **)&p->starts, (void **)&p->query_starts, (void **)&p->key_starts, (void **)&p->prefixes, (void **)&p->reused, (void **)&p->kept };
+    void **const of_texts[] = { (void **)&p->starts, (void **)&p->query_starts, (void **)&p->key_starts, (void **)&p->prefixes,
+                                (void **)&p->reused, (void **)&p->kept };
     void **const of_vectors[] = { (void **)&p->pool_starts, (void **)&p->weight_from, (void **)&p->items };
-    static const size_t four[] = { 4, 4, 4, 4 }, texts[] = { 4, 4, 4, sizeof(struct aki__prefix_use), sizeof(void *), sizeof(void *) }, items[] = { 4, 4, sizeof(size_t) };
+    static const size_t four[] = { 4, 4, 4, 4 }, items[] = { 4, 4, sizeof(size_t) };
+    static const size_t texts[] = { 4, 4, 4, sizeof(struct aki__prefix_use), sizeof(void *), sizeof(void *) };
 
     return grow(of_tokens, four, 4, &p->token_capacity, p->tokens + tokens) && grow(of_texts, texts, 6, &p->text_capacity, p->texts + 2) &&
            grow(of_vectors, items, 3, &p->vector_capacity, p->vectors + vectors + 1);
@@ -90,7 +92,8 @@ aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__re
     size_t count = row->count, first = row->skip, last = count;
 
     if (first >= count)
-        return aki__fail_at(err, AKI_E_INVALID, row->item, 0, "text %zu: nothing is left to pool behind the prompt's %zu tokens", row->item, row->skip);
+        return aki__fail_at(err, AKI_E_INVALID, row->item, 0, "text %zu: nothing is left to pool behind the prompt's %zu tokens",
+                            row->item, row->skip);
     if (!reserve(p, count, each ? count : 1))
         return aki__fail(err, AKI_E_NOMEM, "a run of %zu tokens", p->tokens + count);
     if (!each && r->pooling == AKI_POOLING_CLS)
@@ -140,9 +143,11 @@ aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__re
         return AKI_OK;
     if (!aki__mul(p->vectors, r->columns, &need) || !aki__grow((void **)&p->out, &p->out_capacity, need, sizeof *p->out))
         return aki__fail(err, AKI_E_NOMEM, "%zu vectors", p->vectors);
-    const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .types = p->typed ? p->types : NULL, .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,
+    const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .types = p->typed ? p->types : NULL,
+        .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,
         .pool_starts = p->pool_starts, .weight_from = p->weight_from, .mode = each ? AKI_POOL_MEAN : mode_of(r->pooling),
-        .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors, .pooled = !each && aki__request_is_pooled(r, m->folder), .dense = !each };
+        .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors,
+        .pooled = !each && aki__request_is_pooled(r, m->folder), .dense = !each };
     aki_status rc = aki__session_run(m->session, &b, p->out, r->columns, err);
     if (!rc) {
         atomic_fetch_add_explicit(&m->tokens, p->tokens, memory_order_relaxed);

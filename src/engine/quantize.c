@@ -21,7 +21,7 @@ struct copy {
 };
 
 /* Joins to/name, and makes its subfolder. c owns the result. NULL: c->err is set. */
-static const char *place(struct copy *c, const char *name, aki_status *rc)
+static const char *add_path(struct copy *c, const char *name, aki_status *rc)
 {
     char *path = aki__join(c->to, name), *slash;
     size_t folder = path ? strlen(path) - strlen(name) : 0;
@@ -45,7 +45,7 @@ static const char *place(struct copy *c, const char *name, aki_status *rc)
 static aki_status write_file(struct copy *c, const char *name, const struct aki__buf *parts, size_t count)
 {
     aki_status rc;
-    const char *path = place(c, name, &rc);
+    const char *path = add_path(c, name, &rc);
 
     if (rc)
         return rc;
@@ -159,13 +159,17 @@ static bool push_outliers(struct tensor_list *l, const struct aki__keep_product 
     const struct aki__packed *w = p->packed;
     const int64_t columns = (int64_t)w->outliers.count, rows = (int64_t)p->rows.count, panels = (int64_t)aki__panels(w->n), k = (int64_t)w->k;
 
-    return (!columns || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_columns", .dtype = AKI_I32, .rank = 1, .shape = { columns },
+    return (!columns || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_columns", .dtype = AKI_I32, .rank = 1,
+                                                        .shape = { columns },
                                                          .data = w->outliers.columns, .size = w->outliers.count * sizeof(int32_t) }) &&
-                         push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_side", .dtype = AKI_F32, .rank = 3, .shape = { panels, columns, (int64_t)AKI_PANEL },
+                         push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_side", .dtype = AKI_F32, .rank = 3,
+                                                        .shape = { panels, columns, (int64_t)AKI_PANEL },
                                                          .data = w->side, .size = aki__panels(w->n) * AKI_PANEL * w->outliers.count * sizeof(float) }))) &&
-           (!rows || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_rows", .dtype = AKI_I32, .rank = 1, .shape = { rows },
+           (!rows || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_rows", .dtype = AKI_I32, .rank = 1,
+                                                     .shape = { rows },
                                                       .data = p->rows.columns, .size = p->rows.count * sizeof(int32_t) }) &&
-                      push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_exact", .dtype = AKI_F32, .rank = 2, .shape = { rows, k },
+                      push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_exact", .dtype = AKI_F32, .rank = 2,
+                                                     .shape = { rows, k },
                                                       .data = p->exact, .size = p->rows.count * w->k * sizeof(float) })));
 }
 
@@ -191,10 +195,13 @@ static bool collect(struct tensor_list *l, const struct aki__graph *g, const str
         if (!w->scale)
             continue;                       /* part of a Dense module, or added already */
         const int64_t n = (int64_t)w->n, panels = (int64_t)aki__panels(w->n), depth = (int64_t)aki__packed_depth(w->k, false);
-        ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8", .dtype = AKI_I8, .rank = 4, .shape = { panels, depth / 4, (int64_t)AKI_PANEL, 4 },
+        ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8", .dtype = AKI_I8, .rank = 4,
+                                            .shape = { panels, depth / 4, (int64_t)AKI_PANEL, 4 },
                                              .data = w->data, .size = aki__packed_count(w->n, w->k, false) }) &&
-             push(l, (struct aki__written){ .name = name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { n }, .data = w->scale, .size = w->n * sizeof(float) }) &&
-             push(l, (struct aki__written){ .name = name, .suffix = ".int8_sum", .dtype = AKI_I32, .rank = 1, .shape = { n }, .data = w->sum, .size = w->n * sizeof(int32_t) });
+             push(l, (struct aki__written){ .name = name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { n },
+                                            .data = w->scale, .size = w->n * sizeof(float) }) &&
+             push(l, (struct aki__written){ .name = name, .suffix = ".int8_sum", .dtype = AKI_I32, .rank = 1, .shape = { n },
+                                            .data = w->sum, .size = w->n * sizeof(int32_t) });
         ok = ok && push_outliers(l, &keep->products[i]);
     }
     return ok;
@@ -218,7 +225,7 @@ static aki_status write_weights(struct copy *c, const struct aki__graph *g, cons
 {
     struct tensor_list l = { 0 }, sorted = { 0 };
     aki_status rc = collect(&l, g, keep) && by_size(&sorted, &l) ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
-    const char *path = rc ? NULL : place(c, "model.safetensors", &rc);
+    const char *path = rc ? NULL : add_path(c, "model.safetensors", &rc);
 
     if (!rc)
         rc = aki__safetensors_write(path, sorted.data, sorted.count, "{\"format\":\"rotated-w8a8-3\"}", c->err);

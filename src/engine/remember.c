@@ -31,11 +31,13 @@ char *aki__remember_path(const aki_model *m, uint64_t content, const struct aki_
 
     if (!content)
         return NULL;
-    snprintf(text, sizeof text, "%s %016llx %d %d %d", aki_version(), (unsigned long long)content, m->precision, m->max_tokens, m->max_batch_tokens);
+    snprintf(text, sizeof text, "%s %016llx %d %d %d", aki_version(), (unsigned long long)content, m->precision, m->max_tokens,
+             m->max_batch_tokens);
     if (aki__buf_append(&key, text, strlen(text) + 1, MOST_KEY) && aki__device_identity(&key, d))
         folder = aki__cache_folder("self-tests");
     if (folder) {
-        snprintf(name, sizeof name, "%016llx%016llx.json", (unsigned long long)aki__hash(key.data, key.size, 1), (unsigned long long)aki__hash(key.data, key.size, 2));
+        snprintf(name, sizeof name, "%016llx%016llx.json", (unsigned long long)aki__hash(key.data, key.size, 1),
+                 (unsigned long long)aki__hash(key.data, key.size, 2));
         path = aki__join(folder, name);
     }
     aki__buf_free(&key);
@@ -75,7 +77,8 @@ bool aki__remember_read(const char *path, int vectors, struct aki__figures *out)
     struct aki__map map = { 0 };
     struct aki__figures found = { 0 };
 
-    bool ok = path && aki__map_open(&map, path, NULL) == AKI_OK && map.size <= MOST_BYTES && aki__json_parse(&doc, map.data, map.size, path, NULL) == AKI_OK &&
+    bool ok = path && aki__map_open(&map, path, NULL) == AKI_OK && map.size <= MOST_BYTES &&
+        aki__json_parse(&doc, map.data, map.size, path, NULL) == AKI_OK &&
               read_figures(doc.nodes, key_of(path), vectors, &found);
     aki__json_free(&doc);
     aki__map_close(&map);

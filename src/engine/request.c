@@ -82,7 +82,8 @@ static aki_status set_instruction(struct aki__request *r, const aki_model *m, co
     const char *tail = query && strncmp(query->text, head, sizeof head - 1) == 0 ? strchr(query->text, '\n') : NULL;
 
     if (!tail)
-        return aki__fail(err, AKI_E_INVALID, "instruction: %s has no query prompt of the form \"Instruct: …\"; give the whole prompt instead", m->folder->name);
+        return aki__fail(err, AKI_E_INVALID,
+                         "instruction: %s has no query prompt of the form \"Instruct: …\"; give the whole prompt instead", m->folder->name);
     return set_prompt(r, head, sizeof head - 1, instruction, strlen(instruction), tail, err);
 }
 
@@ -96,7 +97,8 @@ static aki_status resolve_prompt(struct aki__request *r, const aki_model *m, con
         return set_instruction(r, m, o->instruction, err);
     if (o->prompt_name) {
         if (!(p = find_prompt(m, o->prompt_name)))
-            return aki__fail(err, AKI_E_NOT_FOUND, "prompt_name: %s has no prompt \"%.60s\" (aki_model_get_info lists them)", m->folder->name, o->prompt_name);
+            return aki__fail(err, AKI_E_NOT_FOUND, "prompt_name: %s has no prompt \"%.60s\" (aki_model_get_info lists them)",
+                             m->folder->name, o->prompt_name);
     } else if (o->kind) {
         p = prompt_of_kind(m, o->kind);
     } else if (m->folder->default_prompt_name) {
@@ -146,7 +148,8 @@ aki_status aki__request_check_graph(const struct aki__request *r, const struct a
     if (r->output == AKI_OUTPUT_TOKENS || !f->pooled || aki__request_is_pooled(r, f))
         return AKI_OK;
     if (!f->hidden_rows || f->dense_inside || f->hidden != f->pooled)
-        return aki__fail(err, AKI_E_UNSUPPORTED, "%.100s pools its vectors itself: another pooling, or one without the prompt, is not possible", f->onnx);
+        return aki__fail(err, AKI_E_UNSUPPORTED,
+                         "%.100s pools its vectors itself: another pooling, or one without the prompt, is not possible", f->onnx);
     return AKI_OK;
 }
 
@@ -154,7 +157,8 @@ aki_status aki__request_check_graph(const struct aki__request *r, const struct a
 static void set_encoding(struct aki__request *r, const aki_model *m, const aki_embed_options *o, int32_t limit)
 {
     r->encode = (struct aki__encode_options){ .special = !o->no_special, .parse_special = !o->no_parse_special,
-                                              .truncate = aki__truncate_of(m, o), .max_tokens = (size_t)(o->max_tokens ? o->max_tokens : limit) };
+                                              .truncate = aki__truncate_of(m, o),
+                                              .max_tokens = (size_t)(o->max_tokens ? o->max_tokens : limit) };
 }
 
 /* Sets the properties of result rows. */

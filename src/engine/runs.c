@@ -41,7 +41,8 @@ static aki_status run(struct aki__runs *w, const struct part *part, aki_error *e
 
     for (size_t i = part->first; i < part->last && !rc; i++) {
         const struct aki__queued *t = &w->texts[i];
-        rc = aki__plan_add(&p, w->m, w->r, &(struct aki__row){ .ids = w->ids + t->begin, .types = w->typed ? w->types + t->begin : NULL, .count = t->count,
+        rc = aki__plan_add(&p, w->m, w->r,
+                           &(struct aki__row){ .ids = w->ids + t->begin, .types = w->typed ? w->types + t->begin : NULL, .count = t->count,
                                                                .skip = t->skip, .item = t->item }, err);
     }
     if (!rc) rc = aki__plan_run(&p, w->m, w->r, err);

@@ -46,8 +46,8 @@ static aki_status join(const struct aki__request *r, const char *text, size_t si
     return AKI_OK;
 }
 
-aki_status aki__encode(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second, size_t second_size,
-                       struct aki__input *in, aki_error *err)
+aki_status aki__encode(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second,
+                       size_t second_size, struct aki__input *in, aki_error *err)
 {
     struct aki__encoding *e = &in->tokens;
     aki_status rc = join(r, text, size, in, err);
@@ -95,8 +95,8 @@ static aki_status copy_out(const struct aki__request *r, const struct aki__input
     return AKI_OK;
 }
 
-aki_status aki_encode(const aki_model *m, const char *text, size_t size, const char *second, size_t second_size, const aki_embed_options *options,
-                      aki_encoded *encoded, aki_error *err)
+aki_status aki_encode(const aki_model *m, const char *text, size_t size, const char *second, size_t second_size,
+                      const aki_embed_options *options, aki_encoded *encoded, aki_error *err)
 {
     struct aki__request r = { 0 };
     struct aki__input in = { 0 };

@@ -8,7 +8,7 @@
 #include <math.h>
 
 typedef struct aki__cpu_lowering lowering;
-typedef struct aki__cpu_place place;
+typedef struct aki__cpu_values values;
 
 /* Copies a small tensor as f32; NULL: t is NULL, or there is no memory. */
 static float *vector(lowering *l, const struct aki__tensor *t)
@@ -51,10 +51,10 @@ int aki__cpu_output(lowering *l, struct aki__onnx_node *n, bool wanted)
 }
 
 /* The outliers of a block's rows, which are not quantised. */
-static const struct aki__outliers *outliers_of(const lowering *l, const place *p) { return &l->outliers[p - l->places].read; }
+static const struct aki__outliers *outliers_of(const lowering *l, const values *p) { return &l->outliers[p - l->values].read; }
 
 /* Adds the outputs f32, u8, scale and side of a node, as far as they are needed; they become p's values. */
-static void outputs(lowering *l, struct aki__onnx_node *n, place *p, bool f32, bool u8)
+static void outputs(lowering *l, struct aki__onnx_node *n, values *p, bool f32, bool u8)
 {
     int rows = aki__cpu_output(l, n, f32), quantised = aki__cpu_output(l, n, u8), scale = aki__cpu_output(l, n, u8);
     int side = aki__cpu_output(l, n, u8 && outliers_of(l, p)->count);
@@ -75,7 +75,7 @@ static void outputs(lowering *l, struct aki__onnx_node *n, place *p, bool f32, b
 /* ---------------------------------------------------------------- rows of a block ------------------------------- */
 
 /* Copies p's rows to values of their own, and quantises them for int8 products. */
-static void copy(lowering *l, place *p, size_t columns, bool f32, bool u8)
+static void copy(lowering *l, values *p, size_t columns, bool f32, bool u8)
 {
     struct aki__act_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
 
@@ -87,8 +87,8 @@ static void copy(lowering *l, place *p, size_t columns, bool f32, bool u8)
     outputs(l, n, p, f32, u8);
 }
 
-static place *rows_of(lowering *l, aki__blk x);
-static place *own_rows_of(lowering *l, aki__blk x);
+static values *rows_of(lowering *l, aki__blk x);
+static values *own_rows_of(lowering *l, aki__blk x);
 
 /* The value that a linear's product reads. */
 static void make_input(lowering *l, aki__blk linear)
@@ -102,10 +102,10 @@ static void make_input(lowering *l, aki__blk linear)
 }
 
 /* Emits an addition without a norm after it. */
-static void lower_add(lowering *l, const struct aki__block *b, place *p)
+static void lower_add(lowering *l, const struct aki__block *b, values *p)
 {
     struct aki__add_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
-    const place *x = rows_of(l, b->in[0]), *y = rows_of(l, b->in[1]);
+    const values *x = rows_of(l, b->in[0]), *y = rows_of(l, b->in[1]);
 
     if (!plan)
         return;
@@ -118,10 +118,10 @@ static void lower_add(lowering *l, const struct aki__block *b, place *p)
 }
 
 /* Emits the rows of a block in all forms that are needed; they may be columns of a wider value. */
-static place *rows_of(lowering *l, aki__blk x)
+static values *rows_of(lowering *l, aki__blk x)
 {
     const struct aki__block *b = &l->g->blocks[x];
-    place *p = &l->places[x];
+    values *p = &l->values[x];
 
     if (!p->emitted && b->op == AKI_G_LINEAR) {
         make_input(l, x);
@@ -135,9 +135,9 @@ static place *rows_of(lowering *l, aki__blk x)
 }
 
 /* The same, as a value that has no other columns. */
-static place *own_rows_of(lowering *l, aki__blk x)
+static values *own_rows_of(lowering *l, aki__blk x)
 {
-    place *p = rows_of(l, x);
+    values *p = rows_of(l, x);
 
     if (p->part)
         copy(l, p, (size_t)l->g->blocks[x].columns, true, false);
@@ -153,7 +153,7 @@ static void fuse(lowering *l, const struct aki__block *b)
         for (int k = i; k < b->in_count; k++) {
             const struct aki__block *x = &l->g->blocks[b->in[k]];
             bool again = count && b->in[k] == group[0];
-            if (x->op == AKI_G_LINEAR && !l->places[b->in[k]].emitted && !again && (!count || x->in[0] == l->g->blocks[group[0]].in[0])) {
+            if (x->op == AKI_G_LINEAR && !l->values[b->in[k]].emitted && !again && (!count || x->in[0] == l->g->blocks[group[0]].in[0])) {
                 make_input(l, b->in[k]);
                 group[count++] = b->in[k];
             }
@@ -165,7 +165,7 @@ static void fuse(lowering *l, const struct aki__block *b)
 
 /* ---------------------------------------------------------------- blocks ---------------------------------------- */
 
-static void lower_embed(lowering *l, const struct aki__block *b, place *p)
+static void lower_embed(lowering *l, const struct aki__block *b, values *p)
 {
     const struct aki__g_embed *e = &b->embed;
     struct aki__embed_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
@@ -183,15 +183,15 @@ static void lower_embed(lowering *l, const struct aki__block *b, place *p)
     p->emitted = true;
 }
 
-static void lower_norm(lowering *l, const struct aki__block *b, place *p)
+static void lower_norm(lowering *l, const struct aki__block *b, values *p)
 {
     struct aki__norm_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
     float *gamma = aki__cpu_keep(l, (size_t)b->columns, sizeof *gamma);
     const struct aki__block *in = &l->g->blocks[b->in[0]];
-    place *sum = &l->places[b->in[0]];
+    values *sum = &l->values[b->in[0]];
     const bool fused = in->op == AKI_G_ADD && !sum->emitted;
     int x = 0;
-    const place *add = NULL;
+    const values *add = NULL;
 
     if (l->rc)
         return;
@@ -220,13 +220,13 @@ static void lower_norm(lowering *l, const struct aki__block *b, place *p)
     outputs(l, n, p, p->need_f32, p->need_u8);
 }
 
-static void lower_act(lowering *l, const struct aki__block *b, place *p)
+static void lower_act(lowering *l, const struct aki__block *b, values *p)
 {
     struct aki__act_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
     const bool gated = b->op == AKI_G_GATE;
 
     fuse(l, b);
-    const place *x = rows_of(l, b->in[0]), *gate = gated ? rows_of(l, b->in[1]) : NULL;
+    const values *x = rows_of(l, b->in[0]), *gate = gated ? rows_of(l, b->in[1]) : NULL;
     if (l->rc)
         return;
     *plan = (struct aki__act_plan){ .x = x->at, .gate = gated ? gate->at : 0, .gated = gated, .act = aki__act_of(b->act), .columns = (size_t)b->columns,
@@ -281,7 +281,7 @@ static const float *bias_of(lowering *l, const struct aki__g_attention *a)
     return table;
 }
 
-static void lower_attention(lowering *l, const struct aki__block *b, place *p)
+static void lower_attention(lowering *l, const struct aki__block *b, values *p)
 {
     const struct aki__g_attention *a = &b->attention;
     struct aki__attention_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
@@ -289,7 +289,7 @@ static void lower_attention(lowering *l, const struct aki__block *b, place *p)
     int rope = aki__g_rotates(a) ? rope_of(l, a) : 0;
 
     fuse(l, b);
-    const place *q = rows_of(l, b->in[0]), *k = rows_of(l, b->in[1]), *v = rows_of(l, b->in[2]);
+    const values *q = rows_of(l, b->in[0]), *k = rows_of(l, b->in[1]), *v = rows_of(l, b->in[2]);
     if (l->rc)
         return;
     *plan = (struct aki__attention_plan){ .q = q->at, .k = k->at, .v = v->at, .heads = (size_t)a->heads, .kv_heads = (size_t)a->kv_heads,
@@ -311,9 +311,9 @@ static void lower_attention(lowering *l, const struct aki__block *b, place *p)
     outputs(l, n, p, p->need_f32, p->need_u8);
 }
 
-static void lower_rows(lowering *l, const struct aki__block *b, place *p)
+static void lower_rows(lowering *l, const struct aki__block *b, values *p)
 {
-    const place *x = p->need_f32 ? own_rows_of(l, b->in[0]) : rows_of(l, b->in[0]);
+    const values *x = p->need_f32 ? own_rows_of(l, b->in[0]) : rows_of(l, b->in[0]);
 
     if (p->need_f32) {
         struct aki__onnx_node *n = aki__cpu_node(l, "Rows", NULL);
@@ -334,10 +334,10 @@ static void lower_rows(lowering *l, const struct aki__block *b, place *p)
     p->emitted = true;
 }
 
-static void lower_pool(lowering *l, const struct aki__block *b, place *p)
+static void lower_pool(lowering *l, const struct aki__block *b, values *p)
 {
     struct aki__pool_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
-    const place *x = own_rows_of(l, b->in[0]);
+    const values *x = own_rows_of(l, b->in[0]);
 
     if (!plan)
         return;
@@ -357,7 +357,7 @@ static void lower_pool(lowering *l, const struct aki__block *b, place *p)
 static void need(lowering *l, aki__blk i, int k)
 {
     const struct aki__block *b = &l->g->blocks[i];
-    place *x = &l->places[b->in[k]];
+    values *x = &l->values[b->in[k]];
 
     x->used = true;
     switch (b->op) {
@@ -366,8 +366,8 @@ static void need(lowering *l, aki__blk i, int k)
         x->need_f32 |= !aki__cpu_is_int8(l, i) || l->outliers[i].rows.count;
         break;
     case AKI_G_ROWS:
-        x->need_f32 |= l->places[i].need_f32;
-        x->need_u8 |= l->places[i].need_u8;
+        x->need_f32 |= l->values[i].need_f32;
+        x->need_u8 |= l->values[i].need_u8;
         break;
     case AKI_G_NORM:
         x->need_f32 |= l->g->blocks[b->in[k]].op != AKI_G_ADD;      /* else the norm computes the sum, or reads it */
@@ -384,9 +384,9 @@ static void decide_needs(lowering *l)
     const struct aki__graph *g = l->g;
 
     for (size_t i = 0; i < g->result_count; i++)
-        l->places[g->results[i].blk].used = l->places[g->results[i].blk].need_f32 = true;
+        l->values[g->results[i].blk].used = l->values[g->results[i].blk].need_f32 = true;
     for (size_t i = g->count; i-- > 0;)
-        for (int k = 0; k < g->blocks[i].in_count && l->places[i].used; k++)
+        for (int k = 0; k < g->blocks[i].in_count && l->values[i].used; k++)
             need(l, (aki__blk)i, k);
 }
 
@@ -394,7 +394,7 @@ static void lower(lowering *l)
 {
     for (size_t i = 0; i < l->g->count && !l->rc; i++) {
         const struct aki__block *b = &l->g->blocks[i];
-        place *p = &l->places[i];
+        values *p = &l->values[i];
         if (!p->used)
             continue;
         switch (b->op) {
@@ -455,8 +455,8 @@ aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const str
 {
     lowering l = { .g = g, .o = o, .keep = kept, .options = *options, .err = err };
 
-    l.places = aki__zalloc(g->count, sizeof *l.places);
-    if (!l.places)
+    l.values = aki__zalloc(g->count, sizeof *l.values);
+    if (!l.values)
         return aki__fail(err, AKI_E_NOMEM, "graph");
     l.outliers = aki__cpu_keep(&l, g->count, sizeof *l.outliers);
     kept->f32 = aki__cpu_keep(&l, g->count, sizeof *kept->f32);
@@ -469,6 +469,6 @@ aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const str
     lower(&l);
     make_outputs(&l);
     aki__free(l.shared);
-    aki__free(l.places);
+    aki__free(l.values);
     return l.rc;
 }

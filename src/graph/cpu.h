@@ -1,11 +1,15 @@
 /* Unit cpu: the dialect for processors: lowers blocks to fused custom operators, which kernel/ computes, matrix products
  * included.
  *
- * The tokens of all texts are laid end to end ([T], no padding; see struct aki__plan). Graph inputs (i32): ids [T], positions
- * [T], starts [B + 1], rows [R] and query_starts [B + 1] (the rows the pooling reads), pool_starts [N + 1], weight_from [N],
- * mode [1] (enum aki__pool_mode), key_starts [B + 1]; if the network has several token types: types [T], or [0] if all are 0;
- * i64: prefixes [1] (address of struct aki__prefix_use [B]). Outputs (f32): of each result of the graph [N, its columns]:
- * hidden, vectors. */
+ * The tokens of all texts are laid end to end ([T], no padding; see struct aki__plan). Inputs of the graph (i32):
+ *     ids, positions             [T]
+ *     types                      [T], or [0] if all are 0; only if the network has several token types
+ *     starts, key_starts         [B + 1]
+ *     rows, query_starts         [R], [B + 1]: the rows that the pooling reads
+ *     pool_starts, weight_from   [N + 1], [N]
+ *     mode                       [1], enum aki__pool_mode
+ *     prefixes                   [1], i64: the address of struct aki__prefix_use [B]
+ * Outputs (f32): hidden and vectors, if they are results of the graph: [N, columns]. */
 #ifndef AKI_CPU_H
 #define AKI_CPU_H
 
@@ -39,7 +43,8 @@ static inline struct aki__table aki__table_from(const struct aki__tensor *t, siz
 {
     if (!t)
         return (struct aki__table){ 0 };
-    return (struct aki__table){ .data = (const char *)t->data + at * aki__dtype_size(t->dtype), .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
+    return (struct aki__table){ .data = (const char *)t->data + at * aki__dtype_size(t->dtype),
+                                .dtype = t->dtype == AKI_BF16 ? AKI_TABLE_BF16 : t->dtype == AKI_F16 ? AKI_TABLE_F16 : AKI_TABLE_F32 };
 }
 
 static inline struct aki__table aki__table_of(const struct aki__tensor *t) { return aki__table_from(t, 0); }

@@ -8,7 +8,7 @@
 #include "graph/plans.h"
 
 /* The ONNX values of a block's rows. A value is 0 if that form is not needed, or not emitted yet. */
-struct aki__cpu_place {
+struct aki__cpu_values {
     bool   used, need_f32, need_u8;         /* determined before anything is emitted */
     bool   emitted;
     int    f32, u8, scale, side;
@@ -21,7 +21,7 @@ struct aki__cpu_lowering {
     struct aki__onnx        *o;
     struct aki__keep        *keep;
     struct aki__cpu_options  options;
-    struct aki__cpu_place   *places;        /* [g->count] */
+    struct aki__cpu_values   *values;        /* [g->count] */
     struct aki__found       *outliers;      /* [g->count] see outliers.h */
     int    ids, positions, types, starts, rows, query_starts, pool_starts, weight_from, mode, key_starts, prefixes;
     int    attentions;

@@ -237,10 +237,13 @@ aki__blk aki__g_attention(struct aki__graph *g, aki__blk q, aki__blk k, aki__blk
     const struct aki__tensor *buckets = spec->bias.buckets;
     const int64_t kv_columns = (int64_t)spec->kv_heads * spec->head_dim;
 
-    expect(g, b.columns == (int64_t)spec->heads * spec->head_dim && keys->columns == kv_columns && values->columns == kv_columns, "heads of other columns than q, k and v have");
+    expect(g, b.columns == (int64_t)spec->heads * spec->head_dim && keys->columns == kv_columns && values->columns == kv_columns,
+           "heads of other columns than q, k and v have");
     expect(g, spec->kv_heads > 0 && spec->heads % spec->kv_heads == 0, "heads that do not share keys evenly");
-    expect(g, b.rows != AKI_ROWS_VECTORS && keys->rows == AKI_ROWS_TOKENS && values->rows == AKI_ROWS_TOKENS, "keys and values of other rows than the tokens'");
-    expect(g, !buckets || (buckets->shape[1] == spec->heads && buckets->shape[0] % 4 == 0 && buckets->shape[0] / 4 < spec->bias.reach), "buckets of other heads, or too many");
+    expect(g, b.rows != AKI_ROWS_VECTORS && keys->rows == AKI_ROWS_TOKENS && values->rows == AKI_ROWS_TOKENS,
+           "keys and values of other rows than the tokens'");
+    expect(g, !buckets || (buckets->shape[1] == spec->heads && buckets->shape[0] % 4 == 0 &&
+                           buckets->shape[0] / 4 < spec->bias.reach), "buckets of other heads, or too many");
     b.in[1] = k;
     b.in[2] = v;
     b.in_count = 3;
@@ -278,7 +281,8 @@ aki__blk aki__g_dense(struct aki__graph *g, aki__blk x)
         const struct aki__dense *d = &m->dense[i];
         struct aki__block y = behind(g, AKI_G_LINEAR, x);
         if (d->weight->shape[1] != y.columns) {
-            g->rc = aki__fail(g->err, AKI_E_INVALID, "Dense module %zu takes %lld columns, but %lld come in", i + 1, (long long)d->weight->shape[1], (long long)y.columns);
+            g->rc = aki__fail(g->err, AKI_E_INVALID, "Dense module %zu takes %lld columns, but %lld come in", i + 1,
+                              (long long)d->weight->shape[1], (long long)y.columns);
             return x;
         }
         y.columns = d->weight->shape[0];
@@ -366,7 +370,8 @@ void aki__g_bias_table(float *table, const struct aki__g_attention *a, float fac
         for (int d = -bias->reach; d <= bias->reach; d++) {
             float x = (float)(-slope_of(h, a->heads) * abs(d));
             if (bias->buckets)
-                aki__tensor_read(&x, bias->buckets, (size_t)bucket_of(d, (int)bias->buckets->shape[0], bias->reach) * (size_t)a->heads + (size_t)h, 1);
+                aki__tensor_read(&x, bias->buckets,
+                                 (size_t)bucket_of(d, (int)bias->buckets->shape[0], bias->reach) * (size_t)a->heads + (size_t)h, 1);
             *table++ = x * factor;
         }
 }
@@ -401,7 +406,8 @@ int64_t aki__graph_parameters(const struct aki__graph *g)
 
     for (size_t i = 0; i < g->count; i++) {
         const struct aki__block *b = &g->blocks[i];
-        const struct aki__tensor *all[] = { b->embed.words, b->embed.positions, b->embed.types, b->weight, b->bias, b->attention.q_norm, b->attention.k_norm,
+        const struct aki__tensor *all[] = { b->embed.words, b->embed.positions, b->embed.types, b->weight, b->bias,
+                                            b->attention.q_norm, b->attention.k_norm,
                                             b->attention.bias.buckets };
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             if (all[k] && !read_before(g, i, all[k]))

@@ -102,7 +102,8 @@ static void measure(struct search *s, float *columns, float *rows, const struct 
 {
     size_t k = (size_t)t->shape[1], step = all || n < MOST_ROWS ? 1 : n / MOST_ROWS;
     float *parts = numbers(s, PARTS * k), *own = rows ? NULL : numbers(s, n);
-    struct measure m = { .squares = { .w = aki__table_from(t, first * k), .k = k, .step = step, .rows = rows ? rows : own }, .rows = n / step, .columns = parts };
+    struct measure m = { .squares = { .w = aki__table_from(t, first * k), .k = k, .step = step, .rows = rows ? rows : own },
+                         .rows = n / step, .columns = parts };
 
     if (!s->rc) {
         aki__pool_each(s->pool, PARTS, measure_step, &m);
@@ -318,7 +319,8 @@ static void find_stored(struct search *s, struct aki__found *found, bool *f32)
 aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g,
                               struct aki__pool *pool, aki_error *err)
 {
-    struct search s = { .g = g, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size), .read = aki__zalloc(g->count, sizeof *s.read) };
+    struct search s = { .g = g, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size),
+                        .read = aki__zalloc(g->count, sizeof *s.read) };
 
     if (!s.size || !s.read)
         s.rc = aki__fail(err, AKI_E_NOMEM, "graph");

@@ -179,7 +179,8 @@ static void prepare_keys(const struct aki__attention *a, size_t unit, float *scr
     size_t first = (unit - att_panel_of(a, text)) * PANEL, keys = att_keys(a, text), kept = att_kept(a, text);
     size_t count = first >= keys ? 0 : keys - first < PANEL ? keys - first : PANEL;
     size_t old = first >= kept ? 0 : kept - first < count ? kept - first : count;
-    struct keys k = { .heads = { .rows = &a->k, .gamma = a->k_norm, .eps = a->norm_eps, .scale = 1, .n = n, .depth = depth }, .rope = a->rope,
+    struct keys k = { .heads = { .rows = &a->k, .gamma = a->k_norm, .eps = a->norm_eps, .scale = 1, .n = n, .depth = depth },
+                      .rope = a->rope,
                       .kept = old ? a->kept[text].k + first * stride : NULL, .stride = stride, .row = (size_t)a->starts[text] + first - kept, .old = old, .count = count };
     struct keys v = k;
 
@@ -331,8 +332,8 @@ AKI_INLINE void product(float *c, size_t c_stride, const float *keep, const floa
     }
 }
 
-static __attribute__((noinline)) void product_new(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_group,
-                                                  size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
+static __attribute__((noinline)) void product_new(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
+                                                  size_t b_group, size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
     if (HAS_BF16 && bf16)
         product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups, true);
@@ -340,7 +341,8 @@ static __attribute__((noinline)) void product_new(float *c, size_t c_stride, con
         product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups, false);
 }
 
-static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b,
+static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride,
+                                                   const float *b,
                                                    size_t b_group, size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
     if (HAS_BF16 && bf16)
@@ -470,7 +472,8 @@ static void bias_strip(const struct aki__attention *a, const struct task *t, siz
 
     for (size_t r = 0; r < rows; r++) {
         size_t query = position(a, t->text, t->first + (at + r) / group), head = t->head * group + (at + r) % group;
-        add_bias(t->scores + r * KEY_BLOCK, (int64_t)n, a->bias + head * (2 * a->reach + 1), (int64_t)a->reach, (int64_t)block - (int64_t)query);
+        add_bias(t->scores + r * KEY_BLOCK, (int64_t)n, a->bias + head * (2 * a->reach + 1), (int64_t)a->reach,
+                 (int64_t)block - (int64_t)query);
     }
 }
 
@@ -490,7 +493,8 @@ static void run_strip(const struct aki__attention *a, const struct task *t, size
         return;
     n = high - block < KEY_BLOCK ? high - block : KEY_BLOCK;
     panel = att_panel_of(a, t->text) + block / PANEL;
-    product_new(t->scores, KEY_BLOCK, att_q(a, t->head, t->first) + at * att_row(a), att_row(a), att_k(a, t->head, panel), PANEL * att_key(a), PANEL,
+    product_new(t->scores, KEY_BLOCK, att_q(a, t->head, t->first) + at * att_row(a), att_row(a), att_k(a, t->head, panel),
+                PANEL * att_key(a), PANEL,
                 att_key(a), rows, (n + PANEL - 1) / PANEL, a->bf16);
     if (a->bias)
         bias_strip(a, t, at, rows, block, n);

@@ -321,7 +321,8 @@ static void run_panel(const struct aki__product *a, const char *x, size_t stride
     for (size_t c = 0; c < AKI_PANEL && panel * AKI_PANEL + c < w->n; c += TILE_COLUMNS)
         for (size_t i = 0; i < tiles; i++) {
             size_t row = count * i / tiles, rows = count * (i + 1) / tiles - row;       /* of similar height */
-            struct tile t = { .a = a, .x = x + row * stride, .w = weights + c * 4, .stride = stride, .row = first + row, .column = panel * AKI_PANEL + c,
+            struct tile t = { .a = a, .x = x + row * stride, .w = weights + c * 4, .stride = stride, .row = first + row,
+                              .column = panel * AKI_PANEL + c,
                               .ahead = i ? 0 : AHEAD };
             if (w->scale)
                 any_tile_s8(&t, rows);

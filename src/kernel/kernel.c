@@ -112,7 +112,8 @@ aki_status aki__kernels_ready(aki_error *err)
     for (size_t i = 0, size = 0; i < sizeof sets / sizeof *sets && size < sizeof there; i++)
         if (sets[i].runs())
             size += (size_t)snprintf(there + size, sizeof there - size, "%s%s", size ? ", " : "", sets[i].set->isa);
-    return aki__fail(err, AKI_E_UNAVAILABLE, "AKIEMBED_ISA: no instruction set \"%.40s\" here; this build and this processor have %s", wanted, there);
+    return aki__fail(err, AKI_E_UNAVAILABLE,
+                     "AKIEMBED_ISA: no instruction set \"%.40s\" here; this build and this processor have %s", wanted, there);
 }
 
 static const struct aki__kernels *choose(void)

@@ -105,7 +105,8 @@ static aki_status read_quantisation(struct aki__model *m, const struct aki__json
         return aki__key_fail(f, value, "quantization_config", AKI_E_UNSUPPORTED, err,
                              "weights quantised by others are not read; take the unquantised model");
     if (!aki__json_equals(aki__key(value, "format"), "rotated-w8a8-3"))
-        return aki__key_fail(f, value, "quantization_config.format", AKI_E_UNSUPPORTED, err, "only rotated-w8a8-3 is read; quantise the model again");
+        return aki__key_fail(f, value, "quantization_config.format", AKI_E_UNSUPPORTED, err,
+                             "only rotated-w8a8-3 is read; quantise the model again");
     return aki__key_int(&m->int8_bits, f, value, "bits", 7, 8, AKI_REQUIRED, err);
 }
 
@@ -263,7 +264,8 @@ aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err)
     rc = aki__also(rc, read_matryoshka(m, &f, AKI_ALSO(rc, err)));
     if (!rc) rc = read_type(m, &f, err);
     if (!rc && m->hidden && hidden && m->hidden != hidden)
-        rc = aki__fail(err, AKI_E_INVALID, "config.json: hidden_size %d, but the graph of %.100s gives %d columns", hidden, m->onnx, m->hidden);
+        rc = aki__fail(err, AKI_E_INVALID, "config.json: hidden_size %d, but the graph of %.100s gives %d columns", hidden, m->onnx,
+                       m->hidden);
     if (rc)
         goto done;
     m->hidden = m->hidden ? m->hidden : hidden;

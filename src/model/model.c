@@ -113,7 +113,8 @@ static aki_status stored(const struct aki__model *m, const void **data, const ch
     for (int i = 0; i < rank && same; i++)
         same = t->shape[i] == shape[i];
     if (!same)
-        return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is not of the dtype and shape that the format wants: quantise the model again", m->path, full);
+        return aki__fail(err, AKI_E_INVALID,
+                         "%s: tensor %.100s is not of the dtype and shape that the format wants: quantise the model again", m->path, full);
     *data = t->data;
     return AKI_OK;
 }
@@ -133,7 +134,10 @@ static aki_status stored_list(const struct aki__model *m, const int32_t **list, 
     bool good = found >= 1 && found <= most;
     for (int64_t i = 0; i < found && good; i++)
         good = (*list)[i] > (i ? (*list)[i - 1] : -1) && (size_t)(*list)[i] < limit;
-    return good ? AKI_OK : aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s%s: not 1 to %d increasing numbers below %zu: quantise the model again", m->path, m->prefix, name, suffix, (int)most, limit);
+    if (good)
+        return AKI_OK;
+    return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s%s: not 1 to %d increasing numbers below %zu: quantise the model again",
+                     m->path, m->prefix, name, suffix, (int)most, limit);
 }
 
 aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name,
@@ -150,7 +154,8 @@ static aki_status all_numbers(const struct aki__model *m, const float *x, size_t
 {
     for (size_t i = 0; i < count; i++)
         if (!(x[i] >= least && isfinite(x[i])))
-            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_%s %zu is no finite number%s: quantise the model again", m->path, m->prefix, name, what, i,
+            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_%s %zu is no finite number%s: quantise the model again",
+                             m->path, m->prefix, name, what, i,
                              least == 0 ? " of 0 or more" : "");
     return AKI_OK;
 }
@@ -161,7 +166,8 @@ static aki_status all_sums(const struct aki__model *m, const int32_t *sum, size_
 {
     for (size_t i = 0; i < count; i++)
         if (sum[i] > (int64_t)k * 127 || sum[i] < (int64_t)k * -128)
-            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_sum: sum %zu is %d, which %zu weights of 8 bits cannot have: quantise the model again", m->path, m->prefix, name, i,
+            return aki__fail(err, AKI_E_INVALID,
+                             "%s: tensor %s%.100s.int8_sum: sum %zu is %d, which %zu weights of 8 bits cannot have: quantise the model again", m->path, m->prefix, name, i,
                              (int)sum[i], k);
     return AKI_OK;
 }
@@ -243,7 +249,8 @@ static aki_status describe(struct aki__model *m, aki_error *err)
     uint64_t size;
     aki_status rc;
 
-    if ((rc = aki__modules_in_place(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__tokenizer_config_read(m, err)) || (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
+    if ((rc = aki__modules_in_place(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__tokenizer_config_read(m, err)) ||
+        (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
         return rc;
     for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
@@ -268,7 +275,8 @@ static aki_status open_folder(struct aki__model **out, const char *folder, const
         rc = aki__no_folder(folder, err);
         goto done;
     }
-    if ((rc = refuse_adapter(m, err)) || (rc = file ? aki__onnx_describe(m, file, facts, err) : describe(m, err)) || (rc = note_tokenizer(m, err)))
+    if ((rc = refuse_adapter(m, err)) || (rc = file ? aki__onnx_describe(m, file, facts, err) : describe(m, err)) ||
+        (rc = note_tokenizer(m, err)))
         goto done;
     *out = m;
     m = NULL;

@@ -236,7 +236,8 @@ static aki_status refuse_subfolder(const struct aki__json_file *f, const struct 
 {
     char what[320];
 
-    snprintf(what, sizeof what, "a transformer in a subfolder (%s) is not implemented: move its files up, and make its path \"\"", module->part);
+    snprintf(what, sizeof what, "a transformer in a subfolder (%s) is not implemented: move its files up, and make its path \"\"",
+             module->part);
     return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err, what);
 }
 
@@ -289,8 +290,10 @@ aki_status aki__modules_in_place(struct aki__model *m, aki_error *err)
     struct module module;
 
     aki_status rc = aki__json_file_open(&f, m, "modules.json", AKI_JSON_ARRAY, true, err);
-    const struct aki__json *first = !rc && f.doc.nodes && f.doc.nodes->size ? aki__json_first(f.doc.nodes) : NULL, *type = aki__key(first, "type");
-    if (aki__json_is(type, AKI_JSON_STRING) && is_transformer(type) && !module_path(&module, &f, aki__key(first, "path"), err) && *module.part)
+    const struct aki__json *first = !rc && f.doc.nodes && f.doc.nodes->size ? aki__json_first(f.doc.nodes) : NULL;
+    const struct aki__json *type = aki__key(first, "type");
+    if (aki__json_is(type, AKI_JSON_STRING) && is_transformer(type) && !module_path(&module, &f, aki__key(first, "path"), err) &&
+        *module.part)
         rc = refuse_subfolder(&f, type, &module, err);
     aki__json_file_close(&f);
     return rc;

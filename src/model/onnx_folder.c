@@ -129,7 +129,8 @@ static bool split(char **folder, char **file, const char *path)
         else
             memcpy(*folder, ".", 2);
     }
-    if (ok && *folder && (is_file || has_onnx(path)) && !has(*folder, "tokenizer.json") && (above = aki__real_path(*folder)) && (slash = strrchr(above, '/')) && slash > above) {
+    if (ok && *folder && (is_file || has_onnx(path)) && !has(*folder, "tokenizer.json") && (above = aki__real_path(*folder)) &&
+        (slash = strrchr(above, '/')) && slash > above) {
         *slash = '\0';
         if (has(above, "tokenizer.json")) {
             char *name = *file ? aki__join(slash + 1, *file) : aki__copy_string(slash + 1, strlen(slash + 1));
@@ -258,7 +259,8 @@ aki_status aki__onnx_describe(struct aki__model *m, const char *file, const stru
     rc = aki__tokenizer_config_read(m, err);
     rc = aki__also(rc, aki__sentence_read(m, AKI_ALSO(rc, err)));
     if (!rc && m->pooled && m->dense_inside && m->dim != m->pooled)
-        rc = aki__fail(err, AKI_E_INVALID, "modules.json: vectors of %d elements, but the graph of %.100s gives %d", m->dim, file, m->pooled);
+        rc = aki__fail(err, AKI_E_INVALID, "modules.json: vectors of %d elements, but the graph of %.100s gives %d", m->dim, file,
+                       m->pooled);
     if (!rc && m->pad_id < 0) rc = read_pad_token(m, err);
     if (rc)
         return rc;

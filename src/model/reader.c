@@ -154,7 +154,8 @@ aki_status aki__no_folder(const char *path, aki_error *err)
     if (rc)
         return aki__fail(err, rc, rc == AKI_E_NOT_FOUND ? "%s: no such folder" : "%s", rc == AKI_E_NOT_FOUND ? path : why.message);
     aki__map_close(&map);
-    return aki__fail(err, AKI_E_INVALID, "%s: a file; the folder of a model is needed, as Hugging Face has them, or an .onnx file in one", path);
+    return aki__fail(err, AKI_E_INVALID,
+                     "%s: a file; the folder of a model is needed, as Hugging Face has them, or an .onnx file in one", path);
 }
 
 aki_status aki__no_tokenizer(const char *folder, aki_error *err)
@@ -168,7 +169,8 @@ aki_status aki__no_tokenizer(const char *folder, aki_error *err)
         if (!path)
             return aki__fail(err, AKI_E_NOMEM, "%s", folder);
         if (there)
-            return aki__fail(err, AKI_E_NOT_FOUND, "%s/tokenizer.json: missing, but there is %s; convert it: python -c \"from transformers import AutoTokenizer; "
+            return aki__fail(err, AKI_E_NOT_FOUND,
+                             "%s/tokenizer.json: missing, but there is %s; convert it: python -c \"from transformers import AutoTokenizer; "
                              "AutoTokenizer.from_pretrained('.').save_pretrained('.')\" in the folder", folder, others[i]);
     }
     return aki__fail(err, AKI_E_NOT_FOUND, "%s/tokenizer.json: missing", folder);

@@ -93,8 +93,8 @@ struct data_range {
 };
 
 /* node: the part of the header; NULL: the tensor as a whole. */
-static aki_status bad_tensor(const struct aki__weights_file *f, const struct aki__json *key, const struct aki__json *node, aki_status status,
-                             aki_error *err, const char *what)
+static aki_status bad_tensor(const struct aki__weights_file *f, const struct aki__json *key, const struct aki__json *node,
+                             aki_status status, aki_error *err, const char *what)
 {
     uint64_t offset = 8 + (uint64_t)(node ? node : key)->offset;
 
@@ -158,8 +158,8 @@ static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct
     return AKI_OK;
 }
 
-static aki_status read_tensor(struct aki__tensor *t, struct data_range *span, const struct aki__weights_file *f, const struct aki__json *key,
-                              uint64_t data_begin, aki_error *err)
+static aki_status read_tensor(struct aki__tensor *t, struct data_range *span, const struct aki__weights_file *f,
+                              const struct aki__json *key, uint64_t data_begin, aki_error *err)
 {
     uint64_t bytes, begin, end;
 
@@ -196,8 +196,8 @@ static int compare_spans(const void *a, const void *b)
 }
 
 /* The format allows neither gaps nor overlaps: the data consists of the tensors, end to end. */
-static aki_status check_spans(struct aki__weights *w, const struct aki__weights_file *f, struct data_range *spans, size_t count, uint64_t data_begin,
-                              aki_error *err)
+static aki_status check_spans(struct aki__weights *w, const struct aki__weights_file *f, struct data_range *spans, size_t count,
+                              uint64_t data_begin, aki_error *err)
 {
     uint64_t at = 0;
 
@@ -350,7 +350,8 @@ aki_status aki__weights_index(struct aki__weights *w, aki_error *err)
         const char *name = w->tensors[i].name;
         size_t at = slot_of(w, name, strlen(name));
         if (w->slots[at]) {
-            aki_status rc = aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s stands there twice (also in %s)", aki__weights_file_of(&w->tensors[i])->name, name,
+            aki_status rc = aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s stands there twice (also in %s)",
+                                      aki__weights_file_of(&w->tensors[i])->name, name,
                                       aki__weights_file_of(&w->tensors[w->slots[at] - 1])->name);
             if (!aki__weights_pass(w, rc, err))
                 return rc;

@@ -26,7 +26,8 @@ static bool header(struct aki__buf *b, const struct aki__written *tensors, size_
 
     for (size_t i = 0; i < count && ok; i++) {
         const struct aki__written *t = &tensors[i];
-        int n = snprintf(line, sizeof line, ",\"%s%s\":{\"dtype\":\"%s\",\"shape\":[%" PRId64, t->name, t->suffix, dtype_name(t->dtype), t->shape[0]);
+        int n = snprintf(line, sizeof line, ",\"%s%s\":{\"dtype\":\"%s\",\"shape\":[%" PRId64, t->name, t->suffix,
+                         dtype_name(t->dtype), t->shape[0]);
         for (int d = 1; d < t->rank && n > 0 && (size_t)n < sizeof line; d++)
             n += snprintf(line + n, sizeof line - (size_t)n, ",%" PRId64, t->shape[d]);
         if (n > 0 && (size_t)n < sizeof line)

@@ -48,7 +48,8 @@ static aki_status read_normalizer(struct aki__tokenizer_config *out, const struc
     if (rc)
         return rc;
     out->lowercase = lower;
-    snprintf(out->normalizer, sizeof out->normalizer, "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":%s,\"strip_accents\":%s,\"lowercase\":%s}",
+    snprintf(out->normalizer, sizeof out->normalizer,
+             "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":%s,\"strip_accents\":%s,\"lowercase\":%s}",
              words[1 + chinese], words[1 + strip], words[1 + lower]);
     return AKI_OK;
 }
@@ -61,7 +62,9 @@ static aki_status read_side(struct aki__tokenizer_config *out, const struct aki_
         return AKI_OK;
     out->left = aki__json_equals(side, "left");
     out->side = true;
-    return out->left || aki__json_equals(side, "right") ? AKI_OK : aki__key_fail(f, side, "truncation_side", AKI_E_INVALID, err, "neither \"left\" nor \"right\"");
+    if (out->left || aki__json_equals(side, "right"))
+        return AKI_OK;
+    return aki__key_fail(f, side, "truncation_side", AKI_E_INVALID, err, "neither \"left\" nor \"right\"");
 }
 
 /* The class, if tokenizer_config.json names none: that of config.json, or of its model_type. */

@@ -60,7 +60,8 @@ static int compare_strings(const void *a, const void *b)
 }
 
 /* Lists the distinct files of weight_map in *shards [*count]. */
-static aki_status list_shards(struct aki__weights *w, const struct aki__json ***shards, size_t *count, const struct aki__weights_file *index, const struct aki__json *map,
+static aki_status list_shards(struct aki__weights *w, const struct aki__json ***shards, size_t *count,
+                              const struct aki__weights_file *index, const struct aki__json *map,
                               aki_error *err)
 {
     const struct aki__json *key = map + 1;

@@ -173,7 +173,8 @@ aki_status aki__added_index(struct aki__added *a, struct aki__reader *r)
             if (i && same(&keys[i - 1], &keys[i]))
                 return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "two tokens that the normaliser makes equal are not supported");
             if (keys[i].size > AKI_PIECE_LIMIT)
-                return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a token that the normaliser makes longer than 512 bytes is not supported");
+                return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL,
+                                      "a token that the normaliser makes longer than 512 bytes is not supported");
             a->first[list][(unsigned char)keys[i].text[0]] = true;
             if ((unsigned char)keys[i].text[0] != a->only[list])
                 a->only[list] = -1;
@@ -314,7 +315,8 @@ bool aki__added_next(struct aki__added_search *s, struct aki__added_match *out)
         s->from = end;
         if (t->special && !s->specials)
             continue;
-        if (t->single_word && ((begin && has_at(s->text, back_one(s->text, begin), AKI_U_WORD)) || (end < s->size && has_at(s->text, end, AKI_U_WORD))))
+        if (t->single_word && ((begin && has_at(s->text, back_one(s->text, begin), AKI_U_WORD)) ||
+                               (end < s->size && has_at(s->text, end, AKI_U_WORD))))
             continue;
         if (t->lstrip) {
             while (begin && has_at(s->text, back_one(s->text, begin), AKI_U_WHITE))

@@ -46,7 +46,8 @@ static aki_status add_merge(struct aki__algorithm *a, const struct aki__model_re
     /* The prefix is removed from the right piece by its length only, as in Hugging Face. A merge that adds nothing
      * would make two merges at one position indistinguishable; no real file has one. */
     if (left.size == 0 || right.size <= b->prefix_size)
-        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.merges[%u]: it adds nothing to its left or right piece", r->name, (unsigned)i);
+        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.merges[%u]: it adds nothing to its left or right piece", r->name,
+                         (unsigned)i);
     joined->size = 0;
     if (!aki__buf_append(joined, left.data, left.size, SIZE_MAX)
         || !aki__buf_append(joined, right.data + b->prefix_size, right.size - b->prefix_size, SIZE_MAX))
@@ -62,7 +63,8 @@ static aki_status add_merge(struct aki__algorithm *a, const struct aki__model_re
         return unknown_piece(r, i, (struct text){ joined->data, joined->size });
     *last = id;
     if (!aki__merges_add(&b->merges, (struct aki__merge){ left_id, right_id, id, i }))
-        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.merges[%u]: so many collide in their table that texts would take for ever", r->name, (unsigned)i);
+        return aki__fail(r->err, AKI_E_UNSUPPORTED,
+                         "%s: model.merges[%u]: so many collide in their table that texts would take for ever", r->name, (unsigned)i);
     if (right.size >= 3 && memcmp(right.data, SPACE, 3) == 0)
         b->joins[(unsigned char)left.data[left.size - 1]] = true;
     return AKI_OK;
@@ -105,7 +107,8 @@ static aki_status read_affix(const struct aki__model_reader *r, const char *key,
     aki_status rc = aki__model_string(r, key, false, &text, size);
 
     if (!rc && *size > AKI_PIECE_LIMIT)
-        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.%s: %zu bytes; %d are the most that is supported", r->name, key, *size, AKI_PIECE_LIMIT);
+        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.%s: %zu bytes; %d are the most that is supported", r->name, key,
+                         *size, AKI_PIECE_LIMIT);
     if (!rc && !(*out = aki__copy_string(text ? text : "", *size)))
         rc = aki__fail(r->err, AKI_E_NOMEM, "%s: model.%s", r->name, key);
     return rc;

@@ -188,7 +188,8 @@ void aki__charsmap_run(const struct aki__charsmap *m, struct aki__sink *s)
     while (p < end && !s->failed) {
         /* ASCII before ASCII is a cluster of its own, which does not change. */
         const char *run = p;
-        while ((begin == p || state.before != AKI_G_PREPEND) && end - p >= 2 && (signed char)p[0] >= 0 && (signed char)p[1] >= 0 && m->plain[(unsigned char)p[0]])
+        while ((begin == p || state.before != AKI_G_PREPEND) && end - p >= 2 && (signed char)p[0] >= 0 && (signed char)p[1] >= 0 &&
+               m->plain[(unsigned char)p[0]])
             p++;
         if (p > run) {
             if (begin < run)

@@ -63,15 +63,15 @@ bool aki__sort_marks(struct aki__work *w, struct aki__pending *run, size_t count
         }
         return true;
     }
-    size_t place[257] = { 0 };
+    size_t index[257] = { 0 };
     if (!aki__grow((void **)&w->sorted, &w->sorted_capacity, count, sizeof *w->sorted))
         return false;
     for (size_t i = 0; i < count; i++)
-        place[run[i].combining + 1]++;
+        index[run[i].combining + 1]++;
     for (size_t i = 1; i < 257; i++)
-        place[i] += place[i - 1];
+        index[i] += index[i - 1];
     for (size_t i = 0; i < count; i++)
-        w->sorted[place[run[i].combining]++] = run[i];
+        w->sorted[index[run[i].combining]++] = run[i];
     memcpy(run, w->sorted, count * sizeof *run);
     return true;
 }

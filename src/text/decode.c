@@ -2,7 +2,8 @@
 #include "text/stages.h"
 
 enum kind { BPE, BYTE_LEVEL, WORDPIECE, METASPACE, REPLACE, FUSE, STRIP, BYTE_FALLBACK, SEQUENCE };
-static const char *const names[] = { "BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "Replace", "Fuse", "Strip", "ByteFallback", "Sequence", NULL };
+static const char *const names[] = { "BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "Replace", "Fuse", "Strip",
+                                     "ByteFallback", "Sequence", NULL };
 
 struct decoder_step {
     enum kind            kind;
@@ -25,7 +26,8 @@ struct aki__decoder {
 
 bool aki__parts_add(struct aki__parts *p, const char *bytes, size_t size)
 {
-    if (!aki__grow((void **)&p->ends, &p->capacity, p->count + 1, sizeof *p->ends) || !aki__buf_append(&p->bytes, bytes, size, AKI_TEXT_LIMIT))
+    if (!aki__grow((void **)&p->ends, &p->capacity, p->count + 1, sizeof *p->ends) ||
+        !aki__buf_append(&p->bytes, bytes, size, AKI_TEXT_LIMIT))
         return false;
     p->ends[p->count++] = p->bytes.size;
     return true;
@@ -254,7 +256,8 @@ static bool run_whole(const struct decoder_step *s, const struct aki__parts *in,
             ok = put(out, text, size);
         } else {
             int byte = fallback_byte(text, size);
-            ok = byte >= 0 ? aki__buf_append(&bytes, &(char){ (char)byte }, 1, AKI_TEXT_LIMIT) : flush_bytes(&bytes, out) && aki__parts_add(out, text, size);
+            ok = byte >= 0 ? aki__buf_append(&bytes, &(char){ (char)byte }, 1, AKI_TEXT_LIMIT)
+                           : flush_bytes(&bytes, out) && aki__parts_add(out, text, size);
         }
     }
     if (s->kind == BYTE_LEVEL)
@@ -294,7 +297,8 @@ aki_status aki__decode(const struct aki__decoder *d, struct aki__work *w, struct
     for (size_t i = 0; d && i < d->count && ok && !rc; i++) {
         const struct decoder_step *s = &d->steps[i];
         next.count = next.bytes.size = 0;
-        ok = s->kind == BYTE_LEVEL || s->kind == FUSE || s->kind == BYTE_FALLBACK ? run_whole(s, tokens, &next) : run_each(s, w, tokens, &next, &rc);
+        ok = s->kind == BYTE_LEVEL || s->kind == FUSE || s->kind == BYTE_FALLBACK ? run_whole(s, tokens, &next)
+                                                                                  : run_each(s, w, tokens, &next, &rc);
         struct aki__parts t = *tokens;
         *tokens = next;
         next = t;

@@ -202,7 +202,8 @@ static void add_sequence(const struct aki__tokenizer *t, struct aki__work *w, co
     out->count += s->kept;
 }
 
-static aki_status build_encoding(const struct aki__tokenizer *t, struct aki__work *w, struct sequence *s, bool pair, const struct aki__encode_options *options,
+static aki_status build_encoding(const struct aki__tokenizer *t, struct aki__work *w, struct sequence *s, bool pair,
+                                 const struct aki__encode_options *options,
                                struct aki__encoding *out, aki_error *err)
 {
     const struct aki__post_template *post = pair ? &t->post.pair : &t->post.single;
@@ -213,7 +214,8 @@ static aki_status build_encoding(const struct aki__tokenizer *t, struct aki__wor
         if (post->items[i].id < 0)
             out->full_count += s[-1 - post->items[i].id].count;
     if (options->max_tokens && options->max_tokens < specials + 1)
-        return aki__fail(err, AKI_E_INVALID, "a limit of %zu tokens leaves no room beside %zu special tokens", options->max_tokens, specials);
+        return aki__fail(err, AKI_E_INVALID, "a limit of %zu tokens leaves no room beside %zu special tokens", options->max_tokens,
+                         specials);
     if (options->max_tokens && options->truncate == AKI_TRUNCATE_ERROR && out->full_count > options->max_tokens)
         return aki__fail(err, AKI_E_INVALID, "text has %zu tokens, above the limit of %zu", out->full_count, options->max_tokens);
     s[0].kept = s[0].count;

@@ -108,13 +108,13 @@ static void grow_tree(struct tree *t, int32_t *keys, size_t count)
     }
 }
 
-/* Propagates a change of the key at `place` up the tree. */
-static void settle(struct tree *t, size_t place)
+/* Propagates a change of the key at `index` up the tree. */
+static void settle(struct tree *t, size_t index)
 {
     for (size_t level = 0; level < t->top; level++) {
-        int32_t before = t->level[level + 1][place /= BLOCK];
-        set_minimum(t, level, place);
-        if (t->level[level + 1][place] == before)
+        int32_t before = t->level[level + 1][index /= BLOCK];
+        set_minimum(t, level, index);
+        if (t->level[level + 1][index] == before)
             return;
     }
 }
@@ -135,10 +135,10 @@ void aki__row_merge(struct aki__symbols *row, const struct aki__merges *m)
     row->keys[n - 1] = AKI_NO_KEY;
     grow_tree(&t, row->keys, n);
     while ((key = least(t.level[t.top], t.top_count)) != AKI_NO_KEY) {
-        size_t place = (size_t)key % BLOCK;
+        size_t index = (size_t)key % BLOCK;
         for (size_t level = t.top; level-- > 0; )
-            place = place * BLOCK + (size_t)least(t.level[level] + place * BLOCK, BLOCK) % BLOCK;
-        uint32_t left = (uint32_t)place, right = s[left].next, next = s[right].next;
+            index = index * BLOCK + (size_t)least(t.level[level] + index * BLOCK, BLOCK) % BLOCK;
+        uint32_t left = (uint32_t)index, right = s[left].next, next = s[right].next;
         s[left].id = s[left].joined;
         s[left].size += s[right].size;
         s[left].next = next;

@@ -46,8 +46,8 @@ static aki_status add_special(struct aki__post_template *t, struct aki__reader *
     return rc;
 }
 
-static aki_status parse_item(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *item, const struct aki__json *specials,
-                             size_t vocabulary, bool pair)
+static aki_status parse_item(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *item,
+                             const struct aki__json *specials, size_t vocabulary, bool pair)
 {
     const struct aki__json *sequence = aki__json_get(item, "Sequence"), *special = aki__json_get(item, "SpecialToken");
     const struct aki__json *id = aki__json_get(sequence ? sequence : special, "id");

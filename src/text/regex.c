@@ -43,7 +43,8 @@ aki_status aki__regex_compile(struct aki__regex **out, struct aki__reader *r, co
         rc = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, what);
         goto done;
     }
-    x->code = pcre2_compile((PCRE2_SPTR)(t.pattern.data ? t.pattern.data : ""), t.pattern.size, PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_MULTILINE,
+    x->code = pcre2_compile((PCRE2_SPTR)(t.pattern.data ? t.pattern.data : ""), t.pattern.size,
+                            PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_MULTILINE,
                             &error, &at, NULL);
     if (!x->code) {
         PCRE2_UCHAR message[80] = { 0 };

@@ -63,7 +63,8 @@ static aki_status parse_cutting(struct aki__tokenizer *t, struct aki__reader *r,
     const bool other = r->normalizer && aki__json_equals(aki__json_get(aki__json_get(root, "model"), "type"), "WordPiece");
     bool changed_before, asks;
 
-    aki_status rc = aki__read_end(r, back, reported, aki__normalizer_parse(&t->normalizer, r, other ? r->normalizer : aki__json_get(root, "normalizer")));
+    aki_status rc = aki__read_end(r, back, reported,
+                                  aki__normalizer_parse(&t->normalizer, r, other ? r->normalizer : aki__json_get(root, "normalizer")));
     if (!aki__read_on(r, rc))
         return rc;
     reported = aki__read_reported(r);
@@ -107,7 +108,8 @@ static aki_status parse_parts(struct aki__tokenizer *t, struct aki__reader *r, c
     if (aki__read_on(r, rc)) {
         reported = aki__read_reported(r);
         aki__path_key(r, "post_processor");
-        rc = aki__also(rc, aki__read_end(r, back, reported, aki__post_parse(&t->post, r, aki__json_get(root, "post_processor"), t->vocabulary)));
+        rc = aki__also(rc, aki__read_end(r, back, reported,
+                                         aki__post_parse(&t->post, r, aki__json_get(root, "post_processor"), t->vocabulary)));
     }
     if (aki__read_on(r, rc)) {
         reported = aki__read_reported(r);

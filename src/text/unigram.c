@@ -16,7 +16,8 @@ static aki_status bad_entry(const struct aki__model_reader *r, uint32_t i)
 /* The double nearest to 10^n, 0 <= n <= 308. */
 static double power_of_ten(int64_t n)
 {
-    static const double exact[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+    static const double exact[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+                                    1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
     char spelling[24];
 
     if (n < (int64_t)(sizeof exact / sizeof *exact))
@@ -79,7 +80,8 @@ static aki_status read_vocabulary(struct aki__algorithm *a, const struct aki__mo
         if (e->kind != AKI_JSON_ARRAY || e->size != 2 || e[1].kind != AKI_JSON_STRING || e[2].kind != AKI_JSON_NUMBER)
             return bad_entry(r, i);
         if (e[1].size > AKI_PIECE_LIMIT)
-            return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.vocab[%u]: a piece of %u bytes; %d are the most that is supported", r->name,
+            return aki__fail(r->err, AKI_E_UNSUPPORTED,
+                             "%s: model.vocab[%u]: a piece of %u bytes; %d are the most that is supported", r->name,
                              (unsigned)i, (unsigned)e[1].size, AKI_PIECE_LIMIT);
         bytes += e[1].size;
     }
