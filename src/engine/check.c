@@ -215,7 +215,8 @@ static void report_onnx(struct aki__check *c, const char *path, const char *file
 
     if (aki__map_open(&map, path, NULL) != AKI_OK)
         return;
-    snprintf(text, sizeof text, "%.199s, %s", info->ports, info->precision == AKI_PRECISION_INT8 ? "quantised" : info->precision == AKI_PRECISION_F16 ? "f16" : "f32");
+    snprintf(text, sizeof text, "%.199s, %s", info->ports,
+             info->precision == AKI_PRECISION_INT8 ? "quantised" : info->precision == AKI_PRECISION_F16 ? "f16" : "f32");
     aki__check_report(c, AKI_CHECK_READ, file, text, map.size, 0);
     aki__map_close(&map);
 }

@@ -41,7 +41,8 @@ static aki_status make_session(struct aki__session **out, aki_model *m, const ak
 {
     const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16,
                                                   .threads = o->threads, .device = device,
-        .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS, .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
+        .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS,
+        .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
     struct aki__graph g;
 
     aki__graph_init(&g, m->folder, err);
@@ -317,7 +318,8 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
     }
     say(figures, t, f);
     snprintf(m->device, sizeof m->device, "%.63s", device->name);
-    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%s", figures, remembered ? " (" AGAIN ")" : "", set[0] ? "; options: " : "", set, tried[0] ? "; refused: " : "", tried);
+    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%s", figures, remembered ? " (" AGAIN ")" : "",
+             set[0] ? "; options: " : "", set, tried[0] ? "; refused: " : "", tried);
     return AKI_OK;
 }
 
@@ -434,7 +436,8 @@ aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error
         return rc;
     }
     /* Devices do not use the prefix cache: the keys and values of every layer would have to be passed to them. */
-    size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal || m->folder->onnx || strcmp(m->device, "cpu") != 0 ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : AKI_DEFAULT_PREFIX_MIB;
+    bool cached = o->prefix_cache_mb >= 0 && m->folder->causal && !m->folder->onnx && strcmp(m->device, "cpu") == 0;
+    size_t mib = !cached ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : AKI_DEFAULT_PREFIX_MIB;
     aki__prefix_init(&m->prefixes, (size_t)m->folder->layers, (size_t)m->folder->kv_heads * (size_t)m->folder->head_dim, mib << 20);
     aki__session_info(m->session, &m->run);
     return AKI_OK;

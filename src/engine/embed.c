@@ -7,7 +7,7 @@ struct job {
     struct aki__request   r;
     struct aki__runs      runs;
     struct aki__input     input;
-    size_t               *same;             /* [count] index of the first equal text, which may be the text itself; NULL: equal texts are computed again */
+    size_t               *same;             /* [count] index of the first equal text, or of the text itself; NULL: no reuse */
     size_t                row_size;
     aki_error            *err;
 };

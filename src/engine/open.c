@@ -215,7 +215,8 @@ aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
     if (size > 5 && strcmp(path + size - 5, ".onnx") == 0)
         rc = aki__onnx_choose(&folder, &file, path, NULL, err);
     const char *source = folder ? folder : path;
-    if (!rc) rc = aki__is_folder(source) ? open_tokenizer_alone(m, source, err) : open_tokenizer_file(m, source, &(struct aki__tokenizer_config){ 0 }, err);
+    if (!rc) rc = aki__is_folder(source) ? open_tokenizer_alone(m, source, err)
+                                         : open_tokenizer_file(m, source, &(struct aki__tokenizer_config){ 0 }, err);
     if (!rc) {
         *out = m;
         m = NULL;

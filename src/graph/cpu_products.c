@@ -131,7 +131,8 @@ static void view_stored(struct aki__cpu_lowering *l, struct aki__packed *w, stru
     if (!rc && (stored.column_count != w->outliers.count ||
                 (stored.column_count && memcmp(stored.columns, w->outliers.columns, stored.column_count * sizeof(int32_t)))))
         rc = aki__fail(l->err, AKI_E_INVALID,
-                       "%s: tensor %.100s.int8_columns is not that of the other products of these rows: quantise the model again", l->g->model->path, name);
+                       "%s: tensor %.100s.int8_columns is not that of the other products of these rows: quantise the model again",
+                       l->g->model->path, name);
     l->rc = aki__graph_fault(l->g, name, rc, l->err);
     if (rc)
         return;
@@ -192,7 +193,8 @@ static int exact_product(struct aki__cpu_lowering *l, const struct aki__keep_pro
     const struct aki__packed *w = kept->packed;
     size_t n = kept->rows.count;
     struct aki__product_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
-    float *data = aki__cpu_keep(l, aki__packed_count(n, w->k, true), sizeof *data), *bias = w->bias ? aki__cpu_keep(l, aki__panels(n) * AKI_PANEL, sizeof *bias) : NULL;
+    float *data = aki__cpu_keep(l, aki__packed_count(n, w->k, true), sizeof *data);
+    float *bias = w->bias ? aki__cpu_keep(l, aki__panels(n) * AKI_PANEL, sizeof *bias) : NULL;
 
     if (l->rc)
         return 0;

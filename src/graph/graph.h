@@ -36,7 +36,7 @@ struct aki__g_norm {
 /* A bias of the scores, by the distance key - query. */
 struct aki__g_bias {
     int reach;                  /* greater distances have the bias of this one; 0: no bias */
-    const struct aki__tensor *buckets;      /* [buckets, heads], as in T5 and MPNet: the first half is for keys up to the query; NULL: the slopes of ALiBi */
+    const struct aki__tensor *buckets;      /* [buckets, heads], as in T5: the first half is for keys up to the query; NULL: ALiBi */
 };
 
 struct aki__g_attention {

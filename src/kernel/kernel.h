@@ -209,19 +209,25 @@ struct aki__kernels {
     void (*norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch);
     void (*act)(const struct aki__act *a, size_t begin, size_t end, float *scratch);      /* scratch: [columns] */
     void (*rope)(const struct aki__rope *a, size_t begin, size_t end);
-    void (*attention_prepare)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);   /* units; scratch as for run */
-    void (*attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);   /* tasks; scratch: aki__attention_scratch_size() floats */
+    /* units; scratch as for run */
+    void (*attention_prepare)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
+    /* tasks; scratch: aki__attention_scratch_size() floats */
+    void (*attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
     /* Copies the keys first … first+count-1 of a text (counted from its first key) and their values from the work memory that prepare filled:
      * k, v: [count, kv_heads*head_dim], for `kept` of a later call. */
     void (*attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
-    void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);   /* scratch: [columns] */
-    void (*product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);   /* units: see aki__product_count; scratch: product_scratch_size() bytes */
+    /* scratch: [columns] */
+    void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);
+    /* units: see aki__product_count; scratch: product_scratch_size() bytes */
+    void (*product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);
     size_t (*product_scratch_size)(const struct aki__product *a);
     /* Rows of the file's matrix. Split at multiples of AKI_PANEL, so that most cache lines are written by one thread. */
     void (*pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
-    void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch); /* scratch: [k] floats and as many bytes, k rounded up to 4 */
+    /* scratch: [k] floats and as many bytes, k rounded up to 4 */
+    void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
     void (*squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);   /* columns: [k], added to */
-    void (*pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles; with an activation also as many floats */
+    /* scratch: [hidden] doubles; with an activation also as many floats */
+    void (*pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);
 };
 
 /* The best set for this processor, or the one that the environment variable AKIEMBED_ISA names (for tests). Selected at the

@@ -167,7 +167,8 @@ static aki_status all_sums(const struct aki__model *m, const int32_t *sum, size_
     for (size_t i = 0; i < count; i++)
         if (sum[i] > (int64_t)k * 127 || sum[i] < (int64_t)k * -128)
             return aki__fail(err, AKI_E_INVALID,
-                             "%s: tensor %s%.100s.int8_sum: sum %zu is %d, which %zu weights of 8 bits cannot have: quantise the model again", m->path, m->prefix, name, i,
+                             "%s: tensor %s%.100s.int8_sum: sum %zu is %d, which %zu weights of 8 bits cannot have: quantise the model again",
+                             m->path, m->prefix, name, i,
                              (int)sum[i], k);
     return AKI_OK;
 }

@@ -68,7 +68,8 @@ static bool put_lossy(struct aki__parts *out, const char *bytes, size_t size)
         size -= good;
         const unsigned char *s = (const unsigned char *)bytes;
         size_t n = 1;
-        unsigned low = 0x80, high = 0xBF, more = s[0] >= 0xC2 && s[0] <= 0xDF ? 1 : s[0] >= 0xE0 && s[0] <= 0xEF ? 2 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 3 : 0;
+        unsigned low = 0x80, high = 0xBF, more = s[0] >= 0xC2 && s[0] <= 0xDF ? 1
+            : s[0] >= 0xE0 && s[0] <= 0xEF ? 2 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 3 : 0;
         if (s[0] == 0xE0) low = 0xA0;
         if (s[0] == 0xED) high = 0x9F;
         if (s[0] == 0xF0) low = 0x90;

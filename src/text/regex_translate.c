@@ -450,5 +450,6 @@ void aki__regex_translate(struct aki__regex_translation *out, const char *regex,
 
     if (alternatives(&t) && t.p < t.end)
         refuse(&t, "a \")\" without its group");
-    *out = (struct aki__regex_translation){ .pattern = t.out, .unsupported = t.unsupported, .offset = (size_t)(t.p - regex), .no_memory = t.no_memory };
+    *out = (struct aki__regex_translation){ .pattern = t.out, .unsupported = t.unsupported,
+                                            .offset = (size_t)(t.p - regex), .no_memory = t.no_memory };
 }
