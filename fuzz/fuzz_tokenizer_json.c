@@ -47,12 +47,12 @@ static void keep_first(void *user, const aki_error *why)
 static void examine(const uint8_t *data, size_t size, const aki_error *error)
 {
     aki_error first = { 0 }, last = { 0 };
-    struct aki__teller teller = { .tell = keep_first, .user = &first };
+    struct aki__report report = { .callback = keep_first, .user = &first };
     struct aki__tokenizer *t = NULL;
-    aki_status rc = aki__tokenizer_examine(&t, (const char *)data, size, "fuzz.json", NULL, &teller, &last);
+    aki_status rc = aki__tokenizer_examine(&t, (const char *)data, size, "fuzz.json", NULL, &report, &last);
 
     FUZZ_CHECK((int32_t)rc == error->status && first.status == error->status && strcmp(first.message, error->message) == 0);
-    FUZZ_CHECK((t != NULL) == (rc == AKI_OK) && (teller.count == 0) == (rc == AKI_OK));
+    FUZZ_CHECK((t != NULL) == (rc == AKI_OK) && (report.count == 0) == (rc == AKI_OK));
     aki__tokenizer_free(t);
 }
 

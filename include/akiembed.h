@@ -1,7 +1,7 @@
-/* akiembed.h: text in, embedding vectors out. The whole public interface of libakiembed.
+/* akiembed.h: the whole public interface of libakiembed, which turns texts into embedding vectors.
  *
- * A model is a Hugging Face folder (config.json, tokenizer.json, *.safetensors or an .onnx file,
- * and the sentence-transformers files beside them). Open it once, share it between threads, close it last.
+ * A model is a Hugging Face folder: config.json, tokenizer.json, *.safetensors or an .onnx file, and the files of
+ * sentence-transformers. Open it once, share it between threads, and close it at the end.
  *
  *     aki_model *model;
  *     aki_error  error;
@@ -11,22 +11,29 @@
  *     aki_embed(model, texts, NULL, 2, NULL, vectors, sizeof vectors, NULL, NULL, &error);
  *     aki_model_close(model);
  *
- * Conventions, for every function unless it says otherwise:
- *   - Sizes are bytes, counts are elements. Text is UTF-8, pointer + size, and may hold NUL bytes.
- *   - All arguments are borrowed for the duration of the call; nothing is kept.
- *   - Results go into memory of the caller; nothing has to be freed but models (aki_model_close).
- *   - On failure nothing useful is in the output buffers, and *error (NULL allowed) says what and where.
- *   - Options may be NULL (all defaults). Initialise them with their _init function, then set fields.
- *     Zero always means "the default", so fields added by later versions need no change in callers.
- *   - Thread-safe: an aki_model may be used by any number of threads at once. After fork, a child may close its parent's models, but has
- *     to leave by _exit: at exit ONNX Runtime waits for threads that are the parent's.
- *   - Files are mapped: embedding tables, the weights of a quantised folder and the external data of an .onnx file are read while texts are
- *     computed. To replace a model, write beside it and rename, or remove first: what was opened stays as it was. A program that writes into an
- *     open model's files (cp over them, rsync --inplace) changes vectors, and one that makes a file shorter makes calls fail: each run looks
- *     first, and AKI_E_IO names the file. Where a file shrinks while a run or an open is reading it, the system ends the process (SIGBUS); a
- *     library may not catch that. Files of up to 64 KiB are copied when they are opened, and cannot cause any of this.
- *   - The library never writes to stdout, never exits or aborts, and leaves signals and the locale alone; no handler of a signal runs on
- *     a thread of its own.
+ * These conventions hold for every function, unless its comment says otherwise:
+ *   - Sizes are in bytes, counts are in elements. A text is UTF-8, given as pointer and size, and may contain NUL bytes.
+ *   - Ownership: arguments are borrowed for the duration of the call, and the library keeps no pointer to them.
+ *     Results are written to memory that the caller owns. The caller frees nothing but models (aki_model_close).
+ *   - Errors: a function returns AKI_OK or the status of the first error, and fills *error (which may be NULL) with
+ *     what failed and where. The contents of the output buffers are then unspecified.
+ *   - Options may be NULL, which selects all defaults. Otherwise initialise the struct with its _init function, then
+ *     set fields. Zero always selects the default, so callers need no change when a later version adds fields.
+ *   - Limits: aki_option_bounds returns the least and the greatest value of each numeric option, and the greatest
+ *     sizes of a text and of a prompt.
+ *   - Thread safety: every function may be called from any thread, and any number of threads may use one aki_model at
+ *     the same time. Only aki_model_close needs the model for itself.
+ *   - fork: a child process may close its parent's models, but must not use them, and must end with _exit. At exit,
+ *     ONNX Runtime would wait for threads that exist only in the parent.
+ *   - Model files are memory-mapped: embedding tables, the weights of a quantised folder and the external data of an
+ *     .onnx file are read while texts are computed. To replace a model, write the new file under another name and
+ *     rename it, or remove the old file first; an open model then keeps the old content. A program that overwrites an
+ *     open model's file in place (cp, rsync --inplace) changes the vectors. If it makes the file shorter, calls fail:
+ *     each run first checks the sizes, and returns AKI_E_IO with the file's name. If a file shrinks while an open or a
+ *     run is reading it, the operating system terminates the process (SIGBUS), because a library must not handle that
+ *     signal. Files of up to 64 KiB are copied at open and cause none of this.
+ *   - The library never writes to stdout, never exits or aborts, and does not change signal handlers or the locale.
+ *     The host program's signal handlers never run on a thread of the library.
  */
 #ifndef AKIEMBED_H
 #define AKIEMBED_H
@@ -56,360 +63,407 @@ extern "C" {
 
 typedef enum {
     AKI_OK            = 0,
-    AKI_E_INTERNAL    = 1,  /* a defect here or in ONNX Runtime */
-    AKI_E_INVALID     = 2,  /* an argument, a text or a file's content is not valid */
-    AKI_E_NOT_FOUND   = 3,  /* no such model, file, tensor or prompt */
-    AKI_E_UNAVAILABLE = 4,  /* the device or the runtime is not there, or failed its self-test */
-    AKI_E_NOMEM       = 5,
-    AKI_E_IO          = 6,
-    AKI_E_TOO_SMALL   = 7,  /* the caller's buffer; the needed size is reported where the call has a place for it */
-    AKI_E_UNSUPPORTED = 8,  /* well-formed, but not something this version implements */
-    AKI_E_CANCELLED   = 9   /* the cancel callback said so */
+    AKI_E_INTERNAL    = 1,  /* a defect of this library or of ONNX Runtime */
+    AKI_E_INVALID     = 2,  /* an argument, a text or the content of a file is not valid */
+    AKI_E_NOT_FOUND   = 3,  /* there is no such model, file, tensor, prompt or option */
+    AKI_E_UNAVAILABLE = 4,  /* the device or the runtime is missing, or failed its self-test */
+    AKI_E_NOMEM       = 5,  /* memory could not be allocated */
+    AKI_E_IO          = 6,  /* a file could not be read or written */
+    AKI_E_TOO_SMALL   = 7,  /* a buffer of the caller; size and count outputs are set to what is needed */
+    AKI_E_UNSUPPORTED = 8,  /* the input is well-formed, but this version does not implement it */
+    AKI_E_CANCELLED   = 9   /* a callback of the caller returned nonzero */
 } aki_status;
 
-/* Filled on failure only; owned by the caller. NULL may be passed wherever an aki_error * is taken. */
+/* The description of an error. The caller owns it; a call writes to it only on failure. Every aki_error * argument may
+ * be NULL. */
 typedef struct {
-    int32_t  status;        /* aki_status, the same as the return value */
-    int32_t  item;          /* index of the text (or row of ids) at fault; -1 where none is */
-    uint64_t offset;        /* byte in that text or in the file named by the message; 0 where there is none */
-    char     message[240];  /* one line, UTF-8, NUL-terminated, never a text's content */
+    int32_t  status;        /* aki_status: the value that the call returned */
+    int32_t  item;          /* index of the text (or row of ids) that caused the error; -1: no particular one */
+    uint64_t offset;        /* byte in the text or in the named file; index in the row of ids; 0: unknown */
+    char     message[240];  /* one line, UTF-8, NUL-terminated; it never contains the content of a text */
 } aki_error;
 
-/* A static string such as "invalid argument"; "unknown status" for other numbers. */
+/* Returns a static string such as "invalid argument", or "unknown status" if status is not an aki_status. */
 AKI_API const char *aki_status_name(int status);
 
-/* "1.2.3", and 1 * 1000000 + 2 * 1000 + 3. */
+/* The version of the library: as a static string ("1.2.3"), and as the number 1 * 1000000 + 2 * 1000 + 3. */
 AKI_API const char *aki_version(void);
 AKI_API uint32_t    aki_version_number(void);
 
 /* ---------------------------------------------------------------- models ---------------------------------------- */
 
+/* An opened model or tokenizer. */
 typedef struct aki_model aki_model;
 
-enum { AKI_PRECISION_DEFAULT = 0,   /* f32, or int8 for a folder that was quantised */
+enum { AKI_PRECISION_DEFAULT = 0,   /* int8 if the folder was quantised, else f32 */
        AKI_PRECISION_F32     = 1,
-       AKI_PRECISION_INT8    = 2,   /* on the cpu only */
-       AKI_PRECISION_F16     = 3 }; /* on other devices only */
+       AKI_PRECISION_INT8    = 2,   /* only on the CPU */
+       AKI_PRECISION_F16     = 3 }; /* only on other devices */
 
-enum { AKI_TEST_CACHE_DEFAULT = 0,  /* a device that was tested before is not tested again */
-       AKI_TEST_CACHE_RENEW   = 1,  /* it is, and that is remembered instead */
-       AKI_TEST_CACHE_OFF     = 2 };    /* it is; nothing is read or written */
+enum { AKI_TEST_CACHE_DEFAULT = 0,  /* reuse the stored result of an earlier self-test, or test and store the result */
+       AKI_TEST_CACHE_RENEW   = 1,  /* always test, and store the result */
+       AKI_TEST_CACHE_OFF     = 2 };    /* always test; read and write no stored result */
 
-enum { AKI_POOLING_DEFAULT = 0,     /* the model's own */
+enum { AKI_POOLING_DEFAULT = 0,     /* the pooling that the model's files specify */
        AKI_POOLING_CLS = 1, AKI_POOLING_MEAN = 2, AKI_POOLING_MAX = 3,
        AKI_POOLING_MEAN_SQRT_LEN = 4, AKI_POOLING_WEIGHTEDMEAN = 5, AKI_POOLING_LAST = 6 };
 
+/* Options of aki_model_open. Strings and arrays are borrowed for the duration of that call. */
 typedef struct {
     uint32_t    struct_size;        /* set by aki_model_options_init */
     int32_t     precision;          /* AKI_PRECISION_* */
-    const char *device;             /* "cpu" (default), "auto", or a name of aki_devices: "coreml", "cuda", "dml", "webgpu", "openvino", a plugin's … */
-    int32_t     threads;            /* of a model's pool, the same for all of a process: fixed by the first open; 0: the physical cores allowed */
-    int32_t     max_batch_tokens;   /* tokens computed at once, bounds memory; 0: 1024 */
-    int32_t     max_tokens;         /* lowers the model's limit for one text, special tokens included; 0: the model's */
-    int32_t     prefix_cache_mb;    /* causal models: MiB for keys and values of beginnings that texts share; 0: 64; -1: none */
-    int32_t     device_fallback;    /* 1: where the device cannot be used, open on the cpu; info.device_note says why */
-    const char *const *device_options;  /* [device_option_count] "KEY=VALUE" for the device's provider, and aki.shapes=fixed|free; none is NULL */
-    int32_t     device_option_count;
-    int32_t     max_buckets;        /* a device that wants fixed shapes: sessions that are resident at most; 0: 2 */
-    const char *device_plugin;      /* as aki_load_device_plugin's, loaded before the device is looked for; or NULL */
-    const char *file;               /* the network is this .onnx file, named from the folder on: "onnx/model_int8.onnx"; NULL: see aki_model_open */
-    int32_t     test_cache;         /* AKI_TEST_CACHE_*: what becomes of a device's self-test, see aki_model_open; no matter on the cpu */
+    const char *device;             /* "auto" or a name from aki_devices ("coreml", "cuda", "webgpu", …); NULL: "cpu" */
+    int32_t     threads;            /* of a model's pool; the first open fixes it for the process; 0: the cores allowed */
+    int32_t     max_batch_tokens;   /* tokens of one run, which bounds memory; 0: 1024 */
+    int32_t     max_tokens;         /* limit of one text, special tokens included; at most the model's limit; 0: that limit */
+    int32_t     prefix_cache_mb;    /* causal models: MiB for keys and values of prefixes that texts share; 0: 64; -1: none */
+    int32_t     device_fallback;    /* 1: if the device cannot be used, open on the CPU; info.device_note gives the reason */
+    const char *const *device_options;  /* [device_option_count] "KEY=VALUE" for the provider, or "aki.shapes=fixed|free" */
+    int32_t     device_option_count;/* elements of device_options, none of which may be NULL */
+    int32_t     max_buckets;        /* devices with fixed shapes: the most sessions that stay in memory; 0: 2 */
+    const char *device_plugin;      /* a plugin library to load first, as for aki_load_device_plugin; NULL: none */
+    const char *file;               /* .onnx file to use, relative to the folder ("onnx/model_int8.onnx"); see aki_model_open */
+    int32_t     test_cache;         /* AKI_TEST_CACHE_*: for the device's self-test, see aki_model_open; ignored on the CPU */
 } aki_model_options;
 
+/* options: the struct; size: sizeof *options. Sets struct_size to size, and every other field to zero. The other _init
+ * functions do the same. */
 AKI_API void aki_model_options_init(void *options, size_t size);
 
-/* Opens a model folder. *out is NULL on failure. Checks every tensor against the configuration.
- * A folder without model.safetensors is opened through its .onnx file: onnx/model.onnx, model.onnx, or the only one there is; so is any
- * folder where options->file names one, and folder may be the path of such a file. Its inputs may be input_ids, attention_mask,
- * token_type_ids, position_ids and past_key_values.*; its output is sentence_embedding (pooled by the graph), last_hidden_state,
- * token_embeddings or the first of a row a token. It runs on the cpu, in the precision that it was exported in.
- * On another device than the cpu it also computes some built-in texts on both: a device whose vectors differ, or that leaves much of the
- * graph to the cpu, is refused with the figures. "auto" is the fastest of those that pass, the cpu among them. The figures are kept in the
- * cache folder (akiembed/self-tests in $XDG_CACHE_HOME, ~/Library/Caches or ~/.cache) and stand for a new test where the contents of the model's
- * files, the device, its options, plugin, driver and version, ONNX Runtime, this library and the options that shape runs are the same.
- * Errors: NOT_FOUND (no folder, a file or tensor missing), INVALID (contradictory or broken files),
- * UNSUPPORTED (architecture or tokenizer part not implemented: names it), UNAVAILABLE (device, runtime, or the
- * instruction set that the environment variable AKIEMBED_ISA names), IO, NOMEM,
- * INTERNAL (also where this system's locks do not keep threads apart). */
+/* Opens a model. folder: the path of a model folder, or of an .onnx file inside one. *out: the model, to be closed with
+ * aki_model_close; NULL on failure. Every tensor is checked against the configuration.
+ *
+ * The network comes from options->file if that is set, else from model.safetensors or its shards, else from an .onnx
+ * file: onnx/model.onnx, model.onnx, or the only .onnx file in the folder. An .onnx file may have the inputs input_ids,
+ * attention_mask, token_type_ids, position_ids and past_key_values.*. The output that is read is sentence_embedding
+ * (pooled by the graph), last_hidden_state, token_embeddings, or the first output that has a row for each token. An
+ * .onnx file runs on the CPU, in the precision in which it was exported.
+ *
+ * Every other device must pass a self-test: the library embeds some built-in texts on the device and on the CPU. It
+ * refuses a device whose vectors differ, or that leaves a large part of the graph to the CPU, and reports the measured
+ * figures. "auto" selects the fastest device that passes, the CPU included. The figures are stored in the cache folder
+ * (akiembed/self-tests in $XDG_CACHE_HOME, ~/Library/Caches or ~/.cache). They replace a new test as long as all of
+ * these are unchanged: the contents of the model's files, the device with its options, plugin, driver and version, ONNX
+ * Runtime, this library, and the options that determine the shape of runs.
+ *
+ * Errors: NOT_FOUND (no such folder, or a file or tensor is missing), INVALID (files are broken or contradict each
+ * other, or an option is out of bounds), UNSUPPORTED (the architecture or a part of the tokenizer is not implemented;
+ * the message names it), UNAVAILABLE (no such device or runtime, or the processor lacks the instruction set that the
+ * environment variable AKIEMBED_ISA names), IO, NOMEM, INTERNAL (also if the mutexes of this system do not work). */
 AKI_API aki_status aki_model_open(const char *folder, const aki_model_options *options, aki_model **out, aki_error *error);
 
-/* Opens only the tokenizer: folder is a tokenizer.json or a folder that holds one. Such a model tokenises and
- * detokenises; every other call answers UNSUPPORTED. Of a folder's texts the ids are those that its model would see, also where
- * tokenizer.json lacks the token that ends every text (info.end_appended). */
+/* Opens only the tokenizer. path: a tokenizer.json, a folder that contains one, or an .onnx file in such a folder.
+ * *out: as for aki_model_open. Such a model supports aki_encode, aki_tokenize, aki_detokenize and aki_token_piece;
+ * calls that need the network return UNSUPPORTED. If path is a folder, the ids are those that the folder's model would
+ * compute, even if tokenizer.json lacks the token that ends every text (info.end_appended). Errors: as aki_model_open. */
 AKI_API aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *error);
 
-/* No call on the model may be running. NULL is fine. */
+/* Frees a model. No other call may use the model during or after this call. NULL is allowed. */
 AKI_API void aki_model_close(aki_model *model);
 
+/* A prompt that the model's files define. */
 typedef struct {
     const char *name;               /* "query" */
     const char *text;               /* "Instruct: …\nQuery:" */
 } aki_prompt;
 
+/* A file that was read at open. */
 typedef struct {
-    const char *path;               /* as opened */
+    const char *path;               /* the path that was opened */
     uint64_t    size;               /* bytes */
 } aki_file;
 
-/* Strings and arrays are owned by the model and live as long as it does. */
+/* What is known of an open model. The model owns the strings and arrays; they are valid until it is closed. */
 typedef struct {
-    uint32_t          struct_size;
-    int32_t           dim;                 /* elements of a vector */
-    const char       *name;                /* last part of the folder's path */
-    const char       *architecture;        /* config.json's model_type: "bert", "roberta", "xlm-roberta", "camembert", "qwen3"; of an .onnx file any, or "onnx" */
-    int64_t           parameters;          /* weights in the graph and the embedding tables; of an .onnx file the sizes below may be 0: not known */
-    int32_t           hidden;
+    uint32_t          struct_size;         /* set by aki_model_info_init */
+    int32_t           dim;                 /* elements of a vector, unless aki_embed_options.dim shortens it */
+    const char       *name;                /* last component of the folder's path */
+    const char       *architecture;        /* model_type of config.json ("bert"); for an .onnx file any string, or "onnx" */
+    int64_t           parameters;          /* number of weights, embedding tables included */
+    int32_t           hidden;              /* elements of a hidden state; this and the next four may be 0 (unknown) for .onnx */
     int32_t           layers;
     int32_t           heads;
-    int32_t           kv_heads;
-    int32_t           vocabulary;
-    int32_t           max_tokens;          /* of one text, special tokens included */
+    int32_t           kv_heads;            /* heads of keys and values */
+    int32_t           vocabulary;          /* rows of the embedding table */
+    int32_t           max_tokens;          /* limit of one text, special tokens included */
     int32_t           pooling;             /* AKI_POOLING_* */
-    int32_t           normalize;           /* 1: vectors have length 1 by default */
-    int32_t           precision;           /* AKI_PRECISION_*, in use */
-    int32_t           mrl;                 /* 1: the model is known to allow shorter vectors (dim) */
-    const char       *device;              /* in use: "cpu" or the name that was asked for; the one that "auto" chose */
+    int32_t           normalize;           /* 1: vectors are normalised to length 1 by default */
+    int32_t           precision;           /* AKI_PRECISION_*: the precision in use */
+    int32_t           mrl;                 /* 1: the model was trained for shortened vectors (aki_embed_options.dim) */
+    const char       *device;              /* name of the device in use; for "auto", of the device that was selected */
     const char       *runtime;             /* "ONNX Runtime 1.32.0" */
-    int32_t           threads;             /* of the model's pool; they sleep while nothing is computed */
-    int32_t           end_appended;        /* 1: tokenizer.json lacked the token that ends every text, and it is added */
-    int32_t           max_batch_tokens;
-    int32_t           nodes;               /* graph nodes on the device in use */
-    int32_t           nodes_elsewhere;     /* graph nodes that the device left to the cpu; 0 on the CPU */
+    int32_t           threads;             /* threads of the model's pool; they sleep while nothing is computed */
+    int32_t           end_appended;        /* 1: tokenizer.json lacks the token that ends every text, and the library adds it */
+    int32_t           max_batch_tokens;    /* the most tokens of a run */
+    int32_t           nodes;               /* graph nodes that run on the device in use */
+    int32_t           nodes_elsewhere;     /* graph nodes that the device leaves to the CPU; 0 if the device is the CPU */
     int32_t           prompt_count;
-    const aki_prompt *prompts;
+    const aki_prompt *prompts;             /* [prompt_count] */
     const char       *default_prompt_name; /* NULL: none */
     int32_t           file_count;
-    int32_t           skips_prompt;        /* 1: pooling leaves a prompt's tokens out; aki_embed does that by itself */
-    const aki_file   *files;
-    uint64_t          weights_size;        /* bytes of weights held by the graph */
-    uint64_t          texts;               /* texts asked for since open */
-    uint64_t          texts_reused;        /* of these, answered by an equal text of the same call */
+    int32_t           skips_prompt;        /* 1: pooling excludes a prompt's tokens; aki_embed does this by itself */
+    const aki_file   *files;               /* [file_count] */
+    uint64_t          weights_size;        /* bytes of the weights that the graph holds */
+    uint64_t          texts;               /* texts in calls since open */
+    uint64_t          texts_reused;        /* those of them whose result was copied from an equal text of the same call */
     uint64_t          tokens;              /* tokens computed since open */
-    uint64_t          tokens_reused;       /* tokens whose keys and values came from the prefix cache instead */
-    const char       *device_note;         /* figures of the device's self-test, why "auto" chose it, or why it is the cpu instead; NULL: nothing to say */
-    int32_t           fell_back;           /* 1: device_fallback was needed */
-    int32_t           partitions;          /* connected parts of the graph that the device took; 0: not known */
-    int32_t           sessions;            /* resident: one for each shape where the device wants fixed ones */
-    int32_t           products;            /* matrix products of the graph; 0: not known */
-    int32_t           products_f32;        /* of these, in f32. Of int8: Dense modules', and those that a model's extreme weights need exactly */
-    uint32_t          outputs;             /* what it gives: a bit 1 << AKI_OUTPUT_* for each */
-    int32_t           truncates_left;      /* 1: the model's files have texts above max_tokens lose their beginning (AKI_TRUNCATE_DEFAULT) */
-    int32_t           pooling_assumed;     /* 1: no file says how to pool; it is sentence-transformers' default for such a model, and may be wrong */
+    uint64_t          tokens_reused;       /* tokens whose keys and values came from the prefix cache and were not computed */
+    const char       *device_note;         /* figures of the self-test, and why this device was selected; NULL: none */
+    int32_t           fell_back;           /* 1: the device could not be used, and device_fallback selected the CPU */
+    int32_t           partitions;          /* connected parts of the graph that run on the device; 0: unknown */
+    int32_t           sessions;            /* sessions in memory; a device with fixed shapes has one for each shape */
+    int32_t           products;            /* matrix products of the graph; 0: unknown */
+    int32_t           products_f32;        /* those of them in f32; with int8: Dense modules, and weights too extreme for int8 */
+    uint32_t          outputs;             /* the outputs that the model supports: a bit 1 << AKI_OUTPUT_* for each */
+    int32_t           truncates_left;      /* 1: AKI_TRUNCATE_DEFAULT removes the beginning of a long text */
+    int32_t           pooling_assumed;     /* 1: no file specifies the pooling; sentence-transformers' default may be wrong */
 } aki_model_info;
 
-/* info: set struct_size to sizeof *info first (aki_model_info_init does). */
+/* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
+ * tokenizer was opened). */
 AKI_API void       aki_model_info_init(void *info, size_t size);
 AKI_API aki_status aki_model_get_info(const aki_model *model, aki_model_info *info, aki_error *error);
 
-/* Health: embeds one short text and looks at the result. */
+/* Health check: embeds one short text and checks that its vector is valid. Errors: as aki_embed. */
 AKI_API aki_status aki_model_check(aki_model *model, aki_error *error);
 
 /* ---------------------------------------------------------------- embedding ------------------------------------- */
 
+/* What a text is, which selects a prompt of the model. */
 enum { AKI_KIND_NONE = 0, AKI_KIND_QUERY = 1, AKI_KIND_DOCUMENT = 2 };
 
-enum { AKI_NORMALIZE_DEFAULT = 0,   /* the model's own */
+enum { AKI_NORMALIZE_DEFAULT = 0,   /* as the model's files specify (info.normalize) */
        AKI_NORMALIZE_ON = 1, AKI_NORMALIZE_OFF = 2 };
 
-enum { AKI_TRUNCATE_DEFAULT = 0,    /* the side that the model's files name (info.truncates_left), else right */
-       AKI_TRUNCATE_LEFT = 1,       /* the beginning goes */
-       AKI_TRUNCATE_ERROR = 2,      /* a text above the limit is an error */
-       AKI_TRUNCATE_RIGHT = 3 };    /* the end goes, whatever the files name */
+enum { AKI_TRUNCATE_DEFAULT = 0,    /* the side that the model's files specify (info.truncates_left), else right */
+       AKI_TRUNCATE_LEFT = 1,       /* remove the beginning of the text */
+       AKI_TRUNCATE_ERROR = 2,      /* a text above the limit is an error (INVALID) */
+       AKI_TRUNCATE_RIGHT = 3 };    /* remove the end of the text */
 
 enum { AKI_DTYPE_F32 = 0, AKI_DTYPE_F16 = 1, AKI_DTYPE_INT8 = 2, AKI_DTYPE_UINT8 = 3,
-       AKI_DTYPE_BINARY = 4,        /* as int8: ubinary - 128 */
-       AKI_DTYPE_UBINARY = 5 };     /* a bit an element, x > 0, most significant first, unused last bits 0 */
+       AKI_DTYPE_BINARY = 4,        /* one int8 for 8 elements: the byte of UBINARY minus 128 */
+       AKI_DTYPE_UBINARY = 5 };     /* one bit for each element, 1 if x > 0; most significant bit first, padded with 0 */
 
-enum { AKI_OUTPUT_VECTOR = 0,       /* a pooled vector for each text */
-       AKI_OUTPUT_TOKENS = 1 };     /* a row for each token: the last hidden states */
+enum { AKI_OUTPUT_VECTOR = 0,       /* one pooled vector for each text */
+       AKI_OUTPUT_TOKENS = 1 };     /* one row for each token: its last hidden state */
 
+/* Options of a call. Strings and arrays are borrowed for the duration of the call. */
 typedef struct {
     uint32_t     struct_size;       /* set by aki_embed_options_init */
-    int32_t      kind;              /* AKI_KIND_*: takes the model's prompt of that kind, if it has one */
-    const char  *prompt;            /* put before every text; wins over the three below */
-    const char  *instruction;       /* replaces T in a query prompt of the form "Instruct: T\n…" */
-    const char  *prompt_name;       /* one of the model's prompts */
+    int32_t      kind;              /* AKI_KIND_*: use the model's prompt for this kind, if it has one */
+    const char  *prompt;            /* prepended to every text. If set, instruction, prompt_name and kind are ignored */
+    const char  *instruction;       /* replaces T in a query prompt "Instruct: T\n…"; prompt_name and kind are ignored */
+    const char  *prompt_name;       /* name of one of the model's prompts; kind is then ignored */
     int32_t      pooling;           /* AKI_POOLING_* */
     int32_t      normalize;         /* AKI_NORMALIZE_* */
-    int32_t      dim;               /* cut to this many elements, then normalised; 0: the model's */
-    int32_t      dtype;             /* AKI_DTYPE_*; int8 and uint8 need ranges */
-    const float *ranges;            /* [2, dim]: minimum and maximum of each element; where these are equal, a step of the result is 1 */
-    int32_t      truncate;          /* AKI_TRUNCATE_*, for texts above max_tokens */
-    int32_t      max_tokens;        /* special and prompt tokens included; 0: the model's */
-    int32_t      no_parse_special;  /* 1: special strings in a text ("<|endoftext|>") are plain text; so they are where the model's files say it */
-    int32_t      no_special;        /* 1: tokenising adds no special tokens */
-    int32_t      no_reuse;          /* 1: equal texts of a call are each computed */
-    int32_t      output;            /* AKI_OUTPUT_*, of aki_embed_rows and aki_embed_bound; the other functions have their own */
-    int        (*cancel)(void *user);  /* asked between runs, from the calling thread; not 0 ends the call with CANCELLED */
-    void        *cancel_user;
+    int32_t      dim;               /* truncate vectors to this many elements before normalising; 0: all (info.dim) */
+    int32_t      dtype;             /* AKI_DTYPE_*: element type of the result; INT8 and UINT8 need ranges */
+    const float *ranges;            /* [2, dim] minimum, maximum of each element (aki_ranges); if equal, the step is 1 */
+    int32_t      truncate;          /* AKI_TRUNCATE_*: what happens to texts above max_tokens */
+    int32_t      max_tokens;        /* limit of one text, special and prompt tokens included; 0: info.max_tokens */
+    int32_t      no_parse_special;  /* 1: treat the spelling of special tokens in a text ("<|endoftext|>") as plain text, which
+                                     * the model's files may demand as well */
+    int32_t      no_special;        /* 1: add no special tokens when tokenising */
+    int32_t      no_reuse;          /* 1: compute every text, even if it equals another text of the call */
+    int32_t      output;            /* AKI_OUTPUT_*, for aki_embed_rows and aki_embed_bound; fixed in other functions */
+    int        (*cancel)(void *user);  /* called between runs, on the calling thread; nonzero: end with CANCELLED */
+    void        *cancel_user;       /* passed to cancel */
 } aki_embed_options;
 
 AKI_API void aki_embed_options_init(void *options, size_t size);
 
-/* The bounds of a number in aki_model_options ("threads") or aki_embed_options ("dim"), or of "text_size" and "prompt_size" (bytes): *least,
- * *most, and what 0 stands for (*preset). model: for those that depend on one (dim, max_tokens, pooling …); NULL: what every model allows.
- * least, most, preset: NULL allowed. Errors: NOT_FOUND (no such number). */
+/* Returns the bounds of a number. option: the name of a numeric field of aki_model_options ("threads") or
+ * aki_embed_options ("dim"), or "text_size" or "prompt_size" (bytes). model: for numbers that depend on the model (dim,
+ * max_tokens, pooling, …); NULL: the bounds that hold for every model. *least, *most: the bounds, inclusive; *preset:
+ * the value that 0 selects. Each of the three may be NULL.
+ * Errors: NOT_FOUND (there is no such number), INVALID (option is NULL). */
 AKI_API aki_status aki_option_bounds(const aki_model *model, const char *option, int64_t *least, int64_t *most, int64_t *preset, aki_error *error);
 
-/* Bytes that aki_embed, aki_embed_ids and aki_embed_rows write for count rows (of AKI_OUTPUT_TOKENS: count tokens) with these options; 0
- * where these are not valid. */
+/* Returns the number of bytes that aki_embed, aki_embed_ids and aki_embed_rows write with these options. count: number
+ * of texts or rows; with AKI_OUTPUT_TOKENS, number of tokens. Returns 0 if the options are not valid. */
 AKI_API size_t aki_embed_bound(const aki_model *model, size_t count, const aki_embed_options *options);
 
-/* texts: [count]; sizes: [count] bytes, or NULL where the texts are NUL-terminated.
- * out: [count, dim] of the dtype, in the order of texts, row-major without padding.
- * tokens: [count] tokens computed for each text, or NULL; truncated: [count] 1 where a text was cut, or NULL.
- * A vector that would hold NaN or infinity or be all zero, as f32 or in the dtype (f16 ends at 65504), is an error naming the text. count 0 is
- * fine.
- * Errors: INVALID (options, UTF-8, a text too long under AKI_TRUNCATE_ERROR; item and offset say where),
- * NOT_FOUND (prompt_name), TOO_SMALL (out_size), CANCELLED, NOMEM, IO (a file of the model's became shorter), INTERNAL. */
+/* Embeds texts.
+ * texts: [count]; sizes: [count] bytes of each text, or NULL if all texts are NUL-terminated. count may be 0.
+ * out: [count, dim] elements of the dtype, row-major without padding, in the order of texts; out_size: its bytes, at
+ * least aki_embed_bound.
+ * tokens: [count] set to the number of tokens of each text, or NULL.
+ * truncated: [count] set to 1 if the text was truncated, else to 0, or NULL.
+ * A vector that is all zero, or that contains NaN or infinity, in f32 or in the dtype (f16 ends at 65504), is an
+ * INVALID error with the text's index.
+ * Errors: INVALID (options, UTF-8, a text that is too long; error->item and error->offset locate it), NOT_FOUND
+ * (prompt_name), TOO_SMALL (out_size), CANCELLED, NOMEM, IO (a file of the model became shorter), UNSUPPORTED (only the
+ * tokenizer was opened, or the model cannot pool in this way), INTERNAL. */
 AKI_API aki_status aki_embed(aki_model *model, const char *const *texts, const size_t *sizes, size_t count,
                              const aki_embed_options *options, void *out, size_t out_size,
                              int32_t *tokens, uint8_t *truncated, aki_error *error);
 
-/* Texts that are tokenised already, as aki_encode or the caller did it. Special tokens are among the ids; nothing is added. */
+/* Texts that are already tokenised, by aki_encode or by the caller. The ids must include the special tokens; the
+ * library adds none. The arrays are borrowed for the duration of the call. */
 typedef struct {
     uint32_t       struct_size;     /* set by aki_rows_init */
-    const int32_t *ids;             /* [starts[count]] */
-    const int64_t *starts;          /* [count + 1] row i is ids[starts[i]] .. ids[starts[i + 1] - 1]; increasing, starts[0] = 0 */
-    size_t         count;
-    const int32_t *types;           /* [starts[count]] token types, or NULL: all 0. A model without types does not look at them */
-    const int32_t *prompt_tokens;   /* [count] how many first tokens of each row are a prompt's, or NULL: none. Where the model leaves
-                                     * prompts out of its pooling (info.skips_prompt), these tokens are not pooled */
+    const int32_t *ids;             /* [starts[count]] the ids of all rows, end to end */
+    const int64_t *starts;          /* [count + 1] increasing from 0; row i is ids[starts[i]] .. ids[starts[i + 1] - 1] */
+    size_t         count;           /* rows */
+    const int32_t *types;           /* [starts[count]] token types; NULL: all 0. A model without token types ignores them */
+    const int32_t *prompt_tokens;   /* [count] how many tokens at the start of each row belong to a prompt; NULL: 0. They
+                                     * are not pooled if the model excludes prompts from pooling (info.skips_prompt) */
 } aki_rows;
 
 AKI_API void aki_rows_init(void *rows, size_t size);
 
-/* The same as aki_embed for rows of ids; prompt options must be unset. out: options->output VECTOR: [count, dim] of the dtype; TOKENS:
- * [starts[count], hidden] floats, a row for each token: the last hidden states, neither pooled nor (unless AKI_NORMALIZE_ON) normalised;
- * dtype must be f32 then, and dim unset. A row that is empty, longer than the limit or holds an id outside the vocabulary is INVALID, named
- * by item. Errors: as aki_embed's, UNSUPPORTED (an output that the model does not give: info.outputs). */
+/* Embeds rows of ids. options: as for aki_embed, but the prompt options (prompt, instruction, prompt_name, kind) must
+ * not be set. out, if options->output is AKI_OUTPUT_VECTOR: [count, dim] elements of the dtype.
+ * out, if it is AKI_OUTPUT_TOKENS: [starts[count], hidden] floats, one row for each token: its last hidden state, not
+ * pooled, and normalised only if normalize is AKI_NORMALIZE_ON. dtype must then be F32, and dim must not be set. A row
+ * that is empty, longer than the limit, or contains an id outside the vocabulary is INVALID; error->item is its index.
+ * Errors: as aki_embed, UNSUPPORTED (the model does not support the output, see info.outputs). */
 AKI_API aki_status aki_embed_rows(aki_model *model, const aki_rows *rows, const aki_embed_options *options, void *out, size_t out_size,
                                   aki_error *error);
 
-/* aki_embed_rows with output VECTOR for rows that have ids and starts alone. */
+/* The same as aki_embed_rows with AKI_OUTPUT_VECTOR, for rows that consist of ids and starts only. */
 AKI_API aki_status aki_embed_ids(aki_model *model, const int32_t *ids, const int64_t *starts, size_t count,
                                  const aki_embed_options *options, void *out, size_t out_size, aki_error *error);
 
-/* The same with output TOKENS: out is [starts[count], hidden] floats. */
+/* The same with AKI_OUTPUT_TOKENS. out: [starts[count], hidden] floats. */
 AKI_API aki_status aki_embed_tokens(aki_model *model, const int32_t *ids, const int64_t *starts, size_t count,
                                     const aki_embed_options *options, float *out, size_t out_size, aki_error *error);
 
 /* ---------------------------------------------------------------- tokens ---------------------------------------- */
 
-/* A text as the network sees it. The caller gives the arrays and their capacities; each of them may be NULL (not wanted). */
+/* An encoded text. The caller sets the fields down to `whole` before the call, and the call sets the rest. Each array
+ * belongs to the caller, and may be NULL if it is not needed. */
 typedef struct {
     uint32_t struct_size;           /* set by aki_encoded_init */
-    int32_t *ids;                   /* [capacity] */
-    int32_t *types;                 /* [capacity] token types, as the tokenizer's template gives them */
-    int8_t  *sequences;             /* [capacity] where a token comes from: 0 prompt + text, 1 the second text, -1 a special token of the template */
-    int64_t *spans;                 /* [capacity, 2] byte begin and end in that; 0, 0 of special tokens. At most text_size, or second_size */
-    size_t   capacity;              /* tokens */
-    char    *text;                  /* [text_capacity] prompt + text, what spans of sequence 0 count in; not NUL-terminated */
-    size_t   text_capacity;         /* bytes */
-    int32_t  whole;                 /* 1: not truncated, whatever the limit is */
+    int32_t *ids;                   /* [capacity] token ids */
+    int32_t *types;                 /* [capacity] token types, from the tokenizer's template */
+    int8_t  *sequences;             /* [capacity] source of each token: 0 prompt + text, 1 second text, -1 special token */
+    int64_t *spans;                 /* [capacity, 2] bytes [begin, end) of the token in its source; special tokens 0, 0 */
+    size_t   capacity;              /* elements of each array above */
+    char    *text;                  /* [text_capacity] prompt + text, to which spans of source 0 refer; no final NUL */
+    size_t   text_capacity;         /* bytes of text */
+    int32_t  whole;                 /* 1: do not truncate, whatever the limit is */
 
-    size_t   count;                 /* tokens; also under TOO_SMALL */
-    size_t   full_count;            /* tokens without the limit: more than count, and the text was truncated */
-    size_t   prompt_tokens;         /* how many first tokens, of count, are the prompt's and special ones before it; all of them, where the
-                                     * limit left nothing else of a (single) text */
-    size_t   prompt_size;           /* bytes of the prompt, which stand before the text */
-    size_t   text_size;             /* bytes of prompt + text; also under TOO_SMALL */
+    size_t   count;                 /* number of tokens; also set if the call returns TOO_SMALL */
+    size_t   full_count;            /* number of tokens without truncation; greater than count if the text was truncated */
+    size_t   prompt_tokens;         /* tokens at the start that belong to the prompt or stand before it; all of them, if the
+                                     * limit left nothing else of a single text */
+    size_t   prompt_size;           /* bytes of the prompt before the text */
+    size_t   text_size;             /* bytes of prompt + text; also set if the call returns TOO_SMALL */
 } aki_encoded;
 
 AKI_API void aki_encoded_init(void *encoded, size_t size);
 
-/* Exactly what aki_embed would compute for this text: prompt and special tokens added, truncated to options->max_tokens (0: the model's
- * limit). second: the second text of a pair [second_size], through the template for pairs, or NULL. Of a pair the longer text is cut first, and
- * the prompt stands before the first text. The arrays of *encoded are filled.
- * Errors: as aki_embed's; TOO_SMALL (an array that is there has fewer elements than count or text_size, which are set). */
+/* Encodes a text to exactly the tokens that aki_embed would compute: with prompt and special tokens, truncated to
+ * options->max_tokens (0: the model's limit). text: [size] bytes. second: [second_size] bytes, the second text of a
+ * pair, encoded with the tokenizer's template for pairs; or NULL. The prompt is prepended to the first text, and the
+ * longer text is truncated first.
+ * Errors: as aki_embed; TOO_SMALL (an array has fewer than encoded->count elements, or fewer than encoded->text_size
+ * bytes; both are set). */
 AKI_API aki_status aki_encode(const aki_model *model, const char *text, size_t size, const char *second, size_t second_size,
                               const aki_embed_options *options, aki_encoded *encoded, aki_error *error);
 
-/* The same for ids and spans alone, and cut only to options->max_tokens (0: not at all).
- * *count: ids of the text, also under TOO_SMALL (so capacity 0, ids NULL asks for the count). */
+/* The same for ids and spans only; truncates only to options->max_tokens (0: does not truncate). ids: [capacity],
+ * spans: [capacity, 2] or NULL.
+ * *count: number of ids; also set if the call returns TOO_SMALL, so that a call with capacity 0 and ids NULL returns
+ * the count. */
 AKI_API aki_status aki_tokenize(const aki_model *model, const char *text, size_t size, const aki_embed_options *options,
                                 int32_t *ids, int64_t *spans, size_t capacity, size_t *count, aki_error *error);
 
-/* ids back to text. out: [out_size] bytes, not NUL-terminated; *size: bytes of the text, also under TOO_SMALL. */
+/* Decodes ids: [count] to a text. skip_special: 1 leaves special tokens out. out: [out_size] bytes, UTF-8, not
+ * NUL-terminated.
+ * *size: bytes of the text; also set if the call returns TOO_SMALL. Errors: INVALID, TOO_SMALL, NOMEM. */
 AKI_API aki_status aki_detokenize(const aki_model *model, const int32_t *ids, size_t count, int skip_special,
                                   char *out, size_t out_size, size_t *size, aki_error *error);
 
-/* The vocabulary's own spelling of an id ("##ing", "Ġthe"), owned by the model; *size: bytes (NULL allowed).
- * NULL where there is no such id. */
+/* Returns the spelling of an id in the vocabulary ("##ing", "Ġthe"), or NULL if there is no such id. *size: its bytes
+ * (size may be NULL). The model owns the string; it is valid until the model is closed. */
 AKI_API const char *aki_token_piece(const aki_model *model, int32_t id, size_t *size);
 
 /* ---------------------------------------------------------------- vectors --------------------------------------- */
 
-/* Cosine of every pair. a: [a_count, dim]; b: [b_count, dim]; out: [a_count, b_count]; 0 where a vector is all zero, NaN where
- * one holds NaN or infinity (aki_embed gives neither). */
+/* Computes the cosine of every pair of rows. a: [a_count, dim]; b: [b_count, dim]; out: [a_count, b_count]. The cosine
+ * is 0 if a vector is all zero, and NaN if one contains NaN or infinity (aki_embed returns neither). */
 AKI_API void aki_similarity(const float *a, size_t a_count, const float *b, size_t b_count, size_t dim, float *out);
 
-/* Ranges for AKI_DTYPE_INT8 and UINT8 out of sample vectors: the least and the largest value of each element.
+/* Computes the ranges that AKI_DTYPE_INT8 and UINT8 need from sample vectors: the least and the greatest value of each
+ * element.
  * vectors: [count, dim], count >= 1; ranges: [2, dim]. */
 AKI_API void aki_ranges(const float *vectors, size_t count, size_t dim, float *ranges);
 
 /* ---------------------------------------------------------------- quantising ------------------------------------ */
 
-/* Writes an int8 copy of a model folder, which opens in a fraction of the time: the weights of its linear layers rotated and rounded as
- * AKI_PRECISION_INT8 does at open (vectors have the same bits), all else as it is. docs/quantised-folder.md describes the files.
- * out: a folder that does not exist yet, or is empty; on failure it is left empty. Needs memory for the int8 weights.
- * Errors: as aki_model_open's, INVALID (out holds something, folder is quantised already), IO. */
+/* Writes an int8 copy of a model folder, which opens in a fraction of the time. The weights of linear layers are
+ * rotated and rounded, as AKI_PRECISION_INT8 does at open, and the vectors are bit-identical to those; everything else
+ * is copied. docs/quantised-folder.md describes the files.
+ * folder: path of the source. out: path of a folder that does not exist yet or is empty; on failure it is left empty.
+ * The call needs memory for the int8 weights. Errors: as aki_model_open, INVALID (out is not empty, or folder is
+ * already quantised), IO. */
 AKI_API aki_status aki_quantize(const char *folder, const char *out, aki_error *error);
 
 /* ---------------------------------------------------------------- exporting ------------------------------------- */
 
+/* Options of aki_export. */
 typedef struct {
     uint32_t struct_size;           /* set by aki_export_options_init */
-    int32_t  f16;                   /* 1: weights and arithmetic in f16; inputs and outputs stay as they are */
-    int32_t  pooled;                /* 1: sentence_embedding [batch, dim], pooled and normalised as the model says; 0: last_hidden_state */
-    int32_t  device_form;           /* 1: inputs_embeds, mask, cos, sin instead of input_ids and attention_mask (docs/coreml.md) */
-    int32_t  batch, length;         /* fixed dimensions; 0: free */
+    int32_t  f16;                   /* 1: weights and arithmetic in f16; the types of inputs and outputs do not change */
+    int32_t  pooled;                /* output, 1: sentence_embedding [batch, dim], pooled and normalised; 0: last_hidden_state */
+    int32_t  device_form;           /* 1: the inputs are inputs_embeds, mask, cos and sin (docs/coreml.md) */
+    int32_t  batch, length;         /* fixed dimensions of the input; 0: free */
 } aki_export_options;
 
 AKI_API void aki_export_options_init(void *options, size_t size);
 
-/* Writes a model's network as an ONNX file (IR 10, opset 21, standard operators only). Where the weights are above 1.9 GiB they go to
- * out + ".data" beside it. Input: input_ids and attention_mask, i64 [batch, sequence]; output: f32. A file at out is replaced; on failure
- * nothing is left there. Errors: as aki_model_open's, INVALID (options), UNSUPPORTED (a quantised folder), IO. */
+/* Writes a model's network as an ONNX file (IR 10, opset 21, standard operators only). Inputs: input_ids and
+ * attention_mask, i64 [batch, sequence]; output: f32. folder: path of the model; out: path of the file, which is
+ * replaced if it exists. Weights above 1.9 GiB are written to out + ".data". On failure no file is left. Errors: as
+ * aki_model_open, INVALID (options), UNSUPPORTED (a quantised folder), IO. */
 AKI_API aki_status aki_export(const char *folder, const char *out, const aki_export_options *options, aki_error *error);
 
 /* ---------------------------------------------------------------- checking -------------------------------------- */
 
-enum { AKI_CHECK_PROGRESS = 0,      /* size of total bytes of weights are read */
-       AKI_CHECK_READ     = 1,      /* path was read to its end: size bytes, and message says what it holds */
-       AKI_CHECK_NOTE     = 2,      /* odd, but the model opens and its vectors are right */
-       AKI_CHECK_PROBLEM  = 3 };    /* wrong */
+/* Kinds of events. */
+enum { AKI_CHECK_PROGRESS = 0,      /* `size` of `total` bytes of weights have been read */
+       AKI_CHECK_READ     = 1,      /* the file `path` of `size` bytes was read to its end; message describes its content */
+       AKI_CHECK_NOTE     = 2,      /* unusual, but the model opens and its vectors are right */
+       AKI_CHECK_PROBLEM  = 3 };    /* an error in the folder */
 
+/* An event of aki_check. */
 typedef struct {
-    uint32_t    struct_size;
+    uint32_t    struct_size;        /* bytes of the struct in the library that calls */
     int32_t     kind;               /* AKI_CHECK_* */
-    const char *path;               /* of the file, from the folder on; "" where it is none in particular */
+    const char *path;               /* the file, relative to the folder; "": no particular file */
     const char *message;            /* one line, UTF-8 */
-    uint64_t    size;
-    uint64_t    total;
+    uint64_t    size;               /* bytes, for PROGRESS and READ */
+    uint64_t    total;              /* bytes, for PROGRESS */
 } aki_check_event;
 
-/* Reads every file that a model folder is opened from to its end, and tells all that is wrong with it, not only the first: configurations,
- * the tokenizer, each tensor's presence, shape and type, numbers that are NaN or infinite, tensors that nothing reads. Of one file twenty
- * problems at most, and then one event that says how many more there are.
- * tell: called for each event, from this thread; what events point to lives as long as the call. Not 0 ends the check with CANCELLED.
- * OK: nothing is wrong. INVALID: something is, and error tells the first. Other errors: NOT_FOUND (no folder), NOMEM, CANCELLED. */
+/* Reads every file of a model folder to its end and reports all errors in it, not only the first: in configurations, in
+ * the tokenizer, in the presence, shape and type of each tensor, numbers that are NaN or infinite, and tensors that
+ * nothing reads. At most twenty problems of one file are reported; one more event then gives the number of the rest.
+ * tell: a callback for each event, called on the calling thread. The event is valid during the callback only. A nonzero
+ * result ends the check with CANCELLED. user: passed to tell. Returns OK if the folder has no error, and INVALID if it
+ * has; *error then describes the first. Other errors: NOT_FOUND (no folder), NOMEM, CANCELLED. */
 AKI_API aki_status aki_check(const char *folder, int (*tell)(void *user, const aki_check_event *event), void *user, aki_error *error);
 
 /* ---------------------------------------------------------------- devices --------------------------------------- */
 
+/* A device. */
 typedef struct {
-    const char *name;               /* what aki_model_options.device takes: "cpu" */
+    const char *name;               /* the value for aki_model_options.device: "cpu" */
     const char *description;        /* "AMD EPYC, 2 cores" */
-    const char *reason;             /* why it cannot be used here; NULL where it can */
+    const char *reason;             /* why the device cannot be used on this machine; NULL: it can be used */
 } aki_device;
 
-/* What the ONNX Runtime of this machine offers. *devices: [*count], library-owned, valid and unchanged until the process
- * ends: once a plugin was loaded, another call gives another list. Errors: UNAVAILABLE, NOMEM. */
+/* Lists the devices that ONNX Runtime offers on this machine. *devices: [*count]; the library owns the array, and it
+ * stays valid and unchanged until the process ends. After a plugin was loaded, another call returns a new list with its
+ * devices. Errors: UNAVAILABLE, NOMEM. */
 AKI_API aki_status aki_devices(const aki_device **devices, size_t *count, aki_error *error);
 
-/* Loads a library of devices (an ONNX Runtime plugin execution provider), once a process; its devices are then in aki_devices.
- * library: "PATH", or "NAME=PATH" to register it by that name. Errors: UNAVAILABLE (no such library, or not for this ONNX Runtime). */
+/* Loads a plugin library (an ONNX Runtime plugin execution provider), once per process; aki_devices then lists its
+ * devices.
+ * library: "PATH", or "NAME=PATH" to register it under that name. Errors: UNAVAILABLE (no such library, or it does not
+ * fit this ONNX Runtime). */
 AKI_API aki_status aki_load_device_plugin(const char *library, aki_error *error);
 
 #ifdef __cplusplus

@@ -3,7 +3,7 @@ aki_test(util util)
 aki_test(base base)
 aki_test(json base)
 
-foreach(check includes banned)
+foreach(check includes banned sizes)
   add_test(NAME check_${check} COMMAND ${PROJECT_SOURCE_DIR}/scripts/check_${check} ${PROJECT_SOURCE_DIR})
   set_tests_properties(check_${check} PROPERTIES LABELS plain)
 endforeach()

@@ -68,6 +68,15 @@ named model no  'int f(const char *s) { return strcmp(s, "three") == 0; }\n'
 named engine no 'int f(const char *s) { return strcmp(s, "one") == 0; }\n'
 named arch yes  'int f(const char *s) { return strcmp(s, "two") == 0; }\n'
 
+# Sizes: a body of so many lines; a function of 60 lines has 57 in its body.
+lines() { printf '    x++;\\n%.0s' $(seq "$1"); }
+row sizes yes src/base/a.c "void f(void)\n{\n$(lines 57)}\n"
+row sizes no  src/base/a.c "void f(void)\n{\n$(lines 58)}\n"
+row sizes no  src/base/a.c "int g;\n\nvoid f(int a,\n       int b)\n{\n$(lines 57)}\n"
+row sizes yes src/base/a.c "/* $(lines 580)*/\n"
+row sizes no  server/a.c "/* $(lines 600)*/\n"
+row sizes yes src/text/x_table.h "/* $(lines 600)*/\n"
+
 # Symbols: a library with one too many, and one too few.
 if command -v cc >/dev/null; then
     printf '#define AKI_API\nAKI_API int one(void);\nAKI_API const char *two(int a,\n    int b);\n' >"$tree/h.h"

@@ -117,7 +117,7 @@ void reference_attention(double *out, const struct aki__attention *a)
     free(score);
 }
 
-void reference_pool(double *out, const struct aki__pool *a, size_t vector)
+void reference_pool(double *out, const struct aki__pooling *a, size_t vector)
 {
     size_t first = (size_t)a->starts[vector], end = (size_t)a->starts[vector + 1];
 

@@ -12,7 +12,7 @@ double reference_act(enum aki__kernel_act act, double x);
 void   reference_norm(double *sum, double *y, const struct aki__norm *a, size_t row);
 /* out [queries, heads * head_dim]. Every score of a query is held at once. */
 void   reference_attention(double *out, const struct aki__attention *a);
-void   reference_pool(double *out, const struct aki__pool *a, size_t vector);
+void   reference_pool(double *out, const struct aki__pooling *a, size_t vector);
 /* y = rotated x, by the matrix: no butterflies. */
 void   reference_rotate(double *y, const double *x, size_t n, size_t block);
 

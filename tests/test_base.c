@@ -667,9 +667,9 @@ static void count_one(void *user, size_t i)
     if (t->slow && (atomic_load(&t->done[i]) + 5 * (int)i) % t->slow == 0)
         wait_awake();
     atomic_fetch_add(&t->done[i], 1);
-    aki__lock_take(&t->lock);
+    aki__lock_acquire(&t->lock);
     t->sum += (long)i;
-    aki__lock_drop(&t->lock);
+    aki__lock_release(&t->lock);
 }
 
 static void test_pool_does_each_once(void **state)
@@ -684,11 +684,11 @@ static void test_pool_does_each_once(void **state)
             struct aki__pool *p;
             assert_non_null(t);
             assert_int_equal(aki__pool_open(&p, threads[k], NULL), AKI_OK);
-            assert_true(aki__pool_take(p));
-            assert_false(aki__pool_take(p));
+            assert_true(aki__pool_acquire(p));
+            assert_false(aki__pool_acquire(p));
             for (int round = 0; round < 50; round++)
                 aki__pool_each(p, counts[c], count_one, t);
-            aki__pool_drop(p);
+            aki__pool_release(p);
             aki__pool_close(p);
             for (size_t i = 0; i < 500; i++)
                 assert_int_equal(t->done[i], i < counts[c] ? 50 : 0);
@@ -708,10 +708,10 @@ static void test_pool_wakes_who_sleeps(void **state)
     t->slow = 20;
     assert_int_equal(aki__pool_open(&p, 3, NULL), AKI_OK);
     for (int round = 0; round < 500; round++) {
-        assert_true(aki__pool_take(p));
+        assert_true(aki__pool_acquire(p));
         for (int each = 0; each < 3; each++)
             aki__pool_each(p, 4, count_one, t);
-        aki__pool_drop(p);
+        aki__pool_release(p);
         if (round % 8 == 0)
             wait_awake();
     }
@@ -740,14 +740,14 @@ static void visit(void *user)
     atomic_fetch_add(&r->waiting, 1);
     aki__bell_wait(&r->bell, is_open, r);
     for (int i = 0; i < VISITS; i++) {
-        aki__lock_take(r->lock);
+        aki__lock_acquire(r->lock);
         if (atomic_fetch_add(&r->inside, 1))
             atomic_fetch_add(&r->met, 1);
         r->visits++;
         if (i % 64 == 0)
             aki__relax();
         atomic_fetch_sub(&r->inside, 1);
-        aki__lock_drop(r->lock);
+        aki__lock_release(r->lock);
     }
 }
 

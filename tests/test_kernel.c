@@ -258,7 +258,7 @@ static void test_pool(void **unused)
         size_t n = some_columns(400), count = between(1, 6);
         const int32_t *starts = some_starts(count, 50);
         int32_t *from = NEW(int32_t, count);
-        struct aki__pool a = { .hidden = n, .starts = starts, .mode = (enum aki__pool_mode)below(4), .out = NEW(float, count * n),
+        struct aki__pooling a = { .hidden = n, .starts = starts, .mode = (enum aki__pool_mode)below(4), .out = NEW(float, count * n),
                                .x = normals((size_t)starts[count] * n, 1) };
         double *want = NEW(double, n), *scratch;
         double bound = 1e-7;
@@ -704,7 +704,7 @@ static void test_bad_values_show(void **unused)
                     assert_int_equal(all_finite(f.f32 + t * f.stride, n), t != row);
         }
         int32_t starts[5] = { 0, 1, 2, 3, 4 };
-        struct aki__pool pool = { .out = NEW(float, rows * n), .x = x, .starts = starts, .hidden = n, .mode = (enum aki__pool_mode)below(4) };
+        struct aki__pooling pool = { .out = NEW(float, rows * n), .x = x, .starts = starts, .hidden = n, .mode = (enum aki__pool_mode)below(4) };
         set->pool(&pool, 0, rows, NEW(double, n));
         for (size_t t = 0; t < rows; t++)
             assert_int_equal(all_finite(pool.out + t * n, n), t != row);

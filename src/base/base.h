@@ -17,19 +17,20 @@ aki_status aki__name_item(aki_error *err, aki_status status, size_t item);
 /* The first failure of two. */
 static inline aki_status aki__also(aki_status first, aki_status second) { return first ? first : second; }
 
-/* Where faults are told that aki_check goes on behind. */
-struct aki__teller {
-    void (*tell)(void *user, const aki_error *error);       /* NULL: nobody asks */
+/* A report of all errors of a folder, for aki_check. A reader with a report continues after an error; one without (NULL, or no
+ * callback) returns the first. */
+struct aki__report {
+    void (*callback)(void *user, const aki_error *error);   /* NULL: no report */
     void  *user;
-    size_t count;                       /* told so far */
+    size_t count;                       /* errors reported so far */
 };
-/* Tells a fault; false: nobody asks. t NULL is fine. */
-static inline bool aki__tell(struct aki__teller *t, const aki_error *why)
+/* Adds an error to the report, if there is one. */
+static inline bool aki__report_error(struct aki__report *r, const aki_error *error)
 {
-    if (!t || !t->tell)
+    if (!r || !r->callback)
         return false;
-    t->count++;
-    t->tell(t->user, why);
+    r->count++;
+    r->callback(r->user, error);
     return true;
 }
 

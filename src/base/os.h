@@ -97,8 +97,8 @@ void aki__bell_ring(struct aki__bell *b);
 
 /* A plain lock. Zeroed memory is a valid, open lock. */
 struct aki__lock { void *opaque[8]; };
-void aki__lock_take(struct aki__lock *l);
-void aki__lock_drop(struct aki__lock *l);
+void aki__lock_acquire(struct aki__lock *l);
+void aki__lock_release(struct aki__lock *l);
 /* INTERNAL: zeroed memory is no lock on this system (tried at the first call), or a lock has failed since, so that threads may have mixed their
  * work. Locks themselves tell nobody, as nobody who takes one could go on; builds with assertions stop there. */
 aki_status aki__locks_check(aki_error *err);

@@ -110,9 +110,9 @@ const char *aki__error_text(int error)
     static struct aki__lock lock;           /* guards what strerror answers with, which is one text for all threads on macOS */
     static _Thread_local char text[128];
 
-    aki__lock_take(&lock);
+    aki__lock_acquire(&lock);
     snprintf(text, sizeof text, "%s", strerror(error));
-    aki__lock_drop(&lock);
+    aki__lock_release(&lock);
     return text;
 }
 
@@ -469,9 +469,9 @@ static void drop(system_lock *l) { sure(pthread_mutex_unlock(l)); }
 #endif
 _Static_assert(sizeof(system_lock) <= sizeof(struct aki__lock), "aki__lock holds the system's");
 
-void aki__lock_take(struct aki__lock *l) { take((system_lock *)l); }
+void aki__lock_acquire(struct aki__lock *l) { take((system_lock *)l); }
 
-void aki__lock_drop(struct aki__lock *l) { drop((system_lock *)l); }
+void aki__lock_release(struct aki__lock *l) { drop((system_lock *)l); }
 
 aki_status aki__locks_check(aki_error *err)
 {
@@ -480,12 +480,12 @@ aki_status aki__locks_check(aki_error *err)
         system_lock *l = (system_lock *)&zeroed;
         int untried = LOCKS_UNTRIED;
 
-        aki__lock_take(&zeroed);
+        aki__lock_acquire(&zeroed);
         const bool closed = !take_at_once(l);
-        aki__lock_drop(&zeroed);
+        aki__lock_release(&zeroed);
         const bool open = take_at_once(l);
         if (open)
-            aki__lock_drop(&zeroed);
+            aki__lock_release(&zeroed);
         atomic_compare_exchange_strong(&locks, &untried, closed && open ? LOCKS_GOOD : LOCKS_FAILED);
     }
     return atomic_load(&locks) == LOCKS_GOOD ? AKI_OK : aki__fail(err, AKI_E_INTERNAL, "this system's locks do not keep threads apart");

@@ -409,9 +409,9 @@ void aki__bell_ring(struct aki__bell *b)
     ReleaseSRWLockExclusive(&bell->lock);
 }
 
-void aki__lock_take(struct aki__lock *l) { AcquireSRWLockExclusive((SRWLOCK *)l); }
+void aki__lock_acquire(struct aki__lock *l) { AcquireSRWLockExclusive((SRWLOCK *)l); }
 
-void aki__lock_drop(struct aki__lock *l) { ReleaseSRWLockExclusive((SRWLOCK *)l); }
+void aki__lock_release(struct aki__lock *l) { ReleaseSRWLockExclusive((SRWLOCK *)l); }
 
 /* These locks have no way to fail, and zero is SRWLOCK_INIT by its definition. */
 aki_status aki__locks_check(aki_error *err)

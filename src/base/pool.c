@@ -108,8 +108,8 @@ void aki__pool_close(struct aki__pool *p)
 
 int aki__pool_threads(const struct aki__pool *p) { return p->started + 1; }
 
-bool aki__pool_take(struct aki__pool *p) { return p->process == aki__process() && !atomic_exchange(&p->taken, true); }
-void aki__pool_drop(struct aki__pool *p) { atomic_store(&p->taken, false); }
+bool aki__pool_acquire(struct aki__pool *p) { return p->process == aki__process() && !atomic_exchange(&p->taken, true); }
+void aki__pool_release(struct aki__pool *p) { atomic_store(&p->taken, false); }
 
 void aki__pool_each(struct aki__pool *p, size_t count, void (*body)(void *user, size_t i), void *user)
 {

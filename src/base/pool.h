@@ -12,10 +12,10 @@ aki_status aki__pool_open(struct aki__pool **out, int threads, aki_error *err);
 void       aki__pool_close(struct aki__pool *p);
 int        aki__pool_threads(const struct aki__pool *p);
 
-/* true: the pool is the caller's until aki__pool_drop. false, at once: somebody else's, or the caller is in a child after fork, where
+/* true: the pool is the caller's until aki__pool_release. false, at once: somebody else's, or the caller is in a child after fork, where
  * its threads are not. */
-bool       aki__pool_take(struct aki__pool *p);
-void       aki__pool_drop(struct aki__pool *p);
+bool       aki__pool_acquire(struct aki__pool *p);
+void       aki__pool_release(struct aki__pool *p);
 
 /* Runs body(user, i) for i in 0 … count - 1, in this order, on the pool's threads and the caller's; returns when all are done. By whom
  * has taken the pool only. p NULL: on the caller's alone. body cannot fail. */

@@ -1,7 +1,7 @@
-/* Unit bounds: what numbers in options may be: one table, which the checks and aki_option_bounds read. See engine.h. */
+/* Unit bounds: the bounds of numeric options: one table, for the checks and for aki_option_bounds. See engine.h. */
 #include "engine/engine.h"
 
-/* A number in options: an int32_t at this offset. Bounds that depend on the model stand in of_model. */
+/* A numeric option: an int32_t at this offset. bounds_of has the bounds that depend on the model. */
 struct number {
     const char *name;
     size_t      offset;
@@ -57,7 +57,8 @@ static struct aki__bounds bounds_of(const struct number *n, const aki_model *m)
     else if (strcmp(n->name, "truncate") == 0)
         b.preset = m->cuts_left ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT;
     else if (strcmp(n->name, "max_tokens") == 0)
-        b = (struct aki__bounds){ m->tokenizer ? (int64_t)aki__tokenizer_special_count(m->tokenizer) + 1 : 1, m->most_tokens, m->max_tokens };
+        b = (struct aki__bounds){ m->tokenizer ? (int64_t)aki__tokenizer_special_count(m->tokenizer) + 1 : 1, m->most_tokens,
+                                  m->max_tokens };
     else if (strcmp(n->name, "max_batch_tokens") == 0)
         b.preset = m->max_batch_tokens;
     return b;
@@ -80,7 +81,7 @@ bool aki__bounds_of(const aki_model *m, const char *option, struct aki__bounds *
     return true;
 }
 
-/* 0 is the default of every number, whatever its bounds are. */
+/* 0 selects the default of every option, even if it is out of bounds. */
 static aki_status check(const struct number *n, const aki_model *m, const void *options, aki_error *err)
 {
     const struct aki__bounds b = bounds_of(n, m);
@@ -110,7 +111,8 @@ aki_status aki__check_model_numbers(const aki_model_options *o, aki_error *err)
     return rc;
 }
 
-aki_status aki_option_bounds(const aki_model *m, const char *option, int64_t *least, int64_t *most, int64_t *preset, aki_error *err)
+aki_status aki_option_bounds(const aki_model *m, const char *option, int64_t *least, int64_t *most, int64_t *preset,
+                             aki_error *err)
 {
     struct aki__bounds b;
 

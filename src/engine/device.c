@@ -1,5 +1,6 @@
-/* Unit device: opens the session on the device that was asked for, and only where its vectors are right: a self-test of built-in texts
- * against f32 on the cpu, or one that was done before (remember.h). Nothing falls back silently. */
+/* Unit device: opens the session on the requested device, but only if its vectors are right: a self-test compares those of
+ * built-in texts with the CPU's in f32, or the stored figures of an earlier test are used (remember.h). Nothing falls back
+ * silently. */
 #include "engine/remember.h"
 
 #include "arch/arch.h"
@@ -10,7 +11,7 @@
 
 enum { MOST_PARTITIONS = 8, FIGURES = 200, TRIED = 200 };
 
-/* Short and long, several scripts, one of a single letter: what a graph that goes wrong goes wrong on. */
+/* Short and long texts in several scripts, one of them a single letter: faulty graphs fail on such differences. */
 static const char *const test_texts[] = {
     "a", "How do I reset my password?", "The cat sleeps on the windowsill.", "Die Würde des Menschen ist unantastbar.", "机器学习模型需要大量的数据。",
     "Click on Forgot password, then follow the link in the message.", "Быстрая коричневая лиса", "0123456789 + 3.14159 = ?",
@@ -21,15 +22,15 @@ enum { TEST_TEXTS = sizeof test_texts / sizeof *test_texts };
 
 #define AGAIN "remembered: test_cache renew tests again"
 
-/* What the self-tests of an open share. */
+/* What all self-tests of an open share. */
 struct tester {
     aki_model               *m;
     const aki_model_options *o;
     struct aki__request      r;
-    double                   bound;         /* of cosines */
-    float                   *wanted, *got;  /* [2 * TEST_TEXTS, r.columns]: by the cpu in f32, by the device */
-    bool                     ready;         /* wanted is: the cpu is asked when the first test needs it */
-    uint64_t                 content;       /* as aki__remember_model's; 0: not known yet */
+    double                   bound;         /* least accepted cosine */
+    float                   *wanted, *got;  /* [2 * TEST_TEXTS, r.columns] vectors of the CPU in f32, and of the device */
+    bool                     ready;         /* `wanted` is computed: at the first test that needs it */
+    uint64_t                 content;       /* aki__remember_model; 0: not computed yet */
 };
 
 /* ---------------------------------------------------------------- sessions -------------------------------------- */
@@ -57,11 +58,14 @@ static aki_status check_columns(struct aki__session **session, const aki_model *
     return aki__fail(err, AKI_E_INVALID, "%s: vectors of %d elements by its files, but the network gives %zu", m->folder->path, m->folder->dim, info.vectors);
 }
 
-/* device NULL: the cpu. */
-static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o, const struct aki__device *device, int32_t precision, aki_error *err)
+/* device NULL: the CPU. */
+static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o,
+                               const struct aki__device *device, int32_t precision, aki_error *err)
 {
-    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16, .threads = o->threads, .device = device,
-        .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS, .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
+    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16,
+                                                  .threads = o->threads, .device = device,
+        .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS,
+        .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
     struct aki__graph g;
 
     aki__graph_init(&g, m->folder, err);
@@ -79,7 +83,7 @@ static aki_status make_session(struct aki__session **out, aki_model *m, const ak
 
 /* ---------------------------------------------------------------- self-test ------------------------------------- */
 
-/* The test texts' vectors by m->session, texts `begin` … end - 1 in one run: out [end - begin, columns]. */
+/* Computes the vectors of the test texts begin … end - 1 with m->session, in one run. out: [end - begin, columns]. */
 static aki_status run_texts(aki_model *m, const struct aki__request *r, size_t begin, size_t end, float *out, aki_error *err)
 {
     struct aki__plan plan = { 0 };
@@ -99,7 +103,7 @@ static aki_status run_texts(aki_model *m, const struct aki__request *r, size_t b
     return rc;
 }
 
-/* All texts in one run, then each alone: [2 * TEST_TEXTS, columns]. */
+/* Runs all texts in one run, and then each in its own: out [2 * TEST_TEXTS, columns]. */
 static aki_status run_test(aki_model *m, const struct aki__request *r, float *out, aki_error *err)
 {
     aki_status rc = run_texts(m, r, 0, TEST_TEXTS, out, err);
@@ -126,10 +130,10 @@ static void compare(struct aki__figures *f, const float *got, const float *wante
             f->cosine = cosine;
     }
     if (f->cosine > 1.5)
-        f->cosine = 0;                      /* there was nothing to compare */
+        f->cosine = 0;                      /* there was no valid vector to compare */
 }
 
-/* t->wanted, by the cpu in f32. */
+/* Computes t->wanted on the CPU in f32. */
 static aki_status reference(struct tester *t, aki_error *err)
 {
     aki_model *m = t->m;
@@ -146,7 +150,7 @@ static aki_status reference(struct tester *t, aki_error *err)
     return rc;
 }
 
-/* t->got: what m->session computes; and how long a text takes it once it is warm. */
+/* Computes t->got with m->session, and measures the time for a text after a warm-up. */
 static aki_status measure(struct tester *t, struct aki__figures *f, aki_error *err)
 {
     aki_status rc = run_test(t->m, &t->r, t->got, err);
@@ -183,7 +187,7 @@ static void say(char out[FIGURES], const struct tester *t, const struct aki__fig
              f->cosine, t->bound, f->bad, f->zero, f->nodes, partitions, f->elsewhere);
 }
 
-/* The one figure that it failed by. */
+/* Writes the figure that failed. */
 static void say_fault(char *out, size_t size, const struct tester *t, const struct aki__figures *f)
 {
     if (f->bad)
@@ -198,7 +202,7 @@ static void say_fault(char *out, size_t size, const struct tester *t, const stru
         snprintf(out, size, "%d partitions", f->partitions);
 }
 
-/* UNAVAILABLE where m->session cannot compute the texts at all; else *f, which are to be judged. */
+/* Runs the self-test; *f are its figures. UNAVAILABLE: m->session cannot compute the texts. */
 static aki_status self_test(struct tester *t, const char *name, struct aki__figures *f, aki_error *err)
 {
     aki_error own = { 0 };
@@ -209,7 +213,8 @@ static aki_status self_test(struct tester *t, const char *name, struct aki__figu
         return rc;
     rc = measure(t, f, &own);
     if (rc)
-        return aki__fail(err, rc == AKI_E_NOMEM ? rc : AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %.180s", name, own.message);
+        return aki__fail(err, rc == AKI_E_NOMEM ? rc : AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %.180s", name,
+                         own.message);
     compare(f, t->got, t->wanted, t->r.columns);
     count_nodes(t->m, f);
     return AKI_OK;
@@ -225,16 +230,19 @@ static aki_status open_cpu(aki_model *m, const aki_model_options *o, aki_error *
     return make_session(&m->session, m, o, NULL, m->precision, err);
 }
 
-static aki_status refuse(const struct tester *t, const struct aki__device *d, const struct aki__figures *f, bool remembered, aki_error *err)
+static aki_status refuse(const struct tester *t, const struct aki__device *d, const struct aki__figures *f, bool remembered,
+                         aki_error *err)
 {
     char figures[FIGURES];
 
     say(figures, t, f);
-    return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures, remembered ? " (" AGAIN ")" : "");
+    return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %s%s", d->name, figures,
+                     remembered ? " (" AGAIN ")" : "");
 }
 
-/* Of a device that passes, the nodes of its first session are kept, which the next open compares with its own; those of other shapes may be fewer. */
-static void keep(const struct tester *t, const char *place, const struct aki__figures *f, const struct aki__figures *first)
+/* If the device passes, the node counts of its first session are stored, and the next open compares them with its own. Sessions
+ * of other shapes may have fewer nodes. */
+static void keep(const struct tester *t, const char *path, const struct aki__figures *f, const struct aki__figures *first)
 {
     struct aki__figures kept = *f;
 
@@ -243,34 +251,35 @@ static void keep(const struct tester *t, const char *place, const struct aki__fi
         kept.elsewhere = first->elsewhere;
         kept.partitions = first->partitions;
     }
-    aki__remember_write(place, &kept);
+    aki__remember_write(path, &kept);
 }
 
-/* Opens m->session with one option set. Figures that were found before stand for a test: bad ones need no session, and good ones hold as long
- * as the nodes fall as they did then. *f: zeroed where there was nothing to judge; *remembered: they are old. */
-static aki_status open_set(struct tester *t, const struct aki__device *d, struct aki__figures *f, bool *remembered, aki_error *err)
+/* Opens m->session with one option set. Stored figures replace the test: bad ones need no session, and good ones are valid if
+ * the new session has the same node counts. *f: zeroed if there are no figures; *remembered: the figures are stored ones. */
+static aki_status open_set(struct tester *t, const struct aki__device *d, struct aki__figures *f, bool *remembered,
+                           aki_error *err)
 {
     aki_model *m = t->m;
     struct aki__figures now = { 0 };
-    char *place = NULL;
+    char *path = NULL;
 
     if (t->o->test_cache != AKI_TEST_CACHE_OFF) {
         t->content = t->content ? t->content : aki__remember_model(m);
-        place = aki__remember_place(m, t->content, d);
+        path = aki__remember_path(m, t->content, d);
     }
     memset(f, 0, sizeof *f);
-    const bool known = t->o->test_cache == AKI_TEST_CACHE_DEFAULT && aki__remember_read(place, 2 * TEST_TEXTS, f);
+    const bool known = t->o->test_cache == AKI_TEST_CACHE_DEFAULT && aki__remember_read(path, 2 * TEST_TEXTS, f);
     *remembered = known && !passes(t, f);
     aki_status rc = *remembered ? refuse(t, d, f, true, err) : make_session(&m->session, m, t->o, d, m->precision, err);
     if (rc && !*remembered)
-        memset(f, 0, sizeof *f);            /* figures of another time */
+        memset(f, 0, sizeof *f);            /* stored figures */
     if (rc)
         goto done;
     count_nodes(m, &now);
     *remembered = known && now.nodes == f->nodes && now.elsewhere == f->elsewhere && now.partitions == f->partitions;
     if (!*remembered) {
         rc = self_test(t, d->name, f, err);
-        if (!rc) keep(t, place, f, &now);
+        if (!rc) keep(t, path, f, &now);
         if (!rc && !passes(t, f)) rc = refuse(t, d, f, false, err);
     }
     if (rc) {
@@ -278,12 +287,13 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
         m->session = NULL;
     }
 done:
-    aki__free(place);
+    aki__free(path);
     return rc;
 }
 
-/* One refused set more: what it was, and why. */
-static void add_tried(char tried[TRIED], const struct tester *t, const char *set, const struct aki__figures *f, const char *message)
+/* Appends a refused option set and the reason. */
+static void add_tried(char tried[TRIED], const struct tester *t, const char *set, const struct aki__figures *f,
+                      const char *message)
 {
     const char *reason = strstr(message, "ONNX Runtime: ");
     char fault[48];
@@ -316,7 +326,8 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
         any |= remembered;
     }
     if (rc == AKI_E_UNAVAILABLE && sets > 1)
-        return aki__fail(err, rc, "device \"%.40s\" failed its self-test (bound %g%s): %s", device->name, t->bound, any ? "; " AGAIN : "", tried);
+        return aki__fail(err, rc, "device \"%.40s\" failed its self-test (bound %g%s): %s", device->name, t->bound,
+                         any ? "; " AGAIN : "", tried);
     if (rc) {
         if (err)
             *err = own;
@@ -324,11 +335,12 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
     }
     say(figures, t, f);
     snprintf(m->device, sizeof m->device, "%.63s", device->name);
-    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%s", figures, remembered ? " (" AGAIN ")" : "", set[0] ? "; options: " : "", set, tried[0] ? "; refused: " : "", tried);
+    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%s", figures, remembered ? " (" AGAIN ")" : "",
+             set[0] ? "; options: " : "", set, tried[0] ? "; refused: " : "", tried);
     return AKI_OK;
 }
 
-/* What "auto" has found so far. */
+/* The state of the search for "auto". */
 struct best { struct aki__session *session; double seconds; char name[64], note[400]; };
 
 static void keep_faster(aki_model *m, struct best *b, double time)
@@ -346,7 +358,7 @@ static void keep_faster(aki_model *m, struct best *b, double time)
     m->note[0] = '\0';
 }
 
-/* The fastest of the devices that pass; the cpu is one of them, where it has the precision. */
+/* Selects the fastest device that passes. The CPU is one of the candidates if it supports the precision. */
 static aki_status open_fastest(struct tester *t, aki_error *err)
 {
     aki_model *m = t->m;
@@ -371,19 +383,20 @@ static aki_status open_fastest(struct tester *t, aki_error *err)
         if (devices[i].reason || strcmp(d.name, "cpu") == 0 || strcmp(d.name, "portable") == 0)
             continue;
         bool passed = open_device(t, &d, &f, NULL) == AKI_OK;
-        if (passed && f.seconds == 0 && measure(t, &f, NULL)) {     /* remembered, but now it does not compute */
+        if (passed && f.seconds == 0 && measure(t, &f, NULL)) {     /* it passed earlier, but cannot compute now */
             aki__session_close(m->session);
             m->session = NULL;
             passed = false;
         }
         if (at < sizeof why)
-            at += (size_t)(passed ? snprintf(why + at, sizeof why - at, ", %s %.2f ms", d.name, f.seconds * 1e3) : snprintf(why + at, sizeof why - at, ", %s failed", d.name));
+            at += (size_t)(passed ? snprintf(why + at, sizeof why - at, ", %s %.2f ms", d.name, f.seconds * 1e3)
+                                  : snprintf(why + at, sizeof why - at, ", %s failed", d.name));
         if (passed)
             keep_faster(m, &b, f.seconds);
     }
     if (!rc && !b.session)
         rc = aki__fail(err, AKI_E_UNAVAILABLE, "no device here passes the self-test (%.150s)", why);
-    aki__session_close(m->session);         /* where its measuring failed */
+    aki__session_close(m->session);         /* if the time could not be measured */
     m->session = b.session;
     snprintf(m->device, sizeof m->device, "%s", b.name);
     snprintf(m->note, sizeof m->note, "%.200s%s%.190s", why, b.note[0] ? "; " : "", b.note);
@@ -423,7 +436,8 @@ aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error
     if (!rc && cpu && o->device_option_count)
         rc = aki__fail(&own, AKI_E_UNAVAILABLE, "device \"cpu\" takes no options (\"%.60s\")", o->device_options[0]);
     if (!rc && !cpu && m->file)
-        rc = aki__fail(&own, AKI_E_UNSUPPORTED, "device \"%.40s\": an .onnx file is computed on the cpu; devices are for safetensors", o->device);
+        rc = aki__fail(&own, AKI_E_UNSUPPORTED,
+                       "device \"%.40s\": an .onnx file is computed on the cpu; devices are for safetensors", o->device);
     if (!rc)
         rc = cpu ? open_cpu(m, o, &own) : open_tested(m, o, &own);
     if (rc && !cpu && o->device_fallback && (rc == AKI_E_UNAVAILABLE || rc == AKI_E_UNSUPPORTED)) {
@@ -438,8 +452,9 @@ aki_status aki__open_session(aki_model *m, const aki_model_options *o, aki_error
             *err = own;
         return rc;
     }
-    /* A device has no prefixes: it would have to be given the keys and values of every layer. */
-    size_t mib = o->prefix_cache_mb < 0 || !m->folder->causal || m->folder->onnx || strcmp(m->device, "cpu") != 0 ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : AKI_DEFAULT_PREFIX_MIB;
+    /* Devices do not use the prefix cache: the keys and values of every layer would have to be passed to them. */
+    bool cached = o->prefix_cache_mb >= 0 && m->folder->causal && !m->folder->onnx && strcmp(m->device, "cpu") == 0;
+    size_t mib = !cached ? 0 : o->prefix_cache_mb ? (size_t)o->prefix_cache_mb : AKI_DEFAULT_PREFIX_MIB;
     aki__prefix_init(&m->prefixes, (size_t)m->folder->layers, (size_t)m->folder->kv_heads * (size_t)m->folder->head_dim, mib << 20);
     aki__session_info(m->session, &m->run);
     return AKI_OK;

@@ -1,13 +1,13 @@
-/* Unit embed: aki_embed, aki_embed_ids, aki_embed_tokens: texts to tokens to runs to rows. */
+/* Unit embed: aki_embed, aki_embed_rows and the like: encodes texts, queues them for runs, and writes the result rows. */
 #include "engine/engine.h"
 
-/* One call. */
+/* The state of one call. */
 struct job {
     aki_model            *m;
     struct aki__request   r;
     struct aki__runs      runs;
     struct aki__input     input;
-    size_t               *same;             /* [count] index of the first equal text (its own: it is the first); NULL: not looked for */
+    size_t               *same;             /* [count] index of the first equal text, or of the text itself; NULL: no reuse */
     size_t                row_size;
     aki_error            *err;
 };
@@ -40,7 +40,7 @@ static aki_status check_output(const struct job *j, const void *out, size_t out_
 
 static size_t size_of(const char *const *texts, const size_t *sizes, size_t i) { return sizes ? sizes[i] : strlen(texts[i]); }
 
-/* Finds equal texts: same[i] = the first of them. An open table of indices, hashed by content. */
+/* Sets same[i] to the first text that equals text i, with an open-addressing table of indices. */
 static aki_status find_equal(struct job *j, const char *const *texts, const size_t *sizes, size_t count)
 {
     size_t slots = 16, *table = NULL;
@@ -54,7 +54,7 @@ static aki_status find_equal(struct job *j, const char *const *texts, const size
         aki__free(table);
         return aki__fail(j->err, AKI_E_NOMEM, "%zu texts", count);
     }
-    seed = (uintptr_t)table;                        /* texts are strangers': nobody shall know which of them collide */
+    seed = (uintptr_t)table;                        /* texts may be hostile: nobody should know which of them collide */
     for (size_t i = 0; i < count; i++) {
         size_t size = size_of(texts, sizes, i), s = (size_t)aki__hash(texts[i], size, seed) & (slots - 1);
         while (table[s] && (size_of(texts, sizes, table[s] - 1) != size || memcmp(texts[table[s] - 1], texts[i], size) != 0))
@@ -67,7 +67,7 @@ static aki_status find_equal(struct job *j, const char *const *texts, const size
     return AKI_OK;
 }
 
-/* Tokenises one text and adds it to the runs. */
+/* Encodes a text and queues it. */
 static aki_status add_text(struct job *j, const char *text, size_t size, size_t item)
 {
     const struct aki__encoding *e = &j->input.tokens;
@@ -148,19 +148,22 @@ static aki_status check_row(const struct job *j, const aki_rows *rows, size_t i,
     int64_t begin = rows->starts[i], end = rows->starts[i + 1];
 
     if (end <= begin || (uint64_t)(end - begin) > j->r.encode.max_tokens)
-        return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: %lld ids; 1 … %zu are allowed", i, end <= begin ? 0LL : (long long)(end - begin), j->r.encode.max_tokens);
+        return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: %lld ids; 1 … %zu are allowed", i,
+                            end <= begin ? 0LL : (long long)(end - begin), j->r.encode.max_tokens);
     for (int64_t k = begin; k < end; k++) {
         if (rows->ids[k] < 0 || rows->ids[k] >= f->vocabulary)
-            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: id %d is outside the vocabulary of %d", i, rows->ids[k], f->vocabulary);
+            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: id %d is outside the vocabulary of %d", i,
+                                rows->ids[k], f->vocabulary);
         if (j->runs.typed && (rows->types[k] < 0 || (f->types && rows->types[k] >= f->types)))
-            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: token type %d, but the model has %d", i, rows->types[k], f->types);
+            return aki__fail_at(err, AKI_E_INVALID, i, (uint64_t)(k - begin), "row %zu: token type %d, but the model has %d", i,
+                                rows->types[k], f->types);
     }
     if (rows->prompt_tokens && rows->prompt_tokens[i] < 0)
         return aki__fail_at(err, AKI_E_INVALID, i, 0, "row %zu: prompt_tokens: %d", i, rows->prompt_tokens[i]);
     return AKI_OK;
 }
 
-/* Starts have to grow from 0 on before any difference of two is taken. */
+/* Starts must increase from 0, which is checked before two of them are subtracted. */
 static aki_status check_rows(const struct job *j, const aki_rows *rows, aki_error *err)
 {
     if (rows->count && (!rows->ids || !rows->starts))
@@ -175,7 +178,8 @@ static aki_status check_rows(const struct job *j, const aki_rows *rows, aki_erro
     return AKI_OK;
 }
 
-aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_options *options, void *out, size_t out_size, aki_error *err)
+aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_options *options, void *out, size_t out_size,
+                          aki_error *err)
 {
     struct job j = { .m = m, .err = err };
     aki_embed_options o;
@@ -185,7 +189,7 @@ aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_o
     if (rc)
         return rc;
     rc = given ? aki__options_read(&rows, sizeof rows, given, "aki_rows", err) : aki__fail(err, AKI_E_INVALID, "rows is NULL");
-    /* The ids are the whole text: a prompt that the model would add by itself is not there, one that was asked for cannot be. */
+    /* The ids are the whole text: the model's default prompt is not added, and a requested prompt cannot be. */
     if (!rc) rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
     if (!rc && (o.prompt || o.instruction || o.prompt_name || o.kind))
         rc = aki__fail(err, AKI_E_INVALID, "prompt options cannot be used with ids: put the prompt's ids before each row's");
@@ -194,9 +198,11 @@ aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_o
     j.row_size = aki__row_size(j.r.dtype, j.r.dim);
     start_runs(&j, out, rows.types && aki__has_types(m));
     if (!rc) rc = check_rows(&j, &rows, err);
-    if (!rc) rc = check_output(&j, out, out_size, aki__output_rows(j.r.output, rows.count, rows.count ? (size_t)rows.starts[rows.count] : 0), err);
+    if (!rc) rc = check_output(&j, out, out_size,
+                               aki__output_rows(j.r.output, rows.count, rows.count ? (size_t)rows.starts[rows.count] : 0), err);
     for (size_t i = 0; i < rows.count && !rc; i++)
-        rc = aki__runs_add(&j.runs, &(struct aki__row){ .ids = rows.ids + rows.starts[i], .types = j.runs.typed ? rows.types + rows.starts[i] : NULL,
+        rc = aki__runs_add(&j.runs, &(struct aki__row){ .ids = rows.ids + rows.starts[i],
+                                                        .types = j.runs.typed ? rows.types + rows.starts[i] : NULL,
                                                         .count = (size_t)(rows.starts[i + 1] - rows.starts[i]),
                                                         .skip = j.r.skips ? (size_t)rows.prompt_tokens[i] : 0, .item = i }, err);
     if (!rc) rc = aki__runs_finish(&j.runs, err);
@@ -205,8 +211,8 @@ aki_status aki_embed_rows(aki_model *m, const aki_rows *given, const aki_embed_o
     return rc;
 }
 
-static aki_status embed_ids(aki_model *m, const int32_t *ids, const int64_t *starts, size_t count, const aki_embed_options *options, int32_t output,
-                            void *out, size_t out_size, aki_error *err)
+static aki_status embed_ids(aki_model *m, const int32_t *ids, const int64_t *starts, size_t count, const aki_embed_options *options,
+                            int32_t output, void *out, size_t out_size, aki_error *err)
 {
     const aki_rows rows = { .struct_size = sizeof rows, .ids = ids, .starts = starts, .count = count };
     aki_embed_options o;

@@ -1,4 +1,4 @@
-/* Unit open: a model's life: open, info, health, close; and the devices. */
+/* Unit open: opens and closes a model; its info and health check; the devices. */
 #include "engine/engine.h"
 
 #include "arch/arch.h"
@@ -17,7 +17,7 @@ static aki_status check_options(const aki_model_options *o, aki_error *err)
     return aki__check_model_numbers(o, err);
 }
 
-/* The folder, and of an .onnx file what it says itself. */
+/* Opens the folder. If the network is an .onnx file, also the file, which specifies part of the description. */
 static aki_status open_folder(aki_model *m, const char *path, const aki_model_options *o, aki_error *err)
 {
     char *folder = NULL, *file = NULL, *full = NULL;
@@ -39,7 +39,7 @@ done:
     return rc;
 }
 
-/* What the folder holds decides, where nothing is asked; a quantised folder has no f32 weights to go back to. */
+/* By default, the folder determines the precision. A quantised folder has no f32 weights. */
 static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_error *err)
 {
     const struct aki__model *f = m->folder;
@@ -54,7 +54,8 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
 
     m->precision = f->int8_bits ? AKI_PRECISION_INT8 : o->precision ? o->precision : AKI_PRECISION_F32;
     if ((o->precision == AKI_PRECISION_F32 || o->precision == AKI_PRECISION_F16) && f->int8_bits)
-        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; %s needs the folder it was made from", f->path, o->precision == AKI_PRECISION_F32 ? "f32" : "f16");
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; %s needs the folder it was made from", f->path,
+                         o->precision == AKI_PRECISION_F32 ? "f32" : "f16");
     return AKI_OK;
 }
 
@@ -78,31 +79,34 @@ static aki_status open_tokenizer(aki_model *m, const char *folder, const struct 
     return rc;
 }
 
-/* Ids index the embedding table: a tokenizer that can give larger ones does not belong to these weights. */
+/* Ids are indices into the embedding table, so a tokenizer with larger ids does not belong to these weights. */
 static aki_status check_tokenizer(const aki_model *m, aki_error *err)
 {
     size_t ids = aki__tokenizer_vocabulary(m->tokenizer);
 
-    if (!m->folder->vocabulary)             /* an .onnx file without config.json: its table is not seen from here */
+    if (!m->folder->vocabulary)             /* an .onnx file without config.json: the size of its table is unknown */
         m->folder->vocabulary = (int32_t)ids;
     if (ids > (size_t)m->folder->vocabulary)
-        return aki__fail(err, AKI_E_INVALID, "%s/tokenizer.json: ids up to %zu, but the embedding table has %d rows", m->folder->path, ids - 1, m->folder->vocabulary);
+        return aki__fail(err, AKI_E_INVALID, "%s/tokenizer.json: ids up to %zu, but the embedding table has %d rows",
+                         m->folder->path, ids - 1, m->folder->vocabulary);
     return AKI_OK;
 }
 
-/* What rows are filled up with in an .onnx file's runs. The mask hides it, but it has to be an id; RoBERTa's graphs count positions by it. */
+/* The id with which runs of an .onnx file pad rows. The mask hides it, but it must be a valid id, and RoBERTa graphs derive
+ * positions from it. */
 static aki_status set_pad(aki_model *m, aki_error *err)
 {
     struct aki__model *f = m->folder;
 
     if (f->pad_id < 0 && f->pad_token)
         f->pad_id = aki__tokenizer_id(m->tokenizer, f->pad_token, strlen(f->pad_token));
-    if (f->pad_id < 0)                      /* no file names one: hidden, any will do */
+    if (f->pad_id < 0)                      /* no file specifies one; as it is hidden, any id will do */
         f->pad_id = 0;
-    return f->pad_id < f->vocabulary ? AKI_OK : aki__fail(err, AKI_E_INVALID, "config.json: pad_token_id %d is outside the vocabulary of %d", f->pad_id, f->vocabulary);
+    return f->pad_id < f->vocabulary ? AKI_OK : aki__fail(err, AKI_E_INVALID, "config.json: pad_token_id %d is outside the vocabulary of %d",
+                                                          f->pad_id, f->vocabulary);
 }
 
-/* Some families are pooled at an end token, which older files' post-processors lost, and without it every vector is wrong. */
+/* Some families are pooled at an end token that the post-processors of older files lack. Without it, every vector would be wrong. */
 static void append_end(aki_model *m, const struct aki__model *folder)
 {
     const char *end = folder->family ? folder->family->end : NULL;
@@ -165,19 +169,20 @@ static void ignore(void *user, const aki_error *why)
     (void)why;
 }
 
-/* A tokenizer that adds no token, alone: as the model beside it, whose other files need not be good, would be opened. */
-static aki_status append_end_alone(aki_model *m, const char *place, aki_error *err)
+/* For a tokenizer that is opened alone: appends the end token as the model in the folder would. The other files of the folder
+ * may be invalid. */
+static aki_status append_end_alone(aki_model *m, const char *path, aki_error *err)
 {
     const struct aki__onnx_facts facts = { 0 };
     char *folder = NULL, *file = NULL;
     struct aki__model *f = NULL;
     aki_status rc = AKI_OK;
 
-    if (aki__tokenizer_special_count(m->tokenizer) || aki__onnx_choose(&folder, &file, place, NULL, NULL))
+    if (aki__tokenizer_special_count(m->tokenizer) || aki__onnx_choose(&folder, &file, path, NULL, NULL))
         return AKI_OK;
-    aki__model_folder_examine(&f, folder, file, &facts, aki__families, ignore, NULL);
+    aki__model_folder_examine(&f, folder, file, &facts, aki__families, (struct aki__report){ .callback = ignore });
     if (!f)
-        rc = aki__fail(err, AKI_E_NOMEM, "%s", place);
+        rc = aki__fail(err, AKI_E_NOMEM, "%s", path);
     else if (f->architecture)
         append_end(m, f);
     aki__model_folder_close(f);
@@ -210,8 +215,9 @@ aki_status aki_tokenizer_open(const char *path, aki_model **out, aki_error *err)
     size_t size = strlen(path);
     if (size > 5 && strcmp(path + size - 5, ".onnx") == 0)
         rc = aki__onnx_choose(&folder, &file, path, NULL, err);
-    const char *place = folder ? folder : path;
-    if (!rc) rc = aki__is_folder(place) ? open_tokenizer_alone(m, place, err) : open_tokenizer_file(m, place, &(struct aki__tokenizer_config){ 0 }, err);
+    const char *source = folder ? folder : path;
+    if (!rc) rc = aki__is_folder(source) ? open_tokenizer_alone(m, source, err)
+                                         : open_tokenizer_file(m, source, &(struct aki__tokenizer_config){ 0 }, err);
     if (!rc) {
         *out = m;
         m = NULL;
@@ -234,7 +240,7 @@ void aki_model_close(aki_model *m)
     aki__free(m);
 }
 
-/* Of an .onnx file: its size, and that of the external data beside it. */
+/* The size of an .onnx file and of its external data. */
 static uint64_t file_weights(const struct aki__model *f)
 {
     uint64_t sum = 0;
@@ -249,13 +255,15 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
     if (!m || !info)
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", m ? "info" : "model");
     if (info->struct_size < sizeof info->struct_size || info->struct_size > 4096)
-        return aki__fail(err, AKI_E_INVALID, "aki_model_info.struct_size is %u: initialise it with aki_model_info_init", (unsigned)info->struct_size);
+        return aki__fail(err, AKI_E_INVALID, "aki_model_info.struct_size is %u: initialise it with aki_model_info_init",
+                         (unsigned)info->struct_size);
     if (!m->folder)
         return aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it has no model info");
     const struct aki__model *f = m->folder;
-    struct aki__session_info run;           /* sessions of a device come and go */
+    struct aki__session_info run;           /* sessions of a device are opened and closed while texts are computed */
     aki__session_info(m->session, &run);
-    const aki_model_info full = { .struct_size = info->struct_size, .dim = f->dim, .name = f->name, .architecture = f->architecture, .parameters = m->parameters,
+    const aki_model_info full = { .struct_size = info->struct_size, .dim = f->dim, .name = f->name, .architecture = f->architecture,
+                                  .parameters = m->parameters,
         .hidden = m->run.hidden ? (int32_t)m->run.hidden : f->hidden, .layers = f->layers, .heads = f->heads, .kv_heads = f->kv_heads, .vocabulary = f->vocabulary, .max_tokens = m->max_tokens,
         .pooling = f->pooling, .normalize = f->normalize, .precision = m->precision, .mrl = f->mrl, .device = m->device, .runtime = m->run.runtime,
         .threads = m->run.threads, .end_appended = m->end_appended, .max_batch_tokens = m->max_batch_tokens, .nodes = run.nodes, .nodes_elsewhere = run.nodes_elsewhere,

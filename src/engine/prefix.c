@@ -1,4 +1,4 @@
-/* Unit prefix: keeps keys and values of shared beginnings. See prefix.h. */
+/* Unit prefix: the cache of keys and values of shared prefixes. See prefix.h. */
 #include "engine/prefix.h"
 
 void aki__prefix_init(struct aki__prefix_cache *c, size_t layers, size_t columns, size_t most)
@@ -31,7 +31,7 @@ static size_t common(const int32_t *a, size_t a_count, const int32_t *b, size_t 
 
 static size_t size_of(const struct aki__prefix_cache *c, size_t tokens) { return c->layers * 2 * tokens * c->columns * sizeof(float); }
 
-/* NULL: too large for the cache, or no memory; the row is then just run. */
+/* NULL: too large for the cache, or no memory. The row is then run without the cache. */
 static struct aki__prefix_entry *new_entry(const struct aki__prefix_cache *c, const int32_t *ids, size_t tokens)
 {
     if (size_of(c, tokens) > c->most)
@@ -47,7 +47,8 @@ static struct aki__prefix_entry *new_entry(const struct aki__prefix_cache *c, co
     return e;
 }
 
-void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t count, size_t limit, struct aki__prefix_entry **reuse, size_t *tokens, struct aki__prefix_entry **keep)
+void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t count, size_t limit,
+                      struct aki__prefix_entry **reuse, size_t *tokens, struct aki__prefix_entry **keep)
 {
     size_t best = 0, seen, room = count < AKI_PREFIX_MOST ? count : AKI_PREFIX_MOST;
     struct aki__prefix_entry *found = NULL;
@@ -58,7 +59,7 @@ void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t co
         return;
     if (room > limit)
         room = limit;
-    aki__lock_take(&c->lock);
+    aki__lock_acquire(&c->lock);
     for (size_t i = 0; i < AKI_PREFIX_ENTRIES; i++) {
         struct aki__prefix_entry *e = c->entries[i];
         size_t n = e ? common(e->ids, e->prefix.tokens, ids, room) : 0;
@@ -70,7 +71,7 @@ void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t co
     seen = common(c->recent, c->recent_count, ids, room);
     memcpy(c->recent, ids, room * sizeof *ids);
     c->recent_count = room;
-    /* A beginning that is clearly longer than what is kept of it is kept anew. */
+    /* A common prefix that is clearly longer than its entry gets a new entry. */
     bool take = best >= AKI_PREFIX_LEAST && seen < best + AKI_PREFIX_LEAST;
     if (take) {
         found->users++;
@@ -78,19 +79,19 @@ void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t co
         *reuse = found;
         *tokens = best;
     }
-    aki__lock_drop(&c->lock);
+    aki__lock_release(&c->lock);
     if (!take && seen >= AKI_PREFIX_LEAST)
         *keep = new_entry(c, ids, seen);
 }
 
 void aki__prefix_release(struct aki__prefix_cache *c, struct aki__prefix_entry *reused)
 {
-    aki__lock_take(&c->lock);
+    aki__lock_acquire(&c->lock);
     reused->users--;
-    aki__lock_drop(&c->lock);
+    aki__lock_release(&c->lock);
 }
 
-/* The entry nobody reads that was unused for longest; ENTRIES: there is none. */
+/* The least recently used entry that no run is reading; ENTRIES: none. */
 static size_t oldest_entry(const struct aki__prefix_cache *c)
 {
     size_t oldest = AKI_PREFIX_ENTRIES;
@@ -110,7 +111,7 @@ static size_t empty_place(const struct aki__prefix_cache *c)
     return i;
 }
 
-/* Takes entry i out, to be freed outside the lock. */
+/* Removes entry i; the caller frees it without the lock. */
 static struct aki__prefix_entry *remove_entry(struct aki__prefix_cache *c, size_t i)
 {
     struct aki__prefix_entry *e = c->entries[i];
@@ -125,8 +126,8 @@ void aki__prefix_publish(struct aki__prefix_cache *c, struct aki__prefix_entry *
     struct aki__prefix_entry *dropped[AKI_PREFIX_ENTRIES];
     size_t n = 0, need = size_of(c, kept->prefix.tokens);
 
-    aki__lock_take(&c->lock);
-    /* What the new entry covers is not needed any more; another thread may have kept the same meanwhile. */
+    aki__lock_acquire(&c->lock);
+    /* Entries that the new one covers are removed. Another thread may have stored the same prefix in the meantime. */
     for (size_t i = 0; i < AKI_PREFIX_ENTRIES && filled; i++) {
         struct aki__prefix_entry *e = c->entries[i];
         size_t same = e ? common(e->ids, e->prefix.tokens, kept->ids, kept->prefix.tokens) : 0;
@@ -148,7 +149,7 @@ void aki__prefix_publish(struct aki__prefix_cache *c, struct aki__prefix_entry *
         kept->used = ++c->clock;
         kept = NULL;
     }
-    aki__lock_drop(&c->lock);
+    aki__lock_release(&c->lock);
     free_entry(kept);
     while (n-- > 0)
         free_entry(dropped[n]);

@@ -9,19 +9,19 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* Files written so far, so that a failure can take them away. */
-struct written { char *path; size_t folder; };      /* bytes of path before the name in the folder: aki__join takes slashes away */
+/* A file written so far, to be removed on failure. */
+struct written { char *path; size_t folder; };      /* bytes of a path before the name in the folder; aki__join removes slashes */
 
 struct copy {
     const char  *to;                        /* folder */
     struct written *written;
     size_t       count, capacity;
-    bool         made;                      /* the folder `to` is ours */
+    bool         made;                      /* the folder `to` was made by this call */
     aki_error   *err;
 };
 
-/* to/name, with its subfolder made; owned by c. NULL: c->err tells. */
-static const char *place(struct copy *c, const char *name, aki_status *rc)
+/* Joins to/name, and makes its subfolder. c owns the result. NULL: c->err is set. */
+static const char *add_path(struct copy *c, const char *name, aki_status *rc)
 {
     char *path = aki__join(c->to, name), *slash;
     size_t folder = path ? strlen(path) - strlen(name) : 0;
@@ -45,7 +45,7 @@ static const char *place(struct copy *c, const char *name, aki_status *rc)
 static aki_status write_file(struct copy *c, const char *name, const struct aki__buf *parts, size_t count)
 {
     aki_status rc;
-    const char *path = place(c, name, &rc);
+    const char *path = add_path(c, name, &rc);
 
     if (rc)
         return rc;
@@ -63,7 +63,8 @@ static aki_status write_file(struct copy *c, const char *name, const struct aki_
 
 static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-/* Where config.json says how it is quantised: the value's bytes, or at the beginning of its object where it says nothing; false: nowhere. */
+/* Finds the quantisation in config.json: the bytes of its value, or if there is none the beginning of the object in which to
+ * insert it. false: there is no such object. */
 static bool find_note(const struct aki__json_doc *doc, const char *text, size_t size, size_t *begin, size_t *end)
 {
     const struct aki__json *root = doc->nodes, *key = aki__json_first(root);
@@ -72,7 +73,7 @@ static bool find_note(const struct aki__json_doc *doc, const char *text, size_t 
     for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1)) {
         if (!aki__json_equals(key, "quantization_config"))
             continue;
-        /* A value ends before the comma or the brace behind it. */
+        /* The value ends before the comma or the brace after it. */
         *begin = key[1].offset;
         *end = i + 1 < root->size ? aki__json_next(key + 1)->offset : size;
         while (*end > *begin && is_blank(text[*end - 1]))
@@ -85,7 +86,7 @@ static bool find_note(const struct aki__json_doc *doc, const char *text, size_t 
     return false;
 }
 
-/* config.json, which says that the folder is quantised. */
+/* Writes config.json with the quantisation. */
 static aki_status copy_config(struct copy *c, const struct aki__map *m, const char *name)
 {
     struct aki__json_doc doc;
@@ -118,7 +119,7 @@ static aki_status copy_file(struct copy *c, const char *path, const char *name)
     return rc;
 }
 
-/* The files the model was opened from; its weights at the top are written anew. */
+/* Copies the files from which the model was opened, except for its weights. */
 static aki_status copy_files(struct copy *c, const struct aki__model *f)
 {
     aki_status rc = AKI_OK;
@@ -133,9 +134,9 @@ static aki_status copy_files(struct copy *c, const struct aki__model *f)
 
 /* ---------------------------------------------------------------- tensors --------------------------------------- */
 
-struct list { struct aki__written *data; size_t count, capacity; };
+struct tensor_list { struct aki__written *data; size_t count, capacity; };
 
-static bool push(struct list *l, struct aki__written t)
+static bool push(struct tensor_list *l, struct aki__written t)
 {
     for (size_t i = 0; i < l->count; i++)
         if (strcmp(l->data[i].name, t.name) == 0 && strcmp(l->data[i].suffix, t.suffix) == 0)
@@ -146,30 +147,35 @@ static bool push(struct list *l, struct aki__written t)
     return true;
 }
 
-static bool push_tensor(struct list *l, const struct aki__tensor *t, const struct aki__model *m)
+static bool push_tensor(struct tensor_list *l, const struct aki__tensor *t, const struct aki__model *m)
 {
     return !t || push(l, (struct aki__written){ .name = t->name + strlen(m->prefix), .suffix = "", .dtype = t->dtype, .rank = t->rank,
                                                  .shape = { t->shape[0], t->rank > 1 ? t->shape[1] : 0 }, .data = t->data, .size = t->size });
 }
 
-/* What of a product stays f32. */
-static bool push_outliers(struct list *l, const struct aki__keep_product *p)
+/* Adds the parts of a product that stay f32. */
+static bool push_outliers(struct tensor_list *l, const struct aki__keep_product *p)
 {
     const struct aki__packed *w = p->packed;
     const int64_t columns = (int64_t)w->outliers.count, rows = (int64_t)p->rows.count, panels = (int64_t)aki__panels(w->n), k = (int64_t)w->k;
 
-    return (!columns || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_columns", .dtype = AKI_I32, .rank = 1, .shape = { columns },
+    return (!columns || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_columns", .dtype = AKI_I32, .rank = 1,
+                                                        .shape = { columns },
                                                          .data = w->outliers.columns, .size = w->outliers.count * sizeof(int32_t) }) &&
-                         push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_side", .dtype = AKI_F32, .rank = 3, .shape = { panels, columns, (int64_t)AKI_PANEL },
+                         push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_side", .dtype = AKI_F32, .rank = 3,
+                                                        .shape = { panels, columns, (int64_t)AKI_PANEL },
                                                          .data = w->side, .size = aki__panels(w->n) * AKI_PANEL * w->outliers.count * sizeof(float) }))) &&
-           (!rows || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_rows", .dtype = AKI_I32, .rank = 1, .shape = { rows },
+           (!rows || (push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_rows", .dtype = AKI_I32, .rank = 1,
+                                                     .shape = { rows },
                                                       .data = p->rows.columns, .size = p->rows.count * sizeof(int32_t) }) &&
-                      push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_exact", .dtype = AKI_F32, .rank = 2, .shape = { rows, k },
+                      push(l, (struct aki__written){ .name = p->name, .suffix = ".int8_exact", .dtype = AKI_F32, .rank = 2,
+                                                     .shape = { rows, k },
                                                       .data = p->exact, .size = p->rows.count * w->k * sizeof(float) })));
 }
 
-/* Everything the network reads: products as the dialect made them, all else as it is in the file. Dense modules have files of their own. */
-static bool collect(struct list *l, const struct aki__graph *g, const struct aki__keep *keep)
+/* Adds all tensors that the network reads: products as the dialect packs them, everything else as in the file. Dense modules
+ * have their own files. */
+static bool collect(struct tensor_list *l, const struct aki__graph *g, const struct aki__keep *keep)
 {
     bool ok = true;
 
@@ -187,20 +193,23 @@ static bool collect(struct list *l, const struct aki__graph *g, const struct aki
         const char *name = keep->products[i].name;
         const struct aki__packed *w = keep->products[i].packed;
         if (!w->scale)
-            continue;                       /* a Dense module's, or above */
+            continue;                       /* part of a Dense module, or added already */
         const int64_t n = (int64_t)w->n, panels = (int64_t)aki__panels(w->n), depth = (int64_t)aki__packed_depth(w->k, false);
-        ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8", .dtype = AKI_I8, .rank = 4, .shape = { panels, depth / 4, (int64_t)AKI_PANEL, 4 },
+        ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8", .dtype = AKI_I8, .rank = 4,
+                                            .shape = { panels, depth / 4, (int64_t)AKI_PANEL, 4 },
                                              .data = w->data, .size = aki__packed_count(w->n, w->k, false) }) &&
-             push(l, (struct aki__written){ .name = name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { n }, .data = w->scale, .size = w->n * sizeof(float) }) &&
-             push(l, (struct aki__written){ .name = name, .suffix = ".int8_sum", .dtype = AKI_I32, .rank = 1, .shape = { n }, .data = w->sum, .size = w->n * sizeof(int32_t) });
+             push(l, (struct aki__written){ .name = name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { n },
+                                            .data = w->scale, .size = w->n * sizeof(float) }) &&
+             push(l, (struct aki__written){ .name = name, .suffix = ".int8_sum", .dtype = AKI_I32, .rank = 1, .shape = { n },
+                                            .data = w->sum, .size = w->n * sizeof(int32_t) });
         ok = ok && push_outliers(l, &keep->products[i]);
     }
     return ok;
 }
 
-/* The weights first, of whole cache lines each, then the larger elements: so all stand at multiples of their size (weights of a line), with no
- * hole between, which the format forbids. */
-static bool by_size(struct list *sorted, const struct list *l)
+/* Sorts the tensors: first weights, whose sizes are multiples of a cache line, then by the size of their elements. So each is
+ * aligned to its elements (weights to cache lines) without gaps, which the format forbids. */
+static bool by_size(struct tensor_list *sorted, const struct tensor_list *l)
 {
     static const size_t sizes[] = { 1, 4, 2 };
     bool ok = true;
@@ -214,9 +223,9 @@ static bool by_size(struct list *sorted, const struct list *l)
 
 static aki_status write_weights(struct copy *c, const struct aki__graph *g, const struct aki__keep *keep)
 {
-    struct list l = { 0 }, sorted = { 0 };
+    struct tensor_list l = { 0 }, sorted = { 0 };
     aki_status rc = collect(&l, g, keep) && by_size(&sorted, &l) ? AKI_OK : aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
-    const char *path = rc ? NULL : place(c, "model.safetensors", &rc);
+    const char *path = rc ? NULL : add_path(c, "model.safetensors", &rc);
 
     if (!rc)
         rc = aki__safetensors_write(path, sorted.data, sorted.count, "{\"format\":\"rotated-w8a8-3\"}", c->err);
@@ -235,7 +244,7 @@ static void close_copy(struct copy *c, bool failed)
             aki__file_remove(path);
         if (failed && slash) {
             *slash = '\0';
-            aki__file_remove(path);               /* the subfolder, once it is empty */
+            aki__file_remove(path);               /* the subfolder, if it is empty */
         }
         aki__free(path);
     }
@@ -266,14 +275,14 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
         rc = aki__arch_build(&g, f);
     }
     if (!rc) rc = aki__pool_open(&pool, aki__cores(), err);
-    if (!rc && aki__pool_take(pool)) {
+    if (!rc && aki__pool_acquire(pool)) {
         rc = aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true, .pool = pool }, err);
-        aki__pool_drop(pool);
+        aki__pool_release(pool);
     }
     if (!rc) {
         bool there = aki__is_folder(out);
         rc = aki__make_folder(out, err);
-        c.made = !rc && !there;             /* a file of that name is not ours to take away */
+        c.made = !rc && !there;             /* a file that was there before is not removed */
     }
     if (!rc) rc = copy_files(&c, f);
     if (!rc) rc = write_weights(&c, &g, &keep);

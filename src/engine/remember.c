@@ -1,4 +1,4 @@
-/* Unit remember: figures of self-tests in files. See remember.h. */
+/* Unit remember: stores the figures of self-tests in files. See remember.h. */
 #include "engine/remember.h"
 
 #include "base/json.h"
@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* KEY_SIZE: without its NUL. */
+/* KEY_SIZE: without the final NUL. */
 enum { KEY_SIZE = 32, MOST_BYTES = 512, MOST_KEY = 1 << 21, MOST_NODES = 1 << 20 };
 
 uint64_t aki__remember_model(const aki_model *m)
@@ -23,28 +23,30 @@ uint64_t aki__remember_model(const aki_model *m)
     return hash;
 }
 
-char *aki__remember_place(const aki_model *m, uint64_t content, const struct aki__device *d)
+char *aki__remember_path(const aki_model *m, uint64_t content, const struct aki__device *d)
 {
     char text[160], name[KEY_SIZE + 8];
     struct aki__buf key = { 0 };
-    char *folder = NULL, *place = NULL;
+    char *folder = NULL, *path = NULL;
 
     if (!content)
         return NULL;
-    snprintf(text, sizeof text, "%s %016llx %d %d %d", aki_version(), (unsigned long long)content, m->precision, m->max_tokens, m->max_batch_tokens);
+    snprintf(text, sizeof text, "%s %016llx %d %d %d", aki_version(), (unsigned long long)content, m->precision, m->max_tokens,
+             m->max_batch_tokens);
     if (aki__buf_append(&key, text, strlen(text) + 1, MOST_KEY) && aki__device_identity(&key, d))
         folder = aki__cache_folder("self-tests");
     if (folder) {
-        snprintf(name, sizeof name, "%016llx%016llx.json", (unsigned long long)aki__hash(key.data, key.size, 1), (unsigned long long)aki__hash(key.data, key.size, 2));
-        place = aki__join(folder, name);
+        snprintf(name, sizeof name, "%016llx%016llx.json", (unsigned long long)aki__hash(key.data, key.size, 1),
+                 (unsigned long long)aki__hash(key.data, key.size, 2));
+        path = aki__join(folder, name);
     }
     aki__buf_free(&key);
     aki__free(folder);
-    return place;
+    return path;
 }
 
-/* The key: the file's name without its ending. */
-static const char *key_of(const char *place) { return place + strlen(place) - KEY_SIZE - strlen(".json"); }
+/* The key: the name of the file without its extension. */
+static const char *key_of(const char *path) { return path + strlen(path) - KEY_SIZE - strlen(".json"); }
 
 static bool read_int(const struct aki__json *root, const char *key, int64_t least, int64_t most, int *out)
 {
@@ -69,14 +71,15 @@ static bool read_figures(const struct aki__json *root, const char *key, int vect
     return ok;
 }
 
-bool aki__remember_read(const char *place, int vectors, struct aki__figures *out)
+bool aki__remember_read(const char *path, int vectors, struct aki__figures *out)
 {
     struct aki__json_doc doc = { 0 };
     struct aki__map map = { 0 };
     struct aki__figures found = { 0 };
 
-    bool ok = place && aki__map_open(&map, place, NULL) == AKI_OK && map.size <= MOST_BYTES && aki__json_parse(&doc, map.data, map.size, place, NULL) == AKI_OK &&
-              read_figures(doc.nodes, key_of(place), vectors, &found);
+    bool ok = path && aki__map_open(&map, path, NULL) == AKI_OK && map.size <= MOST_BYTES &&
+        aki__json_parse(&doc, map.data, map.size, path, NULL) == AKI_OK &&
+              read_figures(doc.nodes, key_of(path), vectors, &found);
     aki__json_free(&doc);
     aki__map_close(&map);
     if (ok)
@@ -84,14 +87,14 @@ bool aki__remember_read(const char *place, int vectors, struct aki__figures *out
     return ok;
 }
 
-void aki__remember_write(const char *place, const struct aki__figures *f)
+void aki__remember_write(const char *path, const struct aki__figures *f)
 {
     char text[MOST_BYTES];
 
-    if (!place)
+    if (!path)
         return;
-    /* Rounded down: what is kept is never better than what was found. */
-    snprintf(text, sizeof text, "{\"key\":\"%.*s\",\"cosine_e9\":%.0f,\"nan\":%d,\"zeros\":%d,\"nodes\":%d,\"elsewhere\":%d,\"partitions\":%d}\n", KEY_SIZE, key_of(place),
+    /* Rounded down, so that the stored figure is never better than the measured one. */
+    snprintf(text, sizeof text, "{\"key\":\"%.*s\",\"cosine_e9\":%.0f,\"nan\":%d,\"zeros\":%d,\"nodes\":%d,\"elsewhere\":%d,\"partitions\":%d}\n", KEY_SIZE, key_of(path),
              floor(f->cosine * 1e9), f->bad, f->zero, f->nodes, f->elsewhere, f->partitions);
-    aki__file_replace(place, text, strlen(text));
+    aki__file_replace(path, text, strlen(text));
 }

@@ -1,25 +1,25 @@
-/* Unit remember: what a device's self-test found, kept in a small file of the cache folder, so that the next open need not test again.
- * The file is named by a hash of all that the figures depend on. One that is torn, of another key or holds what no test can have found is
- * as good as none; and only figures are kept: what they mean is judged anew. */
+/* Unit remember: stores the figures of a device's self-test in a small file of the cache folder, so that the next open can skip
+ * the test. The name of the file is a hash of everything that the figures depend on. A file that is incomplete, has another
+ * key, or contains impossible figures is ignored. Only figures are stored; the decision is made again at each open. */
 #ifndef AKI_REMEMBER_H
 #define AKI_REMEMBER_H
 
 #include "engine/engine.h"
 
 struct aki__figures {
-    double cosine;                          /* the least */
-    double seconds;                         /* a text; not kept: 0 where it was not measured */
-    int    bad, zero;                       /* vectors with NaN, and of zeros */
-    int    nodes, elsewhere, partitions;    /* as aki__session_info's */
+    double cosine;                          /* the least of all texts */
+    double seconds;                         /* for a text; 0: not measured */
+    int    bad, zero;                       /* vectors with NaN or infinity, and vectors of zeros */
+    int    nodes, elsewhere, partitions;    /* as in aki__session_info */
 };
 
-/* Hash of the contents of all of the model's files. 0: one cannot be read. */
+/* Hash of the contents of all files of the model. 0: one cannot be read. */
 uint64_t aki__remember_model(const aki_model *m);
-/* Where figures of the model on the device are kept, to be freed with aki__free. NULL: there is no place; nothing is kept then. */
-char *aki__remember_place(const aki_model *m, uint64_t content, const struct aki__device *d);
-/* vectors: how many the test has. false: nothing that can be believed. */
-bool  aki__remember_read(const char *place, int vectors, struct aki__figures *out);
-/* Where it cannot be written nothing is kept. */
-void  aki__remember_write(const char *place, const struct aki__figures *f);
+/* Path of the file for this model and device, to be freed with aki__free. NULL: there is no cache folder; nothing is stored then. */
+char *aki__remember_path(const aki_model *m, uint64_t content, const struct aki__device *d);
+/* vectors: number of vectors of the test. false: there is no valid file. */
+bool  aki__remember_read(const char *path, int vectors, struct aki__figures *out);
+/* Does nothing if the file cannot be written. */
+void  aki__remember_write(const char *path, const struct aki__figures *f);
 
 #endif

@@ -1,4 +1,4 @@
-/* Unit request: checks and completes the caller's options. See engine.h. */
+/* Unit request: checks the caller's options and fills in defaults. See engine.h. */
 #include "engine/engine.h"
 
 void aki_embed_options_init(void *options, size_t size)
@@ -17,7 +17,7 @@ void aki_rows_init(void *rows, size_t size) { aki_embed_options_init(rows, size)
 
 void aki_encoded_init(void *encoded, size_t size) { aki_embed_options_init(encoded, size); }
 
-/* An older caller's struct is shorter: what it lacks is 0. A newer caller's is longer: what we do not know must be 0. */
+/* The struct of an older caller is shorter: missing fields are 0. That of a newer caller is longer: unknown fields must be 0. */
 aki_status aki__options_read(void *out, size_t size, const void *options, const char *what, aki_error *err)
 {
     uint32_t given;
@@ -60,9 +60,10 @@ static const aki_prompt *prompt_of_kind(const aki_model *m, int32_t kind)
     return NULL;
 }
 
-static aki_status set_prompt(struct aki__request *r, const char *a, size_t a_size, const char *b, size_t b_size, const char *c, aki_error *err)
+static aki_status set_prompt(struct aki__request *r, const char *a, size_t a_size, const char *b, size_t b_size, const char *c,
+                             aki_error *err)
 {
-    if (a_size + b_size + strlen(c) > AKI_PROMPT_CEILING)      /* strings in memory: their sum cannot overflow */
+    if (a_size + b_size + strlen(c) > AKI_PROMPT_CEILING)      /* the sum cannot overflow: the strings are in memory */
         return aki__fail(err, AKI_E_INVALID, "the prompt is longer than %d bytes", AKI_PROMPT_CEILING);
     if (!aki__buf_append(&r->prompt, a, a_size, AKI_PROMPT_CEILING) || !aki__buf_append(&r->prompt, b, b_size, AKI_PROMPT_CEILING) ||
         !aki__buf_append(&r->prompt, c, strlen(c), AKI_PROMPT_CEILING))
@@ -73,7 +74,7 @@ static aki_status set_prompt(struct aki__request *r, const char *a, size_t a_siz
     return AKI_OK;
 }
 
-/* "Instruct: T\n…" with another T. */
+/* The prompt "Instruct: T\n…" with another T. */
 static aki_status set_instruction(struct aki__request *r, const aki_model *m, const char *instruction, aki_error *err)
 {
     static const char head[] = "Instruct: ";
@@ -81,7 +82,8 @@ static aki_status set_instruction(struct aki__request *r, const aki_model *m, co
     const char *tail = query && strncmp(query->text, head, sizeof head - 1) == 0 ? strchr(query->text, '\n') : NULL;
 
     if (!tail)
-        return aki__fail(err, AKI_E_INVALID, "instruction: %s has no query prompt of the form \"Instruct: …\"; give the whole prompt instead", m->folder->name);
+        return aki__fail(err, AKI_E_INVALID,
+                         "instruction: %s has no query prompt of the form \"Instruct: …\"; give the whole prompt instead", m->folder->name);
     return set_prompt(r, head, sizeof head - 1, instruction, strlen(instruction), tail, err);
 }
 
@@ -95,7 +97,8 @@ static aki_status resolve_prompt(struct aki__request *r, const aki_model *m, con
         return set_instruction(r, m, o->instruction, err);
     if (o->prompt_name) {
         if (!(p = find_prompt(m, o->prompt_name)))
-            return aki__fail(err, AKI_E_NOT_FOUND, "prompt_name: %s has no prompt \"%.60s\" (aki_model_get_info lists them)", m->folder->name, o->prompt_name);
+            return aki__fail(err, AKI_E_NOT_FOUND, "prompt_name: %s has no prompt \"%.60s\" (aki_model_get_info lists them)",
+                             m->folder->name, o->prompt_name);
     } else if (o->kind) {
         p = prompt_of_kind(m, o->kind);
     } else if (m->folder->default_prompt_name) {
@@ -104,7 +107,7 @@ static aki_status resolve_prompt(struct aki__request *r, const aki_model *m, con
     return p ? set_prompt(r, NULL, 0, NULL, 0, p->text, err) : AKI_OK;
 }
 
-/* Those of the prompt alone, less a special token at its end (as sentence-transformers counts). */
+/* Encodes the prompt alone and counts its tokens, without a special token at the end, as sentence-transformers does. */
 aki_status aki__request_count_prompt(struct aki__request *r, const aki_model *m, aki_error *err)
 {
     struct aki__encoding e = { .want_types = true };
@@ -136,7 +139,8 @@ static aki_status check_numbers(const aki_model *m, const aki_embed_options *o, 
 
 bool aki__request_is_pooled(const struct aki__request *r, const struct aki__model *f) { return f->pooled && r->pooling == f->pooling && !r->skips; }
 
-/* Of a graph that pools: what it does not do itself is done with its rows, if it gives them and they are the same before the pooling. */
+/* A graph that pools: any other pooling is computed from its rows, if it has them as an output, and if they are not changed
+ * before its own pooling. */
 aki_status aki__request_check_graph(const struct aki__request *r, const struct aki__model *f, aki_error *err)
 {
     if (r->output == AKI_OUTPUT_TOKENS && f->onnx && !f->hidden_rows)
@@ -144,18 +148,20 @@ aki_status aki__request_check_graph(const struct aki__request *r, const struct a
     if (r->output == AKI_OUTPUT_TOKENS || !f->pooled || aki__request_is_pooled(r, f))
         return AKI_OK;
     if (!f->hidden_rows || f->dense_inside || f->hidden != f->pooled)
-        return aki__fail(err, AKI_E_UNSUPPORTED, "%.100s pools its vectors itself: another pooling, or one without the prompt, is not possible", f->onnx);
+        return aki__fail(err, AKI_E_UNSUPPORTED,
+                         "%.100s pools its vectors itself: another pooling, or one without the prompt, is not possible", f->onnx);
     return AKI_OK;
 }
 
-/* limit: tokens of a text, where the options say nothing; 0: none. */
+/* limit: of tokens, if the options do not set one; 0: none. */
 static void set_encoding(struct aki__request *r, const aki_model *m, const aki_embed_options *o, int32_t limit)
 {
     r->encode = (struct aki__encode_options){ .special = !o->no_special, .parse_special = !o->no_parse_special && !m->splits_special,
-                                              .truncate = aki__truncate_of(m, o), .max_tokens = (size_t)(o->max_tokens ? o->max_tokens : limit) };
+                                              .truncate = aki__truncate_of(m, o),
+                                              .max_tokens = (size_t)(o->max_tokens ? o->max_tokens : limit) };
 }
 
-/* What the rows of a result are. */
+/* Sets the properties of result rows. */
 static void set_output(struct aki__request *r, const aki_model *m, const aki_embed_options *o)
 {
     const struct aki__model *f = m->folder;
@@ -199,7 +205,8 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     return rc;
 }
 
-aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m, const aki_embed_options *options, aki_error *err)
+aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m, const aki_embed_options *options,
+                                    aki_error *err)
 {
     aki_embed_options o;
 

@@ -1,4 +1,4 @@
-/* Unit row: a vector to a result row: cut, normalised, quantised as sentence-transformers does. See engine.h. */
+/* Unit row: converts a vector to a result row: truncated, normalised, and quantised as in sentence-transformers. See engine.h. */
 #include "engine/engine.h"
 
 #include <math.h>
@@ -14,8 +14,8 @@ size_t aki__row_size(int32_t dtype, size_t dim)
     }
 }
 
-/* uint8: the bucket of 255 between the element's minimum and maximum; int8: that less 128. A range of one point has no buckets: as in
- * sentence-transformers a bucket is 1 wide then, so that all values of a unit vector that are not far above fall into the first. */
+/* uint8: the index of one of 255 buckets between minimum and maximum of the element; int8: that minus 128. If both are equal, a
+ * bucket has the width 1, as in sentence-transformers. */
 static void write_bytes(uint8_t *out, const float *v, const float *ranges, size_t dim, uint8_t flip)
 {
     for (size_t i = 0; i < dim; i++) {
@@ -36,7 +36,7 @@ static void write_bits(uint8_t *out, const float *v, size_t dim, uint8_t flip)
     }
 }
 
-/* What is finite in f32 may be neither finite nor above zero in half the bits. */
+/* A value that is finite in f32 may be infinite in f16, and a positive one may be 0. */
 static aki_status write_halves(char *out, const float *v, size_t dim, aki_error *err)
 {
     bool zero = true;
@@ -51,7 +51,8 @@ static aki_status write_halves(char *out, const float *v, size_t dim, aki_error 
     return zero ? aki__fail(err, AKI_E_INVALID, "the vector is all zero in f16: its elements are too small") : AKI_OK;
 }
 
-/* To length 1. The factor of a tiny vector is beyond what a float holds, that of a huge one loses digits: these go through doubles. */
+/* Normalises to length 1. In f32 the factor of a tiny vector would overflow, and that of a huge one would lose digits: these
+ * are computed in f64. */
 static void normalize(float *v, size_t dim, double squares)
 {
     double factor = 1.0 / sqrt(squares);

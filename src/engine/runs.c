@@ -1,24 +1,24 @@
-/* Unit runs: cuts a call's texts into runs and does these side by side, each on one thread. A lone run is split between the threads
- * instead, which costs waiting at every operator: a third of the time in int8. */
+/* Unit runs: splits the queue of a call into runs, and computes them in parallel, each on one thread. A single run is split
+ * between the threads, which wait for each other at every operator: with int8 that costs a third of the time. */
 #include "engine/engine.h"
 
 #include <stdlib.h>
 
 enum {
-    RUNS_AT_ONCE = 16,          /* of each thread: so few wait at the end, and memory stays bounded however many texts there are */
-    ROWS_IN_CACHE = 1 << 20,    /* bytes of its widest rows up to which a run is fast */
+    RUNS_AT_ONCE = 16,          /* for each thread: few threads wait at the end, and memory is bounded for any number of texts */
+    ROWS_IN_CACHE = 1 << 20,    /* bytes of the widest rows up to which a run is fast */
     WEIGHTS_IN_CACHE = 16 << 20
 };
 
-struct aki__queued { size_t item, begin, count, skip; };     /* a text that waits: ids [begin, begin + count) */
+struct aki__queued { size_t item, begin, count, skip; };     /* a queued text: ids [begin, begin + count) */
 
-/* Texts [first, last) are a run. */
+/* A run of the texts [first, last). */
 struct part { size_t first, last; aki_status rc; aki_error error; };
 
 struct work {
     struct aki__runs *w;
     struct part      *parts;
-    const void       *caller;   /* whose callback asks whether to stop: no other thread may call it */
+    const void       *caller;   /* the thread on which the cancel callback may be called */
     atomic_bool       stop;
 };
 
@@ -32,7 +32,7 @@ static bool cancelled(const struct aki__request *r) { return r->cancel && r->can
 
 static aki_status fail_cancelled(aki_error *err) { return aki__fail(err, AKI_E_CANCELLED, "cancelled by the caller"); }
 
-/* One run, from ids to result rows. */
+/* Computes one run, from ids to result rows. */
 static aki_status run(struct aki__runs *w, const struct part *part, aki_error *err)
 {
     size_t columns = w->r->columns, first_token = w->tokens_done + w->texts[part->first].begin;
@@ -41,7 +41,8 @@ static aki_status run(struct aki__runs *w, const struct part *part, aki_error *e
 
     for (size_t i = part->first; i < part->last && !rc; i++) {
         const struct aki__queued *t = &w->texts[i];
-        rc = aki__plan_add(&p, w->m, w->r, &(struct aki__row){ .ids = w->ids + t->begin, .types = w->typed ? w->types + t->begin : NULL, .count = t->count,
+        rc = aki__plan_add(&p, w->m, w->r,
+                           &(struct aki__row){ .ids = w->ids + t->begin, .types = w->typed ? w->types + t->begin : NULL, .count = t->count,
                                                                .skip = t->skip, .item = t->item }, err);
     }
     if (!rc) rc = aki__plan_run(&p, w->m, w->r, err);
@@ -69,10 +70,10 @@ static void run_part(void *user, size_t i)
         atomic_store(&work->stop, true);
 }
 
-/* Tokens that a run of one thread needs at least: every run reads all weights. */
+/* The least number of tokens for which a run on one thread is worthwhile, since every run reads all weights. */
 static size_t worth_alone(const aki_model *m) { return m->run.weights_size <= WEIGHTS_IN_CACHE ? 16 : 96; }
 
-/* Tokens of a run that others run beside: what lies between two operators should find room in the cache. */
+/* The tokens of a run that is computed in parallel with others: what one operator passes to the next should fit in the cache. */
 static size_t run_tokens(const aki_model *m)
 {
     size_t most = (size_t)m->max_batch_tokens, fast = m->run.widest ? ROWS_IN_CACHE / (m->run.widest * sizeof(float)) : most, least = worth_alone(m);
@@ -82,7 +83,7 @@ static size_t run_tokens(const aki_model *m)
     return fast < most ? fast : most;
 }
 
-/* Into how many runs of about equal size. */
+/* The number of runs, of about equal size. */
 static size_t count_runs(const struct aki__runs *w)
 {
     size_t most = run_tokens(w->m), threads = (size_t)w->m->run.lanes, runs = (w->tokens + most - 1) / most, longest = 0;
@@ -90,13 +91,13 @@ static size_t count_runs(const struct aki__runs *w)
 
     for (size_t i = 0; i < w->count; i++)
         longest = w->texts[i].count > longest ? w->texts[i].count : longest;
-    /* With one text that outweighs all others, its thread would work alone in the end. */
+    /* If one text is longer than all others together, its thread would be the only one busy at the end. */
     if (runs <= 1 && (alone < threads || w->count < threads || longest * threads * 2 > w->tokens * 3))
         return 1;
     return (runs + threads - 1) / threads * threads;
 }
 
-/* Cuts the texts, in their order, into at most `count` runs (more where a run would exceed its limit); answers how many. */
+/* Splits the texts in their order into at most `count` runs, or more if a run would exceed its limit. Returns their number. */
 static size_t cut(const struct aki__runs *w, struct part *parts, size_t count)
 {
     size_t n = 0, tokens = 0, before = 0, last_share = 0;
@@ -131,7 +132,7 @@ aki_status aki__runs_finish(struct aki__runs *w, aki_error *err)
         return AKI_OK;
     if (cancelled(w->r))
         return fail_cancelled(err);
-    /* Padded runs: texts of like lengths together. (A row a token: these are laid out as they came.) */
+    /* Padded runs: texts of similar lengths are in one run. (Token vectors stay in the order of the texts.) */
     if (!w->m->run.widest && w->r->output != AKI_OUTPUT_TOKENS)
         qsort(w->texts, w->count, sizeof *w->texts, longer_first);
     work.parts = aki__alloc(w->count, sizeof *work.parts);

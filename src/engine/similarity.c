@@ -1,4 +1,4 @@
-/* Unit similarity: helpers on finished vectors. */
+/* Unit similarity: aki_similarity and aki_ranges. */
 #include "engine/engine.h"
 
 #include <math.h>

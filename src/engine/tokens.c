@@ -1,4 +1,4 @@
-/* Unit tokens: a text as the network sees it (aki_encode, aki_tokenize), and back. */
+/* Unit tokens: encodes and decodes texts: aki_encode, aki_tokenize, aki_detokenize. */
 #include "engine/engine.h"
 
 /* ---------------------------------------------------------------- one text -------------------------------------- */
@@ -12,8 +12,8 @@ void aki__input_free(struct aki__input *in)
     *in = (struct aki__input){ 0 };
 }
 
-/* How many first tokens of what is left are the prompt's, and special ones before it. Of a beginning that was cut away, nothing is. Where the
- * limit left nothing but the prompt, a special token behind it is not the text's either; behind a pair's first text stands the second. */
+/* The number of tokens at the start, after truncation, that belong to the prompt or are special tokens before it. If the limit left only the
+ * prompt, a special token after it does not belong to the text either; in a pair, the second text follows the first. */
 static size_t count_prompt(const struct aki__request *r, const struct aki__encoding *e, bool pair)
 {
     /* A prompt may have no token of its own: two special ones are there then, and one of them is counted. */
@@ -30,7 +30,7 @@ static size_t count_prompt(const struct aki__request *r, const struct aki__encod
     return before + own;
 }
 
-/* The row of a type table that a template asks for may not be there. */
+/* A template may use token types for which the model has no row. */
 static aki_status check_types(const aki_model *m, const struct aki__encoding *e, aki_error *err)
 {
     for (size_t i = 0; i < e->count && m->folder->types; i++)
@@ -53,8 +53,8 @@ static aki_status join(const struct aki__request *r, const char *text, size_t si
     return AKI_OK;
 }
 
-aki_status aki__encode(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second, size_t second_size,
-                       struct aki__input *in, aki_error *err)
+aki_status aki__encode(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second,
+                       size_t second_size, struct aki__input *in, aki_error *err)
 {
     struct aki__encoding *e = &in->tokens;
     aki_status rc = join(r, text, size, in, err);
@@ -100,8 +100,8 @@ static aki_status copy_out(const struct aki__request *r, const struct aki__input
     return AKI_OK;
 }
 
-aki_status aki_encode(const aki_model *m, const char *text, size_t size, const char *second, size_t second_size, const aki_embed_options *options,
-                      aki_encoded *encoded, aki_error *err)
+aki_status aki_encode(const aki_model *m, const char *text, size_t size, const char *second, size_t second_size,
+                      const aki_embed_options *options, aki_encoded *encoded, aki_error *err)
 {
     struct aki__request r = { 0 };
     struct aki__input in = { 0 };
@@ -143,7 +143,7 @@ aki_status aki_tokenize(const aki_model *m, const char *text, size_t size, const
         rc = aki__encode(m, &r, text, size, NULL, 0, &in, err);
     }
     if (!rc) rc = copy_out(&r, &in, &out, err);
-    if (!rc && out.count > capacity)            /* no arrays: only the count was asked for */
+    if (!rc && out.count > capacity)            /* without arrays, only the count is requested */
         rc = aki__fail(err, AKI_E_TOO_SMALL, "capacity: %zu ids given, %zu needed", capacity, out.count);
     *count = out.count;
     aki__input_free(&in);
@@ -151,7 +151,8 @@ aki_status aki_tokenize(const aki_model *m, const char *text, size_t size, const
     return rc;
 }
 
-aki_status aki_detokenize(const aki_model *m, const int32_t *ids, size_t count, int skip_special, char *out, size_t out_size, size_t *size, aki_error *err)
+aki_status aki_detokenize(const aki_model *m, const int32_t *ids, size_t count, int skip_special, char *out, size_t out_size,
+                          size_t *size, aki_error *err)
 {
     struct aki__buf text = { 0 };
 

@@ -1,16 +1,16 @@
-/* Unit cpu: the packed, fused dialect: blocks. See cpu.h.
+/* Unit cpu: the dialect for processors: lowers blocks. See cpu.h.
  *
- * Blocks are emitted in their order, but for linears and additions: these where they are first read, so that the reader can fuse them. Linears of one
- * input that one block reads (q, k, v; gate, up) become one product, and an addition becomes a part of the norm behind it. Any other reader
- * asks for rows_of a block, which emits what is not there yet. */
+ * Blocks are emitted in their order, except for linears and additions, which are emitted when they are first read, so that the
+ * reader can fuse them. Linears with the same input that one block reads (q, k, v; gate, up) become one product, and an
+ * addition becomes a part of the norm after it. Any other reader calls rows_of, which emits what was not emitted yet. */
 #include "graph/cpu_lowering.h"
 
 #include <math.h>
 
 typedef struct aki__cpu_lowering lowering;
-typedef struct aki__cpu_place place;
+typedef struct aki__cpu_values values;
 
-/* A small tensor as f32; NULL stays NULL. */
+/* Copies a small tensor as f32; NULL: t is NULL, or there is no memory. */
 static float *vector(lowering *l, const struct aki__tensor *t)
 {
     float *out = t ? aki__cpu_keep(l, (size_t)t->shape[0], sizeof *out) : NULL;
@@ -20,7 +20,7 @@ static float *vector(lowering *l, const struct aki__tensor *t)
     return out;
 }
 
-/* The same of a head's gamma. */
+/* The same for the gamma of a head. */
 static const float *gamma_of(lowering *l, const struct aki__tensor *t, float shift)
 {
     float *out = vector(l, t);
@@ -32,7 +32,7 @@ static const float *gamma_of(lowering *l, const struct aki__tensor *t, float shi
 
 struct aki__onnx_node *aki__cpu_node(lowering *l, const char *op, const void *plan)
 {
-    static struct aki__onnx_node nowhere;       /* written to once memory has run out, never read */
+    static struct aki__onnx_node nowhere;       /* written to when there is no more memory, and never read */
     struct aki__onnx_node *n = l->rc ? NULL : aki__onnx_node(l->o, op, "aki");
 
     if (!n) {
@@ -50,11 +50,11 @@ int aki__cpu_output(lowering *l, struct aki__onnx_node *n, bool wanted)
     return n->outputs[n->output_count++] = wanted ? aki__onnx_value(l->o) : 0;
 }
 
-/* What is rounded of a block's rows, and what is not. */
-static const struct aki__outliers *outliers_of(const lowering *l, const place *p) { return &l->outliers[p - l->places].read; }
+/* The outliers of a block's rows, which are not quantised. */
+static const struct aki__outliers *outliers_of(const lowering *l, const values *p) { return &l->outliers[p - l->values].read; }
 
-/* The outputs f32, u8, scale, side of a node, as far as they are wanted: p's rows from now on. */
-static void outputs(lowering *l, struct aki__onnx_node *n, place *p, bool f32, bool u8)
+/* Adds the outputs f32, u8, scale and side of a node, as far as they are needed; they become p's values. */
+static void outputs(lowering *l, struct aki__onnx_node *n, values *p, bool f32, bool u8)
 {
     int rows = aki__cpu_output(l, n, f32), quantised = aki__cpu_output(l, n, u8), scale = aki__cpu_output(l, n, u8);
     int side = aki__cpu_output(l, n, u8 && outliers_of(l, p)->count);
@@ -74,8 +74,8 @@ static void outputs(lowering *l, struct aki__onnx_node *n, place *p, bool f32, b
 
 /* ---------------------------------------------------------------- rows of a block ------------------------------- */
 
-/* Copies p's rows: to rows of their own, and rounded for int8 products. */
-static void copy(lowering *l, place *p, size_t columns, bool f32, bool u8)
+/* Copies p's rows to values of their own, and quantises them for int8 products. */
+static void copy(lowering *l, values *p, size_t columns, bool f32, bool u8)
 {
     struct aki__act_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
 
@@ -87,10 +87,10 @@ static void copy(lowering *l, place *p, size_t columns, bool f32, bool u8)
     outputs(l, n, p, f32, u8);
 }
 
-static place *rows_of(lowering *l, aki__blk x);
-static place *own_rows_of(lowering *l, aki__blk x);
+static values *rows_of(lowering *l, aki__blk x);
+static values *own_rows_of(lowering *l, aki__blk x);
 
-/* What a linear's product reads. */
+/* The value that a linear's product reads. */
 static void make_input(lowering *l, aki__blk linear)
 {
     aki__blk x = l->g->blocks[linear].in[0];
@@ -101,11 +101,11 @@ static void make_input(lowering *l, aki__blk linear)
         own_rows_of(l, x);
 }
 
-/* An addition without a norm behind it. */
-static void lower_add(lowering *l, const struct aki__block *b, place *p)
+/* Emits an addition without a norm after it. */
+static void lower_add(lowering *l, const struct aki__block *b, values *p)
 {
     struct aki__add_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
-    const place *x = rows_of(l, b->in[0]), *y = rows_of(l, b->in[1]);
+    const values *x = rows_of(l, b->in[0]), *y = rows_of(l, b->in[1]);
 
     if (!plan)
         return;
@@ -117,11 +117,11 @@ static void lower_add(lowering *l, const struct aki__block *b, place *p)
     p->emitted = true;
 }
 
-/* A block's rows in all forms that are needed, wherever they lie. */
-static place *rows_of(lowering *l, aki__blk x)
+/* Emits the rows of a block in all forms that are needed; they may be columns of a wider value. */
+static values *rows_of(lowering *l, aki__blk x)
 {
     const struct aki__block *b = &l->g->blocks[x];
-    place *p = &l->places[x];
+    values *p = &l->values[x];
 
     if (!p->emitted && b->op == AKI_G_LINEAR) {
         make_input(l, x);
@@ -134,17 +134,17 @@ static place *rows_of(lowering *l, aki__blk x)
     return p;
 }
 
-/* The same, as rows that have no other columns. */
-static place *own_rows_of(lowering *l, aki__blk x)
+/* The same, as a value that has no other columns. */
+static values *own_rows_of(lowering *l, aki__blk x)
 {
-    place *p = rows_of(l, x);
+    values *p = rows_of(l, x);
 
     if (p->part)
         copy(l, p, (size_t)l->g->blocks[x].columns, true, false);
     return p;
 }
 
-/* Linears among what a block reads become one product where they have the same input. */
+/* Emits the linears among a block's inputs, as one product if they have the same input. */
 static void fuse(lowering *l, const struct aki__block *b)
 {
     for (int i = 0; i < b->in_count; i++) {
@@ -153,7 +153,7 @@ static void fuse(lowering *l, const struct aki__block *b)
         for (int k = i; k < b->in_count; k++) {
             const struct aki__block *x = &l->g->blocks[b->in[k]];
             bool again = count && b->in[k] == group[0];
-            if (x->op == AKI_G_LINEAR && !l->places[b->in[k]].emitted && !again && (!count || x->in[0] == l->g->blocks[group[0]].in[0])) {
+            if (x->op == AKI_G_LINEAR && !l->values[b->in[k]].emitted && !again && (!count || x->in[0] == l->g->blocks[group[0]].in[0])) {
                 make_input(l, b->in[k]);
                 group[count++] = b->in[k];
             }
@@ -165,7 +165,7 @@ static void fuse(lowering *l, const struct aki__block *b)
 
 /* ---------------------------------------------------------------- blocks ---------------------------------------- */
 
-static void lower_embed(lowering *l, const struct aki__block *b, place *p)
+static void lower_embed(lowering *l, const struct aki__block *b, values *p)
 {
     const struct aki__g_embed *e = &b->embed;
     struct aki__embed_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
@@ -183,20 +183,20 @@ static void lower_embed(lowering *l, const struct aki__block *b, place *p)
     p->emitted = true;
 }
 
-static void lower_norm(lowering *l, const struct aki__block *b, place *p)
+static void lower_norm(lowering *l, const struct aki__block *b, values *p)
 {
     struct aki__norm_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
     float *gamma = aki__cpu_keep(l, (size_t)b->columns, sizeof *gamma);
     const struct aki__block *in = &l->g->blocks[b->in[0]];
-    place *sum = &l->places[b->in[0]];
+    values *sum = &l->values[b->in[0]];
     const bool fused = in->op == AKI_G_ADD && !sum->emitted;
     int x = 0;
-    const place *add = NULL;
+    const values *add = NULL;
 
     if (l->rc)
         return;
     if (fused) {
-        const bool swapped = l->g->blocks[in->in[0]].op == AKI_G_LINEAR;       /* a linear's rows may be a part of wider ones */
+        const bool swapped = l->g->blocks[in->in[0]].op == AKI_G_LINEAR;       /* a linear's rows may be columns of a wider value */
         add = rows_of(l, in->in[!swapped]);
         x = own_rows_of(l, in->in[swapped])->f32;
     } else if (rows_of(l, b->in[0])->part) {
@@ -204,7 +204,7 @@ static void lower_norm(lowering *l, const struct aki__block *b, place *p)
     } else {
         x = sum->f32;
     }
-    if (b->weight)                          /* else it is missing, and was told */
+    if (b->weight)                          /* else it is missing, which was reported */
         aki__g_gamma(gamma, b);
     *plan = (struct aki__norm_plan){ .gamma = gamma, .beta = vector(l, b->bias), .eps = (float)b->norm.eps, .rms = b->norm.rms, .add = add ? add->at : 0,
                                      .hidden = (size_t)b->columns, .block = aki__rotation_block((size_t)b->columns), .outliers = *outliers_of(l, p) };
@@ -220,13 +220,13 @@ static void lower_norm(lowering *l, const struct aki__block *b, place *p)
     outputs(l, n, p, p->need_f32, p->need_u8);
 }
 
-static void lower_act(lowering *l, const struct aki__block *b, place *p)
+static void lower_act(lowering *l, const struct aki__block *b, values *p)
 {
     struct aki__act_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
     const bool gated = b->op == AKI_G_GATE;
 
     fuse(l, b);
-    const place *x = rows_of(l, b->in[0]), *gate = gated ? rows_of(l, b->in[1]) : NULL;
+    const values *x = rows_of(l, b->in[0]), *gate = gated ? rows_of(l, b->in[1]) : NULL;
     if (l->rc)
         return;
     *plan = (struct aki__act_plan){ .x = x->at, .gate = gated ? gate->at : 0, .gated = gated, .act = aki__act_of(b->act), .columns = (size_t)b->columns,
@@ -248,7 +248,7 @@ static void remember(lowering *l, struct aki__cpu_shared shared)
         l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
 }
 
-/* cos and sin of the positions: a value that all layers of the same frequencies share. */
+/* Emits cos and sin of the positions: one value for all layers with the same frequencies. */
 static int rope_of(lowering *l, const struct aki__g_attention *a)
 {
     for (size_t i = 0; i < l->shared_count; i++)
@@ -267,7 +267,7 @@ static int rope_of(lowering *l, const struct aki__g_attention *a)
     return rope;
 }
 
-/* The bias by distance, which layers share as well. The kernel's scores are exponents of 2. */
+/* The table of the bias by distance, which layers share as well. The kernel's scores are exponents of 2. */
 static const float *bias_of(lowering *l, const struct aki__g_attention *a)
 {
     for (size_t i = 0; i < l->shared_count; i++)
@@ -281,15 +281,15 @@ static const float *bias_of(lowering *l, const struct aki__g_attention *a)
     return table;
 }
 
-static void lower_attention(lowering *l, const struct aki__block *b, place *p)
+static void lower_attention(lowering *l, const struct aki__block *b, values *p)
 {
     const struct aki__g_attention *a = &b->attention;
     struct aki__attention_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
-    const bool read = b->rows == AKI_ROWS_READ;     /* queries of the rows that are read only */
+    const bool read = b->rows == AKI_ROWS_READ;     /* only the queries whose rows are read */
     int rope = aki__g_rotates(a) ? rope_of(l, a) : 0;
 
     fuse(l, b);
-    const place *q = rows_of(l, b->in[0]), *k = rows_of(l, b->in[1]), *v = rows_of(l, b->in[2]);
+    const values *q = rows_of(l, b->in[0]), *k = rows_of(l, b->in[1]), *v = rows_of(l, b->in[2]);
     if (l->rc)
         return;
     *plan = (struct aki__attention_plan){ .q = q->at, .k = k->at, .v = v->at, .heads = (size_t)a->heads, .kv_heads = (size_t)a->kv_heads,
@@ -311,9 +311,9 @@ static void lower_attention(lowering *l, const struct aki__block *b, place *p)
     outputs(l, n, p, p->need_f32, p->need_u8);
 }
 
-static void lower_rows(lowering *l, const struct aki__block *b, place *p)
+static void lower_rows(lowering *l, const struct aki__block *b, values *p)
 {
-    const place *x = p->need_f32 ? own_rows_of(l, b->in[0]) : rows_of(l, b->in[0]);
+    const values *x = p->need_f32 ? own_rows_of(l, b->in[0]) : rows_of(l, b->in[0]);
 
     if (p->need_f32) {
         struct aki__onnx_node *n = aki__cpu_node(l, "Rows", NULL);
@@ -334,10 +334,10 @@ static void lower_rows(lowering *l, const struct aki__block *b, place *p)
     p->emitted = true;
 }
 
-static void lower_pool(lowering *l, const struct aki__block *b, place *p)
+static void lower_pool(lowering *l, const struct aki__block *b, values *p)
 {
     struct aki__pool_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
-    const place *x = own_rows_of(l, b->in[0]);
+    const values *x = own_rows_of(l, b->in[0]);
 
     if (!plan)
         return;
@@ -353,11 +353,11 @@ static void lower_pool(lowering *l, const struct aki__block *b, place *p)
 
 /* ---------------------------------------------------------------- the graph ------------------------------------- */
 
-/* What block i needs of its input number k. */
+/* Marks what block i needs of its input number k. */
 static void need(lowering *l, aki__blk i, int k)
 {
     const struct aki__block *b = &l->g->blocks[i];
-    place *x = &l->places[b->in[k]];
+    values *x = &l->values[b->in[k]];
 
     x->used = true;
     switch (b->op) {
@@ -366,11 +366,11 @@ static void need(lowering *l, aki__blk i, int k)
         x->need_f32 |= !aki__cpu_is_int8(l, i) || l->outliers[i].rows.count;
         break;
     case AKI_G_ROWS:
-        x->need_f32 |= l->places[i].need_f32;
-        x->need_u8 |= l->places[i].need_u8;
+        x->need_f32 |= l->values[i].need_f32;
+        x->need_u8 |= l->values[i].need_u8;
         break;
     case AKI_G_NORM:
-        x->need_f32 |= l->g->blocks[b->in[k]].op != AKI_G_ADD;      /* else the norm makes the sum, or finds it made */
+        x->need_f32 |= l->g->blocks[b->in[k]].op != AKI_G_ADD;      /* else the norm computes the sum, or reads it */
         break;
     default:
         x->need_f32 = true;
@@ -378,15 +378,15 @@ static void need(lowering *l, aki__blk i, int k)
     }
 }
 
-/* Who reads what of whom, from the end to the beginning. What nobody reads is not computed. */
+/* Determines what each block needs, from the end to the beginning. A block that nothing reads is not computed. */
 static void decide_needs(lowering *l)
 {
     const struct aki__graph *g = l->g;
 
     for (size_t i = 0; i < g->result_count; i++)
-        l->places[g->results[i].blk].used = l->places[g->results[i].blk].need_f32 = true;
+        l->values[g->results[i].blk].used = l->values[g->results[i].blk].need_f32 = true;
     for (size_t i = g->count; i-- > 0;)
-        for (int k = 0; k < g->blocks[i].in_count && l->places[i].used; k++)
+        for (int k = 0; k < g->blocks[i].in_count && l->values[i].used; k++)
             need(l, (aki__blk)i, k);
 }
 
@@ -394,7 +394,7 @@ static void lower(lowering *l)
 {
     for (size_t i = 0; i < l->g->count && !l->rc; i++) {
         const struct aki__block *b = &l->g->blocks[i];
-        place *p = &l->places[i];
+        values *p = &l->values[i];
         if (!p->used)
             continue;
         switch (b->op) {
@@ -406,12 +406,12 @@ static void lower(lowering *l)
         case AKI_G_ROWS:      lower_rows(l, b, p); break;
         case AKI_G_POOL:      lower_pool(l, b, p); break;
         case AKI_G_LINEAR:
-        case AKI_G_ADD:       break;        /* by the block that reads it */
+        case AKI_G_ADD:       break;        /* emitted by the block that reads it */
         }
     }
 }
 
-/* Several types of tokens: then the run says which. */
+/* With several token types, the run specifies them. */
 static bool has_types(const struct aki__graph *g)
 {
     bool any = false;
@@ -450,12 +450,13 @@ static void make_outputs(lowering *l)
     }
 }
 
-aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const struct aki__graph *g, const struct aki__cpu_options *options, aki_error *err)
+aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const struct aki__graph *g,
+                          const struct aki__cpu_options *options, aki_error *err)
 {
     lowering l = { .g = g, .o = o, .keep = kept, .options = *options, .err = err };
 
-    l.places = aki__zalloc(g->count, sizeof *l.places);
-    if (!l.places)
+    l.values = aki__zalloc(g->count, sizeof *l.values);
+    if (!l.values)
         return aki__fail(err, AKI_E_NOMEM, "graph");
     l.outliers = aki__cpu_keep(&l, g->count, sizeof *l.outliers);
     kept->f32 = aki__cpu_keep(&l, g->count, sizeof *kept->f32);
@@ -468,6 +469,6 @@ aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const str
     lower(&l);
     make_outputs(&l);
     aki__free(l.shared);
-    aki__free(l.places);
+    aki__free(l.values);
     return l.rc;
 }

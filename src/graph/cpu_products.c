@@ -1,7 +1,7 @@
-/* Unit cpu: products: weights packed as kernel/ reads them, and the memory that lives as long as a session. See cpu_lowering.h. */
+/* Unit cpu: products: packs weights for kernel/, and owns the memory of a session. See cpu_lowering.h. */
 #include "graph/cpu_lowering.h"
 
-/* Takes over a block of aki__alloc_aligned; NULL (and it is freed): no memory. */
+/* Adds a block of aki__alloc_aligned, which the session then owns. NULL: no memory, and the block is freed. */
 static void *keep_block(struct aki__keep *k, void *block)
 {
     if (!block || !aki__grow((void **)&k->blocks, &k->capacity, k->count + 1, sizeof *k->blocks)) {
@@ -82,12 +82,13 @@ static void pack_step(void *user, size_t i)
         aki__kernels()->pack_f32(&a->pack, begin, end);
 }
 
-/* Packs the weights of several linears under each other into w, whose n and k are known. */
+/* Packs the weights of several linears, one below the other, into w, whose n and k are set. */
 static void pack(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__blk *linears, size_t count, bool int8)
 {
     const struct aki__block *blocks = l->g->blocks;
     size_t panels = aki__panels(w->n), elements = aki__packed_count(w->n, w->k, !int8), size = int8 ? 1 : sizeof(float), steps = 0;
-    struct pack_args a = { .pack = { .k = w->k, .block = aki__rotation_block(w->k), .outliers = w->outliers }, .scratch_size = (w->k + (w->k + 3) / 4 + 15) & ~(size_t)15 };
+    struct pack_args a = { .pack = { .k = w->k, .block = aki__rotation_block(w->k), .outliers = w->outliers },
+                           .scratch_size = (w->k + (w->k + 3) / 4 + 15) & ~(size_t)15 };
 
     for (size_t i = 0; i < count; i++)
         steps = aki__panels((size_t)blocks[linears[i]].columns) > steps ? aki__panels((size_t)blocks[linears[i]].columns) : steps;
@@ -117,7 +118,7 @@ static void pack(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__
     aki__free_aligned(a.scratch);
 }
 
-/* The same out of a folder that was quantised: the weights are a view of the file. */
+/* The same for a quantised folder: the weights are part of the file's map. */
 static void view_stored(struct aki__cpu_lowering *l, struct aki__packed *w, struct aki__keep_product *kept, const char *name)
 {
     struct aki__model_int8 stored;
@@ -127,8 +128,11 @@ static void view_stored(struct aki__cpu_lowering *l, struct aki__packed *w, stru
     if (l->rc)
         return;
     aki_status rc = aki__model_int8(l->g->model, &stored, l->err, name, w->k, w->n);
-    if (!rc && (stored.column_count != w->outliers.count || (stored.column_count && memcmp(stored.columns, w->outliers.columns, stored.column_count * sizeof(int32_t)))))
-        rc = aki__fail(l->err, AKI_E_INVALID, "%s: tensor %.100s.int8_columns is not that of the other products of these rows: quantise the model again", l->g->model->path, name);
+    if (!rc && (stored.column_count != w->outliers.count ||
+                (stored.column_count && memcmp(stored.columns, w->outliers.columns, stored.column_count * sizeof(int32_t)))))
+        rc = aki__fail(l->err, AKI_E_INVALID,
+                       "%s: tensor %.100s.int8_columns is not that of the other products of these rows: quantise the model again",
+                       l->g->model->path, name);
     l->rc = aki__graph_fault(l->g, name, rc, l->err);
     if (rc)
         return;
@@ -142,8 +146,9 @@ static void view_stored(struct aki__cpu_lowering *l, struct aki__packed *w, stru
     kept->exact = stored.exact;
 }
 
-/* Weights of the outputs that are outliers, as f32. */
-static void gather_exact(struct aki__cpu_lowering *l, struct aki__keep_product *kept, const aki__blk *linears, const size_t *at, size_t count, size_t k)
+/* The weights of the outputs that are outliers, as f32. */
+static void gather_exact(struct aki__cpu_lowering *l, struct aki__keep_product *kept, const aki__blk *linears, const size_t *at,
+                         size_t count, size_t k)
 {
     for (size_t i = 0; i < count; i++)
         kept->rows.count += l->outliers[linears[i]].rows.count;
@@ -163,8 +168,9 @@ static void gather_exact(struct aki__cpu_lowering *l, struct aki__keep_product *
     kept->exact = exact;
 }
 
-/* Biases of the linears, side by side. */
-static void pack_biases(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__blk *linears, const size_t *at, size_t count)
+/* The biases of the linears, end to end. */
+static void pack_biases(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__blk *linears, const size_t *at,
+                        size_t count)
 {
     bool any = false;
 
@@ -181,13 +187,14 @@ static void pack_biases(struct aki__cpu_lowering *l, struct aki__packed *w, cons
 
 /* ---------------------------------------------------------------- products -------------------------------------- */
 
-/* The outputs that are outliers once more, as a product of f32. */
-static int exact_product(struct aki__cpu_lowering *l, const struct aki__keep_product *kept, const struct aki__cpu_place *x)
+/* Emits the outputs that are outliers again, as an f32 product. */
+static int exact_product(struct aki__cpu_lowering *l, const struct aki__keep_product *kept, const struct aki__cpu_values *x)
 {
     const struct aki__packed *w = kept->packed;
     size_t n = kept->rows.count;
     struct aki__product_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
-    float *data = aki__cpu_keep(l, aki__packed_count(n, w->k, true), sizeof *data), *bias = w->bias ? aki__cpu_keep(l, aki__panels(n) * AKI_PANEL, sizeof *bias) : NULL;
+    float *data = aki__cpu_keep(l, aki__packed_count(n, w->k, true), sizeof *data);
+    float *bias = w->bias ? aki__cpu_keep(l, aki__panels(n) * AKI_PANEL, sizeof *bias) : NULL;
 
     if (l->rc)
         return 0;
@@ -200,7 +207,7 @@ static int exact_product(struct aki__cpu_lowering *l, const struct aki__keep_pro
     return aki__cpu_output(l, product, true);
 }
 
-/* How many of what: the product's sizes, and where each linear's columns begin. */
+/* Counts the columns of a product, and sets the first column of each linear. */
 static bool measure(struct aki__cpu_lowering *l, struct aki__packed *w, size_t *at, const aki__blk *linears, size_t count)
 {
     const struct aki__block *first = &l->g->blocks[linears[0]];
@@ -212,7 +219,8 @@ static bool measure(struct aki__cpu_lowering *l, struct aki__packed *w, size_t *
     for (size_t i = 0; i < count; i++) {
         const struct aki__block *b = &l->g->blocks[linears[i]];
         if (aki__cpu_is_int8(l, linears[i]) != int8) {      /* tensors of a quantised folder */
-            l->rc = aki__fail(l->err, AKI_E_INVALID, "%s: of %s and %s only one has a tensor .weight: quantise the model again", l->g->model->path, first->name, b->name);
+            l->rc = aki__fail(l->err, AKI_E_INVALID, "%s: of %s and %s only one has a tensor .weight: quantise the model again",
+                              l->g->model->path, first->name, b->name);
             l->rc = aki__graph_fault(l->g, b->name, l->rc, l->err);
             return false;
         }
@@ -220,14 +228,15 @@ static bool measure(struct aki__cpu_lowering *l, struct aki__packed *w, size_t *
         w->n += (size_t)b->columns;
     }
     if (int8 && w->k > AKI_INT8_MOST_INPUTS)
-        l->rc = aki__fail(l->err, AKI_E_UNSUPPORTED, "%s: %zu inputs: sums of 32 bits hold %zu; use f32", first->name, w->k, AKI_INT8_MOST_INPUTS);
+        l->rc = aki__fail(l->err, AKI_E_UNSUPPORTED, "%s: %zu inputs: sums of 32 bits hold %zu; use f32", first->name, w->k,
+                          AKI_INT8_MOST_INPUTS);
     return !l->rc;
 }
 
 void aki__cpu_product(struct aki__cpu_lowering *l, const aki__blk *linears, size_t count)
 {
     const struct aki__block *first = &l->g->blocks[linears[0]];
-    const struct aki__cpu_place *x = &l->places[first->in[0]];
+    const struct aki__cpu_values *x = &l->values[first->in[0]];
     const bool int8 = aki__cpu_is_int8(l, linears[0]);
     struct aki__product_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
     struct aki__packed *w = plan ? &plan->w : NULL;
@@ -235,7 +244,7 @@ void aki__cpu_product(struct aki__cpu_lowering *l, const aki__blk *linears, size
     size_t at[3];
 
     for (size_t i = 0; i < count; i++)
-        l->places[linears[i]].emitted = true;
+        l->values[linears[i]].emitted = true;
     if (!w || !measure(l, w, at, linears, count))
         return;
     if (first->weight) {
@@ -246,7 +255,8 @@ void aki__cpu_product(struct aki__cpu_lowering *l, const aki__blk *linears, size
         view_stored(l, w, &kept, first->name);
     }
     pack_biases(l, w, linears, at, count);
-    if (!l->rc && !aki__grow((void **)&l->keep->products, &l->keep->product_capacity, l->keep->product_count + 1, sizeof *l->keep->products))
+    if (!l->rc && !aki__grow((void **)&l->keep->products, &l->keep->product_capacity, l->keep->product_count + 1,
+                             sizeof *l->keep->products))
         l->rc = aki__fail(l->err, AKI_E_NOMEM, "graph");
     if (!l->rc)
         l->keep->products[l->keep->product_count++] = kept;
@@ -259,7 +269,7 @@ void aki__cpu_product(struct aki__cpu_lowering *l, const aki__blk *linears, size
     aki__cpu_input(n, exact);
     int rows = aki__cpu_output(l, n, true);
     for (size_t i = 0; i < count; i++) {
-        struct aki__cpu_place *p = &l->places[linears[i]];
+        struct aki__cpu_values *p = &l->values[linears[i]];
         p->f32 = rows;
         p->at = at[i];
         p->part = count > 1;

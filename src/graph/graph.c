@@ -27,7 +27,7 @@ static aki__blk add(struct aki__graph *g, struct aki__block block)
     return (aki__blk)g->count++;
 }
 
-/* A block that failed: of no columns, so that callers need no check of their own. */
+/* A block that failed: it has no columns, so that callers need no check. */
 static const struct aki__block *block_of(const struct aki__graph *g, aki__blk x)
 {
     static const struct aki__block none;
@@ -37,7 +37,7 @@ static const struct aki__block *block_of(const struct aki__graph *g, aki__blk x)
 
 static int64_t columns_of(const struct aki__graph *g, aki__blk x) { return block_of(g, x)->columns; }
 
-/* A description that no network can have is a defect of its architecture. */
+/* A description that is not a valid network: a defect of the architecture. */
 static void expect(struct aki__graph *g, bool holds, const char *what)
 {
     if (!holds && !g->rc)
@@ -46,14 +46,15 @@ static void expect(struct aki__graph *g, bool holds, const char *what)
 
 aki_status aki__graph_fault(const struct aki__graph *g, const char *name, aki_status rc, const aki_error *why)
 {
-    if (!rc || !g->tell)
+    if (!rc || !g->on_fault)
         return rc;
-    g->tell(g->tell_user, name, why);
+    g->on_fault(g->fault_user, name, why);
     return AKI_OK;
 }
 
-/* NAME + suffix with the shape [d0] or [d0, d1]; maybe: NULL is no error. */
-static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t d0, int64_t d1, const char *suffix, const char *format, va_list args)
+/* Finds the tensor NAME + suffix with the shape [d0] or [d0, d1]; maybe: NULL is no error. */
+static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t d0, int64_t d1, const char *suffix,
+                                      const char *format, va_list args)
 {
     char name[160];
     const struct aki__tensor *t = NULL;
@@ -67,7 +68,7 @@ static const struct aki__tensor *find(struct aki__graph *g, bool maybe, int64_t 
         memcpy(name + n, suffix, strlen(suffix) + 1);
     if (g->rc)
         return NULL;
-    aki_error why, *err = g->tell ? &why : g->err;
+    aki_error why, *err = g->on_fault ? &why : g->err;
     aki_status rc = (maybe ? aki__model_tensor_maybe : aki__model_tensor)(g->model, &t, err, name, d1 ? 2 : 1, (int)d0, (int)d1);
     g->rc = aki__graph_fault(g, name, rc, &why);
     return t;
@@ -83,7 +84,7 @@ const struct aki__tensor *aki__g_tensor(struct aki__graph *g, int64_t d0, int64_
     return t;
 }
 
-/* A block of the rows of x, of as many columns. */
+/* Adds a block with the rows and columns of x. */
 static struct aki__block behind(const struct aki__graph *g, enum aki__block_op op, aki__blk x)
 {
     const struct aki__block *b = block_of(g, x);
@@ -91,7 +92,7 @@ static struct aki__block behind(const struct aki__graph *g, enum aki__block_op o
     return (struct aki__block){ .op = op, .in = { x }, .in_count = 1, .columns = b->columns, .rows = b->rows };
 }
 
-/* The same of x and y, which have the same shape. */
+/* The same for x and y, which have the same shape. */
 static struct aki__block behind_both(struct aki__graph *g, enum aki__block_op op, aki__blk x, aki__blk y)
 {
     struct aki__block b = behind(g, op, x);
@@ -101,7 +102,7 @@ static struct aki__block behind_both(struct aki__graph *g, enum aki__block_op op
     return b;
 }
 
-/* To so many binary digits. */
+/* Rounds to so many binary digits. */
 static double rounded(double x, int digits)
 {
     int exponent;
@@ -167,8 +168,9 @@ aki__blk aki__g_rms_norm(struct aki__graph *g, aki__blk x, const char *format, .
 
 aki__blk aki__g_add(struct aki__graph *g, aki__blk a, aki__blk b) { return add(g, behind_both(g, AKI_G_ADD, a, b)); }
 
-/* Rows first … of a tensor that has `all`. */
-static aki__blk linear(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias, const char *format, va_list args)
+/* The rows from `first` on of a tensor that has `all`. */
+static aki__blk linear(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias,
+                       const char *format, va_list args)
 {
     va_list again, once_more;
     struct aki__block b = behind(g, AKI_G_LINEAR, x);
@@ -201,7 +203,8 @@ aki__blk aki__g_linear(struct aki__graph *g, aki__blk x, int64_t columns, bool b
     return b;
 }
 
-aki__blk aki__g_linear_part(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias, const char *format, ...)
+aki__blk aki__g_linear_part(struct aki__graph *g, aki__blk x, int64_t first, int64_t columns, int64_t all, bool bias,
+                            const char *format, ...)
 {
     va_list args;
 
@@ -234,10 +237,13 @@ aki__blk aki__g_attention(struct aki__graph *g, aki__blk q, aki__blk k, aki__blk
     const struct aki__tensor *buckets = spec->bias.buckets;
     const int64_t kv_columns = (int64_t)spec->kv_heads * spec->head_dim;
 
-    expect(g, b.columns == (int64_t)spec->heads * spec->head_dim && keys->columns == kv_columns && values->columns == kv_columns, "heads of other columns than q, k and v have");
+    expect(g, b.columns == (int64_t)spec->heads * spec->head_dim && keys->columns == kv_columns && values->columns == kv_columns,
+           "heads of other columns than q, k and v have");
     expect(g, spec->kv_heads > 0 && spec->heads % spec->kv_heads == 0, "heads that do not share keys evenly");
-    expect(g, b.rows != AKI_ROWS_VECTORS && keys->rows == AKI_ROWS_TOKENS && values->rows == AKI_ROWS_TOKENS, "keys and values of other rows than the tokens'");
-    expect(g, !buckets || (buckets->shape[1] == spec->heads && buckets->shape[0] % 4 == 0 && buckets->shape[0] / 4 < spec->bias.reach), "buckets of other heads, or too many");
+    expect(g, b.rows != AKI_ROWS_VECTORS && keys->rows == AKI_ROWS_TOKENS && values->rows == AKI_ROWS_TOKENS,
+           "keys and values of other rows than the tokens'");
+    expect(g, !buckets || (buckets->shape[1] == spec->heads && buckets->shape[0] % 4 == 0 &&
+                           buckets->shape[0] / 4 < spec->bias.reach), "buckets of other heads, or too many");
     b.in[1] = k;
     b.in[2] = v;
     b.in_count = 3;
@@ -275,7 +281,8 @@ aki__blk aki__g_dense(struct aki__graph *g, aki__blk x)
         const struct aki__dense *d = &m->dense[i];
         struct aki__block y = behind(g, AKI_G_LINEAR, x);
         if (d->weight->shape[1] != y.columns) {
-            g->rc = aki__fail(g->err, AKI_E_INVALID, "Dense module %zu takes %lld columns, but %lld come in", i + 1, (long long)d->weight->shape[1], (long long)y.columns);
+            g->rc = aki__fail(g->err, AKI_E_INVALID, "Dense module %zu takes %lld columns, but %lld come in", i + 1,
+                              (long long)d->weight->shape[1], (long long)y.columns);
             return x;
         }
         y.columns = d->weight->shape[0];
@@ -331,8 +338,8 @@ void aki__g_frequencies(float *inverse, const struct aki__g_attention *a)
         inverse[i] = a->frequencies ? a->frequencies[i] : 1.0f / powf((float)a->rope_theta, (float)(2 * i) / (float)a->head_dim);
 }
 
-/* Which of n buckets a distance is in: half of them for each side; of these the first half for a distance each, the others for ever wider
- * ranges, up to reach. In f32, as transformers computes it. Raffel et al. 2019, arXiv 1910.10683. */
+/* The bucket of a distance, of n: half of them for each side. The first half of these is for one distance each, the others for
+ * increasing ranges up to reach. In f32, as in transformers. Raffel et al. 2019, arXiv 1910.10683. */
 static int bucket_of(int distance, int n, int reach)
 {
     int side = n / 2, exact = side / 2, far = abs(distance);
@@ -344,8 +351,8 @@ static int bucket_of(int distance, int n, int reach)
     return far + (distance > 0 ? side : 0);
 }
 
-/* ALiBi's slope of a head: of n heads, a power of two, 2^(-8 (h + 1) / n); of others those of the power below, then every second one of the power
- * above. Press et al. 2021, arXiv 2108.12409. */
+/* The slope of a head in ALiBi: for n heads, a power of two, 2^(-8 (h + 1) / n); else the slopes of the power below n, then
+ * every second one of the power above. Press et al. 2021, arXiv 2108.12409. */
 static double slope_of(int head, int heads)
 {
     int power = 1;
@@ -363,7 +370,8 @@ void aki__g_bias_table(float *table, const struct aki__g_attention *a, float fac
         for (int d = -bias->reach; d <= bias->reach; d++) {
             float x = (float)(-slope_of(h, a->heads) * abs(d));
             if (bias->buckets)
-                aki__tensor_read(&x, bias->buckets, (size_t)bucket_of(d, (int)bias->buckets->shape[0], bias->reach) * (size_t)a->heads + (size_t)h, 1);
+                aki__tensor_read(&x, bias->buckets,
+                                 (size_t)bucket_of(d, (int)bias->buckets->shape[0], bias->reach) * (size_t)a->heads + (size_t)h, 1);
             *table++ = x * factor;
         }
 }
@@ -381,7 +389,7 @@ static bool reads(const struct aki__block *b, const struct aki__tensor *t)
            b->attention.k_norm == t || b->attention.bias.buckets == t;
 }
 
-/* Whether a block before number i reads the tensor; or of a quantised folder, t NULL, has the product. */
+/* true: a block before number i reads the tensor; or for a quantised folder (t NULL), the product. */
 static bool read_before(const struct aki__graph *g, size_t i, const struct aki__tensor *t)
 {
     for (size_t k = 0; k < i; k++) {
@@ -398,12 +406,13 @@ int64_t aki__graph_parameters(const struct aki__graph *g)
 
     for (size_t i = 0; i < g->count; i++) {
         const struct aki__block *b = &g->blocks[i];
-        const struct aki__tensor *all[] = { b->embed.words, b->embed.positions, b->embed.types, b->weight, b->bias, b->attention.q_norm, b->attention.k_norm,
+        const struct aki__tensor *all[] = { b->embed.words, b->embed.positions, b->embed.types, b->weight, b->bias,
+                                            b->attention.q_norm, b->attention.k_norm,
                                             b->attention.bias.buckets };
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             if (all[k] && !read_before(g, i, all[k]))
                 sum += (int64_t)(all[k]->size / aki__dtype_size(all[k]->dtype));
-        if (b->op == AKI_G_LINEAR && !b->weight && !read_before(g, i, NULL))        /* a quantised folder's */
+        if (b->op == AKI_G_LINEAR && !b->weight && !read_before(g, i, NULL))        /* of a quantised folder */
             sum += b->columns * g->blocks[b->in[0]].columns;
     }
     return sum;

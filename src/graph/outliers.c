@@ -1,15 +1,18 @@
 /* Unit outliers: see outliers.h.
  *
- * A row of activations is rounded by one scale, and so is a row of weights: one large element takes the digits of all others. The rotation
- * spreads it over its block, which divides it by 11 (of 128 columns) and is enough up to a point. Beyond it the column is better left out.
- * No text is needed to find such columns, as far as the weights are their cause. Through the graph goes an estimate of how large each column is,
- * relative to the others: of the embedding table's columns, of the rows of the weight whose product it is, of a norm's gamma and beta. And
- * each column of the weights that read it has a size as well. What is far above the median in one of the two is an outlier.
+ * A row of activations is quantised with one scale, and so is a row of weights: one large element leaves too few digits for the
+ * others. The rotation spreads it over its block, which divides it by 11 (in a block of 128 columns), and is sufficient up to a
+ * point. A larger column stays f32. To find such columns, no text is needed, as far as the weights are their cause. An estimate
+ * of each column's size relative to the others is propagated through the graph: from the columns of the embedding table, from
+ * the rows of the weight that computes them, from gamma and beta of a norm. Each column of the weights that read it has a size
+ * too. A column is an outlier if one of the two is far above the median.
  *
- * An output that is far larger than the others (a row of the weight) carries its rounding into all that follows: it is computed in f32, too.
+ * The rounding error of an output that is far larger than the others (a row of the weight) affects all that follows: it is
+ * computed in f32 too.
  *
- * Where it is extreme, hardly anything but these few outputs is left of a vector, or what these few inputs make. Their size is no harm then, but in
- * a text where they happen to cancel, all rounding before them is as large as they are: and no product may have rounded that they depend on. */
+ * If outliers are extreme, a vector consists of hardly anything but these outputs, or of what these inputs produce. Then
+ * quantisation does no harm, except for a text in which they happen to cancel: there, all rounding errors before them are as
+ * large as they are. So no product on which they depend is quantised. */
 #include "graph/outliers.h"
 
 #include "graph/cpu.h"
@@ -17,18 +20,19 @@
 #include <float.h>
 #include <math.h>
 
-/* Times the median. Measured with outliers planted (docs/performance.md): at 15 times rotated int8 still loses nothing. MiniLM's largest is 9.5. */
+/* A multiple of the median. Measured with artificial outliers (docs/performance.md): at 15 times, rotated int8 still loses
+ * nothing. The largest in MiniLM is 9.5. */
 #define FAR_ABOVE 16.0f
-/* Measured likewise: up to here each of 96 texts in eight models has a cosine over 0.996 to f32's, 0.0005 below W8A8 without rotation at most. At 64
- * times it would be 0.0012, at 100 times 0.0029. */
+/* Also measured: up to this, each of 96 texts in eight models has a cosine above 0.996 to f32, at most 0.0005 below W8A8
+ * without rotation. At 64 times it would be 0.0012 below, at 100 times 0.0029. */
 #define EXTREME 48.0f
 
 struct search {
     const struct aki__graph *g;
     struct aki__pool *pool;
-    float **size;               /* [g->count]: of each block's columns, in any unit; NULL: not known */
-    float **read;               /* [g->count]: the readers' weights of each column, relative to their median; NULL: no readers */
-    aki__blk exact;             /* linears that read this block or one before it stay f32; -1: none */
+    float **size;               /* [g->count] the size of each block's columns, in any unit; NULL: not known */
+    float **read;               /* [g->count] the weights that read each column, relative to their median; NULL: nothing reads it */
+    aki__blk exact;             /* the linears up to this block stay f32; -1: none */
     aki_status rc;
     aki_error *err;
 };
@@ -46,7 +50,7 @@ static size_t columns_of(const struct search *s, aki__blk x) { return (size_t)s-
 
 /* ---------------------------------------------------------------- sizes ----------------------------------------- */
 
-/* Of values of 0 or more, whose bits order as they do: a byte of it at a time. */
+/* The median of values of 0 or more, found byte by byte: their bits have the same order. */
 static float median(const float *x, size_t n)
 {
     uint32_t found = 0, known = 0, bits;
@@ -68,7 +72,7 @@ static float median(const float *x, size_t n)
     return value;
 }
 
-/* x / its median; where that is no number to divide by, nothing stands out. */
+/* Divides x by its median; if that is 0 or not finite, all are 1. */
 static void relate(float *x, size_t n)
 {
     float middle = median(x, n);
@@ -91,13 +95,15 @@ static void measure_step(void *user, size_t i)
     aki__kernels()->squares(&m->squares, m->rows * i / PARTS, m->rows * (i + 1) / PARTS, m->columns + i * m->squares.k);
 }
 
-/* Root mean squares of the columns and of the rows of a matrix, n rows of the tensor from `first` on; all: of every row, else enough of them for
- * the columns. The parts are fixed and are added in order: so the sizes, and with them the outliers, do not depend on the number of threads. */
+/* Root mean squares of the columns and rows of a matrix: of n rows of the tensor, from `first` on. all: of every row, else of
+ * enough rows for the columns. The parts are fixed and are added in order, so that the sizes, and with them the outliers, do
+ * not depend on the number of threads. */
 static void measure(struct search *s, float *columns, float *rows, const struct aki__tensor *t, size_t first, size_t n, bool all)
 {
     size_t k = (size_t)t->shape[1], step = all || n < MOST_ROWS ? 1 : n / MOST_ROWS;
     float *parts = numbers(s, PARTS * k), *own = rows ? NULL : numbers(s, n);
-    struct measure m = { .squares = { .w = aki__table_from(t, first * k), .k = k, .step = step, .rows = rows ? rows : own }, .rows = n / step, .columns = parts };
+    struct measure m = { .squares = { .w = aki__table_from(t, first * k), .k = k, .step = step, .rows = rows ? rows : own },
+                         .rows = n / step, .columns = parts };
 
     if (!s->rc) {
         aki__pool_each(s->pool, PARTS, measure_step, &m);
@@ -131,7 +137,7 @@ static void size_embed(struct search *s, const struct aki__block *b, float *size
         size[i] = sqrtf(size[i]);
 }
 
-/* Whose rows a linear reads: all or some of them. */
+/* The block whose rows a linear reads, all of them or some. */
 static aki__blk read_by(const struct aki__graph *g, const struct aki__block *linear)
 {
     const struct aki__block *in = &g->blocks[linear->in[0]];
@@ -141,8 +147,8 @@ static aki__blk read_by(const struct aki__graph *g, const struct aki__block *lin
 
 static void needs_exact(struct search *s, aki__blk from) { s->exact = from > s->exact ? from : s->exact; }
 
-/* Extreme columns: of the weight that reads them or of the linears behind the last norm, and not undone by the other of the two. A norm's gamma alone
- * says nothing: it often undoes what the residual has. */
+/* Extreme columns: of the weight that reads them or of the linears after the last norm, unless the other of the two cancels it.
+ * A norm's gamma alone is no evidence: it often cancels the size of the residual. */
 static void judge_columns(struct search *s, aki__blk from, const float *read, size_t k)
 {
     const struct aki__block *b = &s->g->blocks[from];
@@ -162,7 +168,7 @@ static void judge_columns(struct search *s, aki__blk from, const float *read, si
     aki__free(gamma);
 }
 
-/* Extreme rows of a linear whose result is added to the residual: nothing undoes them there. */
+/* Extreme rows of a linear whose result is added to the residual, where nothing cancels them. */
 static void judge_rows(struct search *s, aki__blk linear)
 {
     for (size_t i = 0; i < columns_of(s, linear); i++)
@@ -170,7 +176,7 @@ static void judge_rows(struct search *s, aki__blk linear)
             needs_exact(s, read_by(s->g, &s->g->blocks[linear]));
 }
 
-/* A linear's rows: what it writes. Its columns: what it makes of what it reads. */
+/* The sizes of a linear's rows are those of the columns that it computes; the sizes of its columns weigh what it reads. */
 static void size_linear(struct search *s, const struct aki__block *b, float *size, size_t n)
 {
     aki__blk from = read_by(s->g, b);
@@ -233,7 +239,7 @@ static void size_block(struct search *s, const struct aki__block *b, float *size
     case AKI_G_LINEAR: size_linear(s, b, size, n); break;
     case AKI_G_NORM:   size_norm(s, b, size, n); break;
     case AKI_G_ADD:    size_add(s, b, size, n); break;
-    case AKI_G_ATTENTION:               /* of the values; some heads share them */
+    case AKI_G_ATTENTION:               /* for the values; several heads share one */
         for (size_t i = 0; i < n; i++)
             size[i] = x[i / head * (size_t)b->attention.kv_heads / (size_t)b->attention.heads * head + i % head];
         break;
@@ -244,7 +250,7 @@ static void size_block(struct search *s, const struct aki__block *b, float *size
     }
 }
 
-/* read NULL: size alone. The largest of those that are far above, then in the order of columns. */
+/* read NULL: only the size. Selects the largest of those that are far above, in the order of columns. */
 static void choose(struct aki__outliers *o, int32_t *columns, float *size, const float *read, size_t n)
 {
     relate(size, n);
@@ -290,7 +296,7 @@ static void find_all(struct search *s, struct aki__found *found, bool *f32, int3
     }
 }
 
-/* Products of one block's rows agree in them, which view_stored of cpu_products.c checks: so any of them tells. */
+/* The products of one block's rows have the same outliers, which view_stored in cpu_products.c checks, so any of them will do. */
 static void find_stored(struct search *s, struct aki__found *found, bool *f32)
 {
     for (aki__blk i = 0; i < (aki__blk)s->g->count && !s->rc; i++) {
@@ -310,9 +316,11 @@ static void find_stored(struct search *s, struct aki__found *found, bool *f32)
     }
 }
 
-aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g, struct aki__pool *pool, aki_error *err)
+aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g,
+                              struct aki__pool *pool, aki_error *err)
 {
-    struct search s = { .g = g, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size), .read = aki__zalloc(g->count, sizeof *s.read) };
+    struct search s = { .g = g, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size),
+                        .read = aki__zalloc(g->count, sizeof *s.read) };
 
     if (!s.size || !s.read)
         s.rc = aki__fail(err, AKI_E_NOMEM, "graph");

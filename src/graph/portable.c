@@ -8,8 +8,8 @@ struct lowering {
     const struct aki__graph     *g;
     struct aki__onnx            *o;
     struct aki__portable_options options;
-    enum aki__onnx_type          type;      /* of the arithmetic */
-    int        *places;                     /* [blocks] the value of each */
+    enum aki__onnx_type          type;      /* type of the arithmetic */
+    int        *places;                     /* [blocks] the ONNX value of each */
     struct aki__portable_needs needs;
     int         embeds, masks[AKI_PORTABLE_MASKS], cos[AKI_PORTABLE_ROPES], sin[AKI_PORTABLE_ROPES], biases[AKI_PORTABLE_BIASES];
     int         ids, attention_mask, index; /* client form; index: 0 … sequence - 1, i64 */
@@ -28,7 +28,7 @@ static int no_memory(struct lowering *l)
 
 static struct aki__onnx_node *node(struct lowering *l, const char *op)
 {
-    static struct aki__onnx_node nowhere;       /* written to once memory has run out, never read */
+    static struct aki__onnx_node nowhere;       /* written to when there is no more memory, and never read */
     struct aki__onnx_node *n = l->rc ? NULL : aki__onnx_node(l->o, op, "");
 
     if (n)
@@ -38,7 +38,7 @@ static struct aki__onnx_node *node(struct lowering *l, const char *op)
     return &nowhere;
 }
 
-/* op(inputs…), ended by -1 (0 is an input left out): the node's one output. */
+/* Adds a node op(inputs…), whose inputs end with -1 (0: an optional input that is left out). Returns its output. */
 static int apply(struct lowering *l, const char *op, ...)
 {
     struct aki__onnx_node *n = node(l, op);
@@ -51,7 +51,7 @@ static int apply(struct lowering *l, const char *op, ...)
     return n->outputs[n->output_count++] = aki__onnx_value(l->o);
 }
 
-/* An attribute of the node that was made last. */
+/* Adds an attribute to the last node. */
 static struct aki__onnx_attribute *attribute(struct lowering *l, const char *name, int64_t value)
 {
     static struct aki__onnx_attribute nowhere;
@@ -70,7 +70,7 @@ static int constant(struct lowering *l, enum aki__onnx_type type, int rank, int6
     return value ? value : no_memory(l);
 }
 
-/* One number [1] of the arithmetic's type. */
+/* A constant with one number [1], of the type of the arithmetic. */
 static int number(struct lowering *l, float x)
 {
     uint16_t h = aki__f32_to_f16(x);
@@ -85,10 +85,10 @@ static int integers(struct lowering *l, int count, const int64_t *list)
 
 static int integer(struct lowering *l, int64_t x) { return integers(l, 1, &x); }
 
-/* One number without a dimension, as Range and Gather want it. */
+/* A constant with one number and no dimension, for Range and Gather. */
 static int scalar(struct lowering *l, int64_t x) { return constant(l, AKI_ONNX_I64, 0, 0, 0, &x, sizeof x); }
 
-/* Elements of a tensor, as `from` says. */
+/* A constant with elements of a tensor, as specified by `from`. */
 static int weights_from(struct lowering *l, int rank, int64_t d0, int64_t d1, struct aki__onnx_constant from)
 {
     int value = l->rc ? 0 : aki__onnx_weights(l->o, l->type, rank, d0, d1, &from);
@@ -96,13 +96,13 @@ static int weights_from(struct lowering *l, int rank, int64_t d0, int64_t d1, st
     return value ? value : no_memory(l);
 }
 
-/* A table as it is. */
+/* A table without changes. */
 static int table(struct lowering *l, const struct aki__tensor *t)
 {
     return weights_from(l, 2, t->shape[0], t->shape[1], (struct aki__onnx_constant){ .tensor = t, .factor = 1.0f });
 }
 
-/* A vector, shift added, times factor. */
+/* A vector, plus shift, times factor. */
 static int vector(struct lowering *l, const struct aki__tensor *t, float shift, float factor)
 {
     return weights_from(l, 1, t->shape[0], 0, (struct aki__onnx_constant){ .tensor = t, .shift = shift, .factor = factor });
@@ -115,7 +115,7 @@ static int cast(struct lowering *l, int x, enum aki__onnx_type type)
     return x;
 }
 
-/* 0 in a shape copies the input's dimension. Fixed dimensions are written out: devices like to know. */
+/* In a shape, 0 copies the input's dimension. Fixed dimensions are written as numbers, which some devices require. */
 static int reshape(struct lowering *l, int x, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
 {
     return apply(l, "Reshape", x, integers(l, d3 ? 4 : 3, (int64_t[]){ d0, d1, d2, d3 > 0 ? d3 : 0 }), -1);
@@ -134,7 +134,7 @@ static int reduce(struct lowering *l, const char *op, int x, int64_t axis) { ret
 
 /* ---------------------------------------------------------------- what attentions are given --------------------- */
 
-/* Its number in the list; where there is none, that of the next one. */
+/* The index in the list; if it is not there, the index of the next entry. */
 static int mask_of(const struct aki__portable_needs *needs, const struct aki__g_attention *a)
 {
     int i = 0;
@@ -207,8 +207,8 @@ aki_status aki__portable_needs(struct aki__portable_needs *out, const struct aki
 
 /* ---------------------------------------------------------------- blocks ---------------------------------------- */
 
-/* x / sqrt(mean(x^2) + eps) * (gamma + shift) * factor over the last axis. In f16 squares leave the range in both directions, so that x is first brought to
- * a largest element of 1; eps is divided by the square of that as a square of a quotient. */
+/* x / sqrt(mean(x^2) + eps) * (gamma + shift) * factor over the last axis. In f16, squares can overflow and underflow, so x is
+ * first divided by its largest element, and eps by the square of that. */
 static int rms_norm(struct lowering *l, int x, const struct aki__tensor *gamma, float eps, float shift, float factor)
 {
     int added;
@@ -267,7 +267,7 @@ static int activate(struct lowering *l, int x, enum aki__activation act)
     case AKI_ACT_TANH: return apply(l, "Tanh", x, -1);
     case AKI_ACT_LOG1P_RELU: return apply(l, "Log", apply(l, "Add", apply(l, "Relu", x, -1), number(l, 1.0f), -1), -1);
     case AKI_ACT_SILU: return apply(l, "Mul", x, apply(l, "Sigmoid", x, -1), -1);
-    /* By its parts, which more providers have than the operator Gelu. */
+    /* Written with its parts, which more providers support than the operator Gelu. */
     case AKI_ACT_GELU:
         return gelu(l, x, apply(l, "Erf", apply(l, "Mul", x, number(l, 0.70710678f), -1), -1));
     case AKI_ACT_GELU_TANH: {
@@ -311,7 +311,7 @@ static int lower_attention(struct lowering *l, const struct aki__block *b)
     q = transpose(l, q, 0, 2, 1, 3);
     k = transpose(l, k, 0, 2, 3, 1);
     v = transpose(l, v, 0, 2, 1, 3);
-    /* Heads that share keys stand one below the other: as if they were one head with more queries. */
+    /* Heads that share keys are stacked: they become one head with more queries. */
     if (group > 1)
         q = reshape(l, q, batch, a->kv_heads, rows ? group * rows : -1, a->head_dim);
     int scores = apply(l, "MatMul", q, k, -1);
@@ -331,7 +331,7 @@ static int lower_attention(struct lowering *l, const struct aki__block *b)
 
 /* ---------------------------------------------------------------- the client form ------------------------------- */
 
-/* The rows behind the first dimension of input_ids, [1]. */
+/* The dimensions of input_ids after the first, [1]. */
 static int sequence_of(struct lowering *l)
 {
     int x = apply(l, "Shape", l->ids, -1);
@@ -342,7 +342,7 @@ static int sequence_of(struct lowering *l)
 
 static int unsqueeze(struct lowering *l, int x, int64_t axis) { return apply(l, "Unsqueeze", x, integer(l, axis), -1); }
 
-/* Positions as the model counts them. RoBERTa leaves out what is padding, and gives it the pad's own. */
+/* The positions of the model. RoBERTa does not count padding, and gives it the pad token's position. */
 static int position_rows(struct lowering *l, const struct aki__tensor *rows)
 {
     const struct aki__model *m = l->g->model;
@@ -371,7 +371,7 @@ static int lower_embed(struct lowering *l, const struct aki__block *b)
     return x;
 }
 
-/* Where `seen` (bool) does not hold, AKI_PORTABLE_HIDDEN. */
+/* AKI_PORTABLE_HIDDEN where `seen` (bool) is false. */
 static int hide(struct lowering *l, int hidden) { return apply(l, "Mul", cast(l, hidden, l->type), number(l, AKI_PORTABLE_HIDDEN), -1); }
 
 static void make_masks(struct lowering *l, int row, int column)
@@ -394,7 +394,7 @@ static void make_masks(struct lowering *l, int row, int column)
     }
 }
 
-/* The bias of every pair of positions, [heads, sequence, sequence], out of the table by distance. */
+/* The bias of every pair of positions, [heads, sequence, sequence], from the table by distance. */
 static int make_bias(struct lowering *l, const struct aki__g_attention *a, int row, int column)
 {
     const size_t width = 2 * (size_t)a->bias.reach + 1, count = (size_t)a->heads * width;
@@ -411,7 +411,7 @@ static int make_bias(struct lowering *l, const struct aki__g_attention *a, int r
     return l->options.f16 ? cast(l, x, l->type) : x;
 }
 
-/* Angles in f32 whatever the arithmetic: f16 cannot count to 3000. */
+/* Angles are in f32 in any case: f16 cannot represent all integers above 2048. */
 static void make_rotation(struct lowering *l, int i)
 {
     const struct aki__g_attention *a = l->needs.ropes[i];
@@ -556,7 +556,7 @@ static int lower(struct lowering *l, const struct aki__block *b)
     case AKI_G_GATE:      return apply(l, "Mul", activate(l, l->places[b->in[0]], b->act), l->places[b->in[1]], -1);
     case AKI_G_ATTENTION: return lower_attention(l, b);
     case AKI_G_POOL:      return lower_pool(l, b);
-    case AKI_G_ROWS:      break;            /* padded rows all stay: which of them count is the pooling's business */
+    case AKI_G_ROWS:      break;            /* padded rows are computed too; the pooling excludes them */
     }
     return l->places[b->in[0]];
 }
@@ -578,8 +578,8 @@ aki_status aki__portable_build(struct aki__onnx *o, const struct aki__graph *g, 
     for (size_t i = 0; i < g->count && !l.rc; i++) {
         const bool pooled = g->blocks[i].rows == AKI_ROWS_VECTORS;
         if (pooled && !options->pooled)
-            continue;                       /* pooling is a part of the graph only where it is asked for */
-        l.type = pooled ? AKI_ONNX_F32 : type;      /* a row a text: no arithmetic to spare there */
+            continue;                       /* pooling is part of the graph only if requested */
+        l.type = pooled ? AKI_ONNX_F32 : type;      /* one row for each text: cheap in f32 */
         l.places[i] = lower(&l, &g->blocks[i]);
     }
     if (!l.rc)

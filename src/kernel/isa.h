@@ -1,5 +1,6 @@
-/* Unit kernel: what the isa_*.c files share. Each is compiled once per instruction set with AKI_ISA naming it, and ISA(x) is the
- * name of x in that set; nothing here may be inline and non-static, or the linker could hand one set's code to another. */
+/* Unit kernel: what the isa_*.c files share. They are compiled once for each instruction set with AKI_ISA as its name, and
+ * ISA(x) is the name of x in that set. Nothing here may be inline and non-static, or the linker could use the code of another
+ * set. */
 #ifndef AKI_KERNEL_ISA_H
 #define AKI_KERNEL_ISA_H
 
@@ -13,7 +14,7 @@
 #define ISA_EXPAND(name, isa) ISA_PASTE(name, isa)
 #define ISA(name) ISA_EXPAND(name, AKI_ISA)
 
-/* Floats in the widest vector. */
+/* Floats of the widest vector. */
 #if defined(__AVX512F__)
 #  define AKI_LANES 16
 #elif defined(__AVX2__)
@@ -23,7 +24,7 @@
 #endif
 
 #define AKI_SIMD _Pragma("omp simd")
-/* For loops over registers: a vector that is indexed by a variable lives in memory. */
+/* For loops over registers: a vector that is indexed by a variable would be in memory. */
 #if defined(__clang__)
 #  define AKI_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -43,7 +44,8 @@ AKI_INLINE vf vload(const float *p)
 AKI_INLINE void vstore(float *p, vf v) { memcpy(p, &v, sizeof v); }
 AKI_INLINE vf vset(float x) { return x - (vf){0}; }       /* x - 0 is x for every x, -0 too */
 
-/* Maxima by name: compilers make a compare and a blend of the plain form, 6 times the latency. vmax: b where one is NaN. */
+/* Maxima by intrinsics: from the plain form, compilers make a compare and a blend, with 6 times the latency. vmax: b if one is
+ * NaN. */
 #if AKI_LANES == 16
 AKI_INLINE vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 AKI_INLINE vi vmax_int(vi a, vi b) { return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b); }
@@ -67,7 +69,7 @@ AKI_INLINE vf vmax(vf a, vf b)
 }
 #endif
 
-/* By halves: the order is fixed, and a quarter of the latency of one lane after the other. */
+/* Sum by halves: the order is fixed, and the latency is a quarter of that of one lane after the other. */
 typedef float v4 __attribute__((vector_size(16)));
 typedef float v8 __attribute__((vector_size(32)));
 
@@ -113,15 +115,15 @@ AKI_INLINE float bits_float(uint32_t u)
     return f;
 }
 
-/* Rows of a table as f32, n columns from column `at` on. */
+/* Converts a row of a table to f32: n columns from column `at` on. */
 void ISA(table_row)(float *out, const struct aki__table *t, size_t at, size_t n);
-/* dst = rotated src without the factor 1/sqrt(block); dst may be src. Answers the bits of max|dst|, which order as the values do,
- * with infinity and NaN above every number. */
+/* dst = rotated src without the factor 1/sqrt(block); dst may be src. Returns the bits of max|dst|, which have the order of the
+ * values, with infinity and NaN above all numbers. */
 uint32_t ISA(rotate)(float *dst, const float *src, size_t n, size_t block);
-/* Row `row` of out->u8, its scale and its side from y[n]; scratch may be y. */
+/* Quantises y[n] to row `row` of out->u8, with its scale and side; scratch may be y. */
 void ISA(quantise_row)(const struct aki__out *out, size_t row, float *scratch, const float *y, size_t n);
 
-/* s8[n] = rotated row (changed) / scale; answers the scale, and *sum of s8. */
+/* s8[n] = rotated row / scale; changes the row. Returns the scale; *sum: the sum of s8. */
 float ISA(quantise_weights)(int8_t *s8, float *row, size_t n, size_t block, int32_t *sum);
 
 void ISA(embed)(const struct aki__embed *a, size_t begin, size_t end);
@@ -131,13 +133,14 @@ void ISA(rope)(const struct aki__rope *a, size_t begin, size_t end);
 void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
 void ISA(attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
 void ISA(attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
-void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);
+void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end,
+         float *scratch);
 void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);
 size_t ISA(product_scratch_size)(const struct aki__product *a);
 void ISA(pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
 void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
 void ISA(squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);
-void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);
+void ISA(pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);
 
 extern const struct aki__kernels ISA(kernels);
 

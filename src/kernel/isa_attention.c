@@ -1,5 +1,5 @@
 /* Unit kernel: attention over texts laid end to end: blocks of keys, online softmax, sums in f32. See attention_layout.h.
- * With a->bf16 the factors of both products are rounded to bf16, two to a float's place, and an instruction multiplies pairs of them. */
+ * With a->bf16 the factors of both products are rounded to bf16, two in a float, and one instruction multiplies pairs of them. */
 #include "kernel/attention_layout.h"
 #include "kernel/isa.h"
 #include "kernel/isa_math.h"
@@ -13,7 +13,7 @@
 #  define HAS_BF16 false
 #endif
 
-/* sum + a * b, of floats or of pairs of bf16: then both of a pair's products are added. */
+/* sum + a * b, of floats or of pairs of bf16, of which both products are added. */
 AKI_INLINE vf multiply_add(vf sum, vf a, vf b, bool bf16)
 {
 #if defined(__AVX512BF16__)
@@ -24,7 +24,7 @@ AKI_INLINE vf multiply_add(vf sum, vf a, vf b, bool bf16)
     return sum + a * b;
 }
 
-/* What is in a float's place, in every lane. */
+/* The float at p, or its pair of bf16, in every lane. */
 AKI_INLINE vf vset_place(const float *p)
 {
     int32_t bits;
@@ -78,7 +78,7 @@ AKI_INLINE void head_norm(float *x, size_t n, const float *gamma, float eps, flo
     for (; i < n; i++)
         total += x[i] * x[i];
     total = (total + lanes_sum(part[0] + part[1])) / (float)n;
-    factor = total <= FLT_MAX ? by / sqrtf(total + eps) : NAN;      /* an overflow must not come out as zeros */
+    factor = total <= FLT_MAX ? by / sqrtf(total + eps) : NAN;      /* an overflow must not become zeros */
     AKI_SIMD
     for (size_t j = 0; j < n; j++)
         x[j] = x[j] * factor * gamma[j];
@@ -96,7 +96,7 @@ AKI_INLINE void head_rotate(float *x, size_t n, const float *rope)
     }
 }
 
-/* What is done to each head of one of the three inputs. */
+/* How the heads of one of the three inputs are prepared. */
 struct heads {
     const struct aki__rows *rows;
     const float *gamma, *rope;              /* or NULL; rope is the row of the token */
@@ -104,7 +104,7 @@ struct heads {
     size_t n, depth;
 };
 
-/* One head of one row, ready for products. */
+/* Prepares one head of one row. */
 static void head_load(float *x, const struct heads *h, size_t row, size_t head)
 {
     const float *from = h->rows->f32 + row * h->rows->stride + head * h->n;
@@ -112,7 +112,7 @@ static void head_load(float *x, const struct heads *h, size_t row, size_t head)
 
     AKI_SIMD
     for (size_t i = 0; i < h->n; i++)
-        x[i] = (from[i] + (from[i] - from[i])) * scale;     /* an infinity becomes NaN: as a score of -infinity it would vanish */
+        x[i] = (from[i] + (from[i] - from[i])) * scale;     /* an infinity becomes NaN: as a score of -infinity it would have no effect */
     if (h->gamma)
         head_norm(x, h->n, h->gamma, h->eps, h->scale);
     if (h->rope)
@@ -128,7 +128,7 @@ AKI_INLINE v4 load4(const float *p)
     return v;
 }
 
-/* k[d][t] = x[t][d] for 16 rows x, four by four. Columns n … depth are zeros and are read, not written. */
+/* k[d][t] = x[t][d] for 16 rows x, four by four. The columns n … depth are zeros; they are read but not written. */
 static void turn_panel(float *restrict k, const float *restrict x, size_t n, size_t depth)
 {
     for (size_t d = 0; d < n; d += 4)
@@ -148,17 +148,17 @@ static void turn_panel(float *restrict k, const float *restrict x, size_t n, siz
         }
 }
 
-/* The keys of a panel, or their values: of an earlier call first, then the text's own. */
+/* The keys of a panel, or their values: cached ones first, then those of the text. */
 struct keys {
     struct heads heads;
-    const float *kept;                      /* of the panel's first key; or NULL */
+    const float *kept;                      /* cached, of the panel's first key; or NULL */
     const float *rope;                      /* of the first row, or NULL */
-    size_t stride;                          /* floats between kept keys */
-    size_t row;                             /* of the panel's first key, were it the text's own */
+    size_t stride;                          /* floats between cached keys */
+    size_t row;                             /* index of the panel's first key among those of the text */
     size_t old, count;
 };
 
-/* x[depth]: a head of key t of the panel. Zeros where there is none: what is masked later is a number until then. */
+/* x[depth]: a head of key t of the panel. Zeros if there is no such key: masked keys must be numbers. */
 static void key_load(float *x, struct keys *k, size_t head, size_t t)
 {
     size_t n = k->heads.n;
@@ -179,7 +179,8 @@ static void prepare_keys(const struct aki__attention *a, size_t unit, float *scr
     size_t first = (unit - att_panel_of(a, text)) * PANEL, keys = att_keys(a, text), kept = att_kept(a, text);
     size_t count = first >= keys ? 0 : keys - first < PANEL ? keys - first : PANEL;
     size_t old = first >= kept ? 0 : kept - first < count ? kept - first : count;
-    struct keys k = { .heads = { .rows = &a->k, .gamma = a->k_norm, .eps = a->norm_eps, .scale = 1, .n = n, .depth = depth }, .rope = a->rope,
+    struct keys k = { .heads = { .rows = &a->k, .gamma = a->k_norm, .eps = a->norm_eps, .scale = 1, .n = n, .depth = depth },
+                      .rope = a->rope,
                       .kept = old ? a->kept[text].k + first * stride : NULL, .stride = stride, .row = (size_t)a->starts[text] + first - kept, .old = old, .count = count };
     struct keys v = k;
 
@@ -187,7 +188,7 @@ static void prepare_keys(const struct aki__attention *a, size_t unit, float *scr
     v.rope = NULL;
     v.kept = old ? a->kept[text].v + first * stride : NULL;
     for (size_t h = 0; count && h < a->kv_heads; h++) {
-        float *to = att_v(a, h, unit);              /* V's place holds the keys until they are turned */
+        float *to = att_v(a, h, unit);              /* V's memory holds the keys until they are transposed */
         for (size_t t = 0; t < PANEL; t++) {
             float *x = a->bf16 ? scratch : to + t * depth;
             key_load(x, &k, h, t);
@@ -205,7 +206,7 @@ static void prepare_keys(const struct aki__attention *a, size_t unit, float *scr
     }
 }
 
-/* The high or the low one of two bf16 in a float's place. */
+/* The high or the low one of two bf16 in a float. */
 AKI_INLINE float half_of(const float *pair, size_t high) { return bits_float(high ? float_bits(*pair) & 0xffff0000u : float_bits(*pair) << 16); }
 
 void ISA(attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v)
@@ -256,7 +257,7 @@ void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t
 
 /* ---------------------------------------------------------------- products -------------------------------------- */
 
-/* Columns come in groups of 16; a tile of TILE_ROWS x TILE_GROUPS groups is held in registers. */
+/* Columns are in groups of 16; a tile of TILE_ROWS x TILE_GROUPS groups is held in registers. */
 #if AKI_LANES == 16
 #  define TILE_ROWS 8
 #  define TILE_GROUPS 2
@@ -269,8 +270,8 @@ void ISA(attention_prepare)(const struct aki__attention *a, size_t begin, size_t
 #endif
 #define GROUP_VECTORS (16 / AKI_LANES)
 
-/* c[r][g * 16 + j] = (keep ? c * keep[r] : 0) + sum over d < depth of a[r][d] * b[g * b_group + d * b_stride + j]. The sum runs over d in
- * order for every element, whatever the tile: so a row's result does not depend on the rows beside it. */
+/* c[r][g * 16 + j] = (keep ? c * keep[r] : 0) + sum over d < depth of a[r][d] * b[g * b_group + d * b_stride + j]. The order of
+ * the sum over d is the same for every element and tile, so the result for a row does not depend on other rows. */
 AKI_INLINE void tile(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b, size_t b_group,
                      size_t b_stride, size_t depth, int rows, int groups, bool bf16)
 {
@@ -303,7 +304,7 @@ AKI_INLINE void tile(float *c, size_t c_stride, const float *keep, const float *
         }
 }
 
-/* The same for any number of rows and groups; bf16, and whether keep is NULL, are constants at each call. */
+/* The same for any number of rows and groups; bf16, and whether keep is NULL, are constants in each call. */
 AKI_INLINE void product(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b, size_t b_group,
                         size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
@@ -331,8 +332,8 @@ AKI_INLINE void product(float *c, size_t c_stride, const float *keep, const floa
     }
 }
 
-static __attribute__((noinline)) void product_new(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_group,
-                                                  size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
+static __attribute__((noinline)) void product_new(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
+                                                  size_t b_group, size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
     if (HAS_BF16 && bf16)
         product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups, true);
@@ -340,7 +341,8 @@ static __attribute__((noinline)) void product_new(float *c, size_t c_stride, con
         product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups, false);
 }
 
-static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride, const float *b,
+static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, const float *keep, const float *a, size_t a_stride,
+                                                   const float *b,
                                                    size_t b_group, size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
     if (HAS_BF16 && bf16)
@@ -351,7 +353,7 @@ static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, co
 
 /* ---------------------------------------------------------------- softmax --------------------------------------- */
 
-/* exp2_fast of isa_math.h for a vector: so that the sum can go along. */
+/* exp2_fast of isa_math.h for a vector, so that the sum is computed in the same loop. */
 AKI_INLINE vf vexp2(vf t)
 {
     vf c = vmax(vset(-127.0f), t), k = c + AKI_ROUND, f = c - (k - AKI_ROUND), p = vset(0.0013269522f);
@@ -364,10 +366,10 @@ AKI_INLINE vf vexp2(vf t)
     return p * (vf)(((vi)k + 127) << 23);
 }
 
-struct span { size_t low, high; };          /* keys that a query sees */
+struct key_range { size_t low, high; };          /* keys to which a query attends */
 
-/* Scores of the keys `first` …, -infinity where they are not seen. */
-AKI_INLINE vf mask(vf score, size_t first, struct span seen)
+/* Masks the scores of the keys from `first` on with -infinity. */
+AKI_INLINE vf mask(vf score, size_t first, struct key_range seen)
 {
     static const int32_t lanes[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
     vi key, in;
@@ -378,9 +380,10 @@ AKI_INLINE vf mask(vf score, size_t first, struct span seen)
     return (vf)(((vi)score & in) | ((vi)vset(-INFINITY) & ~in));
 }
 
-/* Rows of scores of n keys (a multiple of 16) become 2^(s - max), as pairs of bf16 if so wanted; keep: the factors for what was summed before.
- * In three loops over the rows, since a row's maximum and its sum are waited for long. */
-AKI_INLINE void softmax_step(float *scores, size_t n, size_t rows, const struct span *seen, float *max, float *weight, float *keep, bool bf16)
+/* Replaces rows of scores of n keys (a multiple of 16) by 2^(s - max), as pairs of bf16 if wanted; keep: the factors for the
+ * previous sums. In three loops over the rows, because the maximum and the sum of a row have a long latency. */
+AKI_INLINE void softmax_step(float *scores, size_t n, size_t rows, const struct key_range *seen, float *max, float *weight,
+                             float *keep, bool bf16)
 {
     float before[STRIP];
 
@@ -418,17 +421,17 @@ AKI_INLINE void softmax_step(float *scores, size_t n, size_t rows, const struct 
 
 /* ---------------------------------------------------------------- run ------------------------------------------- */
 
-/* Which of the text's keys is the query's own. */
+/* The index of the query's own key among the keys of the text. */
 AKI_INLINE size_t position(const struct aki__attention *a, size_t text, size_t query)
 {
     return (a->query_rows ? (size_t)a->query_rows[query] : query) - (size_t)a->starts[text] + att_kept(a, text);
 }
 
-/* Of the text's keys. */
-AKI_INLINE struct span visible(const struct aki__attention *a, size_t text, size_t query)
+/* Range of the text's keys to which a query attends. */
+AKI_INLINE struct key_range visible(const struct aki__attention *a, size_t text, size_t query)
 {
     size_t keys = att_keys(a, text), i = position(a, text, query);
-    struct span s = { 0, keys };
+    struct key_range s = { 0, keys };
 
     if (a->window && i + 1 > a->window)
         s.low = i + 1 - a->window;
@@ -462,22 +465,23 @@ static void add_bias(float *score, int64_t n, const float *bias, int64_t reach, 
         score[i] += bias[2 * reach];
 }
 
-/* Rows at … at + rows of the task against n keys from `block` on. */
+/* Computes rows at … at + rows of the task for n keys from `block` on. */
 static void bias_strip(const struct aki__attention *a, const struct task *t, size_t at, size_t rows, size_t block, size_t n)
 {
     size_t group = att_group(a);
 
     for (size_t r = 0; r < rows; r++) {
         size_t query = position(a, t->text, t->first + (at + r) / group), head = t->head * group + (at + r) % group;
-        add_bias(t->scores + r * KEY_BLOCK, (int64_t)n, a->bias + head * (2 * a->reach + 1), (int64_t)a->reach, (int64_t)block - (int64_t)query);
+        add_bias(t->scores + r * KEY_BLOCK, (int64_t)n, a->bias + head * (2 * a->reach + 1), (int64_t)a->reach,
+                 (int64_t)block - (int64_t)query);
     }
 }
 
-/* Rows at … at + rows of the task against the keys of one block. */
+/* Computes rows at … at + rows of the task for the keys of one block. */
 static void run_strip(const struct aki__attention *a, const struct task *t, size_t at, size_t rows, size_t block)
 {
     size_t group = att_group(a), depth = att_depth(a), low = SIZE_MAX, high = 0, n, panel;
-    struct span span[STRIP];
+    struct key_range span[STRIP];
     float keep[STRIP];
 
     for (size_t r = 0; r < rows; r++) {
@@ -489,12 +493,13 @@ static void run_strip(const struct aki__attention *a, const struct task *t, size
         return;
     n = high - block < KEY_BLOCK ? high - block : KEY_BLOCK;
     panel = att_panel_of(a, t->text) + block / PANEL;
-    product_new(t->scores, KEY_BLOCK, att_q(a, t->head, t->first) + at * att_row(a), att_row(a), att_k(a, t->head, panel), PANEL * att_key(a), PANEL,
+    product_new(t->scores, KEY_BLOCK, att_q(a, t->head, t->first) + at * att_row(a), att_row(a), att_k(a, t->head, panel),
+                PANEL * att_key(a), PANEL,
                 att_key(a), rows, (n + PANEL - 1) / PANEL, a->bf16);
     if (a->bias)
         bias_strip(a, t, at, rows, block, n);
     for (size_t r = 0; r < rows; r++)
-        span[r] = (struct span){ span[r].low < block ? 0 : span[r].low - block, span[r].high < block ? 0 : span[r].high - block };
+        span[r] = (struct key_range){ span[r].low < block ? 0 : span[r].low - block, span[r].high < block ? 0 : span[r].high - block };
     softmax_step(t->scores, (n + PANEL - 1) / PANEL * PANEL, rows, span, t->max + at, t->weight + at, keep, a->bf16);
     product_keep(t->sum + at * depth, depth, keep, t->scores, KEY_BLOCK, att_v(a, t->head, panel), 16, depth,
                  a->bf16 ? (n + 1) / 2 : n, rows, depth / 16, a->bf16);
@@ -505,14 +510,14 @@ static void run_task(const struct aki__attention *a, const struct task *t)
     size_t group = att_group(a), depth = att_depth(a), rows = t->count * group;
     size_t low = visible(a, t->text, t->first).low, high = 0;
 
-    for (size_t q = 0; q < t->count; q++) {         /* query_rows may come in any order */
-        struct span s = visible(a, t->text, t->first + q);
+    for (size_t q = 0; q < t->count; q++) {         /* query_rows may have any order */
+        struct key_range s = visible(a, t->text, t->first + q);
         low = s.low < low ? s.low : low;
         high = s.high > high ? s.high : high;
     }
     memset(t->sum, 0, rows * depth * sizeof *t->sum);
     for (size_t r = 0; r < rows; r++) {
-        t->max[r] = -FLT_MAX;                       /* not -infinity: a block of which nothing is seen must change nothing */
+        t->max[r] = -FLT_MAX;                       /* not -infinity: a block without any key that a query attends to must change nothing */
         t->weight[r] = 0;
     }
     for (size_t block = low / KEY_BLOCK * KEY_BLOCK; block < high; block += KEY_BLOCK)
@@ -541,7 +546,7 @@ void ISA(attention_run)(const struct aki__attention *a, size_t begin, size_t end
         first = att_block_of(a, t.text) * a->kv_heads;
         blocks = att_block_of(a, t.text + 1) - att_block_of(a, t.text);
         t.head = (i - first) / blocks;
-        block = blocks - 1 - (i - first) % blocks;          /* causal: the long ones first */
+        block = blocks - 1 - (i - first) % blocks;          /* causal: the longest tasks first */
         t.first = (size_t)a->query_starts[t.text] + block * att_block(a);
         stop = (size_t)a->query_starts[t.text + 1];
         if (t.first < stop) {

@@ -1,8 +1,9 @@
-/* Unit kernel: dense products: rows, f32 or u8, with a packed matrix; and the packing. See struct aki__packed in kernel.h.
+/* Unit kernel: dense products of f32 or u8 rows with a packed matrix; and the packing. See struct aki__packed in kernel.h.
  *
- * A tile of rows and columns is held in registers over the whole depth, and every element is summed in the order of k: so a row's result
- * depends neither on the other rows nor on how the work is split. The weights of a panel stream past once for AKI_PRODUCT_ROWS rows; the first tile of
- * rows asks for them ahead, over the ends of pages and panels, where the processor's own guess ends. */
+ * A tile of rows and columns is held in registers over the whole depth, and every element is summed in the order of k, so the
+ * result for a row depends neither on other rows nor on how the work is split. The weights of a panel are read once for
+ * AKI_PRODUCT_ROWS rows; the first tile of rows prefetches them, also beyond the ends of pages and panels, where the
+ * processor's own prefetcher stops. */
 #include "kernel/isa.h"
 #include "kernel/isa_math.h"
 
@@ -33,11 +34,11 @@ struct tile {
     const struct aki__product *a;
     const char *x, *w;                      /* its first row, and its columns of the packed weights */
     size_t      stride;                     /* bytes between rows of x */
-    size_t      row, column;                /* of the output */
-    size_t      ahead;                      /* bytes by which weights are asked for before they are read; 0: they are in the cache */
+    size_t      row, column;                /* elements between rows of the output */
+    size_t      ahead;                      /* bytes by which weights are prefetched; 0: they are in the cache */
 };
 
-/* Asks for a tile's columns of one step, `ahead` of it. */
+/* Prefetches the columns of a tile for one step, `ahead` of it. */
 AKI_INLINE void fetch(const char *w, size_t ahead)
 {
     AKI_UNROLL
@@ -45,7 +46,7 @@ AKI_INLINE void fetch(const char *w, size_t ahead)
         __builtin_prefetch(w + i + ahead);
 }
 
-/* Writes what is summed, as far as the output's columns reach. */
+/* Writes the sums of the columns that the output has. */
 AKI_INLINE void put(const struct tile *t, vf sum[][TILE_VECTORS], int rows)
 {
     const struct aki__product *a = t->a;
@@ -66,7 +67,7 @@ AKI_INLINE void put(const struct tile *t, vf sum[][TILE_VECTORS], int rows)
     }
 }
 
-/* What the outliers add. */
+/* Adds the products of the outliers. */
 AKI_INLINE void add_side(const struct tile *t, vf sum[][TILE_VECTORS], int rows)
 {
     const struct aki__packed *w = t->a->w;
@@ -125,9 +126,10 @@ AKI_INLINE void tile_f32(const struct tile *t, int rows)
 /* A step is four neighbouring inputs. The sums are exact for every u8 and s8. */
 #if defined(PAIRS)
 
-/* x86's products of u8 and s8 without VNNI are added up in 16 bits, where 2 * 255 * 127 does not fit. So both are widened to 16 bits, of which
- * vpmaddwd adds two products in 32. Inputs 0 and 2 of a step are one pair (the even bytes), 1 and 3 the other. Pairs of weights are made as they are
- * read; rows are widened once for all columns: all even pairs of a row, then all odd ones, each part padded to whole vectors. */
+/* The products of u8 and s8 on x86 without VNNI are added in 16 bits, where 2 * 255 * 127 overflows. So both are widened to 16
+ * bits, of which vpmaddwd adds two products in 32 bits. Inputs 0 and 2 of a step are one pair (the even bytes), 1 and 3 the
+ * other. Weights are widened when they are read; rows are widened once for all columns: all even pairs of a row, then all odd
+ * ones, each part padded to whole vectors. */
 #if AKI_LANES == 8
 AKI_INLINE vi pair_dot(vi x, vi w) { return (vi)_mm256_madd_epi16((__m256i)x, (__m256i)w); }
 AKI_INLINE vi even_pairs(vi w) { return (vi)_mm256_srai_epi16(_mm256_slli_epi16((__m256i)w, 8), 8); }
@@ -138,7 +140,7 @@ AKI_INLINE vi even_pairs(vi w) { return (vi)_mm_srai_epi16(_mm_slli_epi16((__m12
 AKI_INLINE vi odd_pairs(vi w) { return (vi)_mm_srai_epi16((__m128i)w, 8); }
 #endif
 
-/* Bytes of a row's even pairs, or of its odd ones. */
+/* Bytes of the even pairs of a row, or of the odd ones. */
 AKI_INLINE size_t pairs_size(size_t k) { return (k + sizeof(vi) - 1) / sizeof(vi) * sizeof(vi); }
 
 static void widen(char *to, const uint8_t *x, size_t k)
@@ -176,7 +178,8 @@ AKI_INLINE void step_s8(vi sum[][TILE_VECTORS], const char *x, size_t stride, co
     }
 }
 
-/* Even pairs and odd ones in turn, by stretches whose weights stay in the first-level cache: both at once would need more than 16 registers. */
+/* Even and odd pairs alternate, in stretches whose weights stay in the first-level cache: both at once would need more than 16
+ * registers. */
 AKI_INLINE void sum_s8(const struct tile *t, vi sum[][TILE_VECTORS], int rows)
 {
     enum { STRETCH = 512 };
@@ -195,8 +198,8 @@ AKI_INLINE void sum_s8(const struct tile *t, vi sum[][TILE_VECTORS], int rows)
 
 #else
 
-/* Each lane: sum + a[0] * b[0] + … + a[3] * b[3], where x holds the same four u8 in every lane and w four s8 of a column.
- * SIGNED_ROWS: takes the u8 as s8, less 128. */
+/* Each lane: sum + a[0] * b[0] + … + a[3] * b[3], where x has the same four u8 in every lane and w four s8 of a column.
+ * SIGNED_ROWS: x has s8, the u8 minus 128. */
 #if AKI_LANES == 16
 AKI_INLINE vi dot(vi sum, vi x, vi w) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w); }
 #elif AKI_LANES == 8
@@ -214,7 +217,7 @@ AKI_INLINE vi dot(vi sum, vi x, vi w)
 }
 #endif
 
-/* Four bytes of a row in every lane; fewer where the row ends (the weights there are zeros). */
+/* Four bytes of a row in every lane; fewer at the end of the row, where the weights are zeros. */
 AKI_INLINE vi four(const uint8_t *x, size_t count)
 {
     uint32_t bytes = 0;
@@ -231,7 +234,7 @@ AKI_INLINE void step_s8(vi sum[][TILE_VECTORS], const uint8_t *x, size_t stride,
     vi b[TILE_VECTORS];
 
     AKI_UNROLL
-    for (int v = 0; v < TILE_VECTORS; v++)      /* one by one: an array copied whole would go through memory */
+    for (int v = 0; v < TILE_VECTORS; v++)      /* one by one: as a whole, the array would be copied through memory */
         memcpy(&b[v], w + (size_t)v * sizeof b[v], sizeof b[v]);
     AKI_UNROLL
     for (int r = 0; r < rows; r++) {
@@ -308,7 +311,7 @@ AKI_INLINE void any_tile(const struct tile *t, size_t rows, bool f32)
 static void any_tile_f32(const struct tile *t, size_t rows) { any_tile(t, rows, true); }
 static void any_tile_s8(const struct tile *t, size_t rows) { any_tile(t, rows, false); }
 
-/* Rows first … first + count, at x, with one panel. */
+/* Computes the rows first … first + count, at x, with one panel. */
 static void run_panel(const struct aki__product *a, const char *x, size_t stride, size_t first, size_t count, size_t panel)
 {
     const struct aki__packed *w = a->w;
@@ -317,8 +320,9 @@ static void run_panel(const struct aki__product *a, const char *x, size_t stride
 
     for (size_t c = 0; c < AKI_PANEL && panel * AKI_PANEL + c < w->n; c += TILE_COLUMNS)
         for (size_t i = 0; i < tiles; i++) {
-            size_t row = count * i / tiles, rows = count * (i + 1) / tiles - row;       /* of about equal height */
-            struct tile t = { .a = a, .x = x + row * stride, .w = weights + c * 4, .stride = stride, .row = first + row, .column = panel * AKI_PANEL + c,
+            size_t row = count * i / tiles, rows = count * (i + 1) / tiles - row;       /* of similar height */
+            struct tile t = { .a = a, .x = x + row * stride, .w = weights + c * 4, .stride = stride, .row = first + row,
+                              .column = panel * AKI_PANEL + c,
                               .ahead = i ? 0 : AHEAD };
             if (w->scale)
                 any_tile_s8(&t, rows);
@@ -327,8 +331,8 @@ static void run_panel(const struct aki__product *a, const char *x, size_t stride
         }
 }
 
-/* Bytes between rows of a copy, of which not many may lie 4 KiB apart: they would push each other out of the first-level cache. 0: rows are
- * multiplied where they are. */
+/* Bytes between the rows of a copy. Not many rows may have a distance of 4 KiB, since they would evict each other from the
+ * first-level cache. 0: no copy is needed. */
 static size_t copy_stride(const struct aki__packed *w)
 {
     size_t row = w->k * (w->scale ? 1 : sizeof(float));

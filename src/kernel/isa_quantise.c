@@ -1,18 +1,18 @@
-/* Unit kernel: rotation by Walsh-Hadamard blocks, and quantisation of activations (u8 per row) and weights (s8 per channel).
- * Which elements share a block: see aki__rotation_shape in kernel.h. */
+/* Unit kernel: rotation with Walsh-Hadamard blocks, and quantisation of activations (u8 for each row) and weights (s8 for each
+ * channel). For the columns of a block see aki__rotation_shape in kernel.h. */
 #include "kernel/isa.h"
 #include "kernel/isa_math.h"
 
 #include <math.h>
 
 #define NOT_FINITE 0x7F800000u
-#define NEGLIGIBLE 1e-30f                   /* below it 127 / max could overflow */
+#define NEGLIGIBLE 1e-30f                   /* below this, 127 / max could overflow */
 
 /* ---------------------------------------------------------------- rotation -------------------------------------- */
 
 #define BUTTERFLY(a, b) do { vf sum_ = a + b; b = a - b; a = sum_; } while (0)
 
-/* Butterflies at distance 1, 2, 4, 8 inside vectors: x + its mirror, with the sign of the right half turned. */
+/* Butterflies at distance 1, 2, 4, 8 in a vector: x + its mirror, with the sign of the right half inverted. */
 #if AKI_LANES == 16
 #  define SWAP1(x) __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #  define SWAP2(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
@@ -27,7 +27,7 @@
 #  define SWAP2(x) __builtin_shufflevector(x, x, 2, 3, 0, 1)
 #endif
 
-/* Lane i: -1 where i has the bit `distance`, else 1. */
+/* Lane i: -1 if i has the bit `distance`, else 1. */
 AKI_INLINE vf turn(int distance)
 {
     vf sign = {0};
@@ -36,8 +36,8 @@ AKI_INLINE vf turn(int distance)
     return sign;
 }
 
-/* A pass holds RADIX groups of 16 columns in registers: butterflies between the groups, at distances d, 2d …; in the last pass then
- * inside each group, and the maximum. */
+/* A pass holds RADIX groups of 16 columns in registers: butterflies between the groups, at distances d, 2d …; the last pass
+ * also computes those inside each group, and the maximum. */
 #define GROUP (16 / AKI_LANES)              /* vectors */
 #if AKI_LANES == 16
 #  define RADIX 16
@@ -45,7 +45,7 @@ AKI_INLINE vf turn(int distance)
 #  define RADIX (AKI_LANES / 2)
 #endif
 
-/* Distances 1 .. near/2 in one group. */
+/* Distances 1 … near/2 in one group. */
 AKI_INLINE void near_butterflies(vf g[GROUP], size_t near)
 {
     AKI_UNROLL
@@ -72,10 +72,10 @@ AKI_INLINE void near_butterflies(vf g[GROUP], size_t near)
                     BUTTERFLY(g[k], g[k + d]);
 }
 
-/* radix and last are constants at each call. */
+/* radix and last are constants in each call. */
 AKI_INLINE vi pass(float *dst, const float *src, size_t n, size_t d, size_t near, int radix, bool last)
 {
-    vi most[2] = {{0}};                     /* bits of magnitudes order as the values do */
+    vi most[2] = {{0}};                     /* the bits of absolute values have their order */
 
     for (size_t base = 0; base < n; base += (size_t)radix * d)
         for (size_t j = base; j < base + d; j += 16) {
@@ -124,7 +124,7 @@ static vi any_pass(float *dst, const float *src, size_t n, size_t d, size_t near
     }
 }
 
-/* Where 16 does not divide n: all distances are small ones. */
+/* If 16 does not divide n, all distances are small. */
 static uint32_t rotate_odd(float *dst, const float *src, size_t n, size_t near)
 {
     uint32_t most = 0;
@@ -154,7 +154,7 @@ uint32_t ISA(rotate)(float *dst, const float *src, size_t n, size_t block)
     aki__rotation_shape(n, block, &cross, &near);
     if (n % 16)
         return rotate_odd(dst, src, n, near);
-    last = cross <= RADIX ? cross : RADIX < 8 ? RADIX : 8;     /* of 16: 32 = 4 * 8, 64 = 8 * 8, 128 = 16 * 8, two passes each */
+    last = cross <= RADIX ? cross : RADIX < 8 ? RADIX : 8;     /* multiples of 16: 32 = 4 * 8, 64 = 8 * 8, 128 = 16 * 8, in two passes each */
     d = n / cross;
     for (size_t c = cross / last; c > 1;) {
         size_t radix = c < RADIX ? c : RADIX;
@@ -172,7 +172,7 @@ uint32_t ISA(rotate)(float *dst, const float *src, size_t n, size_t block)
 
 /* ---------------------------------------------------------------- activations ----------------------------------- */
 
-/* Scale of the rotated row without its 1/sqrt(block), and the factor that takes it to -127 .. 127. */
+/* The scale of the rotated row, which lacks the factor 1/sqrt(block), and the factor that scales it to -127 … 127. */
 AKI_INLINE float row_factor(uint32_t most, size_t block, float *scale)
 {
     float max = bits_float(most);

@@ -1,4 +1,4 @@
-/* Unit kernel: everything that works row by row between two products: embed, norm, activation, rotary tables, pooling. */
+/* Unit kernel: what is computed row by row between two products: embeddings, norms, activations, rotary tables, pooling. */
 #include "kernel/isa.h"
 #if AKI_LANES == 16
 #  include "kernel/gelu_table.h"
@@ -43,7 +43,7 @@ void ISA(table_row)(float *restrict out, const struct aki__table *t, size_t at, 
     }
 }
 
-/* Where a row's f32 values are made: in place where they are wanted, else in the scratch. */
+/* The memory in which a row's f32 values are computed: that of the output if it is needed, else the scratch. */
 AKI_INLINE float *row_target(const struct aki__out *out, size_t row, float *scratch)
 {
     return out->f32 ? out->f32 + row * out->stride : scratch;
@@ -55,7 +55,8 @@ static void row_finish(const struct aki__out *out, size_t row, const float *y, s
         ISA(quantise_row)(out, row, scratch, y, n);
 }
 
-void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch)
+void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end,
+         float *scratch)
 {
     for (size_t t = begin; t < end; t++) {
         const float *y = x->f32 + t * x->stride;
@@ -67,7 +68,7 @@ void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct 
 
 /* ---------------------------------------------------------------- embed ----------------------------------------- */
 
-/* out[i] += row; by blocks, so that the sum needs no scratch. */
+/* out[i] += row, in blocks, so that no scratch is needed. */
 static void add_table_row(float *restrict out, const struct aki__table *t, size_t at, size_t n)
 {
     float part[256];
@@ -102,7 +103,7 @@ void ISA(embed)(const struct aki__embed *a, size_t begin, size_t end)
 
 /* ---------------------------------------------------------------- norm ------------------------------------------ */
 
-/* Sum of (x - shift)^power, power 1 or 2, in 4 * AKI_LANES partial sums: the order is fixed by n alone. */
+/* Sum of (x - shift)^power, power 1 or 2, in 4 * AKI_LANES partial sums: the order depends only on n. */
 AKI_INLINE float sum_power(const float *x, size_t n, float shift, int power)
 {
     vf part[4] = {{0}}, s = vset(shift);
@@ -125,7 +126,8 @@ AKI_INLINE float sum_power(const float *x, size_t n, float shift, int power)
     return lanes_sum((part[0] + part[1]) + (part[2] + part[3])) + tail;
 }
 
-AKI_INLINE void normalise(float *y, const float *s, size_t n, float mean, float factor, const float *gamma, const float *beta, bool has_beta)
+AKI_INLINE void normalise(float *y, const float *s, size_t n, float mean, float factor, const float *gamma, const float *beta,
+                          bool has_beta)
 {
     AKI_SIMD
     for (size_t i = 0; i < n; i++) {
@@ -139,7 +141,7 @@ static void norm_row(float *y, const float *s, const struct aki__norm *a)
     size_t n = a->hidden;
     float mean = a->rms ? 0.0f : sum_power(s, n, 0.0f, 1) / (float)n;
     float variance = sum_power(s, n, mean, 2) / (float)n;
-    /* An overflow here must not come out as a row of zeros. */
+    /* An overflow must not become a row of zeros. */
     float factor = variance <= 3.402823466e38f ? 1.0f / sqrtf(variance + a->eps) : NAN;
 
     if (a->beta)
@@ -176,7 +178,7 @@ void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scrat
 
 /* ---------------------------------------------------------------- activation ------------------------------------ */
 
-/* y = act(x) * gate; + (v - v): an infinity is an error upstream and must not be hidden as 0 or 1. */
+/* y = act(x) * gate; + (v - v): an infinity is an error of an earlier operator, and must not become 0 or 1. */
 #define ACT_LOOP(value)                                     \
     if (gate) {                                             \
         AKI_SIMD                                            \
@@ -193,8 +195,8 @@ void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scrat
     }
 
 #if AKI_LANES == 16
-/* gelu_fast in half the time: Phi(-|x|) by a polynomial of degree 4 in one of 32 pieces, whose coefficients a permutation of two
- * registers finds. Error: 1e-7 of |x Phi(-|x|)| and 1e-9. */
+/* gelu_fast in half the time: Phi(-|x|) by a polynomial of degree 4 for each of 32 intervals, whose coefficients are selected
+ * by a permutation of two registers. Error: 1e-7 of |x Phi(-|x|)| and 1e-9. */
 static void gelu_row(float *restrict y, const float *restrict from, const float *restrict gate, size_t n)
 {
     const __m512 round = _mm512_set1_ps(AKI_ROUND), zero = _mm512_setzero_ps();
@@ -268,14 +270,15 @@ void ISA(rope)(const struct aki__rope *a, size_t begin, size_t end)
 
 /* ---------------------------------------------------------------- pooling --------------------------------------- */
 
-static void pool_rows(double *restrict sum, const float *restrict x, size_t rows, size_t n, enum aki__pool_mode mode, double weight)
+static void pool_rows(double *restrict sum, const float *restrict x, size_t rows, size_t n, enum aki__pool_mode mode,
+                      double weight)
 {
     for (size_t t = 0; t < rows; t++, x += n) {
         if (mode == AKI_POOL_MAX) {
             AKI_SIMD
             for (size_t i = 0; i < n; i++) {
                 double v = (double)(x[i] + (x[i] - x[i])), m = sum[i];
-                sum[i] = m != m || v <= m ? m : v;          /* NaN stays once it is there */
+                sum[i] = m != m || v <= m ? m : v;          /* NaN is kept */
             }
         } else {
             double w = mode == AKI_POOL_WEIGHTEDMEAN ? weight + (double)t : 1.0;
@@ -286,9 +289,9 @@ static void pool_rows(double *restrict sum, const float *restrict x, size_t rows
     }
 }
 
-void ISA(pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch)
+void ISA(pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch)
 {
-    /* The largest value of an activation that rises is that of the largest value: one row in place of many. */
+    /* For a monotonic activation, the maximum of the results is the result of the maximum: one row is computed, not all. */
     const bool late = a->mode == AKI_POOL_MAX && (a->act == AKI_KACT_RELU || a->act == AKI_KACT_LOG1P_RELU || a->act == AKI_KACT_TANH);
     float *activated = (float *)(scratch + a->hidden);
 

@@ -1,4 +1,4 @@
-/* Unit kernel: one instruction set's functions in one table. */
+/* Unit kernel: the table of one instruction set's functions. */
 #include "kernel/isa.h"
 
 #define ISA_STRING(isa) #isa

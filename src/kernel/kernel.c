@@ -1,4 +1,4 @@
-/* Unit kernel: which instruction set runs here, and the sizes that callers lend memory by. */
+/* Unit kernel: selects the instruction set, and computes the sizes of work memory. */
 #include "kernel/kernel.h"
 #include "kernel/attention_layout.h"
 
@@ -19,7 +19,8 @@ extern const struct aki__kernels aki__kernels_baseline;
 extern const struct aki__kernels aki__kernels_avx2, aki__kernels_avxvnni, aki__kernels_avx512, aki__kernels_avx512bf16;
 
 #if defined(_WIN32)
-/* __builtin_cpu_supports is a library's, and zig's has it not: this much of it. The names are bits of cpuid 7, 0: ebx, then ecx. */
+/* zig has no __builtin_cpu_supports, which is part of a library; this is the part that is needed. The names are bits of cpuid
+ * 7, 0: ebx, then ecx. */
 enum { AVX2 = 5, AVX512F = 16, AVX512DQ = 17, AVX512BW = 30, AVX512VL = 31, AVX512VNNI = 32 + 11 };
 
 static bool has(uint64_t wanted)
@@ -29,14 +30,14 @@ static bool has(uint64_t wanted)
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & 1u << 27) || !(c & 1u << 12))         /* xgetbv; FMA */
         return false;
     __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
-    const unsigned needed = wanted >> AVX512F & 1 ? 0xE6 : 0x06;       /* registers that the system saves */
+    const unsigned needed = wanted >> AVX512F & 1 ? 0xE6 : 0x06;       /* the registers that the system saves */
     return (saved & needed) == needed && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (((uint64_t)c << 32 | b) & wanted) == wanted;
 }
 #define HAS(bit) (UINT64_C(1) << (bit))
 
 static bool runs_avx2(void) { return has(HAS(AVX2)); }
 #else
-/* __builtin_cpu_supports knows what the processor has and the system saves. */
+/* __builtin_cpu_supports considers what the processor has and what the system saves. */
 static bool runs_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 
@@ -49,7 +50,7 @@ static bool is_set(int bit)
 
 static bool runs_avxvnni(void) { return runs_avx2() && is_set(4); }
 
-/* Without VNNI (the first processors with AVX-512) the narrower set is not much slower. */
+/* Without VNNI (the first processors with AVX-512), the narrower set is not much slower. */
 static bool runs_avx512(void)
 {
 #if defined(_WIN32)
@@ -94,7 +95,7 @@ const struct aki__kernels *aki__kernels_named(const char *isa)
     return NULL;
 }
 
-/* What AKIEMBED_ISA names; NULL: nothing. */
+/* The set that AKIEMBED_ISA names; NULL: none. */
 static const char *asked_for(void)
 {
     const char *wanted = getenv("AKIEMBED_ISA");
@@ -111,7 +112,8 @@ aki_status aki__kernels_ready(aki_error *err)
     for (size_t i = 0, size = 0; i < sizeof sets / sizeof *sets && size < sizeof there; i++)
         if (sets[i].runs())
             size += (size_t)snprintf(there + size, sizeof there - size, "%s%s", size ? ", " : "", sets[i].set->isa);
-    return aki__fail(err, AKI_E_UNAVAILABLE, "AKIEMBED_ISA: no instruction set \"%.40s\" here; this build and this processor have %s", wanted, there);
+    return aki__fail(err, AKI_E_UNAVAILABLE,
+                     "AKIEMBED_ISA: no instruction set \"%.40s\" here; this build and this processor have %s", wanted, there);
 }
 
 static const struct aki__kernels *choose(void)
@@ -126,7 +128,7 @@ static const struct aki__kernels *choose(void)
 
 const struct aki__kernels *aki__kernels(void)
 {
-    /* Once: in a virtual machine asking the processor takes long, and a host may change its environment while threads run. */
+    /* Once: cpuid is slow in a virtual machine, and a host may change its environment while threads run. */
     static _Atomic(const struct aki__kernels *) chosen;
     const struct aki__kernels *set = atomic_load(&chosen), *mine;
 
@@ -149,7 +151,7 @@ size_t aki__attention_scratch_size(const struct aki__attention *a)
     return att_rows(a) * (att_depth(a) + 2) + STRIP * KEY_BLOCK;
 }
 
-/* Panels of keys, then blocks of as many queries. */
+/* Panels of keys, and then blocks of queries. */
 size_t aki__attention_prepare_count(const struct aki__attention *a)
 {
     return att_panels(a) + (a->queries + PANEL - 1) / PANEL;

@@ -1,30 +1,30 @@
 /* Unit kernel: the arithmetic that ONNX Runtime lacks, on plain arrays. No runtime types, no threads, no allocation, no errors.
  *
- * Every function works on a range [begin, end) of rows (or tasks) and on scratch that the caller lends, so that callers may
- * split the work between threads in any way: a row's result never depends on the split or on the other rows.
- * The sources are compiled once per instruction set (see kernel/isa.h); aki__kernels() is the best set for this processor. */
+ * Every function computes a range [begin, end) of rows (or tasks) and uses scratch memory of the caller, so that the caller can
+ * split the work between threads as it likes: the result for a row never depends on the split or on other rows. The sources are
+ * compiled once for each instruction set (see kernel/isa.h); aki__kernels() is the best set for this processor. */
 #ifndef AKI_KERNEL_H
 #define AKI_KERNEL_H
 
 #include "base/base.h"
 
-/* ---- how rows come in and go out ---- */
+/* ---- input and output rows ---- */
 
-/* Rows of f32, some columns of wider ones: value[t][n] = f32[t * stride + n]. */
+/* f32 rows, which may be some columns of wider rows: value[t][n] = f32[t * stride + n]. */
 struct aki__rows {
     const float *f32;                   /* NULL: none */
     size_t       stride;                /* elements between rows */
 };
 
-/* Columns of int8 rows, or of a weight, that are far larger than the others: rounded together with them they would leave them no digits.
- * They are zeros where rows are rotated and rounded, and are multiplied in f32 instead. */
+/* Columns of int8 rows, or of a weight, that are far larger than the others, and with a common scale would leave too few digits
+ * for them. They are replaced by zeros before rows are rotated and quantised, and are multiplied in f32. */
 #define AKI_MOST_OUTLIERS ((size_t)16)
 struct aki__outliers { const int32_t *columns; size_t count; };     /* increasing */
 
-/* Where results go: f32 rows, or rotated and quantised rows for the next int8 product, or both (NULL: not wanted).
+/* The output of a function: f32 rows, or rotated and quantised rows for the next int8 product, or both (NULL: not needed).
  * Quantised: x' = blockwise Walsh-Hadamard of x (orthonormal, blocks of `block` columns, 1: no rotation; see aki__rotation_shape),
  * row_scale = max|x'| / 127, u8 = 128 + round_to_nearest_even(x' / row_scale). A row of zeros (all below 1e-30) has row_scale 0 and
- * u8 128; a row that holds NaN or infinity has row_scale NaN and u8 128, or has it in `side`. */
+ * u8 128; a row with NaN or infinity has row_scale NaN and u8 128, unless that element is in `side`. */
 struct aki__out {
     float   *f32;                       /* [rows, stride] */
     uint8_t *u8;                        /* [rows, stride] */
@@ -32,15 +32,16 @@ struct aki__out {
     size_t   stride;                    /* elements between rows */
     size_t   block;                     /* of the rotation: a power of two that divides the columns */
     struct aki__outliers outliers;
-    float   *side;                      /* [rows, outliers.count], with u8: these columns' values */
+    float   *side;                      /* [rows, outliers.count], with u8: the values of these columns */
 };
 
 /* ---- embedding rows ---- */
 
 enum aki__table_dtype { AKI_TABLE_F32, AKI_TABLE_F16, AKI_TABLE_BF16 };
-struct aki__table { const void *data; enum aki__table_dtype dtype; };   /* [rows, hidden]; data NULL: no such table; aligned to nothing: a file's header may have any length */
+struct aki__table { const void *data; enum aki__table_dtype dtype; };   /* [rows, hidden]; data NULL: no table. The data may be unaligned, since the header of a file may have any length */
 
-/* out[t] = words[ids[t]] * scale + positions[position_ids[t]] + types[type_ids[t]]; type_ids NULL: row 0. Ids were checked by the caller. */
+/* out[t] = words[ids[t]] * scale + positions[position_ids[t]] + types[type_ids[t]]; type_ids NULL: row 0. The caller has
+ * checked the ids. */
 struct aki__embed {
     float           *out;               /* [tokens, hidden] */
     const int32_t   *ids, *position_ids, *type_ids;
@@ -69,7 +70,7 @@ struct aki__norm {
 
 enum aki__kernel_act { AKI_KACT_NONE, AKI_KACT_GELU, AKI_KACT_GELU_TANH, AKI_KACT_RELU, AKI_KACT_SILU, AKI_KACT_TANH, AKI_KACT_LOG1P_RELU };
 
-/* out = act(x), or act(x) * gate where gate is present (columns of the same product: x the first half, gate the second). */
+/* out = act(x), or act(x) * gate if there is a gate (both from one product: x is the first half of its columns, gate the second). */
 struct aki__act {
     struct aki__rows x, gate;           /* gate.f32 NULL: none */
     struct aki__out  out;
@@ -88,19 +89,18 @@ struct aki__rope {
     size_t         head_dim;
 };
 
-/* Keys and values of earlier tokens, as attention_keep gave them: [tokens, kv_heads*head_dim] each. */
+/* Keys and values of earlier tokens, from attention_keep: [tokens, kv_heads*head_dim] each. */
 struct aki__kept { const float *k, *v; };
 
-/* Grouped-query attention. Text b owns keys starts[b] … starts[b+1]-1 (rows of k and v) and queries query_starts[b] …
- * query_starts[b+1]-1 (rows of q); query row r is token query_rows[r] (a row number of k, inside the same text; NULL: r itself, and
- * query_starts equals starts). Prepare: q/k RMS norm per head, RoPE (rotate-half), scale; once per token.
- * Run: online-softmax blocks; memory linear in tokens. A task is some queries of one text and one kv head, so it cannot quantise
- * whole rows: where u8 is wanted, let run write out.f32 and call quantise_rows on it afterwards.
- * Kept keys and values (of a prompt, say) stand before a text's own: the text then has key_starts[b+1] - key_starts[b] keys, the kept
- * ones first, at positions 0, 1 …; its own tokens' rope rows must be those of the positions behind them. The result has the same bits
- * as if the whole text were run.
- * A text's keys are cut in blocks from its own first token on: a query's result does not depend on the other texts, on which other
- * queries are asked for, or on the split into tasks. */
+/* Grouped-query attention. Text b has the keys starts[b] … starts[b+1]-1 (rows of k and v) and the queries query_starts[b] …
+ * query_starts[b+1]-1 (rows of q). Query row r is token query_rows[r] (a row of k, in the same text; NULL: r itself, and
+ * query_starts equals starts). Prepare: RMS norm of q and k for each head, RoPE (rotate-half), scale; once for each token. Run:
+ * online softmax over blocks of keys; memory is linear in tokens. A task is some queries of one text and one kv head, so it
+ * cannot quantise whole rows: if u8 is needed, call quantise_rows on out.f32 afterwards. Cached keys and values come before
+ * those of the text: the text then has key_starts[b+1] - key_starts[b] keys, the cached ones first, at positions 0, 1 …, and
+ * the rope rows of its tokens are those of the positions after them. The result is bit-identical to that of the whole text. The
+ * keys of a text are split into blocks from its first token on: the result for a query does not depend on the other texts, on
+ * the other queries, or on the split into tasks. */
 struct aki__attention {
     struct aki__rows q, k, v;           /* [queries, heads*head_dim], [tokens, kv_heads*head_dim] x 2 */
     const int32_t *starts;              /* [texts + 1] */
@@ -108,19 +108,19 @@ struct aki__attention {
     const int32_t *query_rows;          /* [queries] or NULL */
     size_t         texts, tokens, queries, heads, kv_heads, head_dim;
     bool           causal;
-    size_t         window;              /* a query at token i sees keys j with i - j < window (and, not causal, j - i < window); 0: all */
-    float          scale;               /* of the scores, mostly 1 / sqrt(head_dim) */
-    const float   *bias;                /* [heads, 2 * reach + 1] added to the scores, times log2(e) (scores are exponents of 2): by the distance
-                                         * key - query, from -reach on; farther keys have the bias of the end; or NULL */
+    size_t         window;              /* a query at token i attends to keys j with i - j < window (and, if not causal, j - i < window); 0: to all */
+    float          scale;               /* of the scores, usually 1 / sqrt(head_dim) */
+    const float   *bias;                /* [heads, 2 * reach + 1] added to the scores, times log2(e), since scores are exponents of 2: by the distance
+                                         * key - query, from -reach on; greater distances have the bias at the end; or NULL */
     size_t         reach;
     const float   *q_norm, *k_norm;     /* [head_dim] RMS gamma or NULL */
     float          norm_eps;
     const float   *rope;                /* [tokens, head_dim] of aki__rope or NULL */
     struct aki__out out;                /* [queries, heads*head_dim]; run writes out.f32 only */
     float         *work;                /* aki__attention_work_size() floats, 64-byte aligned; shared by prepare and run */
-    const int32_t *key_starts;          /* [texts + 1], or NULL: starts, nothing is kept */
-    const struct aki__kept *kept;       /* [texts]; read where a text has more keys than tokens */
-    bool           bf16;                /* q, k, v and the weights of v are rounded to bf16, sums are f32: only where aki__kernels.bf16 says so */
+    const int32_t *key_starts;          /* [texts + 1] starts with the cached keys counted, or NULL: starts */
+    const struct aki__kept *kept;       /* [texts] cached keys and values; read if a text has more keys than tokens */
+    bool           bf16;                /* q, k, v and the weights of v are rounded to bf16, sums are f32; only if aki__kernels.bf16 */
 };
 
 /* ---- pooling ---- */
@@ -128,19 +128,19 @@ struct aki__attention {
 enum aki__pool_mode { AKI_POOL_MEAN, AKI_POOL_MAX, AKI_POOL_MEAN_SQRT_LEN, AKI_POOL_WEIGHTEDMEAN };
 /* Vector i pools rows starts[i] … starts[i+1]-1 of x (one row: cls, last and tokens are a mean of one row).
  * weightedmean: weights weight_from[i] + 1, +2 … (sentence-transformers counts from the text's first token); sums in double. */
-struct aki__pool {
+struct aki__pooling {
     float         *out;                 /* [count, hidden] */
     const float   *x;                   /* [rows, hidden] */
     const int32_t *starts;              /* [count + 1] */
     const int32_t *weight_from;         /* [count] or NULL: 0 */
     size_t         hidden;
     enum aki__pool_mode mode;
-    enum aki__kernel_act act;           /* of the rows, before they are pooled */
+    enum aki__kernel_act act;           /* of the rows, before pooling */
 };
 
 /* ---- products ---- */
 
-#define AKI_PANEL ((size_t)32)          /* output columns that lie side by side */
+#define AKI_PANEL ((size_t)32)          /* output columns of a panel */
 
 /* A matrix [n, k] (output channels are rows, as in the file) in the order in which a product reads it, padded with zeros:
  *     f32   [panels][k][32]              element: column panel * 32 + j, input i
@@ -157,8 +157,9 @@ struct aki__packed {
     const float   *side;                /* [panels][outliers.count][32]: their weights */
 };
 
-/* out[t][n] = sum over i of x[t][i] * w[n][i] + bias[n]; of u8 rows: (sum over i of (x[t][i] - 128) * s8[n][i]) * x_scale[t] * scale[n] +
- * bias[n], where the inner sum is an exact integer, for k up to AKI_INT8_MOST_INPUTS; and + the sum over outliers c of x_side[t][c] * side[n][c]. */
+/* out[t][n] = sum over i of x[t][i] * w[n][i] + bias[n]; of u8 rows: (sum over i of (x[t][i] - 128) * s8[n][i]) * x_scale[t] *
+ * scale[n] + bias[n], where the inner sum is an exact integer, for k up to AKI_INT8_MOST_INPUTS; and + the sum over outliers c
+ * of x_side[t][c] * side[n][c]. */
 #define AKI_INT8_MOST_INPUTS ((size_t)65536)       /* 65536 * 255 * 127 < 2^31 */
 struct aki__product {
     const void               *x;        /* [rows, k] f32, or u8 where w has scales */
@@ -169,7 +170,7 @@ struct aki__product {
     size_t                    rows;
 };
 
-/* What fills columns column … of a packed matrix: rows of a file's matrix. The last panel was zeroed before. */
+/* Packs rows of a file's matrix as the columns from `column` on of a packed matrix, whose last panel is zeroed before. */
 struct aki__pack {
     struct aki__table w;                /* [rows, k] */
     size_t   k, column, block;          /* block: of the rotation; s8 only */
@@ -177,24 +178,24 @@ struct aki__pack {
     float   *scale;                     /* [n]; s8 only */
     int32_t *sum;                       /* [n]; s8 only */
     struct aki__outliers outliers;      /* s8 only */
-    float   *side;                      /* as aki__packed's */
+    float   *side;                      /* as in aki__packed */
 };
 
-/* Sums of squares along the rows of a file's matrix [.., k], every step-th of them, and along its columns. */
+/* Sums of squares of the rows of a file's matrix [.., k], of every step-th row, and of its columns over these rows. */
 struct aki__squares {
     struct aki__table w;
     size_t   k, step;
-    float   *rows;                      /* one a row that is looked at */
+    float   *rows;                      /* one for each row that is read */
 };
 
 static inline size_t aki__panels(size_t n) { return (n + AKI_PANEL - 1) / AKI_PANEL; }
 static inline size_t aki__packed_depth(size_t k, bool f32) { return f32 ? k : (k + 3) / 4 * 4; }
-/* Elements of a packed matrix. */
+/* Elements of a packed matrix, padding included. */
 static inline size_t aki__packed_count(size_t n, size_t k, bool f32) { return aki__panels(n) * AKI_PANEL * aki__packed_depth(k, f32); }
-/* Rows that share one pass over the weights: whole tiles of any instruction set. */
+/* Rows for which the weights are read once: whole tiles of every instruction set. */
 #define AKI_PRODUCT_ROWS ((size_t)504)
 
-/* Units of a product. */
+/* Number of units of a product. */
 static inline size_t aki__product_count(const struct aki__product *a)
 {
     return (a->rows + AKI_PRODUCT_ROWS - 1) / AKI_PRODUCT_ROWS * aki__panels(a->w->n);
@@ -202,49 +203,56 @@ static inline size_t aki__product_count(const struct aki__product *a)
 
 struct aki__kernels {
     const char *isa;                    /* "avx512bf16", "avx512", "avxvnni", "avx2", "dotprod", "baseline" */
-    bool bf16;                          /* it has products of bf16 for attention */
+    bool bf16;                          /* it has bf16 products, for attention */
     void (*embed)(const struct aki__embed *a, size_t begin, size_t end);
-    /* scratch: [hidden] floats, 64-byte aligned, one per thread */
+    /* scratch: [hidden] floats, 64-byte aligned, for each thread */
     void (*norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch);
     void (*act)(const struct aki__act *a, size_t begin, size_t end, float *scratch);      /* scratch: [columns] */
     void (*rope)(const struct aki__rope *a, size_t begin, size_t end);
-    void (*attention_prepare)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);   /* units; scratch as for run */
-    void (*attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);   /* tasks; scratch: aki__attention_scratch_size() floats */
-    /* Copies keys first … first+count-1 of a text (counted from its first key) and their values out of the work that prepare filled:
-     * k, v: [count, kv_heads*head_dim], for a later call's `kept`. */
+    /* units; scratch as for run */
+    void (*attention_prepare)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
+    /* tasks; scratch: aki__attention_scratch_size() floats */
+    void (*attention_run)(const struct aki__attention *a, size_t begin, size_t end, float *scratch);
+    /* Copies the keys first … first+count-1 of a text (counted from its first key) and their values from the work memory that prepare filled:
+     * k, v: [count, kv_heads*head_dim], for `kept` of a later call. */
     void (*attention_keep)(const struct aki__attention *a, size_t text, size_t first, size_t count, float *k, float *v);
-    void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);   /* scratch: [columns] */
-    void (*product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);   /* units: see aki__product_count; scratch: product_scratch_size() bytes */
+    /* scratch: [columns] */
+    void (*quantise_rows)(const struct aki__rows *x, size_t columns, const struct aki__out *out, size_t begin, size_t end, float *scratch);
+    /* units: see aki__product_count; scratch: product_scratch_size() bytes */
+    void (*product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);
     size_t (*product_scratch_size)(const struct aki__product *a);
-    /* Rows of the file's matrix. Split at multiples of AKI_PANEL: so each thread writes cache lines of its own, mostly. */
+    /* Rows of the file's matrix. Split at multiples of AKI_PANEL, so that most cache lines are written by one thread. */
     void (*pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
-    void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch); /* scratch: [k] floats and as many bytes, k rounded up to 4 */
+    /* scratch: [k] floats and as many bytes, k rounded up to 4 */
+    void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
     void (*squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);   /* columns: [k], added to */
-    void (*pool)(const struct aki__pool *a, size_t begin, size_t end, double *scratch);   /* scratch: [hidden] doubles; with an activation as many floats behind */
+    /* scratch: [hidden] doubles; with an activation also as many floats */
+    void (*pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);
 };
 
-/* The best set for this processor; the environment variable AKIEMBED_ISA names another (for tests). Chosen at the first call, then the same for
- * ever; any thread. */
+/* The best set for this processor, or the one that the environment variable AKIEMBED_ISA names (for tests). Selected at the
+ * first call, then always the same. Thread-safe. */
 const struct aki__kernels *aki__kernels(void);
-/* UNAVAILABLE where AKIEMBED_ISA names a set that is not here: says which are. To be asked before work that would run in another set. */
+/* UNAVAILABLE: AKIEMBED_ISA names a set that this build or processor lacks; the message lists those there are. To be called
+ * before other work. */
 aki_status aki__kernels_ready(aki_error *err);
-/* A set by name; NULL: not in this build, or this processor cannot run it. */
+/* A set by name; NULL: this build or this processor lacks it. */
 const struct aki__kernels *aki__kernels_named(const char *isa);
 
 size_t aki__attention_work_size(const struct aki__attention *a);        /* floats */
-size_t aki__attention_scratch_size(const struct aki__attention *a);     /* floats, one per thread */
+size_t aki__attention_scratch_size(const struct aki__attention *a);     /* floats, for each thread */
 size_t aki__attention_prepare_count(const struct aki__attention *a);    /* units of attention_prepare */
 size_t aki__attention_task_count(const struct aki__attention *a);       /* units of attention_run */
 
 /* Largest rotation block for k columns: the greatest power of two that divides k, at most 128. */
 size_t aki__rotation_block(size_t k);
 
-/* Which of n columns share a block, chosen so that butterflies run between whole vectors; weights and activations must agree in it
- * (and so must a folder of quantised weights). block = cross * near. The rotation is the product of the butterflies
- * (x[i], x[i+d]) -> (x[i] + x[i+d], x[i] - x[i+d]), for each i with i / d even, at the distances
+/* The columns of a block, chosen so that butterflies combine whole vectors. Weights, activations and folders of quantised
+ * weights must use the same. block = cross * near. The rotation is the product of the butterflies (x[i], x[i+d]) -> (x[i] +
+ * x[i+d], x[i] - x[i+d]), for each i with i / d even, at the distances
  *     d = n / cross, 2 n / cross, 4 n / cross … n / 2    and    d = 1, 2, 4 … near / 2,
- * and of 1 / sqrt(block). cross is as large as whole groups of 16 columns allow, near the rest (at most 16). Where 16 does not divide
- * n, near is all of the block. */
+ * and of 1 / sqrt(block). cross is as large as whole groups of 16 columns allow, near is the rest (at most 16). If 16 does not
+ * divide n, near is the whole block. */
 static inline void aki__rotation_shape(size_t n, size_t block, size_t *cross, size_t *near)
 {
     *cross = 1;

@@ -1,11 +1,11 @@
-/* Unit config: config.json to numbers. What would change vectors in silence is refused here, by file and key. */
+/* Unit config: reads config.json. A value that would change vectors but is not implemented is an error, with the file and the key. */
 #include "model/parts.h"
 
 #include <stdio.h>
 
 /* All defaults, here and in arch/, are those of transformers 5.23. */
 
-/* gelu_fast and gelu_accurate spell the same formula as gelu_new. */
+/* gelu_fast and gelu_accurate are the same formula as gelu_new. */
 static const struct { const char *name; enum aki__activation activation; } activations[] = {
     { "gelu", AKI_ACT_GELU },                   { "gelu_python", AKI_ACT_GELU },            { "gelu_new", AKI_ACT_GELU_TANH },
     { "gelu_pytorch_tanh", AKI_ACT_GELU_TANH }, { "gelu_python_tanh", AKI_ACT_GELU_TANH },  { "gelu_fast", AKI_ACT_GELU_TANH },
@@ -15,7 +15,8 @@ static const struct { const char *name; enum aki__activation activation; } activ
 
 /* ---------------------------------------------------------------- all families ---------------------------------- */
 
-const struct aki__family *aki__family_find(const struct aki__family *const *families, const struct aki__json *type, const char **name)
+const struct aki__family *aki__family_find(const struct aki__family *const *families, const struct aki__json *type,
+                                           const char **name)
 {
     for (; *families; families++)
         for (size_t i = 0; i < sizeof (*families)->types / sizeof *(*families)->types && (*families)->types[i]; i++)
@@ -26,7 +27,7 @@ const struct aki__family *aki__family_find(const struct aki__family *const *fami
     return NULL;
 }
 
-/* "a, b and c": what there is. */
+/* Lists the names of the implemented families: "a, b and c". */
 static void list_types(char *out, size_t size, const struct aki__family *const *families)
 {
     const char *last = NULL;
@@ -43,7 +44,8 @@ static void list_types(char *out, size_t size, const struct aki__family *const *
         snprintf(out + at, size - at, "%s%s", at ? " and " : "", last);
 }
 
-static aki_status find_family(const struct aki__family **out, const char **name, const struct aki__json_file *f, const struct aki__family *const *families, aki_error *err)
+static aki_status find_family(const struct aki__family **out, const char **name, const struct aki__json_file *f,
+                              const struct aki__family *const *families, aki_error *err)
 {
     const struct aki__json *type = aki__key(f->doc.nodes, "model_type");
     char types[200], what[240];
@@ -92,7 +94,7 @@ static aki_status refuse_variants(const struct aki__json_file *f, aki_error *err
     return AKI_OK;
 }
 
-/* The only quantisation that is read is our own. */
+/* The only quantisation that can be read is that of aki_quantize. */
 static aki_status read_quantisation(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *value = aki__key(f->doc.nodes, "quantization_config");
@@ -103,11 +105,13 @@ static aki_status read_quantisation(struct aki__model *m, const struct aki__json
         return aki__key_fail(f, value, "quantization_config", AKI_E_UNSUPPORTED, err,
                              "weights quantised by others are not read; take the unquantised model");
     if (!aki__json_equals(aki__key(value, "format"), "rotated-w8a8-3"))
-        return aki__key_fail(f, value, "quantization_config.format", AKI_E_UNSUPPORTED, err, "only rotated-w8a8-3 is read; quantise the model again");
+        return aki__key_fail(f, value, "quantization_config.format", AKI_E_UNSUPPORTED, err,
+                             "only rotated-w8a8-3 is read; quantise the model again");
     return aki__key_int(&m->int8_bits, f, value, "bits", 7, 8, AKI_REQUIRED, err);
 }
 
-static aki_status read_activation(struct aki__model *m, const struct aki__json_file *f, enum aki__activation missing, aki_error *err)
+static aki_status read_activation(struct aki__model *m, const struct aki__json_file *f, enum aki__activation missing,
+                                  aki_error *err)
 {
     const struct aki__json *value = aki__key(f->doc.nodes, "hidden_act");
 
@@ -148,7 +152,7 @@ aki_status aki__key_eps(double *out, const struct aki__json_file *f, const char 
     return rc;
 }
 
-/* rope_parameters in newer files, rope_scaling in older ones; rope_theta inside or at top level. */
+/* rope_parameters in newer files, rope_scaling in older ones; rope_theta is inside it or at top level. */
 aki_status aki__key_rope(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *root = f->doc.nodes, *rope = NULL, *value;
@@ -184,7 +188,8 @@ aki_status aki__key_rope(struct aki__model *m, const struct aki__json_file *f, a
 
 /* ---------------------------------------------------------------- the whole ------------------------------------- */
 
-/* What sentence-transformers makes of a folder without modules.json: the mean, but the last token for a causal language model. */
+/* The pooling of sentence-transformers for a folder without modules.json: the mean, but the last token for a causal language
+ * model. */
 static void read_default_pooling(struct aki__model *m, const struct aki__json_file *f)
 {
     static const char causal[] = "ForCausalLM";
@@ -198,7 +203,7 @@ static void read_default_pooling(struct aki__model *m, const struct aki__json_fi
         m->pooling = AKI_POOLING_LAST;
 }
 
-/* A folder may say so itself (the keys that serving programs read). */
+/* The folder may specify the pooling itself, with keys that serving programs read. */
 static aki_status read_matryoshka(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *dims = aki__key(f->doc.nodes, "matryoshka_dimensions");
@@ -209,7 +214,7 @@ static aki_status read_matryoshka(struct aki__model *m, const struct aki__json_f
     return rc;
 }
 
-/* A size under the first of these names that is given; 0 where none is. */
+/* Reads a size, whose key is the first of these names that is present; 0: none. */
 static aki_status read_size(int32_t *out, const struct aki__json_file *f, const char *const *names, aki_error *err)
 {
     aki_status rc = AKI_OK;
@@ -220,7 +225,7 @@ static aki_status read_size(int32_t *out, const struct aki__json_file *f, const 
     return rc;
 }
 
-/* Any model_type will do for a network of its own. What is known of its family counts all the same. */
+/* For an .onnx file, model_type may be any string. What is known of a family is used too. */
 static aki_status read_type(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *type = aki__key(f->doc.nodes, "model_type");
@@ -259,7 +264,8 @@ aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err)
     rc = aki__also(rc, read_matryoshka(m, &f, AKI_ALSO(rc, err)));
     if (!rc) rc = read_type(m, &f, err);
     if (!rc && m->hidden && hidden && m->hidden != hidden)
-        rc = aki__fail(err, AKI_E_INVALID, "config.json: hidden_size %d, but the graph of %.100s gives %d columns", hidden, m->onnx, m->hidden);
+        rc = aki__fail(err, AKI_E_INVALID, "config.json: hidden_size %d, but the graph of %.100s gives %d columns", hidden, m->onnx,
+                       m->hidden);
     if (rc)
         goto done;
     m->hidden = m->hidden ? m->hidden : hidden;

@@ -1,4 +1,5 @@
-/* Unit model: a folder to its description: the files in the order in which they are needed, and tensors by canonical name. */
+/* Unit model: builds the description of a folder from its files, in the order in which they are needed; finds tensors by
+ * canonical name. */
 #include "model/parts.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 
 /* ---------------------------------------------------------------- tensors --------------------------------------- */
 
-/* What stands before the canonical names in this file is what stands before the token embeddings' name. */
+/* The prefix of all canonical names in this file is the prefix of the token embeddings' name. */
 static aki_status find_prefix(struct aki__model *m, aki_error *err)
 {
     const char *anchor = m->family->anchor, *found = NULL;
@@ -38,7 +39,7 @@ static aki_status find_prefix(struct aki__model *m, aki_error *err)
     return AKI_OK;
 }
 
-/* Files converted from TensorFlow long ago call a norm's weight and bias gamma and beta; transformers renames them too. */
+/* Old files, converted from TensorFlow, name the weight and bias of a norm gamma and beta. transformers renames them too. */
 static bool old_norm_name(char *name)
 {
     static const char *const pairs[][2] = { { "LayerNorm.weight", "LayerNorm.gamma" }, { "LayerNorm.bias", "LayerNorm.beta" } };
@@ -47,7 +48,7 @@ static bool old_norm_name(char *name)
     for (int i = 0; i < 2; i++) {
         size_t tail = strlen(pairs[i][0]);
         if (size >= tail && strcmp(name + size - tail, pairs[i][0]) == 0) {
-            memcpy(name + size - tail, pairs[i][1], strlen(pairs[i][1]) + 1);      /* the shorter of the two */
+            memcpy(name + size - tail, pairs[i][1], strlen(pairs[i][1]) + 1);      /* gamma is shorter than weight, and beta than bias */
             return true;
         }
     }
@@ -71,7 +72,8 @@ static aki_status get_tensor(const struct aki__model *m, const struct aki__tenso
     return aki__weights_tensor(m->weights, out, maybe, full, rank, dims, err);
 }
 
-aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank, ...)
+aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name,
+                             int rank, ...)
 {
     va_list args;
 
@@ -92,9 +94,10 @@ aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki_
     return rc;
 }
 
-/* The tensor prefix + name + suffix of this dtype, rank and shape; where the shape's first is 0 there may be none (*data is NULL then), or it
- * is a vector whose length is written there. */
-static aki_status stored(const struct aki__model *m, const void **data, const char *name, const char *suffix, enum aki__dtype dtype, int rank, int64_t *shape, aki_error *err)
+/* Finds the tensor prefix + name + suffix with this dtype, rank and shape. If the first dimension is 0, the tensor may be
+ * missing (*data is NULL then), or it is a vector whose length is written there. */
+static aki_status stored(const struct aki__model *m, const void **data, const char *name, const char *suffix,
+                         enum aki__dtype dtype, int rank, int64_t *shape, aki_error *err)
 {
     char full[NAME_LIMIT];
 
@@ -110,13 +113,15 @@ static aki_status stored(const struct aki__model *m, const void **data, const ch
     for (int i = 0; i < rank && same; i++)
         same = t->shape[i] == shape[i];
     if (!same)
-        return aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s is not of the dtype and shape that the format wants: quantise the model again", m->path, full);
+        return aki__fail(err, AKI_E_INVALID,
+                         "%s: tensor %.100s is not of the dtype and shape that the format wants: quantise the model again", m->path, full);
     *data = t->data;
     return AKI_OK;
 }
 
-/* A list of increasing numbers below `limit`, if it is there. */
-static aki_status stored_list(const struct aki__model *m, const int32_t **list, size_t *count, const char *name, const char *suffix, int64_t most, size_t limit, aki_error *err)
+/* Checks a list of increasing numbers below `limit`, if there is one. */
+static aki_status stored_list(const struct aki__model *m, const int32_t **list, size_t *count, const char *name,
+                              const char *suffix, int64_t most, size_t limit, aki_error *err)
 {
     int64_t found = 0;
     const void *data;
@@ -129,37 +134,47 @@ static aki_status stored_list(const struct aki__model *m, const int32_t **list, 
     bool good = found >= 1 && found <= most;
     for (int64_t i = 0; i < found && good; i++)
         good = (*list)[i] > (i ? (*list)[i - 1] : -1) && (size_t)(*list)[i] < limit;
-    return good ? AKI_OK : aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s%s: not 1 to %d increasing numbers below %zu: quantise the model again", m->path, m->prefix, name, suffix, (int)most, limit);
+    if (good)
+        return AKI_OK;
+    return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s%s: not 1 to %d increasing numbers below %zu: quantise the model again",
+                     m->path, m->prefix, name, suffix, (int)most, limit);
 }
 
-aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n)
+aki_status aki__model_int8_outliers(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name,
+                                    size_t k, size_t n)
 {
     *out = (struct aki__model_int8){ 0 };
     aki_status rc = stored_list(m, &out->columns, &out->column_count, name, ".int8_columns", 16, k, err);
     return rc ? rc : stored_list(m, &out->rows, &out->row_count, name, ".int8_rows", 48, n, err);
 }
 
-/* NaN could get lost on its way to the vector, where it would be noticed: max(0, NaN) may be 0. */
-static aki_status all_numbers(const struct aki__model *m, const float *x, size_t count, float least, const char *name, const char *what, aki_error *err)
+/* NaN is checked here, since it may not reach the vector, where it would be detected: max(0, NaN) may be 0. */
+static aki_status all_numbers(const struct aki__model *m, const float *x, size_t count, float least, const char *name,
+                              const char *what, aki_error *err)
 {
     for (size_t i = 0; i < count; i++)
         if (!(x[i] >= least && isfinite(x[i])))
-            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_%s %zu is no finite number%s: quantise the model again", m->path, m->prefix, name, what, i,
+            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_%s %zu is no finite number%s: quantise the model again",
+                             m->path, m->prefix, name, what, i,
                              least == 0 ? " of 0 or more" : "");
     return AKI_OK;
 }
 
-/* Sums that k weights of 8 bits can have; others overflow 32 bits where they are multiplied. */
-static aki_status all_sums(const struct aki__model *m, const int32_t *sum, size_t count, size_t k, const char *name, aki_error *err)
+/* The possible sums of k weights of 8 bits. Others would overflow 32 bits in a product. */
+static aki_status all_sums(const struct aki__model *m, const int32_t *sum, size_t count, size_t k, const char *name,
+                           aki_error *err)
 {
     for (size_t i = 0; i < count; i++)
         if (sum[i] > (int64_t)k * 127 || sum[i] < (int64_t)k * -128)
-            return aki__fail(err, AKI_E_INVALID, "%s: tensor %s%.100s.int8_sum: sum %zu is %d, which %zu weights of 8 bits cannot have: quantise the model again", m->path, m->prefix, name, i,
+            return aki__fail(err, AKI_E_INVALID,
+                             "%s: tensor %s%.100s.int8_sum: sum %zu is %d, which %zu weights of 8 bits cannot have: quantise the model again",
+                             m->path, m->prefix, name, i,
                              (int)sum[i], k);
     return AKI_OK;
 }
 
-aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k, size_t n)
+aki_status aki__model_int8(const struct aki__model *m, struct aki__model_int8 *out, aki_error *err, const char *name, size_t k,
+                           size_t n)
 {
     const size_t panels = (n + 31) / 32;
     int64_t packed[4] = { (int64_t)panels, (int64_t)((k + 3) / 4), 32, 4 }, columns = (int64_t)n;
@@ -197,7 +212,7 @@ static char *folder_name(const char *folder)
     return name;
 }
 
-/* An adapter folder holds a difference to another model: its weights alone would give other vectors. */
+/* The folder of an adapter has a difference to another model: with its weights alone, the vectors would be wrong. */
 static aki_status refuse_adapter(const struct aki__model *m, aki_error *err)
 {
     char *path = aki__join(m->path, "adapter_config.json");
@@ -214,7 +229,7 @@ static aki_status refuse_adapter(const struct aki__model *m, aki_error *err)
                  : AKI_OK;
 }
 
-/* The engine reads tokenizer.json; it belongs to the model's files all the same. */
+/* tokenizer.json is read by the engine, but is one of the model's files. */
 static aki_status note_tokenizer(struct aki__model *m, aki_error *err)
 {
     struct aki__map map;
@@ -235,7 +250,8 @@ static aki_status describe(struct aki__model *m, aki_error *err)
     uint64_t size;
     aki_status rc;
 
-    if ((rc = aki__modules_in_place(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__tokenizer_config_read(m, err)) || (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
+    if ((rc = aki__modules_in_place(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__tokenizer_config_read(m, err)) ||
+        (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
         return rc;
     for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
@@ -243,7 +259,8 @@ static aki_status describe(struct aki__model *m, aki_error *err)
 }
 
 /* file NULL: safetensors. */
-static aki_status open_folder(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
+static aki_status open_folder(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts,
+                              const struct aki__family *const *families, aki_error *err)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = f ? &f->m : NULL;
@@ -259,7 +276,8 @@ static aki_status open_folder(struct aki__model **out, const char *folder, const
         rc = aki__no_folder(folder, err);
         goto done;
     }
-    if ((rc = refuse_adapter(m, err)) || (rc = file ? aki__onnx_describe(m, file, facts, err) : describe(m, err)) || (rc = note_tokenizer(m, err)))
+    if ((rc = refuse_adapter(m, err)) || (rc = file ? aki__onnx_describe(m, file, facts, err) : describe(m, err)) ||
+        (rc = note_tokenizer(m, err)))
         goto done;
     *out = m;
     m = NULL;
@@ -268,35 +286,37 @@ done:
     return rc;
 }
 
-aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families, aki_error *err)
+aki_status aki__model_folder_open(struct aki__model **out, const char *folder, const struct aki__family *const *families,
+                                  aki_error *err)
 {
     return open_folder(out, folder, NULL, NULL, families, err);
 }
 
-aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file, const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
+aki_status aki__onnx_folder_open(struct aki__model **out, const char *folder, const char *file,
+                                 const struct aki__onnx_facts *facts, const struct aki__family *const *families, aki_error *err)
 {
     return open_folder(out, folder, file, facts, families, err);
 }
 
-/* A fault that aki__key_fail has not told itself. */
-static bool told(struct aki__teller *t, size_t before, aki_status rc, const aki_error *why)
+/* Reports an error that aki__key_fail has not reported yet; true: there is one. */
+static bool failed(struct aki__report *t, size_t before, aki_status rc, const aki_error *why)
 {
     if (rc && t->count == before)
-        aki__tell(t, why);
+        aki__report_error(t, why);
     return rc != AKI_OK;
 }
 
-void aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts, const struct aki__family *const *families,
-                                void (*tell)(void *user, const aki_error *error), void *user)
+void aki__model_folder_examine(struct aki__model **out, const char *folder, const char *onnx, const struct aki__onnx_facts *facts,
+                               const struct aki__family *const *families, struct aki__report report)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     struct aki__model *m = *out = f ? &f->m : NULL;
-    struct aki__teller *t = f ? &f->teller : NULL;
+    struct aki__report *t = f ? &f->report : NULL;
     aki_error why;
 
     if (!m)
         return;
-    *t = (struct aki__teller){ .tell = tell, .user = user };
+    *t = report;
     f->families = families;
     m->path = aki__copy_string(folder, strlen(folder));
     m->name = m->path ? folder_name(folder) : NULL;
@@ -305,27 +325,27 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, cons
         *out = NULL;
         return;
     }
-    told(t, t->count, refuse_adapter(m, &why), &why);
+    failed(t, t->count, refuse_adapter(m, &why), &why);
     size_t before = t->count;
     if (onnx) {
-        if (told(t, before, aki__onnx_describe(m, onnx, facts, &why), &why))
+        if (failed(t, before, aki__onnx_describe(m, onnx, facts, &why), &why))
             m->architecture = NULL;
         return;
     }
     aki_status rc = aki__modules_in_place(m, &why);
-    told(t, before, rc, &why);
+    failed(t, before, rc, &why);
     before = t->count;
-    if (rc == AKI_E_UNSUPPORTED || told(t, before, aki__config_read(m, &why), &why))
+    if (rc == AKI_E_UNSUPPORTED || failed(t, before, aki__config_read(m, &why), &why))
         m->architecture = NULL;
     before = t->count;
-    told(t, before, aki__tokenizer_config_read(m, &why), &why);
+    failed(t, before, aki__tokenizer_config_read(m, &why), &why);
     before = t->count;
     if (m->architecture)
-        told(t, before, aki__sentence_read(m, &why), &why);
+        failed(t, before, aki__sentence_read(m, &why), &why);
     before = t->count;
-    told(t, before, aki__weights_open_in(&m->weights, folder, "", t, &why), &why);
+    failed(t, before, aki__weights_open_in(&m->weights, folder, "", t, &why), &why);
     if (m->architecture && m->weights)
-        told(t, t->count, find_prefix(m, &why), &why);
+        failed(t, t->count, find_prefix(m, &why), &why);
 }
 
 void aki__model_folder_close(struct aki__model *m)
@@ -356,7 +376,8 @@ void aki__model_folder_close(struct aki__model *m)
     aki__free(f);
 }
 
-aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder, const struct aki__family *const *families, aki_error *err)
+aki_status aki__tokenizer_config_of(struct aki__tokenizer_config *out, const char *folder,
+                                    const struct aki__family *const *families, aki_error *err)
 {
     struct aki__folder *f = aki__zalloc(1, sizeof *f);
     aki_status rc;

@@ -1,12 +1,12 @@
-/* Unit modules: modules.json and what it names: pooling, dense layers, normalising. */
+/* Unit modules: reads modules.json and the modules that it names: pooling, Dense modules, normalisation. */
 #include "model/parts.h"
 
 #include <stdio.h>
 
-/* How far the modules have been read; they must come in this order. */
+/* The last module that was read; modules must have this order. */
 enum stage { AT_TRANSFORMER, AT_POOLING, AT_DENSE, AT_END };
 
-/* A module's folder: its path with a slash behind (empty for the root), and its config.json's name. */
+/* The folder of a module: its path with a slash at the end (empty for the root), and the name of its config.json. */
 struct module {
     char part[220];
     char config[240];
@@ -31,7 +31,7 @@ static const struct { const char *word, *flag; int32_t pooling; } poolings[] = {
 };
 #define POOLINGS (sizeof poolings / sizeof *poolings)
 
-/* A key that sentence-transformers does not know is one that this version may not silently ignore. */
+/* A key that sentence-transformers does not know may change vectors, so it is an error. */
 static aki_status check_pooling_keys(const struct aki__json_file *f, aki_error *err)
 {
     static const char *const others[] = { "embedding_dimension", "word_embedding_dimension", "pooling_mode", "include_prompt" };
@@ -52,7 +52,7 @@ static aki_status check_pooling_keys(const struct aki__json_file *f, aki_error *
     return AKI_OK;
 }
 
-/* New files name the mode (a word or a list), old ones have a flag for each. */
+/* New files name the mode (a word or a list); old files have a flag for each. */
 static aki_status read_pooling_mode(int32_t *pooling, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *root = f->doc.nodes, *mode = aki__key(root, "pooling_mode"), *last = NULL;
@@ -71,7 +71,7 @@ static aki_status read_pooling_mode(int32_t *pooling, const struct aki__json_fil
             }
         return aki__key_fail(f, mode, "pooling_mode", AKI_E_UNSUPPORTED, err, "this pooling is not implemented");
     }
-    *pooling = AKI_POOLING_MEAN;        /* as sentence-transformers where no flag is set */
+    *pooling = AKI_POOLING_MEAN;        /* as in sentence-transformers if no flag is set */
     for (size_t i = 0; i < POOLINGS; i++) {
         bool set;
         aki_status rc = aki__key_bool(&set, f, root, poolings[i].flag, false, err);
@@ -129,8 +129,9 @@ static aki_status read_dense_activation(struct aki__dense *d, const struct aki__
     return aki__key_fail(f, value, "activation_function", AKI_E_UNSUPPORTED, err, "this activation is not implemented");
 }
 
-/* The weights of a Dense module, into m->dense[m->dense_count - 1]. */
-static aki_status open_dense(struct aki__model *m, const struct module *module, int32_t in, int32_t out, bool bias, aki_error *err)
+/* Opens the weights of a Dense module, m->dense[m->dense_count - 1]. */
+static aki_status open_dense(struct aki__model *m, const struct module *module, int32_t in, int32_t out, bool bias,
+                             aki_error *err)
 {
     struct aki__folder *folder = aki__folder_of(m);
     struct aki__dense *d = &m->dense[m->dense_count - 1];
@@ -138,26 +139,26 @@ static aki_status open_dense(struct aki__model *m, const struct module *module, 
     const struct { const struct aki__tensor **out; const char *name; int rank; int64_t dims[2]; } wanted[] = {
         { &d->weight, "linear.weight", 2, { out, in } }, { &d->bias, "linear.bias", 1, { out } },
     };
-    size_t before = folder->teller.count;
+    size_t before = folder->report.count;
     aki_error own;
     const char *path;
     uint64_t size;
 
     err = err ? err : &own;
-    aki_status rc = aki__weights_open_in(w, m->path, module->part, &folder->teller, err);
+    aki_status rc = aki__weights_open_in(w, m->path, module->part, &folder->report, err);
     for (size_t i = 0; !rc && (path = aki__weights_path(*w, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
-    if (rc && folder->teller.count == before)
-        aki__tell(&folder->teller, err);
+    if (rc && folder->report.count == before)
+        aki__report_error(&folder->report, err);
     for (size_t i = 0; *w && i < 1u + bias; i++) {
         aki_status one = aki__weights_tensor(*w, wanted[i].out, false, wanted[i].name, wanted[i].rank, wanted[i].dims, err);
-        if (one && !aki__tell(&folder->teller, err))
+        if (one && !aki__report_error(&folder->report, err))
             return one;
         rc = aki__also(rc, one);
     }
     if (!rc && aki__weights_count(*w) != 1u + bias) {
         rc = aki__fail(err, AKI_E_INVALID, "%smodel.safetensors: tensors beside those that %s asks for", module->part, module->config);
-        aki__tell(&folder->teller, err);
+        aki__report_error(&folder->report, err);
     }
     return rc;
 }
@@ -187,12 +188,12 @@ static aki_status read_dense(struct aki__model *m, const struct module *module, 
                            "not the size of the vector before it");
         goto done;
     }
-    if (m->pooled) {                    /* the graph's vectors have been through it */
+    if (m->pooled) {                    /* the graph's vectors include this module */
         m->dense_inside = true;
         m->dim = out;
         goto done;
     }
-    /* The two arrays grow together: one capacity serves both. */
+    /* Both arrays have the same capacity and grow together. */
     if (!aki__grow((void **)&m->dense, &capacity, m->dense_count + 1, sizeof *m->dense) ||
         !aki__grow((void **)&folder->dense, &folder->dense_capacity, m->dense_count + 1, sizeof *folder->dense)) {
         rc = aki__fail(err, AKI_E_NOMEM, "%s", f.name);
@@ -230,11 +231,13 @@ static bool is_transformer(const struct aki__json *type)
     return type->size >= sizeof package - 1 && memcmp(type->text, package, sizeof package - 1) == 0 && ends_with(type, ".Transformer");
 }
 
-static aki_status refuse_subfolder(const struct aki__json_file *f, const struct aki__json *type, const struct module *module, aki_error *err)
+static aki_status refuse_subfolder(const struct aki__json_file *f, const struct aki__json *type, const struct module *module,
+                                   aki_error *err)
 {
     char what[320];
 
-    snprintf(what, sizeof what, "a transformer in a subfolder (%s) is not implemented: move its files up, and make its path \"\"", module->part);
+    snprintf(what, sizeof what, "a transformer in a subfolder (%s) is not implemented: move its files up, and make its path \"\"",
+             module->part);
     return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err, what);
 }
 
@@ -260,7 +263,7 @@ static aki_status read_module(struct aki__model *m, enum stage *stage, const str
         return read_normalize(m, module, err);
     }
     if (ours && ends_with(type, ".Dropout") && *stage != AT_TRANSFORMER)
-        return AKI_OK;      /* does nothing outside training */
+        return AKI_OK;      /* has no effect after training */
     return aki__key_fail(f, type, "type", AKI_E_UNSUPPORTED, err,
                          "only Transformer, Pooling, Dense, Normalize, in this order, are implemented");
 }
@@ -287,8 +290,10 @@ aki_status aki__modules_in_place(struct aki__model *m, aki_error *err)
     struct module module;
 
     aki_status rc = aki__json_file_open(&f, m, "modules.json", AKI_JSON_ARRAY, true, err);
-    const struct aki__json *first = !rc && f.doc.nodes && f.doc.nodes->size ? aki__json_first(f.doc.nodes) : NULL, *type = aki__key(first, "type");
-    if (aki__json_is(type, AKI_JSON_STRING) && is_transformer(type) && !module_path(&module, &f, aki__key(first, "path"), err) && *module.part)
+    const struct aki__json *first = !rc && f.doc.nodes && f.doc.nodes->size ? aki__json_first(f.doc.nodes) : NULL;
+    const struct aki__json *type = aki__key(first, "type");
+    if (aki__json_is(type, AKI_JSON_STRING) && is_transformer(type) && !module_path(&module, &f, aki__key(first, "path"), err) &&
+        *module.part)
         rc = refuse_subfolder(&f, type, &module, err);
     aki__json_file_close(&f);
     return rc;
@@ -305,7 +310,7 @@ aki_status aki__modules_read(struct aki__model *m, bool *found, aki_error *err)
     if (rc || !*found)
         goto done;
     const struct aki__json *e = aki__json_first(f.doc.nodes);
-    for (uint32_t i = 0; (!rc || f.teller->tell) && i < f.doc.nodes->size; i++, e = aki__json_next(e)) {
+    for (uint32_t i = 0; (!rc || f.report->callback) && i < f.doc.nodes->size; i++, e = aki__json_next(e)) {
         const struct aki__json *type = aki__key(e, "type");
         aki_error *to = AKI_ALSO(rc, err);
         aki_status one = module_path(&module, &f, aki__key(e, "path"), to);

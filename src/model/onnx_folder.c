@@ -1,5 +1,5 @@
-/* Unit onnx_folder: model folders whose network is an .onnx file: which file, and what the files beside it say. The file itself is ONNX
- * Runtime's to read. */
+/* Unit onnx_folder: model folders whose network is an .onnx file: finds the file, and reads the files beside it. ONNX Runtime
+ * reads the .onnx file. */
 #include "model/parts.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@ enum { MOST_FILES = 64, DEFAULT_TOKENS = 512, LIST_SIZE = 150 };
 
 /* ---------------------------------------------------------------- which file ------------------------------------ */
 
-struct list { char *names[MOST_FILES]; size_t count; const char *part; bool no_memory; };
+struct file_list { char *names[MOST_FILES]; size_t count; const char *part; bool no_memory; };
 
 static bool ends_with(const char *name, const char *tail)
 {
@@ -18,10 +18,10 @@ static bool ends_with(const char *name, const char *tail)
     return size > tail_size && strcmp(name + size - tail_size, tail) == 0;
 }
 
-/* More than MOST_FILES are left out: a name finds them all the same. */
+/* At most MOST_FILES are listed; others can still be opened by name. */
 static void add(void *user, const char *name)
 {
-    struct list *l = user;
+    struct file_list *l = user;
 
     if (!ends_with(name, ".onnx") || name[0] == '.' || l->count == MOST_FILES)
         return;
@@ -32,11 +32,11 @@ static void add(void *user, const char *name)
 
 static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-static bool read_list(struct list *l, const char *folder)
+static bool read_list(struct file_list *l, const char *folder)
 {
     char *sub = aki__join(folder, "onnx");
 
-    *l = (struct list){ .part = "" };
+    *l = (struct file_list){ .part = "" };
     aki__folder_each(folder, add, l);
     l->part = "onnx";
     if (sub)
@@ -48,19 +48,19 @@ static bool read_list(struct list *l, const char *folder)
     return !l->no_memory;
 }
 
-static void free_list(struct list *l)
+static void free_list(struct file_list *l)
 {
     for (size_t i = 0; i < l->count; i++)
         aki__free(l->names[i]);
 }
 
-bool aki__onnx_list(const char *folder, void (*tell)(void *user, const char *file), void *user)
+bool aki__onnx_list(const char *folder, void (*callback)(void *user, const char *file), void *user)
 {
-    struct list l;
+    struct file_list l;
     bool ok = read_list(&l, folder);
 
     for (size_t i = 0; i < l.count && ok; i++)
-        tell(user, l.names[i]);
+        callback(user, l.names[i]);
     free_list(&l);
     return ok;
 }
@@ -81,7 +81,7 @@ static aki_status choose_one(char **file, const char *folder, aki_error *err)
     static const char *const preferred[] = { "onnx/model.onnx", "model.onnx" };
     const char *found = NULL;
     char names[LIST_SIZE] = "";
-    struct list l;
+    struct file_list l;
     size_t at = 0;
 
     aki_status rc = read_list(&l, folder) ? AKI_OK : aki__fail(err, AKI_E_NOMEM, "%s", folder);
@@ -103,15 +103,15 @@ static aki_status choose_one(char **file, const char *folder, aki_error *err)
 
 static bool has_onnx(const char *folder)
 {
-    struct list l;
+    struct file_list l;
     bool any = read_list(&l, folder) && l.count;
 
     free_list(&l);
     return any;
 }
 
-/* path = *folder / *file, where path is an .onnx file or a folder of them, and the model's folder is the one with the tokenizer: its own or
- * the one above. *file, where path was a folder: NULL, or the subfolder's name. */
+/* Splits path, which is an .onnx file or a folder of such files. *folder: the folder that has the tokenizer: that of the file,
+ * or its parent. *file: relative to it; if path is a folder, NULL or the name of the subfolder. */
 static bool split(char **folder, char **file, const char *path)
 {
     char *above = NULL, *slash;
@@ -119,7 +119,7 @@ static bool split(char **folder, char **file, const char *path)
     bool ok = true;
 
     *folder = aki__copy_string(path, strlen(path));
-    /* Without links followed: in a hub's cache the file is one to a blob. */
+    /* Links are not followed: in the cache of a hub, each file is a link to a blob. */
     if (is_file && *folder) {
         const char *name = aki__last_part(*folder);
         slash = name > *folder ? *folder + (name - *folder) - 1 : NULL;
@@ -129,7 +129,8 @@ static bool split(char **folder, char **file, const char *path)
         else
             memcpy(*folder, ".", 2);
     }
-    if (ok && *folder && (is_file || has_onnx(path)) && !has(*folder, "tokenizer.json") && (above = aki__real_path(*folder)) && (slash = strrchr(above, '/')) && slash > above) {
+    if (ok && *folder && (is_file || has_onnx(path)) && !has(*folder, "tokenizer.json") && (above = aki__real_path(*folder)) &&
+        (slash = strrchr(above, '/')) && slash > above) {
         *slash = '\0';
         if (has(above, "tokenizer.json")) {
             char *name = *file ? aki__join(slash + 1, *file) : aki__copy_string(slash + 1, strlen(slash + 1));
@@ -154,7 +155,7 @@ aki_status aki__onnx_choose(char **folder, char **file, const char *path, const 
         rc = aki__fail(err, AKI_E_NOMEM, "%s", path);
         goto done;
     }
-    if (*file && !ends_with(*file, ".onnx")) {      /* the subfolder: what the folder above would choose */
+    if (*file && !ends_with(*file, ".onnx")) {      /* the subfolder: the file that its parent would choose */
         aki__free(*file);
         *file = NULL;
         rc = choose_one(file, *folder, err);
@@ -184,7 +185,7 @@ done:
 
 /* ---------------------------------------------------------------- what the files say ---------------------------- */
 
-/* tokenizer_config.json: pad_token, a string or an object with its content. */
+/* Reads pad_token of tokenizer_config.json: a string, or an object that has it as content. */
 static aki_status read_pad_token(struct aki__model *m, aki_error *err)
 {
     struct aki__json_file f;
@@ -201,7 +202,7 @@ static aki_status read_pad_token(struct aki__model *m, aki_error *err)
 
 struct beside { struct aki__model *m; const char *folder, *name; aki_status rc; aki_error *err; };
 
-/* The file itself, and external data, which exporters name after it: model.onnx_data, model.onnx.data, model.onnx_data_1. */
+/* Adds the file and its external data, which exporters name after it: model.onnx_data, model.onnx.data, model.onnx_data_1. */
 static void note_beside(void *user, const char *name)
 {
     struct beside *b = user;
@@ -258,13 +259,14 @@ aki_status aki__onnx_describe(struct aki__model *m, const char *file, const stru
     rc = aki__tokenizer_config_read(m, err);
     rc = aki__also(rc, aki__sentence_read(m, AKI_ALSO(rc, err)));
     if (!rc && m->pooled && m->dense_inside && m->dim != m->pooled)
-        rc = aki__fail(err, AKI_E_INVALID, "modules.json: vectors of %d elements, but the graph of %.100s gives %d", m->dim, file, m->pooled);
+        rc = aki__fail(err, AKI_E_INVALID, "modules.json: vectors of %d elements, but the graph of %.100s gives %d", m->dim, file,
+                       m->pooled);
     if (!rc && m->pad_id < 0) rc = read_pad_token(m, err);
     if (rc)
         return rc;
     if (m->pooled)
         m->dim = m->pooled;
-    /* No file says: what most encoders have. A longer text is cut, which is told; max_tokens may be raised. */
+    /* No file specifies a limit: that of most encoders. Longer texts are truncated, which is reported; max_tokens can raise the limit. */
     if (m->positions == INT32_MAX && m->max_tokens == m->positions - m->position_offset)
         m->max_tokens = DEFAULT_TOKENS;
     return note_files(m, err);

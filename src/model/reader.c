@@ -1,4 +1,4 @@
-/* Unit reader: the JSON files of a model's folder, and keys of them. See reader.h. */
+/* Unit reader: reads the JSON files of a model folder and their keys. See reader.h. */
 #include "model/reader.h"
 
 #include "util/path.h"
@@ -8,7 +8,7 @@
 aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size, aki_error *err)
 {
     for (size_t i = 0; i < m->file_count; i++)
-        if (strcmp(m->files[i].path, path) == 0)        /* some are read twice */
+        if (strcmp(m->files[i].path, path) == 0)        /* some files are read twice */
             return AKI_OK;
     char *copy = aki__copy_string(path, strlen(path));
     if (!copy || !aki__grow((void **)&m->files, &aki__folder_of(m)->file_capacity, m->file_count + 1, sizeof *m->files)) {
@@ -22,12 +22,12 @@ aki_status aki__note_file(struct aki__model *m, const char *path, uint64_t size,
 aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m, const char *name, enum aki__json_kind kind, bool optional,
                                aki_error *err)
 {
-    struct aki__teller *teller = &aki__folder_of(m)->teller;
+    struct aki__report *report = &aki__folder_of(m)->report;
     aki_error why, own;
     aki_status rc;
 
     err = err ? err : &own;
-    *out = (struct aki__json_file){ .name = name, .teller = teller };
+    *out = (struct aki__json_file){ .name = name, .report = report };
     char *path = aki__join(m->path, name);
     if (!path)
         return aki__fail(err, AKI_E_NOMEM, "%s", name);
@@ -46,7 +46,7 @@ aki_status aki__json_file_open(struct aki__json_file *out, struct aki__model *m,
         rc = aki__fail(err, AKI_E_INVALID, "%s: not a JSON %s", name, kind == AKI_JSON_OBJECT ? "object" : "array");
 done:
     if (rc)
-        aki__tell(teller, err);
+        aki__report_error(report, err);
     aki__free(path);
     return rc;
 }
@@ -72,7 +72,7 @@ aki_status aki__key_fail(const struct aki__json_file *f, const struct aki__json 
     else
         aki__fail(to, status, "%s: %s: %s (byte %u)", f->name, key, what, value->offset);
     to->offset = value ? value->offset : 0;
-    aki__tell(f->teller, to);
+    aki__report_error(f->report, to);
     return status;
 }
 
@@ -147,7 +147,8 @@ aki_status aki__no_folder(const char *path, aki_error *err)
     if (rc)
         return aki__fail(err, rc, rc == AKI_E_NOT_FOUND ? "%s: no such folder" : "%s", rc == AKI_E_NOT_FOUND ? path : why.message);
     aki__map_close(&map);
-    return aki__fail(err, AKI_E_INVALID, "%s: a file; the folder of a model is needed, as Hugging Face has them, or an .onnx file in one", path);
+    return aki__fail(err, AKI_E_INVALID,
+                     "%s: a file; the folder of a model is needed, as Hugging Face has them, or an .onnx file in one", path);
 }
 
 aki_status aki__no_tokenizer(const char *folder, aki_error *err)
@@ -161,7 +162,8 @@ aki_status aki__no_tokenizer(const char *folder, aki_error *err)
         if (!path)
             return aki__fail(err, AKI_E_NOMEM, "%s", folder);
         if (there)
-            return aki__fail(err, AKI_E_NOT_FOUND, "%s/tokenizer.json: missing, but there is %s; convert it: python -c \"from transformers import AutoTokenizer; "
+            return aki__fail(err, AKI_E_NOT_FOUND,
+                             "%s/tokenizer.json: missing, but there is %s; convert it: python -c \"from transformers import AutoTokenizer; "
                              "AutoTokenizer.from_pretrained('.').save_pretrained('.')\" in the folder", folder, others[i]);
     }
     return aki__fail(err, AKI_E_NOT_FOUND, "%s/tokenizer.json: missing", folder);

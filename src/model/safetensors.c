@@ -1,4 +1,5 @@
-/* Unit safetensors: headers of safetensors files, checked in full before any tensor is handed out; tensors by name and as numbers. */
+/* Unit safetensors: headers of safetensors files, which are checked completely before a tensor is returned; tensors by name,
+ * and their values. */
 #include "model/weights.h"
 
 #include <inttypes.h>
@@ -9,12 +10,12 @@
 #  error "safetensors files are little-endian, and their tensors are used where they are mapped"
 #endif
 
-#define HEADER_LIMIT 100000000u     /* of the format itself */
+#define HEADER_LIMIT 100000000u     /* of the format */
 #define MAX_RANK     8
 
 /* ---------------------------------------------------------------- dtypes ---------------------------------------- */
 
-/* All that the format defines, so that sizes are checked for tensors nobody asks for too. */
+/* All types of the format, so that the sizes of tensors that are not read are checked too. */
 static const struct { char name[10]; unsigned char bits; enum aki__dtype dtype; } dtypes[] = {
     { "F32", 32, AKI_F32 },            { "F16", 16, AKI_F16 },            { "BF16", 16, AKI_BF16 },         { "I8", 8, AKI_I8 },
     { "U8", 8, AKI_U8 },               { "I32", 32, AKI_I32 },            { "I64", 64, AKI_I64 },           { "BOOL", 8, AKI_DTYPE_OTHER },
@@ -71,7 +72,7 @@ void aki__tensor_read(float *out, const struct aki__tensor *t, size_t begin, siz
             out[i] = aki__f16_to_f32(half);
         }
         break;
-    default:        /* aki__model_tensor hands out no other */
+    default:        /* aki__model_tensor returns no other */
         break;
     }
 }
@@ -80,20 +81,20 @@ void aki__tensor_read(float *out, const struct aki__tensor *t, size_t begin, siz
 
 bool aki__weights_pass(struct aki__weights *w, aki_status rc, const aki_error *err)
 {
-    bool told = rc != AKI_E_NOMEM && aki__tell(w->teller, err);
+    bool reported = rc != AKI_E_NOMEM && aki__report_error(w->report, err);
 
-    w->faults += told;
-    return told;
+    w->faults += reported;
+    return reported;
 }
 
-struct span {
+struct data_range {
     uint64_t begin, end;            /* in the file's data */
     size_t   tensor;
 };
 
-/* node: where in the header; NULL for the tensor as a whole. */
-static aki_status bad_tensor(const struct aki__weights_file *f, const struct aki__json *key, const struct aki__json *node, aki_status status,
-                             aki_error *err, const char *what)
+/* node: the part of the header; NULL: the tensor as a whole. */
+static aki_status bad_tensor(const struct aki__weights_file *f, const struct aki__json *key, const struct aki__json *node,
+                             aki_status status, aki_error *err, const char *what)
 {
     uint64_t offset = 8 + (uint64_t)(node ? node : key)->offset;
 
@@ -104,7 +105,7 @@ static aki_status bad_tensor(const struct aki__weights_file *f, const struct aki
     return status;
 }
 
-/* A number of the header: decimal digits only. */
+/* Reads a number of the header: decimal digits only. */
 static bool natural(const struct aki__json *node, uint64_t *out)
 {
     uint64_t value = 0;
@@ -120,8 +121,9 @@ static bool natural(const struct aki__json *node, uint64_t *out)
     return true;
 }
 
-/* dtype and shape to t; *bytes: what they need, or UINT64_MAX for an unknown dtype. */
-static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct aki__weights_file *f, const struct aki__json *key, aki_error *err)
+/* Reads dtype and shape. *bytes: the size that they require; UINT64_MAX for an unknown dtype. */
+static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct aki__weights_file *f,
+                            const struct aki__json *key, aki_error *err)
 {
     const struct aki__json *dtype = aki__json_get(key + 1, "dtype"), *shape = aki__json_get(key + 1, "shape");
     uint64_t bits = 0, count = 1, dim;
@@ -156,8 +158,8 @@ static aki_status read_type(struct aki__tensor *t, uint64_t *bytes, const struct
     return AKI_OK;
 }
 
-static aki_status read_tensor(struct aki__tensor *t, struct span *span, const struct aki__weights_file *f, const struct aki__json *key,
-                              uint64_t data_begin, aki_error *err)
+static aki_status read_tensor(struct aki__tensor *t, struct data_range *span, const struct aki__weights_file *f,
+                              const struct aki__json *key, uint64_t data_begin, aki_error *err)
 {
     uint64_t bytes, begin, end;
 
@@ -186,16 +188,16 @@ static aki_status read_tensor(struct aki__tensor *t, struct span *span, const st
 
 static int compare_spans(const void *a, const void *b)
 {
-    const struct span *x = a, *y = b;
+    const struct data_range *x = a, *y = b;
 
     if (x->begin != y->begin)
         return x->begin < y->begin ? -1 : 1;
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* The format allows neither holes nor overlaps: the data is the tensors, end to end. */
-static aki_status check_spans(struct aki__weights *w, const struct aki__weights_file *f, struct span *spans, size_t count, uint64_t data_begin,
-                              aki_error *err)
+/* The format allows neither gaps nor overlaps: the data consists of the tensors, end to end. */
+static aki_status check_spans(struct aki__weights *w, const struct aki__weights_file *f, struct data_range *spans, size_t count,
+                              uint64_t data_begin, aki_error *err)
 {
     uint64_t at = 0;
 
@@ -234,12 +236,13 @@ static aki_status check_metadata(const struct aki__weights_file *f, const struct
     return AKI_OK;
 }
 
-static aki_status read_entries(struct aki__weights *w, struct aki__weights_file *f, const struct aki__json *root, uint64_t data_begin, aki_error *err)
+static aki_status read_entries(struct aki__weights *w, struct aki__weights_file *f, const struct aki__json *root,
+                               uint64_t data_begin, aki_error *err)
 {
     aki_status rc = AKI_OK;
     const struct aki__json *key = root + 1;
     size_t names_size = 1, count = 0, faults = w->faults;
-    struct span *spans = NULL;
+    struct data_range *spans = NULL;
 
     for (uint32_t i = 0; i < root->size; i++, key = aki__json_next(key + 1))
         names_size += key->size + 1;
@@ -270,7 +273,7 @@ static aki_status read_entries(struct aki__weights *w, struct aki__weights_file 
         name[key->size] = '\0';
         name += key->size + 1;
     }
-    /* Where an entry is no good, there is a hole anyway. */
+    /* After an invalid entry, there is a gap in any case. */
     rc = w->faults > faults ? AKI_OK : check_spans(w, f, spans, count, data_begin, err);
 done:
     aki__free(spans);
@@ -320,7 +323,7 @@ const char *aki__tensor_file(const struct aki__tensor *t, uint64_t *size)
     return aki__weights_file_of(t)->name;
 }
 
-/* The slot that holds the name, or the free one where it belongs. */
+/* The slot of a name, or the free slot for it. */
 static size_t slot_of(const struct aki__weights *w, const char *name, size_t size)
 {
     size_t at = (size_t)aki__hash(name, size, w->seed) & (w->slot_count - 1);
@@ -341,13 +344,14 @@ aki_status aki__weights_index(struct aki__weights *w, aki_error *err)
     w->slots = aki__zalloc(w->slot_count, sizeof *w->slots);
     if (!w->slots)
         return aki__fail(err, AKI_E_NOMEM, "the table of %zu tensors", w->count);
-    /* Where the block lies differs from run to run: nobody can write a header whose names all collide. */
+    /* The seed is an address, which differs between runs, so nobody can write a header whose names all collide. */
     w->seed = (uint64_t)(uintptr_t)w->slots;
     for (size_t i = 0; i < w->count; i++) {
         const char *name = w->tensors[i].name;
         size_t at = slot_of(w, name, strlen(name));
         if (w->slots[at]) {
-            aki_status rc = aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s stands there twice (also in %s)", aki__weights_file_of(&w->tensors[i])->name, name,
+            aki_status rc = aki__fail(err, AKI_E_INVALID, "%s: tensor %.100s stands there twice (also in %s)",
+                                      aki__weights_file_of(&w->tensors[i])->name, name,
                                       aki__weights_file_of(&w->tensors[w->slots[at] - 1])->name);
             if (!aki__weights_pass(w, rc, err))
                 return rc;

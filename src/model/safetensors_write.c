@@ -16,7 +16,7 @@ static const char *dtype_name(enum aki__dtype dtype)
     }
 }
 
-/* Names come from tensor names that were read and our own suffixes: what JSON would escape is not among them. */
+/* Names consist of tensor names that were read and of our own suffixes, so none needs escapes in JSON. */
 static bool header(struct aki__buf *b, const struct aki__written *tensors, size_t count, const char *metadata)
 {
     enum { CEILING = 64 << 20 };
@@ -26,7 +26,8 @@ static bool header(struct aki__buf *b, const struct aki__written *tensors, size_
 
     for (size_t i = 0; i < count && ok; i++) {
         const struct aki__written *t = &tensors[i];
-        int n = snprintf(line, sizeof line, ",\"%s%s\":{\"dtype\":\"%s\",\"shape\":[%" PRId64, t->name, t->suffix, dtype_name(t->dtype), t->shape[0]);
+        int n = snprintf(line, sizeof line, ",\"%s%s\":{\"dtype\":\"%s\",\"shape\":[%" PRId64, t->name, t->suffix,
+                         dtype_name(t->dtype), t->shape[0]);
         for (int d = 1; d < t->rank && n > 0 && (size_t)n < sizeof line; d++)
             n += snprintf(line + n, sizeof line - (size_t)n, ",%" PRId64, t->shape[d]);
         if (n > 0 && (size_t)n < sizeof line)
@@ -35,12 +36,13 @@ static bool header(struct aki__buf *b, const struct aki__written *tensors, size_
         at += t->size;
     }
     ok = ok && aki__buf_append(b, "}", 1, CEILING);
-    while (ok && b->size % 64 != 56)       /* so that the tensors begin on a cache line */
+    while (ok && b->size % 64 != 56)       /* so that the tensors begin at a cache line */
         ok = aki__buf_append(b, " ", 1, CEILING);
     return ok;
 }
 
-aki_status aki__safetensors_write(const char *path, const struct aki__written *tensors, size_t count, const char *metadata, aki_error *err)
+aki_status aki__safetensors_write(const char *path, const struct aki__written *tensors, size_t count, const char *metadata,
+                                  aki_error *err)
 {
     struct aki__buf b = { 0 };
     unsigned char size[8];

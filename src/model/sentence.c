@@ -1,4 +1,4 @@
-/* Unit sentence: what the sentence-transformers files say beside the modules: prompts, the limit of tokens, shorter vectors. */
+/* Unit sentence: reads the sentence-transformers files other than the modules: prompts, the limit of tokens, shortened vectors. */
 #include "model/parts.h"
 #include "util/names.h"
 
@@ -11,8 +11,9 @@ static bool empty(const struct aki__json *value)
     return (value->kind == AKI_JSON_OBJECT || value->kind == AKI_JSON_ARRAY) && value->size == 0;
 }
 
-/* A JSON string as a C string of its own: *out to be freed. */
-static aki_status copy_text(char **out, const struct aki__json_file *f, const struct aki__json *value, const char *key, aki_error *err)
+/* Copies a JSON string to a C string; the caller frees *out. */
+static aki_status copy_text(char **out, const struct aki__json_file *f, const struct aki__json *value, const char *key,
+                            aki_error *err)
 {
     *out = NULL;
     if (!aki__json_is(value, AKI_JSON_STRING) || memchr(value->text, '\0', value->size))
@@ -61,7 +62,7 @@ static aki_status read_prompts(struct aki__model *m, const struct aki__json_file
     for (size_t i = 0; i < m->prompt_count; i++)
         if (aki__json_equals(chosen, m->prompts[i].name))
             m->default_prompt_name = m->prompts[i].name;
-    /* sentence-transformers knows these two, as empty ones, in every model. */
+    /* In sentence-transformers every model has these two prompts, which are empty by default. */
     if (!m->default_prompt_name && !aki__json_equals(chosen, "query") && !aki__json_equals(chosen, "document"))
         return aki__key_fail(f, chosen, "default_prompt_name", AKI_E_INVALID, err, "no such prompt");
     return AKI_OK;
@@ -90,7 +91,7 @@ done:
 
 /* ---------------------------------------------------------------- sentence_bert_config.json --------------------- */
 
-/* sentence-transformers lower-cases the text itself where tokenizer.json does not: that would be a second normaliser. */
+/* sentence-transformers lowercases the text itself if tokenizer.json does not; that would be a second normaliser. */
 static aki_status check_lower_case(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     struct aki__json_file t;
@@ -121,7 +122,7 @@ done:
     return rc;
 }
 
-/* An object of keyword arguments: those that change no vector are listed, others are refused. */
+/* Checks an object of keyword arguments: those that change no vector are listed, others are an error. */
 static aki_status check_arguments(const struct aki__json_file *f, const char *key, const char *harmless, aki_error *err)
 {
     const struct aki__json *value = aki__key(f->doc.nodes, key), *name;
@@ -192,7 +193,7 @@ static aki_status check_transformer_keys(const struct aki__json_file *f, aki_err
     return check_modality(f, err);
 }
 
-/* *limit: max_seq_length, or 0 where it is not given. */
+/* *limit: max_seq_length; 0: not specified. */
 static aki_status read_transformer(struct aki__model *m, int32_t *limit, aki_error *err)
 {
     struct aki__json_file f = { 0 };
@@ -214,7 +215,7 @@ done:
 
 /* ---------------------------------------------------------------- the limit ------------------------------------- */
 
-/* tokenizer_config.json's model_max_length, where there is one; "none" is spelled as a number of 30 digits. */
+/* Reads model_max_length of tokenizer_config.json, if there is one; "none" is a number of 30 digits. */
 static aki_status read_tokenizer_limit(struct aki__model *m, int32_t *limit, aki_error *err)
 {
     struct aki__json_file f;
@@ -247,9 +248,10 @@ static aki_status set_limit(struct aki__model *m, aki_error *err)
 
 /* ---------------------------------------------------------------- shorter vectors ------------------------------- */
 
-/* No file says whether a model was trained for shorter vectors (MRL). It counts as known where config.json says is_matryoshka or
- * matryoshka_dimensions, where the model card speaks of Matryoshka (sentence-transformers writes its loss there), and for what has
- * Qwen3-Embedding's shape: its family, last token, normalised, a query prompt "Instruct: …". Only a warning depends on it. */
+/* No file specifies whether a model was trained for shortened vectors (MRL). It is assumed if config.json has is_matryoshka or
+ * matryoshka_dimensions, if the model card mentions Matryoshka (sentence-transformers writes the loss there), and for models
+ * like Qwen3-Embedding: this family, last-token pooling, normalised, with
+ * a query prompt "Instruct: …". Only a warning depends on it. */
 static aki_status guess_matryoshka(struct aki__model *m, aki_error *err)
 {
     static const char word[] = "matryoshka";
@@ -285,7 +287,7 @@ aki_status aki__sentence_read(struct aki__model *m, aki_error *err)
     m->include_prompt = true;
     aki_status rc = aki__modules_read(m, &modules, err);
     m->pooling_assumed = !modules && !m->pooled;
-    /* Without modules.json sentence-transformers does not look at the prompts either. */
+    /* Without modules.json, sentence-transformers does not read the prompts. */
     if (modules)
         rc = aki__also(rc, read_settings(m, AKI_ALSO(rc, err)));
     rc = aki__also(rc, set_limit(m, AKI_ALSO(rc, err)));

@@ -1,11 +1,11 @@
-/* Unit tokenizer_config: what the class of a tokenizer makes otherwise than its tokenizer.json says, which side long texts are cut on, and whether
- * special strings in a text are special. */
+/* Unit tokenizer_config: what a tokenizer's class changes of its tokenizer.json, the side on which long texts are truncated, and whether special
+ * strings in a text are special. */
 #include "model/parts.h"
 
 #include <stdio.h>
 
-/* Classes of transformers 5.24 that build a BERT normaliser from their arguments, whatever tokenizer.json has; "Fast" may follow. (Those that
- * inherit BertTokenizer without an __init__ of their own, as ConvBertTokenizer, read the file as it is.) */
+/* Classes of transformers 5.24 that build a BERT normaliser from their arguments, whatever tokenizer.json has; "Fast" may
+ * follow. (Classes that inherit BertTokenizer without an __init__ of their own, such as ConvBertTokenizer, use the file's.) */
 static const char *const bert_classes[] = {
     "BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "LayoutLMTokenizer", "LxmertTokenizer", "MobileBertTokenizer", "MPNetTokenizer",
     "SplinterTokenizer", "SqueezeBertTokenizer",
@@ -22,8 +22,9 @@ static bool is_bert_class(const struct aki__json *name)
     return false;
 }
 
-/* An argument of the class, which takes no null where it is a bool: 0, 1, or `missing`. */
-static aki_status read_argument(int *out, const struct aki__json_file *f, const char *key, int missing, bool nullable, aki_error *err)
+/* Reads an argument of the class, for which null is not a bool: 0, 1, or `missing`. */
+static aki_status read_argument(int *out, const struct aki__json_file *f, const char *key, int missing, bool nullable,
+                                aki_error *err)
 {
     const struct aki__json *value = aki__json_get(f->doc.nodes, key);
     bool set;
@@ -48,7 +49,8 @@ static aki_status read_normalizer(struct aki__tokenizer_config *out, const struc
     if (rc)
         return rc;
     out->lowercase = lower;
-    snprintf(out->normalizer, sizeof out->normalizer, "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":%s,\"strip_accents\":%s,\"lowercase\":%s}",
+    snprintf(out->normalizer, sizeof out->normalizer,
+             "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":%s,\"strip_accents\":%s,\"lowercase\":%s}",
              words[1 + chinese], words[1 + strip], words[1 + lower]);
     return AKI_OK;
 }
@@ -61,7 +63,9 @@ static aki_status read_side(struct aki__tokenizer_config *out, const struct aki_
         return AKI_OK;
     out->left = aki__json_equals(side, "left");
     out->side = true;
-    return out->left || aki__json_equals(side, "right") ? AKI_OK : aki__key_fail(f, side, "truncation_side", AKI_E_INVALID, err, "neither \"left\" nor \"right\"");
+    if (out->left || aki__json_equals(side, "right"))
+        return AKI_OK;
+    return aki__key_fail(f, side, "truncation_side", AKI_E_INVALID, err, "neither \"left\" nor \"right\"");
 }
 
 static aki_status read_split(struct aki__tokenizer_config *out, const struct aki__json_file *f, aki_error *err)
@@ -73,7 +77,7 @@ static aki_status read_split(struct aki__tokenizer_config *out, const struct aki
     return rc;
 }
 
-/* Where tokenizer_config.json names no class: config.json's, or that of its model_type. */
+/* The class, if tokenizer_config.json names none: that of config.json, or of its model_type. */
 static aki_status read_config(bool *bert, struct aki__model *m, aki_error *err)
 {
     struct aki__json_file f;
@@ -95,7 +99,7 @@ aki_status aki__tokenizer_config_read(struct aki__model *m, aki_error *err)
     bool bert = false;
 
     aki_status rc = aki__json_file_open(&f, m, "tokenizer_config.json", AKI_JSON_OBJECT, true, err);
-    if (rc || !f.doc.nodes)         /* tokenizer.json alone is followed as it is */
+    if (rc || !f.doc.nodes)         /* a tokenizer.json without such a file is used as it is */
         goto done;
     const struct aki__json *class = aki__key(f.doc.nodes, "tokenizer_class");
     if (aki__json_is(class, AKI_JSON_STRING))

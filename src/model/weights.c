@@ -1,4 +1,4 @@
-/* Unit weights: the safetensors files of a folder, alone or sharded by an index. */
+/* Unit weights: the safetensors files of a folder: one file, or shards with an index. */
 #include "model/weights.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 /* ---------------------------------------------------------------- files ----------------------------------------- */
 
-/* path is taken over, also on failure. */
+/* Owns path from now on, also on failure. */
 static aki_status add_file(struct aki__weights_file **out, struct aki__weights *w, char *path, size_t folder_size, aki_error *err)
 {
     struct aki__weights_file *f = aki__zalloc(1, sizeof *f);
@@ -59,8 +59,9 @@ static int compare_strings(const void *a, const void *b)
     return memcmp(x->text, y->text, x->size);
 }
 
-/* The distinct files that weight_map names, each once, in *shards [*count]. */
-static aki_status list_shards(struct aki__weights *w, const struct aki__json ***shards, size_t *count, const struct aki__weights_file *index, const struct aki__json *map,
+/* Lists the distinct files of weight_map in *shards [*count]. */
+static aki_status list_shards(struct aki__weights *w, const struct aki__json ***shards, size_t *count,
+                              const struct aki__weights_file *index, const struct aki__json *map,
                               aki_error *err)
 {
     const struct aki__json *key = map + 1;
@@ -91,7 +92,7 @@ static aki_status list_shards(struct aki__weights *w, const struct aki__json ***
     return AKI_OK;
 }
 
-/* Every tensor of the index is in the shard that the index names. */
+/* Checks that every tensor of the index is in the shard that the index names. */
 static aki_status check_index(struct aki__weights *w, const struct aki__weights_file *index, const struct aki__json *map, size_t part_size,
                               aki_error *err)
 {
@@ -151,7 +152,7 @@ done:
     return rc;
 }
 
-/* Says what the folder has in place of the file that was looked for. */
+/* Fails with what the folder has instead of the missing file. */
 static aki_status none_found(const char *folder, const char *part, aki_error *err)
 {
     static const struct { const char *file, *how; } others[] = {
@@ -183,7 +184,7 @@ static aki_status none_found(const char *folder, const char *part, aki_error *er
 static void free_parts(struct aki__weights *w)
 {
     for (size_t i = 0; i < w->file_count; i++) {
-        aki__map_close(&w->files[i]->map);      /* a borrowed map has no handle: nothing happens to it */
+        aki__map_close(&w->files[i]->map);      /* a borrowed map has no handle, so this has no effect */
         aki__free(w->files[i]->names);
         aki__free(w->files[i]->path);
         aki__free(w->files[i]);
@@ -193,7 +194,7 @@ static void free_parts(struct aki__weights *w)
     aki__free(w->slots);
 }
 
-/* *found: there is a folder/part + name. A link to nothing counts: opening it says what is wrong. */
+/* *found: folder/part + name exists. A broken link counts: opening it reports the error. */
 static aki_status is_there(bool *found, const char *folder, const char *part, const char *name, aki_error *err)
 {
     struct aki__weights w = { 0 };
@@ -206,7 +207,8 @@ static aki_status is_there(bool *found, const char *folder, const char *part, co
     return rc == AKI_E_NOMEM ? aki__fail(err, rc, "%s", why.message) : AKI_OK;
 }
 
-aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__teller *teller, aki_error *err)
+aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, const char *part, struct aki__report *report,
+                                aki_error *err)
 {
     struct aki__weights *w = aki__zalloc(1, sizeof *w);
     struct aki__weights_file *f;
@@ -215,7 +217,7 @@ aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, c
 
     *out = NULL;
     if (!w) { rc = aki__fail(err, AKI_E_NOMEM, "%s", folder); goto done; }
-    w->teller = teller;
+    w->report = report;
     if ((rc = is_there(&single, folder, part, SINGLE, err)) || (rc = is_there(&sharded, folder, part, INDEX, err)))
         goto done;
     if (single) {
@@ -225,7 +227,7 @@ aki_status aki__weights_open_in(struct aki__weights **out, const char *folder, c
         rc = sharded ? open_shards(w, folder, part, err) : none_found(folder, part, err);
     }
     if (!rc && w->faults)
-        rc = AKI_E_INVALID;                     /* all are told */
+        rc = AKI_E_INVALID;                     /* all errors have been reported */
     if (rc)
         goto done;
     *out = w;

@@ -5,12 +5,12 @@ enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 enum { MODEL_GRAPH = 7, GRAPH_INITIALIZER = 5, TENSOR_DIMS = 1, TENSOR_TYPE = 2, TENSOR_EXTERNAL = 13, ENTRY_KEY = 1, ENTRY_VALUE = 2 };      /* field numbers */
 enum { TYPE_FLOAT = 1, TYPE_UINT8 = 2, TYPE_INT8 = 3, TYPE_FLOAT16 = 10, TYPE_BFLOAT16 = 16, TYPE_FLOAT8 = 17, TYPE_LAST = 23 };     /* from FLOAT8 on: 8 and 4 bits */
 
-struct span { const unsigned char *at, *end; };
+struct wire_bytes { const unsigned char *at, *end; };
 
 /* A field's number and wire type, and its value: a number, or the bytes inside. */
-struct field { uint64_t number, value; unsigned wire; struct span inside; };
+struct field { uint64_t number, value; unsigned wire; struct wire_bytes inside; };
 
-static bool read_varint(struct span *s, uint64_t *out)
+static bool read_varint(struct wire_bytes *s, uint64_t *out)
 {
     *out = 0;
     for (unsigned shift = 0; s->at < s->end && shift < 64; shift += 7) {
@@ -23,7 +23,7 @@ static bool read_varint(struct span *s, uint64_t *out)
 }
 
 /* false: the end, or bytes that are no field. */
-static bool next(struct span *s, struct field *f)
+static bool next(struct wire_bytes *s, struct field *f)
 {
     uint64_t tag, size;
 
@@ -38,7 +38,7 @@ static bool next(struct span *s, struct field *f)
     size = f->wire == WIRE_BYTES ? size : f->wire == WIRE_64 ? 8 : 4;
     if (size > (uint64_t)(s->end - s->at))
         return false;
-    f->inside = (struct span){ s->at, s->at + size };
+    f->inside = (struct wire_bytes){ s->at, s->at + size };
     s->at += size;
     return true;
 }
@@ -48,7 +48,7 @@ static void multiply(uint64_t *elements, uint64_t dim)
     *elements = dim && *elements > UINT64_MAX / dim ? 0 : *elements * dim;      /* no tensor is so large: not counted */
 }
 
-static void count_tensor(void *user, struct span tensor)
+static void count_tensor(void *user, struct wire_bytes tensor)
 {
     struct aki__onnx_weights *out = user;
     uint64_t elements = 1, type = 0, dim;
@@ -70,7 +70,7 @@ static void count_tensor(void *user, struct span tensor)
 }
 
 /* A StringStringEntryProto of external_data: true where its key is "location". */
-static bool is_location(struct span entry, struct aki__onnx_text *value)
+static bool is_location(struct wire_bytes entry, struct aki__onnx_text *value)
 {
     static const char word[] = "location";
     bool location = false;
@@ -88,9 +88,9 @@ static bool is_location(struct span entry, struct aki__onnx_text *value)
 }
 
 /* Calls step with each initializer. */
-static void each_initializer(const char *bytes, size_t size, void (*step)(void *user, struct span tensor), void *user)
+static void each_initializer(const char *bytes, size_t size, void (*step)(void *user, struct wire_bytes tensor), void *user)
 {
-    struct span model = { (const unsigned char *)bytes, (const unsigned char *)bytes + size };
+    struct wire_bytes model = { (const unsigned char *)bytes, (const unsigned char *)bytes + size };
     struct field f, inner;
 
     while (next(&model, &f))
@@ -107,7 +107,7 @@ void aki__onnx_count_weights(struct aki__onnx_weights *out, const char *bytes, s
 
 struct telling { void (*tell)(void *user, struct aki__onnx_text location); void *user; };
 
-static void tell_locations(void *user, struct span tensor)
+static void tell_locations(void *user, struct wire_bytes tensor)
 {
     const struct telling *t = user;
     struct aki__onnx_text value;

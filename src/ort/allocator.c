@@ -60,7 +60,7 @@ void *aki__allocator_take(size_t size)
     if (!size)
         return NULL;
     if (size >= SMALL) {
-        aki__lock_take(&pool.lock);
+        aki__lock_acquire(&pool.lock);
         b = take_kept(size);
         if (!b) {
             /* Make room first: what is kept and in use together stays within a quarter above the most ever in use. */
@@ -71,7 +71,7 @@ void *aki__allocator_take(size_t size)
         pool.used_size += b ? b->size : size;
         if (pool.used_size > pool.most_used)
             pool.most_used = pool.used_size;
-        aki__lock_drop(&pool.lock);
+        aki__lock_release(&pool.lock);
     }
     if (!b) {
         size_t bytes;
@@ -79,9 +79,9 @@ void *aki__allocator_take(size_t size)
         if (b) {
             *b = (struct block){ .size = size };
         } else if (size >= SMALL) {
-            aki__lock_take(&pool.lock);
+            aki__lock_acquire(&pool.lock);
             pool.used_size -= size;
-            aki__lock_drop(&pool.lock);
+            aki__lock_release(&pool.lock);
         }
     }
     return b ? (char *)b + HEADER : NULL;
@@ -107,11 +107,11 @@ static struct block *take_of_region(size_t bytes)
 
 static void give_to_region(struct region *r)
 {
-    aki__lock_take(&pool.lock);
+    aki__lock_acquire(&pool.lock);
     bool last = --r->blocks == 0;
     if (last && pool.region == r)
         pool.region = NULL;
-    aki__lock_drop(&pool.lock);
+    aki__lock_release(&pool.lock);
     if (last)
         aki__free_aligned(r);
 }
@@ -122,9 +122,9 @@ void *aki__allocator_reserve(size_t size)
 
     if (!size || size > REGION - 3 * HEADER)
         return NULL;
-    aki__lock_take(&pool.lock);
+    aki__lock_acquire(&pool.lock);
     b = take_of_region((HEADER + size + HEADER - 1) & ~(size_t)(HEADER - 1));
-    aki__lock_drop(&pool.lock);
+    aki__lock_release(&pool.lock);
     return b ? (char *)b + HEADER : NULL;
 }
 
@@ -146,13 +146,13 @@ void aki__allocator_give(void *data)
         aki__free_aligned(b);
         return;
     }
-    aki__lock_take(&pool.lock);
+    aki__lock_acquire(&pool.lock);
     pool.used_size -= b->size;
     if (pool.kept_count == MOST_KEPT)
         drop_oldest();
     pool.kept[pool.kept_count++] = b;
     pool.kept_size += b->size;
-    aki__lock_drop(&pool.lock);
+    aki__lock_release(&pool.lock);
 }
 
 /* ONNX Runtime takes NULL for memory and writes there. Its own allocator fails by a C++ exception, which its API turns into a status.

@@ -88,9 +88,9 @@ static bool find(const struct aki__runtime *rt, const char *name, struct aki__de
 
 bool aki__device_find(const struct aki__runtime *rt, const char *name, struct aki__device_found *out)
 {
-    aki__lock_take(&list_lock);
+    aki__lock_acquire(&list_lock);
     bool usable = find(rt, name, out);
-    aki__lock_drop(&list_lock);
+    aki__lock_release(&list_lock);
     return usable;
 }
 
@@ -189,7 +189,7 @@ aki_status aki__devices(const aki_device **devices, size_t *count, aki_error *er
     struct list *now = aki__zalloc(1, sizeof *now);
     if (!now)
         return aki__fail(err, AKI_E_NOMEM, "the list of devices");
-    aki__lock_take(&list_lock);
+    aki__lock_acquire(&list_lock);
     put_all(now, rt);
     if (!latest || !same_list(latest, now)) {
         now->before = latest;
@@ -198,7 +198,7 @@ aki_status aki__devices(const aki_device **devices, size_t *count, aki_error *er
     }
     *devices = latest->devices;
     *count = latest->count;
-    aki__lock_drop(&list_lock);
+    aki__lock_release(&list_lock);
     aki__free(now);
     return AKI_OK;
 }
@@ -247,8 +247,8 @@ static aki_status load_plugin(const struct aki__runtime *rt, const char *name, c
     return AKI_OK;
 }
 
-void aki__device_list_take(void) { aki__lock_take(&list_lock); }
-void aki__device_list_drop(void) { aki__lock_drop(&list_lock); }
+void aki__device_list_take(void) { aki__lock_acquire(&list_lock); }
+void aki__device_list_drop(void) { aki__lock_release(&list_lock); }
 
 bool aki__device_plugin_at(size_t i, const char **name, const char **path)
 {
@@ -269,9 +269,9 @@ aki_status aki__device_plugin(const char *what, aki_error *err)
     aki_status rc = aki__runtime_get(&rt, -1, err);
     if (rc)
         return rc;
-    aki__lock_take(&list_lock);
+    aki__lock_acquire(&list_lock);
     rc = load_plugin(rt, name, path, err);
-    aki__lock_drop(&list_lock);
+    aki__lock_release(&list_lock);
     return rc;
 }
 
@@ -290,11 +290,11 @@ aki_status aki__device_check(const struct aki__device *d, aki_error *err)
     if (!rc) rc = aki__devices(&devices, &count, err);
     if (rc)
         return rc;
-    aki__lock_take(&list_lock);
+    aki__lock_acquire(&list_lock);
     bool usable = find(rt, d->name, &f);
     for (size_t i = 0; i < count; i++)
         if (!devices[i].reason && at < sizeof names)
             at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", devices[i].name);
-    aki__lock_drop(&list_lock);
+    aki__lock_release(&list_lock);
     return usable ? AKI_OK : aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" is not available: %s; available: %s", d->name, f.reason, names);
 }

@@ -174,7 +174,7 @@ static aki_status run_step(const struct step *s, size_t vectors, const float *x,
 
 static void pool(const struct step *s, const struct aki__batch *b, const float *rows, float *out, double *sums)
 {
-    const struct aki__pool a = { .out = out, .x = rows, .starts = b->pool_starts, .weight_from = b->weight_from, .hidden = s->columns, .mode = (enum aki__pool_mode)b->mode, .act = s->act };
+    const struct aki__pooling a = { .out = out, .x = rows, .starts = b->pool_starts, .weight_from = b->weight_from, .hidden = s->columns, .mode = (enum aki__pool_mode)b->mode, .act = s->act };
 
     aki__kernels()->pool(&a, 0, b->vectors, sums);
 }

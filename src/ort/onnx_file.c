@@ -135,22 +135,22 @@ static aki_status read_ports(struct aki__onnx_file *f, bool input, aki_error *er
     return rc;
 }
 
-static aki_status judge_inputs(struct aki__onnx_file *f, struct aki__teller *teller, aki_error *err)
+static aki_status judge_inputs(struct aki__onnx_file *f, struct aki__report *report, aki_error *err)
 {
     aki_status rc = AKI_OK;
     bool ids = false;
 
-    for (size_t i = 0; i < f->input_count && (!rc || teller); i++) {
+    for (size_t i = 0; i < f->input_count && (!rc || report); i++) {
         aki_status one = judge_input(f, &f->inputs[i], err);
         if (one)
-            aki__tell(teller, err);
+            aki__report_error(report, err);
         rc = aki__also(rc, one);
         ids |= strcmp(f->inputs[i].name, "input_ids") == 0;
     }
-    if (ids || (rc && !teller))
+    if (ids || (rc && !report))
         return rc;
     aki__fail(err, AKI_E_UNSUPPORTED, "%s: no input is called input_ids", f->file);
-    aki__tell(teller, err);
+    aki__report_error(report, err);
     return AKI_E_UNSUPPORTED;
 }
 
@@ -351,10 +351,10 @@ static aki_status check_result(const struct aki__onnx_file *f, const struct port
 static OrtStatus *call(struct aki__onnx_file *f, OrtSession *alone, const struct tensors *t, const char *output, OrtValue **result)
 {
     if (!alone)
-        aki__lock_take(&f->lock);
+        aki__lock_acquire(&f->lock);
     OrtStatus *st = f->rt->api->Run(alone ? alone : f->session, NULL, t->names, (const OrtValue *const *)t->values, t->count, &output, 1, result);
     if (!alone)
-        aki__lock_drop(&f->lock);
+        aki__lock_release(&f->lock);
     return st;
 }
 
@@ -502,7 +502,7 @@ bool aki__onnx_file_spread(struct aki__onnx_file *f)
     return atomic_load(&f->alone) != NULL;
 }
 
-aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, const char *name, int threads, struct aki__teller *teller, aki_error *err)
+aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, const char *name, int threads, struct aki__report *report, aki_error *err)
 {
     struct aki__onnx_file *f = aki__zalloc(1, sizeof *f);
     struct aki__onnx_weights weights;
@@ -519,10 +519,10 @@ aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, co
     if (!rc) rc = read_ports(f, true, err);
     if (!rc) rc = read_ports(f, false, err);
     if (!rc) {
-        rc = judge_inputs(f, teller, err);
-        aki_status outputs = rc && !teller ? AKI_OK : judge_outputs(f, err);
+        rc = judge_inputs(f, report, err);
+        aki_status outputs = rc && !report ? AKI_OK : judge_outputs(f, err);
         if (outputs)
-            aki__tell(teller, err);
+            aki__report_error(report, err);
         rc = aki__also(rc, outputs);
     }
     if (!rc) rc = find_columns(f, err);

@@ -20,8 +20,8 @@ struct aki__onnx_file_info {
 };
 
 /* name: what messages call it. Errors: INVALID (broken, or external data is missing), UNSUPPORTED (an input or output that is not an
- * embedding model's, by name), NOT_FOUND, NOMEM. teller (NULL: none; err is not NULL then): is told each input and output that is faulty. */
-aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, const char *name, int threads, struct aki__teller *teller, aki_error *err);
+ * embedding model's, by name), NOT_FOUND, NOMEM. report: of each faulty input and output, or NULL; with it, err must not be NULL. */
+aki_status aki__onnx_file_open(struct aki__onnx_file **out, const char *path, const char *name, int threads, struct aki__report *report, aki_error *err);
 void       aki__onnx_file_close(struct aki__onnx_file *f);
 const struct aki__onnx_file_info *aki__onnx_file_info(const struct aki__onnx_file *f);
 

@@ -391,7 +391,7 @@ static OrtStatus *pool(struct call *c)
 {
     const struct aki__pool_plan *p = c->kernel->plan;
     struct in x = input(c, 0), starts = input(c, 1), from = input(c, 2), mode = input(c, 3);
-    struct aki__pool a = { .x = x.data, .starts = starts.data, .weight_from = from.data, .hidden = p->hidden, .act = p->act };
+    struct aki__pooling a = { .x = x.data, .starts = starts.data, .weight_from = from.data, .hidden = p->hidden, .act = p->act };
     size_t count = starts.rows ? starts.rows - 1 : 0;
 
     a.out = output(c, 0, count, p->hidden);
@@ -505,7 +505,7 @@ aki_status aki__ops_domain(const struct aki__runtime *rt, OrtCustomOpDomain **ou
     static OrtCustomOpDomain *domain;
     OrtStatus *st = NULL;
 
-    aki__lock_take(&lock);
+    aki__lock_acquire(&lock);
     if (!domain) {
         OrtCustomOpDomain *made = NULL;
         st = rt->api->CreateCustomOpDomain("aki", &made);
@@ -523,7 +523,7 @@ aki_status aki__ops_domain(const struct aki__runtime *rt, OrtCustomOpDomain **ou
             domain = made;
     }
     *out = domain;
-    aki__lock_drop(&lock);
+    aki__lock_release(&lock);
     return aki__ort_status(rt, st, "custom operators", err);
 }
 

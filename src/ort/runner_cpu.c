@@ -183,13 +183,13 @@ static aki_status run(struct aki__runner *r, const struct aki__batch *b, bool be
     if (!st)
         st = api->CreateTensorWithDataAsOrtValue(s->rt->cpu, out, b->vectors * columns * sizeof *out, shape, 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &output);
     /* A lone run is split between the pool's threads. Beside another one it is not: then each has a thread of its own, with nobody to wait for. */
-    bool lone = aki__pool_take(s->pool);
+    bool lone = aki__pool_acquire(s->pool);
     aki__ops_use(lone ? s->pool : NULL);
     if (!st)
         st = api->Run(s->session, NULL, names, (const OrtValue *const *)inputs, input_count, &output_name, 1, &output);
     aki__ops_use(NULL);
     if (lone)
-        aki__pool_drop(s->pool);
+        aki__pool_release(s->pool);
     for (int i = 0; i < INPUTS; i++)
         if (inputs[i])
             api->ReleaseValue(inputs[i]);
@@ -250,10 +250,10 @@ aki_status aki__runner_open_cpu(struct aki__runner **out, const struct aki__runt
     if (!s->vectors)
         s->vectors = s->hidden;
     aki_status rc = aki__ops_domain(rt, &domain, err);
-    const bool taken = !rc && aki__pool_take(pool);
+    const bool taken = !rc && aki__pool_acquire(pool);
     if (!rc) rc = aki__cpu_build(&s->onnx, &s->keep, g, &(struct aki__cpu_options){ .int8 = options->int8, .pool = taken ? pool : NULL }, err);
     if (taken)
-        aki__pool_drop(pool);
+        aki__pool_release(pool);
     if (!rc) rc = aki__ort_status(rt, make_session(s, domain), "session", err);
     if (rc)
         close_runner(&s->runner);

@@ -161,7 +161,7 @@ static aki_status run_group(void *user, struct aki__padded_group *g, float *rows
     aki_status rc = AKI_OK;
 
     g->count = count;
-    aki__lock_take(&p->lock);
+    aki__lock_acquire(&p->lock);
     struct bucket *bucket = find_bucket(p, texts, length);
     if (!bucket) {
         rc = make_bucket(p, texts, length, err);
@@ -172,7 +172,7 @@ static aki_status run_group(void *user, struct aki__padded_group *g, float *rows
         g->length = p->fixed ? bucket->length : length;
         rc = run_bucket(p, bucket, g, rows_out, err);
     }
-    aki__lock_drop(&p->lock);
+    aki__lock_release(&p->lock);
     return rc;
 }
 
@@ -198,7 +198,7 @@ static void info(struct aki__runner *r, struct aki__session_info *out)
 
     out->hidden = aki__head_columns(p->head, false);
     out->vectors = aki__head_columns(p->head, true);
-    aki__lock_take(&p->lock);
+    aki__lock_acquire(&p->lock);
     out->weights_size = p->weights_size * p->bucket_count;
     out->sessions = (int)p->bucket_count;
     out->nodes = p->graph_nodes;
@@ -213,7 +213,7 @@ static void info(struct aki__runner *r, struct aki__session_info *out)
             out->partitions = n->partitions;
         }
     }
-    aki__lock_drop(&p->lock);
+    aki__lock_release(&p->lock);
 }
 
 static bool copy_settings(struct device *p, const struct aki__device *d)

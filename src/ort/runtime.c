@@ -98,7 +98,7 @@ aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_er
     aki_status rc = AKI_OK;
 
     *out = NULL;
-    aki__lock_take(&lock);
+    aki__lock_acquire(&lock);
     if (!ready) {
         struct aki__signals before;
         aki__signals_block(&before);        /* the environment has a thread */
@@ -113,6 +113,6 @@ aki_status aki__runtime_get(const struct aki__runtime **out, int threads, aki_er
     }
     if (!rc)
         *out = &runtime;
-    aki__lock_drop(&lock);
+    aki__lock_release(&lock);
     return rc;
 }

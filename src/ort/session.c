@@ -141,7 +141,7 @@ void aki__session_info(const struct aki__session *s, struct aki__session_info *o
 
 void aki__session_each(struct aki__session *s, size_t count, void (*body)(void *user, size_t i), void *user)
 {
-    bool taken = s->pool && count > 1 && aki__pool_take(s->pool), beside = taken && s->runner->kind->spread(s->runner);
+    bool taken = s->pool && count > 1 && aki__pool_acquire(s->pool), beside = taken && s->runner->kind->spread(s->runner);
 
     if (beside)
         atomic_store(&s->beside, true);
@@ -149,7 +149,7 @@ void aki__session_each(struct aki__session *s, size_t count, void (*body)(void *
     if (beside)
         atomic_store(&s->beside, false);
     if (taken)
-        aki__pool_drop(s->pool);
+        aki__pool_release(s->pool);
 }
 
 aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, float *out, size_t columns, aki_error *err)

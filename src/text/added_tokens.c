@@ -1,7 +1,8 @@
-/* Unit added_tokens: the strings that are tokens whatever the algorithm says ("[SEP]", "<|endoftext|>"): where they stand in a text.
+/* Unit added_tokens: strings that are tokens whatever the algorithm is ("[SEP]", "<|endoftext|>"), and the search for them in a
+ * text.
  *
- * Leftmost match, the longest of those, then on behind it. The strings are kept sorted, so a match is looked for by narrowing the range
- * of those that agree so far; a table of first bytes keeps that from starting at most places. */
+ * The search finds the leftmost match, and the longest one there, and continues after it. The strings are sorted, so a search
+ * narrows the range of those that match so far; a table of first bytes skips most positions. */
 #include "text/stages.h"
 
 #include <stdlib.h>
@@ -49,7 +50,7 @@ static bool same(const struct aki__added_key *a, const struct aki__added_key *b)
     return a->size == b->size && memcmp(a->text, b->text, a->size) == 0;
 }
 
-/* Of equal contents the first gives the place, the last what it does. Empty ones go. */
+/* Of tokens with equal contents, the first determines the position and the last the properties. Empty contents are removed. */
 static aki_status unite(struct aki__added *a, struct aki__reader *r)
 {
     size_t n = 0;
@@ -116,7 +117,8 @@ static aki_status sort_ids(struct aki__added *a, struct aki__reader *r)
     return keys && a->by_id ? AKI_OK : aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
 }
 
-aki_status aki__added_parse(struct aki__added *a, struct aki__reader *r, const struct aki__json *list, const struct aki__algorithm *model, size_t vocabulary)
+aki_status aki__added_parse(struct aki__added *a, struct aki__reader *r, const struct aki__json *list,
+                            const struct aki__algorithm *model, size_t vocabulary)
 {
     const struct aki__json *e;
     aki_status rc = AKI_OK;
@@ -128,9 +130,9 @@ aki_status aki__added_parse(struct aki__added *a, struct aki__reader *r, const s
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
     e = list ? aki__json_first(list) : NULL;
     for (uint32_t i = 0; list && i < list->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
-        size_t told = aki__read_told(r), back = aki__path_index(r, i);
+        size_t reported = aki__read_reported(r), back = aki__path_index(r, i);
         a->count++;
-        rc = aki__also(rc, aki__read_end(r, back, told, parse_token(r, e, &a->tokens[i])));
+        rc = aki__also(rc, aki__read_end(r, back, reported, parse_token(r, e, &a->tokens[i])));
     }
     if (rc || !model)
         return rc;
@@ -165,13 +167,14 @@ aki_status aki__added_index(struct aki__added *a, struct aki__reader *r)
         a->sizes[list] = n;
         a->only[list] = n && keys[0].size ? (unsigned char)keys[0].text[0] : -1;
         for (size_t i = 0; i < n; i++) {
-            /* Of equal ones Hugging Face takes one by chance, on empty ones it panics. */
+            /* Of equal strings Hugging Face selects one at random; empty ones make it panic. */
             if (keys[i].size == 0)
                 return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a token that the normaliser leaves nothing of is not supported");
             if (i && same(&keys[i - 1], &keys[i]))
                 return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "two tokens that the normaliser makes equal are not supported");
             if (keys[i].size > AKI_PIECE_LIMIT)
-                return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "a token that the normaliser makes longer than 512 bytes is not supported");
+                return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL,
+                                      "a token that the normaliser makes longer than 512 bytes is not supported");
             a->first[list][(unsigned char)keys[i].text[0]] = true;
             if ((unsigned char)keys[i].text[0] != a->only[list])
                 a->only[list] = -1;
@@ -225,14 +228,14 @@ const struct aki__added_token *aki__added_by_content(const struct aki__added *a,
 
 /* ---------------------------------------------------------------- searching ------------------------------------- */
 
-/* The longest key that text[at …) begins with. */
+/* The longest key with which text[at …) begins. */
 static const struct aki__added_key *longest(const struct aki__added_key *keys, size_t count, const char *text, size_t size)
 {
     const struct aki__added_key *best = NULL;
     size_t low = 0, high = count;
 
     for (size_t depth = 0; low < high; depth++) {
-        /* A key that ends here is the first of those that agree. */
+        /* If a key ends here, it is the first of the range. */
         if (keys[low].size == depth)
             best = &keys[low++];
         if (depth == size || low == high)
@@ -312,13 +315,14 @@ bool aki__added_next(struct aki__added_search *s, struct aki__added_match *out)
         s->from = end;
         if (t->special && !s->specials)
             continue;
-        if (t->single_word && ((begin && has_at(s->text, back_one(s->text, begin), AKI_U_WORD)) || (end < s->size && has_at(s->text, end, AKI_U_WORD))))
+        if (t->single_word && ((begin && has_at(s->text, back_one(s->text, begin), AKI_U_WORD)) ||
+                               (end < s->size && has_at(s->text, end, AKI_U_WORD))))
             continue;
         if (t->lstrip) {
             while (begin && has_at(s->text, back_one(s->text, begin), AKI_U_WHITE))
                 begin = back_one(s->text, begin);
             if (begin < s->done)
-                begin = s->done;        /* a token before has them */
+                begin = s->done;        /* the token before has consumed them */
         }
         while (t->rstrip && end < s->size && has_at(s->text, end, AKI_U_WHITE)) {
             const char *p = s->text + end;
@@ -329,7 +333,7 @@ bool aki__added_next(struct aki__added_search *s, struct aki__added_match *out)
         size_t done = s->done;
         s->done = end;
         s->held = match;
-        s->held_any = begin < end;      /* nothing is left of one whose blanks a token before took */
+        s->held_any = begin < end;      /* nothing is left of a match whose blanks the token before has consumed */
         *out = (struct aki__added_match){ NULL, done, begin };
         if (done < begin)
             return true;

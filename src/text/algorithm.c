@@ -1,9 +1,10 @@
-/* Unit algorithm: reads tokenizer.json's "model", keeps the words met before, hands the others to their algorithm. See algorithm.h. */
+/* Unit algorithm: reads "model" of tokenizer.json, caches words, and calls the algorithm for words that are not cached. See
+ * algorithm.h. */
 #include "text/words.h"
 
 #include <stdio.h>
 
-#define WORD_SETS 16384         /* of two words: 2 MiB a thread, touched only where words fall */
+#define WORD_SETS 16384         /* sets of two words: 2 MiB for each thread; only pages with entries use memory */
 
 /* ---------------------------------------------------------------- reading --------------------------------------- */
 
@@ -53,7 +54,7 @@ void aki__model_byte_ids(struct aki__algorithm *a)
     }
 }
 
-/* An id; -1: not one. Plain digits, the only case that occurs, need no floating point. */
+/* Reads an id; -1: not one. It has plain digits in every real file, so no floating-point number is parsed. */
 static int64_t read_id(const struct aki__json *node)
 {
     int64_t id = 0;
@@ -100,7 +101,8 @@ aki_status aki__model_vocabulary(const struct aki__model_reader *r, struct aki__
     return AKI_OK;
 }
 
-/* The kind; -1: none known. Files from before 2020 name none: then the members tell, tried in the order Hugging Face does. */
+/* The kind of the algorithm; -1: unknown. Files from before 2020 have no type: it follows from the members, checked in Hugging
+ * Face's order. */
 static int read_kind(const struct aki__json *model)
 {
     static const char *const names[] = { "BPE", "WordPiece", "Unigram", "WordLevel" };
@@ -124,7 +126,7 @@ static void spell_bytes(struct aki__algorithm *a)
 {
     uint32_t next = 0x100;
 
-    /* Printable Latin-1 stands for itself, every other byte for the next character from U+0100 on (GPT-2, Radford et al. 2019). */
+    /* Printable Latin-1 characters represent themselves, every other byte the next character from U+0100 on (GPT-2, Radford et al. 2019). */
     for (uint32_t b = 0; b < 256; b++) {
         char bytes[4];
         bool itself = (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
@@ -140,7 +142,8 @@ static aki_status wordlevel_parse(struct aki__algorithm *a, const struct aki__mo
     return rc ? rc : aki__model_unknown(r, a, true);
 }
 
-aki_status aki__algorithm_parse(struct aki__algorithm **out, const struct aki__json *model, bool byte_level, const char *name, aki_error *err)
+aki_status aki__algorithm_parse(struct aki__algorithm **out, const struct aki__json *model, bool byte_level, const char *name,
+                                aki_error *err)
 {
     struct aki__model_reader r = { model, name, err };
     struct aki__algorithm *a = aki__zalloc(1, sizeof *a);
@@ -206,7 +209,7 @@ struct aki__algorithm_scratch *aki__algorithm_scratch_new(const struct aki__algo
 
     if (!s || a->kind == AKI_WORDLEVEL)
         return s;
-    /* Fresh zero pages cost nothing until they are touched; aki__alloc_aligned would have to clear them. */
+    /* New zero pages use no memory until they are written; aki__alloc_aligned would have to clear them. */
     s->words_block = aki__zalloc(2 * WORD_SETS + 1, sizeof *s->words);
     if (!s->words_block) {
         aki__free(s);
@@ -225,14 +228,14 @@ void aki__algorithm_scratch_free(struct aki__algorithm_scratch *s)
     aki__buf_free(&s->spelling);
     aki__free(s->places);
     aki__row_free(&s->row);
-    aki__free(s->ways);
+    aki__free(s->nodes);
     aki__free(s);
 }
 
 size_t aki__algorithm_scratch_size(const struct aki__algorithm_scratch *s)
 {
     return s->respelled.capacity + s->spelling.capacity + s->places_capacity * sizeof *s->places + s->row.capacity * sizeof *s->row.symbols
-           + s->row.keys_capacity * sizeof *s->row.keys + s->ways_capacity * sizeof *s->ways;
+           + s->row.keys_capacity * sizeof *s->row.keys + s->nodes_capacity * sizeof *s->nodes;
 }
 
 static uint64_t load(const char *p, size_t size)
@@ -243,7 +246,7 @@ static uint64_t load(const char *p, size_t size)
     return word;
 }
 
-/* Up to 8 bytes, zeros behind them, without reading beyond the end. */
+/* Loads up to 8 bytes, padded with zeros, without reading beyond the end. */
 static inline uint64_t load_short(const char *p, size_t size)
 {
     if (size >= 4)
@@ -260,7 +263,7 @@ static inline uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)p ^ (uint64_t)(p >> 64);
 }
 
-/* The word as a key, and its hash. size: 1 to AKI_WORD_BYTES. */
+/* The key of a word, and its hash. size: 1 … AKI_WORD_BYTES. */
 static inline uint64_t make_key(const char *word, size_t size, uint64_t key[4])
 {
     uint64_t hash = UINT64_C(0x9E3779B97F4A7C15) * size;
@@ -286,7 +289,7 @@ static void remember(struct aki__word *set, const uint64_t key[4], size_t size, 
 
     memcpy(word.key, key, sizeof word.key);
     for (size_t i = 0; i < count; i++) {
-        /* Only ends are kept: tokens that do not follow one another (a byte fallback's) are worked out each time. */
+        /* An entry has only the ends of tokens, so words whose tokens are not contiguous (those of a byte fallback) are not cached. */
         if (tokens[i].begin != (i ? tokens[i - 1].end : 0))
             return;
         word.ids[i] = tokens[i].id;
@@ -313,7 +316,7 @@ static bool one_word(const struct aki__algorithm *a, struct aki__algorithm_scrat
     return aki__token_add(out, id, 0, size);
 }
 
-/* Spells the word in the byte alphabet for the algorithm, and turns the tokens' places back into the word's. */
+/* Spells the word in the byte alphabet for the algorithm, and converts the offsets of the tokens back to bytes of the word. */
 static bool respelled_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
                            struct aki__tokens *out, const char **failed)
 {
@@ -334,7 +337,7 @@ static bool respelled_word(const struct aki__algorithm *a, struct aki__algorithm
     if (!one_word(a, s, s->respelled.data, n, out, failed))
         return false;
     for (size_t i = first; i < out->count; i++) {
-        /* Half a character, which byte fallback can leave, belongs to its byte. */
+        /* Half a character, which byte fallback can produce, is the byte itself. */
         uint32_t begin = out->data[i].begin;
         bool inside = begin < n && ((unsigned char)s->respelled.data[begin] & 0xC0) == 0x80;
         out->data[i].begin = s->places[begin] - inside;
@@ -343,7 +346,7 @@ static bool respelled_word(const struct aki__algorithm *a, struct aki__algorithm
     return true;
 }
 
-/* One word through the cache; its tokens' places are counted from `from`. */
+/* Encodes a word, with the cache. Offsets of its tokens count from `from`. */
 static bool cached_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size, uint32_t from,
                         struct aki__tokens *out, const char **failed)
 {
@@ -379,7 +382,7 @@ static bool cached_word(const struct aki__algorithm *a, struct aki__algorithm_sc
     return true;
 }
 
-/* A text that BPE gets as one word, cut where that changes nothing. */
+/* Splits a text that BPE gets as one word where this does not change its tokens. */
 static bool cut_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
                      struct aki__tokens *out, const char **failed)
 {

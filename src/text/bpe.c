@@ -1,9 +1,10 @@
-/* Unit bpe: byte-pair encoding: symbols, then the merge of lowest rank, leftmost first, until none is left (Sennrich et al. 2016). */
+/* Unit bpe: byte-pair encoding: merges the pair of symbols with the lowest rank, leftmost first, until no pair merges (Sennrich
+ * et al. 2016). */
 #include "text/words.h"
 
 /* ---------------------------------------------------------------- merges ---------------------------------------- */
 
-#define SPACE "\xE2\x96\x81"     /* U+2581, SentencePiece's space */
+#define SPACE "\xE2\x96\x81"     /* U+2581, the space of SentencePiece */
 
 struct text { const char *data; size_t size; };
 
@@ -42,15 +43,16 @@ static aki_status add_merge(struct aki__algorithm *a, const struct aki__model_re
 
     if (left_id < 0 || right_id < 0)
         return unknown_piece(r, i, left_id < 0 ? left : right);
-    /* The prefix is cut from the right piece by its length alone, as Hugging Face does. A merge that adds nothing would
-     * make two merges of one place look alike: no real file has one. */
+    /* The prefix is removed from the right piece by its length only, as in Hugging Face. A merge that adds nothing
+     * would make two merges at one position indistinguishable; no real file has one. */
     if (left.size == 0 || right.size <= b->prefix_size)
-        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.merges[%u]: it adds nothing to its left or right piece", r->name, (unsigned)i);
+        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.merges[%u]: it adds nothing to its left or right piece", r->name,
+                         (unsigned)i);
     joined->size = 0;
     if (!aki__buf_append(joined, left.data, left.size, SIZE_MAX)
         || !aki__buf_append(joined, right.data + b->prefix_size, right.size - b->prefix_size, SIZE_MAX))
         return aki__fail(r->err, AKI_E_NOMEM, "%s: model.merges", r->name);
-    /* Trained files number the pieces in the order of their merges: mostly the next id is the one. */
+    /* Trained files number pieces in the order of their merges, so the next id is mostly the right one. */
     size_t size;
     const char *guess = aki__vocabulary_piece(v, *last + 1, &size);
     if (guess && size == joined->size && memcmp(guess, joined->data, size) == 0)
@@ -61,7 +63,8 @@ static aki_status add_merge(struct aki__algorithm *a, const struct aki__model_re
         return unknown_piece(r, i, (struct text){ joined->data, joined->size });
     *last = id;
     if (!aki__merges_add(&b->merges, (struct aki__merge){ left_id, right_id, id, i }))
-        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.merges[%u]: so many collide in their table that texts would take for ever", r->name, (unsigned)i);
+        return aki__fail(r->err, AKI_E_UNSUPPORTED,
+                         "%s: model.merges[%u]: so many collide in their table that texts would take for ever", r->name, (unsigned)i);
     if (right.size >= 3 && memcmp(right.data, SPACE, 3) == 0)
         b->joins[(unsigned char)left.data[left.size - 1]] = true;
     return AKI_OK;
@@ -104,7 +107,8 @@ static aki_status read_affix(const struct aki__model_reader *r, const char *key,
     aki_status rc = aki__model_string(r, key, false, &text, size);
 
     if (!rc && *size > AKI_PIECE_LIMIT)
-        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.%s: %zu bytes; %d are the most that is supported", r->name, key, *size, AKI_PIECE_LIMIT);
+        return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.%s: %zu bytes; %d are the most that is supported", r->name, key,
+                         *size, AKI_PIECE_LIMIT);
     if (!rc && !(*out = aki__copy_string(text ? text : "", *size)))
         rc = aki__fail(r->err, AKI_E_NOMEM, "%s: model.%s", r->name, key);
     return rc;
@@ -135,7 +139,7 @@ static void read_symbols(struct aki__algorithm *a)
     }
 }
 
-/* The merges of all pairs of bytes: half of all look-ups, out of a table whose busy part is small. */
+/* The merges of all pairs of bytes, which are half of all lookups, in a table whose frequently used part is small. */
 static bool pair_bytes(struct aki__bpe *b)
 {
     if (!(b->byte_pairs = aki__alloc(1 << 16, sizeof *b->byte_pairs)))
@@ -149,9 +153,9 @@ static bool pair_bytes(struct aki__bpe *b)
     return true;
 }
 
-/* Whether a word may be cut before U+2581: SentencePiece's files have no merge of "a" and "▁b", so that what stands before never
- * merges with what follows, and a text that comes as one word falls into words that repeat. joins tells after which bytes it
- * does merge. An unknown character is spelled as the unknown token or as "<0x..>". */
+/* Determines whether a word can be split before U+2581. Files of SentencePiece have no merge of "a" and "▁b", so the symbols
+ * before never merge with those after, and a text that is one word splits into words that repeat. `joins` has the bytes after
+ * which they do merge. An unknown character is spelled as the unknown token or as "<0x..>". */
 static bool can_split(const struct aki__algorithm *a)
 {
     const struct aki__bpe *b = &a->of.bpe;
@@ -187,7 +191,7 @@ aki_status aki__bpe_parse(struct aki__algorithm *a, const struct aki__model_read
         || (rc = aki__model_flag(r, "ignore_merges", &b->ignore_merges)) || (rc = read_merges(a, r)))
         return rc;
     aki__model_byte_ids(a);
-    /* One symbol for one byte needs no spelling; what looks at the spelling gets it. */
+    /* A single byte needs no spelling, except for code that reads the spelling. */
     a->respell = a->byte_level && (b->prefix_size || b->suffix_size || a->byte_fallback);
     read_symbols(a);
     if (a->byte_level && !a->respell && !pair_bytes(b))
@@ -206,14 +210,14 @@ void aki__bpe_free(struct aki__bpe *b)
 
 /* ---------------------------------------------------------------- symbols --------------------------------------- */
 
-static inline void push(struct aki__row *row, int32_t id, uint32_t size)
+static inline void push(struct aki__symbols *row, int32_t id, uint32_t size)
 {
     row->symbols[row->count].id = id;
     row->symbols[row->count++].size = size;
 }
 
-/* The bytes of an unknown character as symbols; false: one of them has none, and nothing was added. */
-static bool push_bytes(const struct aki__algorithm *a, struct aki__row *row, struct text symbol)
+/* Adds the bytes of an unknown character as symbols; false: one of them has no symbol, and nothing was added. */
+static bool push_bytes(const struct aki__algorithm *a, struct aki__symbols *row, struct text symbol)
 {
     for (size_t i = 0; i < symbol.size; i++)
         if (a->byte_id[(unsigned char)symbol.data[i]] < 0)
@@ -223,7 +227,7 @@ static bool push_bytes(const struct aki__algorithm *a, struct aki__row *row, str
     return true;
 }
 
-/* Spells the symbol of the character at [at, at + bytes): with prefix, unless first, and suffix, if last. */
+/* Spells the symbol of the character at [at, at + bytes): with the prefix unless first, and with the suffix if last. */
 static bool spell_symbol(const struct aki__bpe *b, struct aki__buf *spelling, const char *word, size_t size, size_t at, size_t bytes,
                          struct text *out)
 {
@@ -241,7 +245,7 @@ static bool spell_symbol(const struct aki__bpe *b, struct aki__buf *spelling, co
     return true;
 }
 
-static bool reserve_row(const struct aki__algorithm *a, struct aki__row *row, size_t size)
+static bool reserve_row(const struct aki__algorithm *a, struct aki__symbols *row, size_t size)
 {
     const struct aki__bpe *b = &a->of.bpe;
     size_t most = size;
@@ -253,14 +257,15 @@ static bool reserve_row(const struct aki__algorithm *a, struct aki__row *row, si
     return most < INT32_MAX && aki__row_reserve(row, most + 1);
 }
 
-/* Takes the word apart into symbols. An unknown token waits until the next known symbol and, where fuse_unk, takes in the unknown
- * characters behind it; bytes of a fallback do not end the wait, so they come before it: Hugging Face's order. */
-static bool take_apart(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size, const char **failed)
+/* Splits the word into symbols. An unknown token is held until the next known symbol; with fuse_unk it absorbs the unknown
+ * characters after it. Bytes of a fallback do not end this, so they come before it: the order of Hugging Face. */
+static bool take_apart(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
+                       const char **failed)
 {
     const struct aki__bpe *b = &a->of.bpe;
-    struct aki__row *row = &s->row;
+    struct aki__symbols *row = &s->row;
     bool raw = a->byte_level && !a->respell;
-    uint32_t waiting = 0;       /* bytes of the unknown token that waits */
+    uint32_t waiting = 0;       /* bytes of the unknown token that is held */
     struct text symbol;
 
     if (!reserve_row(a, row, size))
@@ -297,8 +302,8 @@ static bool take_apart(const struct aki__algorithm *a, struct aki__algorithm_scr
     return true;
 }
 
-/* The same for raw bytes that are all known: straight from tables. *done: they were. */
-static bool take_bytes(const struct aki__algorithm *a, struct aki__row *row, const char *word, size_t size, bool *done)
+/* The same for raw bytes that are all known, from tables only. *done: they were. */
+static bool take_bytes(const struct aki__algorithm *a, struct aki__symbols *row, const char *word, size_t size, bool *done)
 {
     const struct aki__bpe *b = &a->of.bpe;
 
@@ -320,8 +325,9 @@ static bool take_bytes(const struct aki__algorithm *a, struct aki__row *row, con
     return true;
 }
 
-/* The id of a whole word, which ignore_merges prefers to merging. */
-static bool whole_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size, int32_t *id)
+/* The id of the whole word, which ignore_merges prefers to merging. */
+static bool whole_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
+                       int32_t *id)
 {
     if (!a->byte_level || a->respell) {
         *id = aki__vocabulary_id(&a->vocabulary, word, size);
@@ -360,7 +366,7 @@ bool aki__bpe_word(const struct aki__algorithm *a, struct aki__algorithm_scratch
         return false;
     aki__row_merge(&s->row, &b->merges);
     for (size_t i = 0; i < s->row.count; i = s->row.symbols[i].next) {
-        /* Symbols of an affix's bytes have no place in the word, but Hugging Face counts them: the word's end may be passed. */
+        /* Symbols of a prefix or suffix have no bytes in the word, but Hugging Face counts them, so offsets can exceed the word. */
         size_t end = begin + s->row.symbols[i].size < size ? begin + s->row.symbols[i].size : size;
         if (!aki__token_add(out, s->row.symbols[i].id, begin, end))
             return false;

@@ -1,8 +1,9 @@
-/* Unit charsmap: the Precompiled normaliser: sentencepiece's compiled replacement table.
+/* Unit charsmap: the Precompiled normaliser: the compiled replacement table of SentencePiece.
  *
- * The table is a 32-bit size, a double-array trie of that many bytes, and NUL-terminated replacements that its values point into.
- * Hugging Face applies it cluster by cluster: a grapheme cluster of under 6 bytes is replaced whole when any key is a prefix of it
- * (the shortest counts, and what follows the key is lost), any other goes code point by code point. Equal vectors need equal oddities. */
+ * The table is a 32-bit size, a double-array trie of so many bytes, and NUL-terminated replacements, whose offsets are the
+ * trie's values. Hugging Face applies it to grapheme clusters: a cluster of less than 6 bytes is replaced as a whole if a key
+ * is a prefix of it (the shortest such key; the rest of the cluster is lost), any other code point by code point. For equal
+ * vectors this does the same. */
 #include "text/stages.h"
 
 struct aki__charsmap {
@@ -10,8 +11,8 @@ struct aki__charsmap {
     size_t         unit_count;
     char          *replacements;
     size_t         replacement_size;
-    unsigned char *bytes;               /* the decoded file: what replacements points into */
-    bool           plain[128];          /* ASCII that no key begins with, and no control: stays where ASCII follows */
+    unsigned char *bytes;               /* the decoded file, which `replacements` is a part of */
+    bool           plain[128];          /* ASCII that begins no key and is no control character: unchanged before ASCII */
 };
 
 static int base64_digit(unsigned char c)
@@ -50,8 +51,8 @@ static uint32_t read32(const unsigned char *p) { return p[0] | (uint32_t)p[1] <<
 
 static uint32_t unit_offset(uint32_t unit) { return unit >> 10 << ((unit & 1u << 9) >> 6); }
 
-/* The replacement of the shortest key that key[size] begins with, its size in *out_size; NULL: none. Whatever the file says, nothing
- * outside of it is read and what is answered is whole characters. */
+/* The replacement of the shortest key that is a prefix of key[size], *out_size bytes; NULL: none. Whatever the file contains,
+ * nothing outside of it is read, and the result is whole characters. */
 static const char *find(const struct aki__charsmap *m, const char *key, size_t size, size_t *out_size)
 {
     uint32_t at = unit_offset(m->units[0]);
@@ -133,7 +134,7 @@ void aki__charsmap_free(struct aki__charsmap *m)
     aki__free(m);
 }
 
-/* A code point is held back until the next one comes: a replacement shorter than what it stands for changes the one before it. */
+/* A code point is held until the next one: a replacement shorter than its source changes the previous one. */
 struct held { bool any; uint32_t c; int32_t change; };
 
 static void put(struct aki__sink *s, struct held *h, uint32_t c, int32_t change)
@@ -185,9 +186,10 @@ void aki__charsmap_run(const struct aki__charsmap *m, struct aki__sink *s)
     struct held h = { 0 };
 
     while (p < end && !s->failed) {
-        /* Plain ASCII before ASCII is a cluster of its own that stays. */
+        /* ASCII before ASCII is a cluster of its own, which does not change. */
         const char *run = p;
-        while ((begin == p || state.before != AKI_G_PREPEND) && end - p >= 2 && (signed char)p[0] >= 0 && (signed char)p[1] >= 0 && m->plain[(unsigned char)p[0]])
+        while ((begin == p || state.before != AKI_G_PREPEND) && end - p >= 2 && (signed char)p[0] >= 0 && (signed char)p[1] >= 0 &&
+               m->plain[(unsigned char)p[0]])
             p++;
         if (p > run) {
             if (begin < run)

@@ -1,9 +1,9 @@
-/* Unit compose: the Unicode normal forms. Text already in the form, the usual case, is only looked at: a run is worked on from the
- * last safe starter before something that may change to the next one behind it. */
+/* Unit compose: the Unicode normal forms. Text that is already in the form, the usual case, is only scanned. Otherwise a run is
+ * processed: from the last safe starter before a code point that may change to the next one after it. */
 #include "text/stages.h"
 
-/* Where everything before is surely in the form, and what follows does not change it: the text's end, or the last safe starter
- * before the first code point that may change; that one's place in *stop. */
+/* Returns the offset up to which the text is in the form and cannot be changed by what follows: its end, or the last safe
+ * starter before the first code point that may change. *stop: the offset of that code point. */
 static size_t quick(const char *text, size_t size, size_t at, uint32_t unsafe, size_t *stop)
 {
     size_t start = at;
@@ -50,7 +50,7 @@ bool aki__normal_form_quick(const char *text, size_t size, bool compose, bool co
     return stop == size;
 }
 
-/* Runs are a few marks in real text; hostile ones of millions are counted into place. */
+/* Real runs have a few marks, which insertion sorts; hostile runs of millions are sorted by counting. */
 bool aki__sort_marks(struct aki__work *w, struct aki__pending *run, size_t count)
 {
     if (count <= 24) {
@@ -63,20 +63,21 @@ bool aki__sort_marks(struct aki__work *w, struct aki__pending *run, size_t count
         }
         return true;
     }
-    size_t place[257] = { 0 };
+    size_t index[257] = { 0 };
     if (!aki__grow((void **)&w->sorted, &w->sorted_capacity, count, sizeof *w->sorted))
         return false;
     for (size_t i = 0; i < count; i++)
-        place[run[i].combining + 1]++;
+        index[run[i].combining + 1]++;
     for (size_t i = 1; i < 257; i++)
-        place[i] += place[i - 1];
+        index[i] += index[i - 1];
     for (size_t i = 0; i < count; i++)
-        w->sorted[place[run[i].combining]++] = run[i];
+        w->sorted[index[run[i].combining]++] = run[i];
     memcpy(run, w->sorted, count * sizeof *run);
     return true;
 }
 
-/* In place; answers how many are left. A composed pair's change says that one code point of the input went into it. */
+/* Composes in place; returns the number of code points left. The change of a composed pair says that it consumed one code point
+ * of the input. */
 static size_t compose_run(struct aki__pending *p, size_t count)
 {
     size_t n = 0, starter = SIZE_MAX;
@@ -106,7 +107,7 @@ static size_t compose_run(struct aki__pending *p, size_t count)
 static bool decompose_run(struct aki__work *w, const char *text, size_t size, bool compatible, size_t *count)
 {
     const char *end = text + size;
-    size_t n = 0, marks = 0;            /* marks: where the run of marks at the end begins */
+    size_t n = 0, marks = 0;            /* marks: the index of the first mark at the end */
 
     while (text < end) {
         uint32_t parts[AKI_DECOMPOSED_MAX];

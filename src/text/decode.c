@@ -1,12 +1,13 @@
-/* Unit decode: tokens back to text, by the steps of tokenizer.json's decoder. */
+/* Unit decode: decodes tokens to text, with the steps of the decoder of tokenizer.json. */
 #include "text/stages.h"
 
 enum kind { BPE, BYTE_LEVEL, WORDPIECE, METASPACE, REPLACE, FUSE, STRIP, BYTE_FALLBACK, SEQUENCE };
-static const char *const names[] = { "BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "Replace", "Fuse", "Strip", "ByteFallback", "Sequence", NULL };
+static const char *const names[] = { "BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "Replace", "Fuse", "Strip",
+                                     "ByteFallback", "Sequence", NULL };
 
-struct step {
+struct decoder_step {
     enum kind            kind;
-    char                *text;              /* BPE's suffix, WORDPIECE's prefix, REPLACE's content */
+    char                *text;              /* the suffix of BPE, the prefix of WORDPIECE, the content of REPLACE */
     size_t               size;
     struct aki__pattern *pattern;
     uint32_t             character;         /* METASPACE, STRIP */
@@ -15,7 +16,7 @@ struct step {
 };
 
 struct aki__decoder {
-    struct step *steps;
+    struct decoder_step *steps;
     size_t count, capacity;
 };
 
@@ -25,7 +26,8 @@ struct aki__decoder {
 
 bool aki__parts_add(struct aki__parts *p, const char *bytes, size_t size)
 {
-    if (!aki__grow((void **)&p->ends, &p->capacity, p->count + 1, sizeof *p->ends) || !aki__buf_append(&p->bytes, bytes, size, AKI_TEXT_LIMIT))
+    if (!aki__grow((void **)&p->ends, &p->capacity, p->count + 1, sizeof *p->ends) ||
+        !aki__buf_append(&p->bytes, bytes, size, AKI_TEXT_LIMIT))
         return false;
     p->ends[p->count++] = p->bytes.size;
     return true;
@@ -48,12 +50,12 @@ static const char *get(const struct aki__parts *p, size_t i, size_t *size)
 
 static bool put(struct aki__parts *p, const char *bytes, size_t size) { return aki__buf_append(&p->bytes, bytes, size, AKI_TEXT_LIMIT); }
 
-/* Ends the part that was put together. */
+/* Ends the part that is being written. */
 static bool finish(struct aki__parts *p) { return aki__parts_add(p, "", 0); }
 
 /* ---------------------------------------------------------------- UTF-8 with errors ----------------------------- */
 
-/* As Rust's from_utf8_lossy: each longest beginning of a character that is cut off, and each other wrong byte, becomes U+FFFD. */
+/* As from_utf8_lossy in Rust: each longest incomplete beginning of a character, and each other invalid byte, becomes U+FFFD. */
 static bool put_lossy(struct aki__parts *out, const char *bytes, size_t size)
 {
     while (size) {
@@ -66,7 +68,8 @@ static bool put_lossy(struct aki__parts *out, const char *bytes, size_t size)
         size -= good;
         const unsigned char *s = (const unsigned char *)bytes;
         size_t n = 1;
-        unsigned low = 0x80, high = 0xBF, more = s[0] >= 0xC2 && s[0] <= 0xDF ? 1 : s[0] >= 0xE0 && s[0] <= 0xEF ? 2 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 3 : 0;
+        unsigned low = 0x80, high = 0xBF, more = s[0] >= 0xC2 && s[0] <= 0xDF ? 1
+            : s[0] >= 0xE0 && s[0] <= 0xEF ? 2 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 3 : 0;
         if (s[0] == 0xE0) low = 0xA0;
         if (s[0] == 0xED) high = 0x9F;
         if (s[0] == 0xF0) low = 0x90;
@@ -84,8 +87,9 @@ static bool put_lossy(struct aki__parts *out, const char *bytes, size_t size)
 
 /* ---------------------------------------------------------------- steps ----------------------------------------- */
 
-/* Replaces every `from`; out is appended to. */
-static bool put_replaced(struct aki__buf *out, const char *text, size_t size, const char *from, size_t from_size, const char *to, size_t to_size)
+/* Replaces every `from`; appends to out. */
+static bool put_replaced(struct aki__buf *out, const char *text, size_t size, const char *from, size_t from_size, const char *to,
+                         size_t to_size)
 {
     size_t done = 0;
 
@@ -101,7 +105,7 @@ static bool put_replaced(struct aki__buf *out, const char *text, size_t size, co
     return aki__buf_append(out, text + done, size - done, AKI_TEXT_LIMIT);
 }
 
-/* WordPiece's cleanup of one token, rule after rule. */
+/* The cleanup of one token in WordPiece, rule after rule. */
 static bool put_clean(struct aki__parts *out, const char *text, size_t size)
 {
     static const char *const rules[][2] = { { " .", "." }, { " ?", "?" }, { " !", "!" }, { " ,", "," }, { " ' ", "'" }, { " n't", "n't" },
@@ -122,7 +126,7 @@ static bool put_clean(struct aki__parts *out, const char *text, size_t size)
     return ok;
 }
 
-static bool wordpiece(const struct step *s, size_t i, const char *text, size_t size, struct aki__parts *out)
+static bool wordpiece(const struct decoder_step *s, size_t i, const char *text, size_t size, struct aki__parts *out)
 {
     struct aki__buf token = { 0 };
     bool ok = true;
@@ -143,7 +147,7 @@ static bool wordpiece(const struct step *s, size_t i, const char *text, size_t s
     return ok;
 }
 
-static bool metaspace(const struct step *s, size_t i, const char *text, size_t size, struct aki__parts *out)
+static bool metaspace(const struct decoder_step *s, size_t i, const char *text, size_t size, struct aki__parts *out)
 {
     const char *end = text + size;
     bool ok = true;
@@ -158,7 +162,8 @@ static bool metaspace(const struct step *s, size_t i, const char *text, size_t s
     return ok;
 }
 
-static bool replace(const struct step *s, struct aki__work *w, const char *text, size_t size, struct aki__parts *out, aki_status *rc)
+static bool replace(const struct decoder_step *s, struct aki__work *w, const char *text, size_t size, struct aki__parts *out,
+                    aki_status *rc)
 {
     struct aki__finder f = aki__find_in(s->pattern, w, text, size);
     size_t done = 0, begin, end;
@@ -171,7 +176,7 @@ static bool replace(const struct step *s, struct aki__work *w, const char *text,
     return ok && put(out, text + done, size - done);
 }
 
-static bool strip(const struct step *s, const char *text, size_t size, struct aki__parts *out)
+static bool strip(const struct decoder_step *s, const char *text, size_t size, struct aki__parts *out)
 {
     const char *end = text + size, *p = text;
 
@@ -193,7 +198,7 @@ static bool strip(const struct step *s, const char *text, size_t size, struct ak
     return put(out, p, (size_t)(end - p));
 }
 
-/* The bytes that a token's characters stand for, or its own where one stands for none. */
+/* The bytes that a token's characters represent in the byte alphabet, or the token's own bytes if one represents none. */
 static bool byte_level(const char *text, size_t size, struct aki__buf *out)
 {
     const char *p = text, *end = text + size;
@@ -214,7 +219,7 @@ static bool byte_level(const char *text, size_t size, struct aki__buf *out)
 
 static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
-/* "<0x0A>"; -1: no such token. Rust's parser takes a sign. */
+/* The byte of "<0x0A>"; -1: not such a token. As in Rust, a sign is allowed. */
 static int fallback_byte(const char *t, size_t size)
 {
     if (size != 6 || memcmp(t, "<0x", 3) != 0 || t[5] != '>' || hex(t[4]) < 0)
@@ -237,8 +242,8 @@ static bool flush_bytes(struct aki__buf *bytes, struct aki__parts *out)
     return ok;
 }
 
-/* Steps over the whole list: tokens become others, not one each. */
-static bool run_whole(const struct step *s, const struct aki__parts *in, struct aki__parts *out)
+/* Steps that work on the whole list, since they change the number of tokens. */
+static bool run_whole(const struct decoder_step *s, const struct aki__parts *in, struct aki__parts *out)
 {
     struct aki__buf bytes = { 0 };
     bool ok = true;
@@ -252,7 +257,8 @@ static bool run_whole(const struct step *s, const struct aki__parts *in, struct 
             ok = put(out, text, size);
         } else {
             int byte = fallback_byte(text, size);
-            ok = byte >= 0 ? aki__buf_append(&bytes, &(char){ (char)byte }, 1, AKI_TEXT_LIMIT) : flush_bytes(&bytes, out) && aki__parts_add(out, text, size);
+            ok = byte >= 0 ? aki__buf_append(&bytes, &(char){ (char)byte }, 1, AKI_TEXT_LIMIT)
+                           : flush_bytes(&bytes, out) && aki__parts_add(out, text, size);
         }
     }
     if (s->kind == BYTE_LEVEL)
@@ -263,7 +269,8 @@ static bool run_whole(const struct step *s, const struct aki__parts *in, struct 
     return ok;
 }
 
-static bool run_each(const struct step *s, struct aki__work *w, const struct aki__parts *in, struct aki__parts *out, aki_status *rc)
+static bool run_each(const struct decoder_step *s, struct aki__work *w, const struct aki__parts *in, struct aki__parts *out,
+                     aki_status *rc)
 {
     bool ok = true;
 
@@ -289,9 +296,10 @@ aki_status aki__decode(const struct aki__decoder *d, struct aki__work *w, struct
     bool ok = true;
 
     for (size_t i = 0; d && i < d->count && ok && !rc; i++) {
-        const struct step *s = &d->steps[i];
+        const struct decoder_step *s = &d->steps[i];
         next.count = next.bytes.size = 0;
-        ok = s->kind == BYTE_LEVEL || s->kind == FUSE || s->kind == BYTE_FALLBACK ? run_whole(s, tokens, &next) : run_each(s, w, tokens, &next, &rc);
+        ok = s->kind == BYTE_LEVEL || s->kind == FUSE || s->kind == BYTE_FALLBACK ? run_whole(s, tokens, &next)
+                                                                                  : run_each(s, w, tokens, &next, &rc);
         struct aki__parts t = *tokens;
         *tokens = next;
         next = t;
@@ -307,7 +315,7 @@ aki_status aki__decode(const struct aki__decoder *d, struct aki__work *w, struct
 
 /* ---------------------------------------------------------------- reading --------------------------------------- */
 
-static aki_status read_text(struct aki__reader *r, const struct aki__json *node, const char *key, struct step *s)
+static aki_status read_text(struct aki__reader *r, const struct aki__json *node, const char *key, struct decoder_step *s)
 {
     const char *text;
     aki_status rc = aki__read_string(r, node, key, &text, &s->size);
@@ -318,7 +326,7 @@ static aki_status read_text(struct aki__reader *r, const struct aki__json *node,
     return s->text ? AKI_OK : aki__read_fail(r, AKI_E_NOMEM, key, "no memory");
 }
 
-static aki_status parse_step(struct aki__reader *r, const struct aki__json *node, struct step *s)
+static aki_status parse_step(struct aki__reader *r, const struct aki__json *node, struct decoder_step *s)
 {
     bool prefix = true;
     aki_status rc = AKI_OK;
@@ -361,8 +369,8 @@ static aki_status add_step(void *user, struct aki__reader *r, const struct aki__
 
     if (!aki__grow((void **)&list->steps, &list->capacity, list->count + 1, sizeof *list->steps))
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
-    struct step *s = &list->steps[list->count++];
-    *s = (struct step){ .kind = (enum kind)kind };
+    struct decoder_step *s = &list->steps[list->count++];
+    *s = (struct decoder_step){ .kind = (enum kind)kind };
     return parse_step(r, node, s);
 }
 

@@ -2,7 +2,7 @@
 #include "text/merges.h"
 
 #define BLOCK      64
-#define MOST_LEVELS 6           /* 64 to the sixth is more symbols than a word can have */
+#define MOST_LEVELS 6           /* 64^6 is more than the symbols of any word */
 
 bool aki__merges_init(struct aki__merges *m, size_t count)
 {
@@ -26,7 +26,7 @@ void aki__merges_free(struct aki__merges *m)
     *m = (struct aki__merges){ 0 };
 }
 
-/* Probes that a table of honest merges stays far below: their mean is 2. */
+/* A limit of probes far above that of real tables, whose mean is 2. */
 #define PROBES_LIMIT(count) (64 * (count) + 65536)
 
 bool aki__merges_add(struct aki__merges *m, struct aki__merge merge)
@@ -41,11 +41,11 @@ bool aki__merges_add(struct aki__merges *m, struct aki__merge merge)
     return ++m->count, m->probes <= PROBES_LIMIT(m->count);
 }
 
-bool aki__row_reserve(struct aki__row *row, size_t count)
+bool aki__row_reserve(struct aki__symbols *row, size_t count)
 {
     size_t keys = 0;
 
-    /* Keys of all levels, each in whole blocks. */
+    /* The number of keys of all levels, each padded to whole blocks. */
     for (size_t n = count; ; n = (n + BLOCK - 1) / BLOCK) {
         keys += (n + BLOCK - 1) / BLOCK * BLOCK;
         if (n <= BLOCK)
@@ -55,14 +55,14 @@ bool aki__row_reserve(struct aki__row *row, size_t count)
         && aki__grow((void **)&row->keys, &row->keys_capacity, keys, sizeof *row->keys);
 }
 
-void aki__row_free(struct aki__row *row)
+void aki__row_free(struct aki__symbols *row)
 {
     aki__free(row->symbols);
     aki__free(row->keys);
-    *row = (struct aki__row){ 0 };
+    *row = (struct aki__symbols){ 0 };
 }
 
-/* count is a multiple of 4: four lanes, which compilers turn into one vector. */
+/* count is a multiple of 4: four minima in parallel, which compilers turn into one vector. */
 static inline int32_t least(const int32_t *keys, size_t count)
 {
     int32_t a = keys[0], b = keys[1], c = keys[2], d = keys[3];
@@ -88,13 +88,13 @@ static void set_minimum(struct tree *t, size_t level, size_t block)
     t->level[level + 1][block] = key == AKI_NO_KEY ? key : (key & ~(BLOCK - 1)) | (int32_t)(block % BLOCK);
 }
 
-/* Completes the levels over count keys. */
+/* Computes the levels above `count` keys. */
 static void grow_tree(struct tree *t, int32_t *keys, size_t count)
 {
     t->level[0] = keys;
     for (t->top = 0; ; t->top++) {
         size_t whole = (count + BLOCK - 1) / BLOCK * BLOCK;
-        /* A lone block is searched as far as it is used. */
+        /* A single block is searched only as far as it is used. */
         size_t padded = count <= BLOCK ? (count + 3) / 4 * 4 : whole;
         for (size_t i = count; i < padded; i++)
             t->level[t->top][i] = AKI_NO_KEY;
@@ -108,18 +108,18 @@ static void grow_tree(struct tree *t, int32_t *keys, size_t count)
     }
 }
 
-/* Carries a change of the key at place up the tree. */
-static void settle(struct tree *t, size_t place)
+/* Propagates a change of the key at `index` up the tree. */
+static void settle(struct tree *t, size_t index)
 {
     for (size_t level = 0; level < t->top; level++) {
-        int32_t before = t->level[level + 1][place /= BLOCK];
-        set_minimum(t, level, place);
-        if (t->level[level + 1][place] == before)
+        int32_t before = t->level[level + 1][index /= BLOCK];
+        set_minimum(t, level, index);
+        if (t->level[level + 1][index] == before)
             return;
     }
 }
 
-void aki__row_merge(struct aki__row *row, const struct aki__merges *m)
+void aki__row_merge(struct aki__symbols *row, const struct aki__merges *m)
 {
     struct aki__symbol *s = row->symbols;
     uint32_t n = (uint32_t)row->count;
@@ -135,10 +135,10 @@ void aki__row_merge(struct aki__row *row, const struct aki__merges *m)
     row->keys[n - 1] = AKI_NO_KEY;
     grow_tree(&t, row->keys, n);
     while ((key = least(t.level[t.top], t.top_count)) != AKI_NO_KEY) {
-        size_t place = (size_t)key % BLOCK;
+        size_t index = (size_t)key % BLOCK;
         for (size_t level = t.top; level-- > 0; )
-            place = place * BLOCK + (size_t)least(t.level[level] + place * BLOCK, BLOCK) % BLOCK;
-        uint32_t left = (uint32_t)place, right = s[left].next, next = s[right].next;
+            index = index * BLOCK + (size_t)least(t.level[level] + index * BLOCK, BLOCK) % BLOCK;
+        uint32_t left = (uint32_t)index, right = s[left].next, next = s[right].next;
         s[left].id = s[left].joined;
         s[left].size += s[right].size;
         s[left].next = next;

@@ -1,18 +1,18 @@
 /* Unit normalize: the normaliser of tokenizer.json, as a list of steps.
  *
- * Every step exists once over a sink, code point by code point, as Hugging Face defines it; where no map is kept, BertNormalizer and
- * Lowercase have a second, fast way, and steps that change nothing are skipped. Tests compare the ways. */
+ * Every step has an implementation with a sink, code point by code point, as Hugging Face defines it. BertNormalizer and
+ * Lowercase also have a fast one without a map, and steps that change nothing are skipped. Tests compare the implementations. */
 #include "text/stages.h"
 
 enum kind { BERT, NFC, NFD, NFKC, NFKD, LOWERCASE, STRIP_ACCENTS, STRIP, REPLACE, PREPEND, CHARSMAP, NMT, BYTE_LEVEL, SEQUENCE };
 static const char *const names[] = { "BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "Replace",
                                      "Prepend", "Precompiled", "Nmt", "ByteLevel", "Sequence", NULL };
 
-struct step {
+struct normalizer_step {
     enum kind kind;
-    bool clean, chinese, accents, lower;        /* BERT: remove what it removes */
+    bool clean, chinese, accents, lower;        /* BERT: the flags of code points that it removes */
     bool left, right;                           /* STRIP */
-    unsigned char ascii[128];                   /* BERT, LOWERCASE: what becomes of ASCII; 0xFF: nothing */
+    unsigned char ascii[128];                   /* BERT, LOWERCASE: the result for each ASCII character; 0xFF: removed */
     struct aki__pattern  *pattern;              /* REPLACE */
     char                 *content;              /* REPLACE, PREPEND */
     size_t                content_size;
@@ -20,7 +20,7 @@ struct step {
 };
 
 struct aki__normalizer {
-    struct step *steps;
+    struct normalizer_step *steps;
     size_t count, capacity;
 };
 
@@ -41,7 +41,7 @@ static void lower(struct aki__sink *s)
     }
 }
 
-/* Drops what has one of these flags. */
+/* Removes code points that have one of these flags. */
 static void filter(struct aki__sink *s, uint32_t flags)
 {
     const char *p = s->in.data, *end = p + s->in.size;
@@ -133,7 +133,7 @@ static void strip(struct aki__sink *s, bool left, bool right)
     aki__sink_copy(s, p, (size_t)(end - p));
 }
 
-static aki_status replace(struct aki__sink *s, const struct step *n)
+static aki_status replace(struct aki__sink *s, const struct normalizer_step *n)
 {
     struct aki__finder f = aki__find_in(n->pattern, s->w, s->in.data, s->in.size);
     size_t done = 0, begin, end;
@@ -164,7 +164,7 @@ static bool put_lower(struct aki__buf *b, uint32_t c, bool lowered)
     return true;
 }
 
-/* Marks that accent stripping leaves wait in w->pending for the next starter, to be put in order. */
+/* Marks that remain after accents are stripped are held in w->pending until the next starter, to be sorted. */
 static bool flush_marks(struct aki__work *w, struct aki__buf *b, size_t *count, bool lowered)
 {
     if (!aki__sort_marks(w, w->pending, *count))
@@ -176,8 +176,8 @@ static bool flush_marks(struct aki__work *w, struct aki__buf *b, size_t *count, 
     return true;
 }
 
-/* One code point above ASCII through BERT's four stages at once. */
-static bool bert_character(struct aki__work *w, struct aki__buf *b, const struct step *n, uint32_t c, size_t *marks)
+/* Runs one code point above ASCII through the four stages of BERT at once. */
+static bool bert_character(struct aki__work *w, struct aki__buf *b, const struct normalizer_step *n, uint32_t c, size_t *marks)
 {
     const struct aki__unicode *u = aki__unicode(c);
     uint32_t parts[AKI_DECOMPOSED_MAX];
@@ -210,8 +210,8 @@ static bool bert_character(struct aki__work *w, struct aki__buf *b, const struct
     return !spaced || aki__buf_append(b, " ", 1, AKI_TEXT_LIMIT);
 }
 
-/* BERT and LOWERCASE where no map is kept. False: no memory. */
-static bool fast(struct aki__work *w, const struct step *n, const struct aki__text *in, struct aki__buf *b)
+/* BERT and LOWERCASE without a map. false: no memory. */
+static bool fast(struct aki__work *w, const struct normalizer_step *n, const struct aki__text *in, struct aki__buf *b)
 {
     const unsigned char *p = (const unsigned char *)in->data, *end = p + in->size;
     size_t marks = 0;
@@ -243,8 +243,8 @@ static bool fast(struct aki__work *w, const struct step *n, const struct aki__te
 
 /* ---------------------------------------------------------------- running --------------------------------------- */
 
-/* True where the step would leave the text as it is; what cannot be told cheaply is false. */
-static bool idle(const struct step *n, const struct aki__text *t)
+/* true: the step would not change the text. false if that is not known cheaply. */
+static bool idle(const struct normalizer_step *n, const struct aki__text *t)
 {
     switch (n->kind) {
     case NFC:  return aki__normal_form_quick(t->data, t->size, true, false);
@@ -256,7 +256,8 @@ static bool idle(const struct step *n, const struct aki__text *t)
     }
 }
 
-static aki_status pass(struct aki__work *w, struct aki__text *t, uint32_t origin, const struct step *n, void (*what)(struct aki__sink *))
+static aki_status pass(struct aki__work *w, struct aki__text *t, uint32_t origin, const struct normalizer_step *n,
+                       void (*what)(struct aki__sink *))
 {
     struct aki__sink s;
     aki_status rc = AKI_OK;
@@ -292,7 +293,7 @@ static aki_status pass(struct aki__work *w, struct aki__text *t, uint32_t origin
 
 static void filter_bert(struct aki__sink *s) { filter(s, AKI_U_BERT_MN); }
 
-static aki_status bert_mapped(struct aki__work *w, struct aki__text *t, uint32_t origin, const struct step *n)
+static aki_status bert_mapped(struct aki__work *w, struct aki__text *t, uint32_t origin, const struct normalizer_step *n)
 {
     aki_status rc = AKI_OK;
 
@@ -314,7 +315,7 @@ aki_status aki__normalize(const struct aki__normalizer *n, struct aki__work *w, 
     aki_status rc = AKI_OK;
 
     for (size_t i = 0; n && i < n->count && !rc; i++) {
-        const struct step *step = &n->steps[i];
+        const struct normalizer_step *step = &n->steps[i];
         if (idle(step, text))
             continue;
         if ((step->kind == BERT || step->kind == LOWERCASE) && !w->track) {
@@ -332,7 +333,7 @@ aki_status aki__normalize(const struct aki__normalizer *n, struct aki__work *w, 
 
 /* ---------------------------------------------------------------- reading --------------------------------------- */
 
-static void fill_ascii(struct step *n)
+static void fill_ascii(struct normalizer_step *n)
 {
     for (uint32_t c = 0; c < 128; c++) {
         const struct aki__unicode *u = aki__unicode(c);
@@ -346,7 +347,7 @@ static void fill_ascii(struct step *n)
     }
 }
 
-static aki_status read_content(struct aki__reader *r, const struct aki__json *node, const char *key, struct step *n)
+static aki_status read_content(struct aki__reader *r, const struct aki__json *node, const char *key, struct normalizer_step *n)
 {
     const char *text;
     aki_status rc = aki__read_string(r, node, key, &text, &n->content_size);
@@ -357,7 +358,7 @@ static aki_status read_content(struct aki__reader *r, const struct aki__json *no
     return n->content ? AKI_OK : aki__read_fail(r, AKI_E_NOMEM, key, "no memory");
 }
 
-static aki_status parse_step(struct aki__reader *r, const struct aki__json *node, struct step *n)
+static aki_status parse_step(struct aki__reader *r, const struct aki__json *node, struct normalizer_step *n)
 {
     aki_status rc = AKI_OK;
     size_t back;
@@ -409,12 +410,12 @@ static aki_status add_step(void *user, struct aki__reader *r, const struct aki__
 
     if (!aki__grow((void **)&list->steps, &list->capacity, list->count + 1, sizeof *list->steps))
         return aki__read_fail(r, AKI_E_NOMEM, NULL, "no memory");
-    struct step *n = &list->steps[list->count++];
-    *n = (struct step){ .kind = (enum kind)kind };
+    struct normalizer_step *n = &list->steps[list->count++];
+    *n = (struct normalizer_step){ .kind = (enum kind)kind };
     return parse_step(r, node, n);
 }
 
-static bool inserts_here(const struct step *s) { return s->kind == REPLACE && aki__pattern_matches_empty(s->pattern); }
+static bool inserts_here(const struct normalizer_step *s) { return s->kind == REPLACE && aki__pattern_matches_empty(s->pattern); }
 
 bool aki__normalizer_inserts(const struct aki__normalizer *n)
 {

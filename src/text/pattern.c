@@ -63,7 +63,7 @@ bool aki__pattern_matches_empty(const struct aki__pattern *p)
     return p->kind == STRING ? p->size == 0 : p->kind == REGEX && aki__regex_matches_empty(p->regex);
 }
 
-/* The first match at or behind `from`. */
+/* Finds the first match at or after `from`. */
 static int find(const struct aki__finder *f, size_t from, size_t *begin, size_t *end)
 {
     const struct aki__pattern *p = f->pattern;
@@ -101,7 +101,7 @@ bool aki__find_next(struct aki__finder *f, size_t *begin, size_t *end, aki_statu
             f->from = f->last = *end;
             return true;
         }
-        /* An empty match right behind the one before does not count: a character on. */
+        /* An empty match at the end of the previous match does not count: the search continues one character later. */
         f->from++;
         while (f->from < f->size && (f->text[f->from] & 0xC0) == 0x80)
             f->from++;

@@ -1,4 +1,4 @@
-/* Unit pipeline: reading the stages' JSON with the path for messages, and moving text with its map. See pipeline.h. */
+/* Unit pipeline: reads the stages' JSON, with the path for messages, and writes texts with their maps. See pipeline.h. */
 #include "text/pipeline.h"
 
 #include <stdio.h>
@@ -36,11 +36,11 @@ aki_status aki__read_fail(struct aki__reader *r, aki_status status, const char *
     return aki__fail(r->err, status, "%s: %s%s%s: %s", r->name, r->path, key && r->size ? "." : "", key ? key : "", what);
 }
 
-aki_status aki__read_end(struct aki__reader *r, size_t back, size_t told, aki_status rc)
+aki_status aki__read_end(struct aki__reader *r, size_t back, size_t reported, aki_status rc)
 {
     aki__path_back(r, back);
-    if (rc && aki__read_told(r) == told)
-        aki__tell(r->teller, r->err);
+    if (rc && aki__read_reported(r) == reported)
+        aki__report_error(r->report, r->err);
     return rc;
 }
 
@@ -132,7 +132,7 @@ aki_status aki__read_type(struct aki__reader *r, const struct aki__json *node, c
     return aki__read_fail(r, AKI_E_UNSUPPORTED, "type", what);
 }
 
-/* Each goes over every text: a bound to what a hostile file makes a text take. Real files have a dozen. */
+/* Every stage processes every text, so a limit bounds the time with a hostile file. Real files have a dozen. */
 #define STAGES_LIMIT 256
 
 aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *node, const char *const *names, const char *key,
@@ -151,8 +151,8 @@ aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *nod
     size_t back = aki__path_key(r, key);
     const struct aki__json *e = aki__json_first(all);
     for (uint32_t i = 0; i < all->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
-        size_t told = aki__read_told(r), inner = aki__path_index(r, i);
-        rc = aki__also(rc, aki__read_end(r, inner, told, aki__read_sequence(r, e, names, key, add, user)));
+        size_t reported = aki__read_reported(r), inner = aki__path_index(r, i);
+        rc = aki__also(rc, aki__read_end(r, inner, reported, aki__read_sequence(r, e, names, key, add, user)));
     }
     aki__path_back(r, back);
     return rc;
@@ -160,10 +160,10 @@ aki_status aki__read_sequence(struct aki__reader *r, const struct aki__json *nod
 
 /* ---------------------------------------------------------------- the byte alphabet ----------------------------- */
 
-/* Printable Latin-1 stands for itself; the others are counted up from U+0100. */
+/* Printable Latin-1 characters represent themselves; the other bytes are numbered from U+0100 on. */
 static bool printable(unsigned byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE; }
 
-/* Bytes below 0x21; 0x7F to 0xA0; 0xAD: in this order they are counted. */
+/* The order of the numbers: bytes below 0x21; 0x7F … 0xA0; 0xAD. */
 uint32_t aki__byte_to_code(uint8_t byte)
 {
     if (printable(byte))
@@ -184,7 +184,7 @@ int aki__byte_from_code(uint32_t c)
 
 aki_status aki__nomem(struct aki__work *w)
 {
-    w->what = "out of memory, or above the limit of 1 GiB";
+    w->failure = "out of memory, or above the limit of 1 GiB";
     return AKI_E_NOMEM;
 }
 
@@ -200,14 +200,15 @@ struct aki__extent aki__text_extent(const struct aki__work *w, const struct aki_
     return (struct aki__extent){ (uint32_t)begin, (uint32_t)end };
 }
 
-void aki__sink_begin(struct aki__sink *s, struct aki__work *w, const struct aki__text *in, struct aki__stage_buffer *out, uint32_t origin, size_t room)
+void aki__sink_begin(struct aki__sink *s, struct aki__work *w, const struct aki__text *in, struct aki__stage_buffer *out,
+                     uint32_t origin, size_t room)
 {
     *s = (struct aki__sink){ .w = w, .in = *in, .out = out, .origin = origin };
     out->text.size = 0;
     s->failed = !aki__buf_reserve(&out->text, room, AKI_TEXT_LIMIT);
 }
 
-/* Room for `size` more bytes of text and, where tracked, of map. */
+/* Reserves memory for `size` more bytes of text and, if tracked, of map. */
 static bool room(struct aki__sink *s, size_t size)
 {
     struct aki__stage_buffer *o = s->out;
@@ -226,7 +227,7 @@ void aki__sink_drop(struct aki__sink *s, size_t characters)
         s->at += width((unsigned char)s->in.data[s->at]);
 }
 
-/* Appends bytes that all came from one range. */
+/* Appends bytes that have the same range. */
 static void append(struct aki__sink *s, const char *bytes, size_t size, struct aki__extent from)
 {
     struct aki__stage_buffer *o = s->out;
@@ -266,7 +267,7 @@ void aki__sink_copy(struct aki__sink *s, const char *bytes, size_t size)
 
     if (!room(s, size))
         return;
-    /* The map is followed by the input's present place, which is not always the place of these bytes: as theirs does. */
+    /* The map follows the input's offset, which may differ from that of these bytes: as in Hugging Face. */
     for (size_t i = 0; s->w->track && i < size;) {
         size_t n = width((unsigned char)bytes[i]);
         struct aki__extent from = s->at < s->in.size ? aki__text_extent(s->w, &s->in, s->at) : before(s, s->at);

@@ -1,12 +1,12 @@
-/* Unit post_process: the post-processor: which special tokens stand around a text, and where spans lose their white space. */
+/* Unit post_process: the post-processor: the special tokens around a text, and spans without white space. */
 #include "text/stages.h"
 
 enum kind { TEMPLATE, BERT, ROBERTA, BYTE_LEVEL, SEQUENCE };
 static const char *const names[] = { "TemplateProcessing", "BertProcessing", "RobertaProcessing", "ByteLevel", "Sequence", NULL };
 
-/* More tokens around one text than any model has; keeps a hostile file's templates small. */
+/* Far more tokens around a text than in any model; bounds the templates of a hostile file. */
 #define ITEMS_LIMIT 1024
-/* Far more than the rows of any model's type table. */
+/* Far more than the rows of any model's table of types. */
 #define TYPES_LIMIT 1024
 
 static aki_status add_item(struct aki__post_template *t, struct aki__reader *r, int32_t id, int32_t type)
@@ -20,8 +20,9 @@ static aki_status add_item(struct aki__post_template *t, struct aki__reader *r, 
 
 /* ---------------------------------------------------------------- TemplateProcessing ---------------------------- */
 
-/* The ids of a special token of the template. */
-static aki_status add_special(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *specials, const struct aki__json *id, int32_t type, size_t vocabulary)
+/* Reads the ids of a special token of the template. */
+static aki_status add_special(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *specials,
+                              const struct aki__json *id, int32_t type, size_t vocabulary)
 {
     const struct aki__json *key = aki__json_is(specials, AKI_JSON_OBJECT) ? aki__json_first(specials) : NULL, *ids = NULL, *e;
     aki_status rc = AKI_OK;
@@ -45,8 +46,8 @@ static aki_status add_special(struct aki__post_template *t, struct aki__reader *
     return rc;
 }
 
-static aki_status parse_item(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *item, const struct aki__json *specials,
-                             size_t vocabulary, bool pair)
+static aki_status parse_item(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *item,
+                             const struct aki__json *specials, size_t vocabulary, bool pair)
 {
     const struct aki__json *sequence = aki__json_get(item, "Sequence"), *special = aki__json_get(item, "SpecialToken");
     const struct aki__json *id = aki__json_get(sequence ? sequence : special, "id");
@@ -74,21 +75,22 @@ static aki_status parse_item(struct aki__post_template *t, struct aki__reader *r
     return rc;
 }
 
-static aki_status parse_template(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *node, const char *key, size_t vocabulary, bool pair)
+static aki_status parse_template(struct aki__post_template *t, struct aki__reader *r, const struct aki__json *node,
+                                 const char *key, size_t vocabulary, bool pair)
 {
     const struct aki__json *list, *e;
     aki_status rc = aki__read_list(r, node, key, &list);
 
     if (rc)
         return rc;
-    if (list->size > ITEMS_LIMIT)       /* also of those that give no token: each is looked up */
+    if (list->size > ITEMS_LIMIT)       /* also if it has no ids: each token is looked up */
         return aki__read_fail(r, AKI_E_UNSUPPORTED, key, "more than 1024 items are not supported");
     t->count = t->specials = 0;
     size_t back = aki__path_key(r, key);
     e = aki__json_first(list);
     for (uint32_t i = 0; i < list->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
-        size_t told = aki__read_told(r), inner = aki__path_index(r, i);
-        rc = aki__also(rc, aki__read_end(r, inner, told, parse_item(t, r, e, aki__json_get(node, "special_tokens"), vocabulary, pair)));
+        size_t reported = aki__read_reported(r), inner = aki__path_index(r, i);
+        rc = aki__also(rc, aki__read_end(r, inner, reported, parse_item(t, r, e, aki__json_get(node, "special_tokens"), vocabulary, pair)));
     }
     aki__path_back(r, back);
     return rc;
@@ -114,7 +116,7 @@ static aki_status read_pair(struct aki__reader *r, const struct aki__json *node,
     return AKI_OK;
 }
 
-/* second: the token type of the second text and of what stands behind it. */
+/* second: the token type of the second text and of the tokens after it. */
 static aki_status fill(struct aki__post_template *t, struct aki__reader *r, const int32_t *ids, size_t count, int32_t second)
 {
     int32_t type = 0;
@@ -129,7 +131,8 @@ static aki_status fill(struct aki__post_template *t, struct aki__reader *r, cons
     return rc;
 }
 
-static aki_status parse_bert(struct aki__post *p, struct aki__reader *r, const struct aki__json *node, size_t vocabulary, bool roberta)
+static aki_status parse_bert(struct aki__post *p, struct aki__reader *r, const struct aki__json *node, size_t vocabulary,
+                             bool roberta)
 {
     int32_t sep = 0, cls = 0;
     aki_status rc = read_pair(r, node, "sep", vocabulary, &sep);
@@ -149,14 +152,15 @@ static aki_status parse_bert(struct aki__post *p, struct aki__reader *r, const s
     return rc;
 }
 
-/* templates: how many parts so far place special tokens. */
-static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct aki__json *node, size_t vocabulary, int *templates, int *trims)
+/* templates: the number of parts so far that add special tokens. */
+static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct aki__json *node, size_t vocabulary,
+                        int *templates, int *trims)
 {
     int kind = 0;
     aki_status rc = aki__read_type(r, node, names, &kind);
     const struct aki__json *all, *e;
     bool trim = false;
-    size_t back, told;
+    size_t back, reported;
 
     if (rc)
         return rc;
@@ -165,8 +169,8 @@ static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct
     switch (kind) {
     case TEMPLATE:
         back = r->size;
-        told = aki__read_told(r);
-        rc = aki__read_end(r, back, told, parse_template(&p->single, r, node, "single", vocabulary, false));
+        reported = aki__read_reported(r);
+        rc = aki__read_end(r, back, reported, parse_template(&p->single, r, node, "single", vocabulary, false));
         return aki__read_on(r, rc) ? aki__also(rc, parse_template(&p->pair, r, node, "pair", vocabulary, true)) : rc;
     case BERT: case ROBERTA:
         rc = parse_bert(p, r, node, vocabulary, kind == ROBERTA);
@@ -189,8 +193,8 @@ static aki_status parse(struct aki__post *p, struct aki__reader *r, const struct
         e = aki__json_first(all);
         for (uint32_t i = 0; i < all->size && aki__read_on(r, rc); i++, e = aki__json_next(e)) {
             size_t inner = aki__path_index(r, i);
-            told = aki__read_told(r);
-            rc = aki__also(rc, aki__read_end(r, inner, told, parse(p, r, e, vocabulary, templates, trims)));
+            reported = aki__read_reported(r);
+            rc = aki__also(rc, aki__read_end(r, inner, reported, parse(p, r, e, vocabulary, templates, trims)));
         }
         aki__path_back(r, back);
     }
@@ -205,7 +209,7 @@ aki_status aki__post_parse(struct aki__post *p, struct aki__reader *r, const str
     aki_status rc;
 
     *p = (struct aki__post){ 0 };
-    /* One item more than the reader takes: aki__tokenizer_append cannot fail. */
+    /* Capacity for one more item, so that aki__tokenizer_append cannot fail. */
     p->single.items = aki__alloc(ITEMS_LIMIT + 1, sizeof *p->single.items);
     p->pair.items = aki__alloc(ITEMS_LIMIT + 1, sizeof *p->pair.items);
     if (!p->single.items || !p->pair.items)
@@ -231,7 +235,7 @@ void aki__post_truncate(size_t limit, size_t *a, size_t *b, bool pair)
         *a = limit;
         return;
     }
-    /* The longer text gives way first; where both are longer than half, both get half, the longer the odd one. */
+    /* The longer text is shortened first. If both are longer than half of the limit, each gets half of it, and the longer one the rest. */
     size_t short_one = *a <= *b ? *a : *b, long_one;
     if (short_one > limit)
         long_one = short_one;

@@ -1,7 +1,7 @@
-/* Unit pretokenize: cuts a normalised text into words, by the stages of tokenizer.json's pre_tokenizer.
+/* Unit pretokenize: splits a normalised text into words, with the stages of pre_tokenizer in tokenizer.json.
  *
- * A stage hands each piece on to the next as soon as it has found it, so no list of pieces is kept: the order is the same as when
- * every stage finishes first, for a piece depends on nothing but itself. */
+ * A stage passes each piece to the next stage as soon as it is found, so no list of pieces is stored. The order is the same as
+ * if every stage ran to its end first, because the result for a piece depends only on the piece. */
 #include "text/stages.h"
 
 enum kind { BERT, BYTE_LEVEL, SPLIT, METASPACE, WHITESPACE, WHITESPACE_SPLIT, PUNCTUATION, DIGITS, DELIMITER, FIXED_LENGTH, SEQUENCE };
@@ -22,7 +22,7 @@ struct stage {
     enum scheme           scheme;           /* METASPACE */
     bool                  split;
     uint32_t              character;        /* METASPACE's replacement, DELIMITER's delimiter */
-    char                  bytes[4];         /* its UTF-8 */
+    char                  bytes[4];         /* replacement in UTF-8 */
     size_t                size;
     bool                  prefix_space, use_regex;      /* BYTE_LEVEL */
     size_t                length;           /* FIXED_LENGTH */
@@ -31,12 +31,13 @@ struct stage {
 struct aki__pretokenizer {
     struct stage *stages;
     size_t count, capacity;
-    bool   spell;                           /* ByteLevel writes the byte alphabet; else it hands on bytes */
+    bool   spell;                           /* ByteLevel writes the byte alphabet; false: it passes bytes on */
 };
 
 static aki_status run(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t);
 
-static aki_status part(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t, size_t begin, size_t end)
+static aki_status part(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t, size_t begin,
+                       size_t end)
 {
     struct aki__text piece = aki__text_part(t, begin, end);
     return run(p, w, i, &piece);
@@ -44,15 +45,15 @@ static aki_status part(const struct aki__pretokenizer *p, struct aki__work *w, s
 
 /* ---------------------------------------------------------------- behaviours ------------------------------------ */
 
-/* Gets a text's matches and what stands between, in order, and hands on what the behaviour makes of them. */
+/* Receives the matches and the text between them, in order, and passes on the pieces that the behaviour makes of them. */
 struct cutter {
     const struct aki__pretokenizer *p;
     struct aki__work               *w;
-    size_t                          next;       /* the stage that gets the pieces */
+    size_t                          next;       /* the stage that receives the pieces */
     const struct aki__text         *t;
     enum behavior                   behavior;
-    bool                            held, previous;     /* a piece waits; the last one was a match */
-    size_t                          begin, end;         /* the waiting one */
+    bool                            held, previous;     /* a piece is held; it was a match */
+    size_t                          begin, end;         /* the piece that is held */
 };
 
 static aki_status release(struct cutter *k)
@@ -89,7 +90,7 @@ static aki_status cut(struct cutter *k, size_t begin, size_t end, bool match)
     case MERGED_WITH_PREVIOUS:
         joins = match && !k->previous;
         break;
-    case MERGED_WITH_NEXT:      /* only a match waits, for what is none */
+    case MERGED_WITH_NEXT:      /* only a match is held, for text that is no match */
         joins = !match && k->previous;
         break;
     }
@@ -110,7 +111,8 @@ static bool is_numeric(const struct stage *s, uint32_t c) { (void)s; return aki_
 static bool is_white(const struct stage *s, uint32_t c) { (void)s; return aki__unicode_has(c, AKI_U_WHITE); }
 static bool is_delimiter(const struct stage *s, uint32_t c) { return c == s->character; }
 
-static aki_status by_character(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t, enum behavior behavior, predicate matches)
+static aki_status by_character(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t,
+                               enum behavior behavior, predicate matches)
 {
     struct cutter k = { .p = p, .w = w, .next = i + 1, .t = t, .behavior = behavior };
     const char *at = t->data, *end = at + t->size;
@@ -181,7 +183,7 @@ static aki_status bert(const struct aki__pretokenizer *p, struct aki__work *w, s
     return rc || word == end ? rc : part(p, w, i + 1, t, (size_t)(word - t->data), t->size);
 }
 
-/* \w+|[^\w\s]+, all else removed. */
+/* \w+|[^\w\s]+; everything else is removed. */
 static aki_status words(const struct aki__pretokenizer *p, struct aki__work *w, size_t i, const struct aki__text *t)
 {
     const char *at = t->data, *end = at + t->size, *begin = at;
@@ -218,8 +220,9 @@ static aki_status fixed_length(const struct aki__pretokenizer *p, struct aki__wo
 
 static bool begins_with(const struct aki__text *t, const char *bytes, size_t size) { return t->size >= size && memcmp(t->data, bytes, size) == 0; }
 
-/* Blanks become the replacement, one is put in front where the scheme says so. */
-static aki_status metaspace_text(const struct stage *s, struct aki__work *w, const struct aki__text *t, struct aki__stage_buffer *b, struct aki__text *out)
+/* Replaces blanks by the replacement, and prepends one if the scheme requires it. */
+static aki_status metaspace_text(const struct stage *s, struct aki__work *w, const struct aki__text *t,
+                                 struct aki__stage_buffer *b, struct aki__text *out)
 {
     bool front = !(t->data[0] == ' ' || begins_with(t, s->bytes, s->size))
                  && (s->scheme == ALWAYS || (s->scheme == FIRST && aki__text_extent(w, t, 0).begin == 0));
@@ -249,7 +252,7 @@ static aki_status metaspace(const struct aki__pretokenizer *p, struct aki__work 
     aki_status rc = metaspace_text(s, w, t, &w->steps[2 * i], &text);
     size_t begin = 0;
 
-    /* Each replacement begins a piece, but right behind another the one before stands alone. */
+    /* Each replacement begins a piece; if two are adjacent, the first is a piece of its own. */
     for (size_t at = begins_with(&text, s->bytes, s->size) ? s->size : 0; !rc && s->split && at + s->size <= text.size;) {
         const char *mark = memchr(text.data + at, s->bytes[0], text.size - at);
         if (!mark)
@@ -314,7 +317,7 @@ static aki_status run(const struct aki__pretokenizer *p, struct aki__work *w, si
     if (t->size == 0)
         return AKI_OK;
     if (!p || i == p->count)
-        return aki__take_word(w, t);
+        return aki__encode_word(w, t);
     s = &p->stages[i];
     switch (s->kind) {
     case BERT:             return bert(p, w, i, t);
@@ -334,8 +337,9 @@ aki_status aki__pretokenize(const struct aki__pretokenizer *p, struct aki__work 
 
 /* ---------------------------------------------------------------- reading --------------------------------------- */
 
-/* A member that is one of some words; absent, *out stays. */
-static aki_status read_word(struct aki__reader *r, const struct aki__json *node, const char *key, const char *const *words_, bool required, int *out)
+/* Reads a member that is one of these words; if it is absent, *out does not change. */
+static aki_status read_word(struct aki__reader *r, const struct aki__json *node, const char *key, const char *const *words_,
+                            bool required, int *out)
 {
     const struct aki__json *m = aki__json_get(node, key);
 
@@ -362,7 +366,7 @@ static aki_status parse_metaspace(struct aki__reader *r, const struct aki__json 
         rc = read_word(r, node, "prepend_scheme", schemes, false, &scheme);
     if (!rc)
         rc = aki__read_bool(r, node, "split", false, &s->split);
-    /* The key of old files; beside a new one that says otherwise Hugging Face does not open the file. */
+    /* The key of old files. Hugging Face does not open a file whose new key contradicts it. */
     if (!rc && !prefix && scheme != NEVER)
         rc = aki__read_fail(r, AKI_E_INVALID, "add_prefix_space", "does not agree with prepend_scheme");
     s->scheme = (enum scheme)scheme;
@@ -426,7 +430,7 @@ static aki_status add_stage(void *user, struct aki__reader *r, const struct aki_
 {
     struct aki__pretokenizer *list = user;
 
-    /* A stage calls the next: a bound on their number bounds the stack. */
+    /* A stage calls the next one, so a limit of their number bounds the stack. */
     if (list->count == 64)
         return aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, "more than 64 stages are not supported");
     if (!aki__grow((void **)&list->stages, &list->capacity, list->count + 1, sizeof *list->stages))

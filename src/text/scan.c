@@ -1,7 +1,8 @@
-/* Unit scan: the well-known split patterns of byte-level BPE, by hand: what a backtracking engine would find, in one pass.
+/* Unit scan: the well-known split patterns of byte-level BPE, hand-written: finds what a backtracking engine would, in one
+ * pass.
  *
- * Each pattern is a choice of: contraction, word with one leading character, digits, punctuation with a leading blank, line ends,
- * white space. The choices match somewhere whatever the text holds, so a text is cut into pieces without gaps. */
+ * Each pattern is an alternation of: contraction, word with one leading character, digits, punctuation with a leading blank,
+ * line ends, white space. One of them matches at every position, so a text is split into pieces without gaps. */
 #include "text/stages.h"
 
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -33,7 +34,7 @@ bool aki__scan_known(struct aki__scan *out, const char *regex, size_t size)
     return false;
 }
 
-/* What the patterns tell apart. */
+/* The classes of characters that the patterns distinguish. */
 enum { SPACE = 1, LINE = 2, LETTER = 4, DIGIT = 8, MARK = 16, UP = 32, LOW = 64 };
 
 static const uint8_t ascii[128] = {
@@ -50,7 +51,7 @@ static const uint8_t of_category[32] = {
     [AKI_MN] = MARK | UP | LOW, [AKI_MC] = MARK | UP | LOW, [AKI_ME] = MARK | UP | LOW, [AKI_ND] = DIGIT, [AKI_NL] = DIGIT, [AKI_NO] = DIGIT,
 };
 
-/* The classes of the code point at p, and its end. */
+/* The class of the code point at p, and the end of it. */
 static inline uint8_t class_at(const char *p, const char **next)
 {
     if ((signed char)*p >= 0) {
@@ -80,7 +81,7 @@ static inline const char *while_not(const char *p, const char *end, uint8_t clas
     return p;
 }
 
-/* Behind the contraction that begins at p; p: there is none. In any case, the long s (U+017F) is an s. */
+/* The end of a contraction at p; p: there is none. Case is ignored, and the long s (U+017F) is an s. */
 static const char *contraction(const char *p, const char *end, bool any_case)
 {
     size_t left = (size_t)(end - p);
@@ -99,7 +100,7 @@ static const char *contraction(const char *p, const char *end, bool any_case)
     return p;
 }
 
-/* \s*[\r\n]+|\s+(?!\S)|\s+ at white space; without lines the first choice is not there. */
+/* \s*[\r\n]+|\s+(?!\S)|\s+ at white space; without `lines`, the first alternative is missing. */
 static const char *white_space(const char *p, const char *end, bool lines)
 {
     const char *at = p, *last = p, *line = NULL, *next;
@@ -183,7 +184,7 @@ static const char *ends_low(const char *p, const char *end)
 
     if (low > up)
         return low;
-    /* Give characters back until one is both. */
+    /* Backtracks until a character is both. */
     while (up > p) {
         const char *last = up - 1;
         while (((unsigned char)*last & 0xC0) == 0x80)

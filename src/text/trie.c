@@ -2,14 +2,14 @@
 #include "text/trie.h"
 
 #define BLOCK 256
-/* How far back a node looks for room: several children rarely fit into the holes of old blocks, single ones fill them up.
- * Looking further made building ten times slower for one slot in a hundred. */
+/* How many slots back a free one is searched: several children rarely fit into the gaps of old blocks, and single ones fill them.
+ * A wider search made building ten times slower, and saved one slot of a hundred. */
 #define NEAR_MANY BLOCK
 #define NEAR_ONE  (2 * BLOCK)
 
 struct key { uint32_t begin, size; int32_t id; };
 
-/* Pieces first … last - 1 share the first depth bytes, which lead to node. */
+/* Pieces first … last - 1 have the first `depth` bytes in common, which lead to `node`. */
 struct range { size_t first, last; uint32_t depth, node; };
 
 struct builder {
@@ -18,7 +18,7 @@ struct builder {
     struct key         *keys, *sorted;
     struct range       *stack;
     size_t              stack_size, stack_capacity;
-    uint64_t           *used, *based;               /* bits: the slot is taken; a node has this base */
+    uint64_t           *used, *based;               /* bits: the slot is used; a node has this base */
     size_t              used_capacity, based_capacity;
 };
 
@@ -57,7 +57,7 @@ static size_t free_slot(const struct builder *b, size_t i)
     return word * 64 + (size_t)__builtin_ctzll(open);
 }
 
-/* A base under which every label falls on a free slot; false: no memory. */
+/* Finds a base with which every label is in a free slot; false: no memory. */
 static bool find_base(struct builder *b, const unsigned char *labels, size_t count, uint32_t *out)
 {
     size_t near = count > 1 ? NEAR_MANY : NEAR_ONE;
@@ -81,7 +81,7 @@ static bool find_base(struct builder *b, const unsigned char *labels, size_t cou
     }
 }
 
-/* Orders the keys of a range by their byte at its depth. */
+/* Sorts the keys of a range by the byte at its depth. */
 static void sort(struct builder *b, const struct range *r)
 {
     struct key *keys = b->keys;
@@ -110,7 +110,7 @@ static void sort(struct builder *b, const struct range *r)
     memcpy(keys + r->first, b->sorted + r->first, (r->last - r->first) * sizeof *keys);
 }
 
-/* Gives a node its id and its children; their ranges go on the stack. */
+/* Gives a node its id and its children, and pushes their ranges on the stack. */
 static bool expand(struct builder *b, struct range r)
 {
     unsigned char labels[256];
@@ -164,7 +164,7 @@ bool aki__trie_build(struct aki__trie *t, const struct aki__vocabulary *v)
         if (piece && size && (!v->repeats || aki__vocabulary_id(v, piece, size) == (int32_t)id))
             b.keys[count++] = (struct key){ v->pieces[id].begin, (uint32_t)size, (int32_t)id };
     }
-    /* The first block is the root's alone: a leaf's base is 0, and no label fits there. */
+    /* The first block contains only the root: the base of a leaf is 0, and no label matches there. */
     memset(b.used, 0xFF, BLOCK / 8);
     if (!aki__grow((void **)&b.stack, &b.stack_capacity, 1, sizeof *b.stack))
         goto done;

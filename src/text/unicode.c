@@ -1,4 +1,4 @@
-/* Unit unicode: mappings, composition and grapheme clusters over the generated tables. See unicode.h. */
+/* Unit unicode: mappings, composition and grapheme clusters, from the generated tables. See unicode.h. */
 #include "text/unicode.h"
 
 enum { S_BASE = 0xAC00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11A7, L_COUNT = 19, V_COUNT = 21, T_COUNT = 28,
@@ -59,7 +59,7 @@ uint32_t aki__unicode_compose(uint32_t first, uint32_t second)
     return low < aki__unicode_pair_count && p->first == first && p->second == second ? p->composed : 0;
 }
 
-/* Rules GB3 to GB999 of UAX #29, but those that look further back than one code point. */
+/* Rules GB3 … GB999 of UAX #29, except for those that look back further than one code point. */
 static bool breaks_between(uint8_t a, uint8_t b)
 {
     if (a == AKI_G_CR && b == AKI_G_LF)

@@ -1,5 +1,5 @@
-/* Unit unicode: what is known about a code point, as Hugging Face tokenizers answers it (each predicate in its own version of
- * the standard: see scripts/generate_unicode_tables.py). */
+/* Unit unicode: properties of code points, as Hugging Face tokenizers has them (each in the version of the standard that it
+ * uses there: see scripts/generate_unicode_tables.py). */
 #ifndef AKI_UNICODE_H
 #define AKI_UNICODE_H
 
@@ -16,17 +16,17 @@ enum {
     AKI_U_NUMERIC     = 1 << 5,     /* Digits */
     AKI_U_WORD        = 1 << 6,     /* \w of the regex crate: Whitespace, single_word */
     AKI_U_ONIG_SPACE  = 1 << 7,     /* \s of Split and Replace patterns */
-    AKI_U_ONIG_WORD   = 1 << 8,     /* \w of theirs */
+    AKI_U_ONIG_WORD   = 1 << 8,     /* \w of these patterns */
     AKI_U_CHINESE     = 1 << 9,     /* BertNormalizer's handle_chinese_chars */
     AKI_U_LOWER       = 1 << 10,    /* lower case differs */
     AKI_U_NFD         = 1 << 11,    /* canonical decomposition differs */
     AKI_U_NFKD        = 1 << 12,    /* compatibility decomposition differs */
     AKI_U_NFC_NO      = 1 << 13,    /* differs from its NFC */
     AKI_U_NFKC_NO     = 1 << 14,    /* differs from its NFKC */
-    AKI_U_SECOND      = 1 << 15,    /* may compose with what stands before it */
+    AKI_U_SECOND      = 1 << 15,    /* may compose with the code point before it */
     AKI_U_LINKER      = 1 << 16,    /* Indic conjunct break: linker */
     AKI_U_INCB_EXTEND = 1 << 17,    /* Indic conjunct break: extend or linker */
-    AKI_U_ONIG_CLASS_WORD = 1 << 18 /* \w of theirs inside brackets, where Oniguruma leaves out some */
+    AKI_U_ONIG_CLASS_WORD = 1 << 18 /* \w of these patterns inside brackets, where Oniguruma lacks some */
 };
 
 enum aki__category {
@@ -52,25 +52,25 @@ static inline const struct aki__unicode *aki__unicode(uint32_t c)
 static inline bool aki__unicode_has(uint32_t c, uint32_t flags) { return (aki__unicode(c)->flags & flags) != 0; }
 static inline bool aki__unicode_in(uint32_t c, uint32_t categories) { return categories >> aki__unicode(c)->category & 1; }
 
-/* The mapping's UTF-8, its size in *size; NULL: c itself. Hangul syllables are not in the table (aki__unicode_decompose knows them). */
+/* The lower case of c: *size bytes of UTF-8; NULL: c itself. */
 const char *aki__unicode_lower(uint32_t c, size_t *size);
 
-/* Full decomposition: writes 1 to AKI_DECOMPOSED_MAX code points, answers how many. */
+/* Full decomposition: writes 1 … AKI_DECOMPOSED_MAX code points and returns their number. */
 #define AKI_DECOMPOSED_MAX 18
 size_t aki__unicode_decompose(uint32_t c, bool compatible, uint32_t out[AKI_DECOMPOSED_MAX]);
 
 /* The primary composite of a pair; 0: none. */
 uint32_t aki__unicode_compose(uint32_t first, uint32_t second);
 
-/* Where the next grapheme cluster ends. Zeroed at a text's begin; fed every code point once. */
+/* The state of splitting a text into grapheme clusters. Zeroed at the beginning of a text; every code point is passed once. */
 struct aki__clusters {
-    uint8_t before;             /* enum aki__cluster of the code point before */
+    uint8_t before;             /* enum aki__cluster of the previous code point */
     bool    started;
-    bool    regional_odd;       /* an odd number of regional indicators stands before */
-    uint8_t pictograph;         /* 1: pictograph, extends; 2: and then a joiner */
-    uint8_t conjunct;           /* 1: consonant, extends; 2: a linker among them */
+    bool    regional_odd;       /* the number of regional indicators before is odd */
+    uint8_t pictograph;         /* 1: after a pictograph and extenders; 2: and a joiner */
+    uint8_t conjunct;           /* 1: after a consonant and extenders; 2: with a linker among them */
 };
-/* True where a cluster begins with this code point. */
+/* true: a cluster begins with this code point. */
 bool aki__cluster_begins(struct aki__clusters *s, const struct aki__unicode *u);
 
 #endif

@@ -1,4 +1,5 @@
-/* Unit unigram: the pieces of the highest total score (Kudo 2018), by Viterbi over the text's characters. */
+/* Unit unigram: the segmentation with the highest total score (Kudo 2018), by the Viterbi algorithm over the characters of the
+ * text. */
 #include "text/words.h"
 
 #include <math.h>
@@ -12,10 +13,11 @@ static aki_status bad_entry(const struct aki__model_reader *r, uint32_t i)
     return aki__fail(r->err, AKI_E_INVALID, "%s: model.vocab[%u]: expected [piece, score]", r->name, (unsigned)i);
 }
 
-/* 10^n, the nearest double, 0 <= n <= 308. */
+/* The double nearest to 10^n, 0 <= n <= 308. */
 static double power_of_ten(int64_t n)
 {
-    static const double exact[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+    static const double exact[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+                                    1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
     char spelling[24];
 
     if (n < (int64_t)(sizeof exact / sizeof *exact))
@@ -24,8 +26,9 @@ static double power_of_ten(int64_t n)
     return strtod(spelling, NULL);
 }
 
-/* A score as Hugging Face reads it (serde_json without exact floats): the digits as a whole number, times or through a power of ten,
- * which can miss the nearest double by its last bit. Which of two equal paths wins hangs on that bit. false: not a finite number. */
+/* Reads a score as Hugging Face does (serde_json without exact floats): the digits as an integer, multiplied or divided by a
+ * power of ten, which can differ from the nearest double in its last bit. Which of two paths with equal scores wins can depend
+ * on that bit. false: not a finite number. */
 static bool read_score(const struct aki__json *number, double *out)
 {
     const char *p = number->text, *end = p + number->size;
@@ -41,7 +44,7 @@ static bool read_score(const struct aki__json *number, double *out)
         unsigned digit = (unsigned)(*p - '0');
         full |= digits > (UINT64_MAX - digit) / 10;
         if (!full)
-            digits = digits * 10 + digit;       /* digits behind the last that fits are left out */
+            digits = digits * 10 + digit;       /* digits after the last that fits are ignored */
         exponent += full ? !fraction : -(int64_t)fraction;
     }
     if (p < end) {
@@ -59,7 +62,8 @@ static bool read_score(const struct aki__json *number, double *out)
     return isfinite(*out);
 }
 
-/* vocab: an array of [piece, score]; the place is the id. Of a spelling that stands twice the last counts, as in Hugging Face. */
+/* Reads vocab, an array of [piece, score]; the index is the id. If a spelling occurs twice, the last one counts, as in Hugging
+ * Face. */
 static aki_status read_vocabulary(struct aki__algorithm *a, const struct aki__model_reader *r)
 {
     const struct aki__json *array = aki__json_get(r->model, "vocab"), *e;
@@ -76,7 +80,8 @@ static aki_status read_vocabulary(struct aki__algorithm *a, const struct aki__mo
         if (e->kind != AKI_JSON_ARRAY || e->size != 2 || e[1].kind != AKI_JSON_STRING || e[2].kind != AKI_JSON_NUMBER)
             return bad_entry(r, i);
         if (e[1].size > AKI_PIECE_LIMIT)
-            return aki__fail(r->err, AKI_E_UNSUPPORTED, "%s: model.vocab[%u]: a piece of %u bytes; %d are the most that is supported", r->name,
+            return aki__fail(r->err, AKI_E_UNSUPPORTED,
+                             "%s: model.vocab[%u]: a piece of %u bytes; %d are the most that is supported", r->name,
                              (unsigned)i, (unsigned)e[1].size, AKI_PIECE_LIMIT);
         bytes += e[1].size;
     }
@@ -119,16 +124,17 @@ void aki__unigram_free(struct aki__unigram *u) { aki__free(u->scores); }
 
 static const char missing_unk[] = "a character is unknown, and the model has no unk_id";
 
-/* Fills ways[1 … size]: of equal scores the one found first stays, and shorter pieces are found before longer ones. */
-static bool find_ways(const struct aki__algorithm *a, struct aki__way *ways, const char *word, size_t size, const char **failed)
+/* Computes nodes[1 … size]. Among equal scores the first one found is used, and shorter pieces are found before longer ones. */
+static bool find_ways(const struct aki__algorithm *a, struct aki__lattice_node *nodes, const char *word, size_t size,
+                      const char **failed)
 {
     const struct aki__unigram *u = &a->of.unigram;
 
-    ways[0] = (struct aki__way){ 0, -1, 0 };
+    nodes[0] = (struct aki__lattice_node){ 0, -1, 0 };
     for (size_t i = 1; i <= size; i++)
-        ways[i].begin = UINT32_MAX;
+        nodes[i].begin = UINT32_MAX;
     for (size_t at = 0, bytes; at < size; at += bytes) {
-        double so_far = ways[at].score;
+        double so_far = nodes[at].score;
         unsigned char c = (unsigned char)word[at];
         bool single = false;
         uint32_t node = 0;
@@ -137,28 +143,28 @@ static bool find_ways(const struct aki__algorithm *a, struct aki__way *ways, con
             int32_t id = aki__trie_id(&a->trie, node);
             if (id < 0)
                 continue;
-            struct aki__way *way = &ways[i + 1];
+            struct aki__lattice_node *way = &nodes[i + 1];
             double score = u->scores[id] + so_far;
             if (way->begin == UINT32_MAX || score > way->score)
-                *way = (struct aki__way){ score, id, (uint32_t)at };
+                *way = (struct aki__lattice_node){ score, id, (uint32_t)at };
             single |= i + 1 - at == bytes;
         }
         if (single)
             continue;
-        struct aki__way *way = &ways[at + bytes];
+        struct aki__lattice_node *way = &nodes[at + bytes];
         double score = u->unk_score + so_far;
         if (way->begin == UINT32_MAX || score > way->score) {
             if (a->unk < 0) {
                 *failed = missing_unk;
                 return false;
             }
-            *way = (struct aki__way){ score, a->unk, (uint32_t)at };
+            *way = (struct aki__lattice_node){ score, a->unk, (uint32_t)at };
         }
     }
     return true;
 }
 
-/* A run of unknown pieces is one piece: by its own id if it has one, else its bytes, else unknown. */
+/* A run of unknown pieces is one piece: with its own id if it has one, else with the ids of its bytes, else unknown. */
 static bool add_unknown(const struct aki__algorithm *a, const char *word, size_t begin, size_t end, struct aki__tokens *out)
 {
     int32_t id = aki__vocabulary_id(&a->vocabulary, word + begin, end - begin);
@@ -177,27 +183,27 @@ static bool add_unknown(const struct aki__algorithm *a, const char *word, size_t
 bool aki__unigram_word(const struct aki__algorithm *a, struct aki__algorithm_scratch *s, const char *word, size_t size,
                        struct aki__tokens *out, const char **failed)
 {
-    if (!aki__grow((void **)&s->ways, &s->ways_capacity, size + 1, sizeof *s->ways) || !find_ways(a, s->ways, word, size, failed))
+    if (!aki__grow((void **)&s->nodes, &s->nodes_capacity, size + 1, sizeof *s->nodes) || !find_ways(a, s->nodes, word, size, failed))
         return false;
-    /* Backwards along the best way, turning it round: ways[k].begin becomes the end of the piece that begins at k. */
-    struct aki__way *ways = s->ways;
+    /* Follows the best path backwards and reverses it: nodes[k].begin becomes the end of the piece that begins at k. */
+    struct aki__lattice_node *nodes = s->nodes;
     size_t end = size;
     uint32_t after = (uint32_t)size;
     while (end > 0) {
-        uint32_t begin = ways[end].begin;
-        ways[end].begin = after;
+        uint32_t begin = nodes[end].begin;
+        nodes[end].begin = after;
         after = (uint32_t)end;
         end = begin;
     }
-    ways[0].begin = after;
+    nodes[0].begin = after;
     for (size_t begin = 0; begin < size; ) {
-        size_t stop = ways[begin].begin;
-        if (ways[stop].id != a->unk) {
-            if (!aki__token_add(out, ways[stop].id, begin, stop))
+        size_t stop = nodes[begin].begin;
+        if (nodes[stop].id != a->unk) {
+            if (!aki__token_add(out, nodes[stop].id, begin, stop))
                 return false;
         } else {
-            while (stop < size && ways[ways[stop].begin].id == a->unk)
-                stop = ways[stop].begin;
+            while (stop < size && nodes[nodes[stop].begin].id == a->unk)
+                stop = nodes[stop].begin;
             if (!add_unknown(a, word, begin, stop, out))
                 return false;
         }

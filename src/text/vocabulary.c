@@ -1,4 +1,4 @@
-/* Unit vocabulary: pieces and their ids, both ways. See vocabulary.h. */
+/* Unit vocabulary: maps pieces to ids and ids to pieces. See vocabulary.h. */
 #include "text/vocabulary.h"
 
 bool aki__vocabulary_init(struct aki__vocabulary *v, size_t count, size_t bytes, size_t limit)
@@ -23,10 +23,10 @@ void aki__vocabulary_free(struct aki__vocabulary *v)
     *v = (struct aki__vocabulary){ 0 };
 }
 
-/* An address is the seed, which whoever writes a file does not know: he cannot make its pieces collide. */
+/* The seed is an address, which the author of a file does not know, and so cannot make its pieces collide. */
 static uint64_t hash_of(const struct aki__vocabulary *v, const char *piece, size_t size) { return aki__hash(piece, size, (uintptr_t)v->table); }
 
-/* The slot of a spelling, or the free one where it would go. */
+/* The slot of a spelling, or the free slot for it. */
 static size_t slot_of(const struct aki__vocabulary *v, const char *piece, size_t size, uint64_t hash)
 {
     size_t i = hash & v->mask;

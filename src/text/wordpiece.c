@@ -1,4 +1,4 @@
-/* Unit wordpiece: the longest piece first, again and again (Wu et al. 2016), by a walk through a trie. */
+/* Unit wordpiece: the longest piece first, repeatedly (Wu et al. 2016), with a trie. */
 #include "text/words.h"
 
 aki_status aki__wordpiece_parse(struct aki__algorithm *a, const struct aki__model_reader *r)
@@ -36,7 +36,8 @@ static size_t count_characters(const char *word, size_t size)
     return count;
 }
 
-bool aki__wordpiece_word(const struct aki__algorithm *a, const char *word, size_t size, struct aki__tokens *out, const char **failed)
+bool aki__wordpiece_word(const struct aki__algorithm *a, const char *word, size_t size, struct aki__tokens *out,
+                         const char **failed)
 {
     const struct aki__wordpiece *w = &a->of.wordpiece;
     size_t first = out->count, begin = 0;
