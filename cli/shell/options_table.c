@@ -1,6 +1,8 @@
 /* Unit options: the tables of verbs and options. They are data alone; options.c reads them. See options.h. */
 #include "options.h"
 
+#include "util/names.h"
+
 #include <limits.h>
 
 const struct verb verbs[VERB_COUNT] = {
@@ -138,6 +140,9 @@ enum {
 
 #define AT(name) offsetof(struct options, name)
 #define CHOICES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+/* Those of a list of util/names.h. */
+#define ONE(name)   name,
+#define WORDS(LIST) ((const char *const[]){ LIST(ONE) NULL })
 
 const struct option option_table[] = {
     { .name = "file", .letter = 'f', .kind = OPTION_TEXT, .verbs = READS, .group = "Input", .value = "FILE", .field = AT(file),
@@ -164,7 +169,7 @@ const struct option option_table[] = {
       .field = AT(serve.models), .preset = OPTIONS_MODEL,
       .help = "a model's folder or name, and what clients call it; they may also use the last part of either; may be repeated" },
     { .name = "precision", .kind = OPTION_CHOICE, .verbs = OPENS, .group = "Model",
-      .choices = CHOICES("f32", "int8", "f16"), .field = AT(precision),
+      .choices = WORDS(AKI_PRECISIONS), .field = AT(precision),
       .preset_note = "f32; a quantised folder is int8 by itself", .help = "what to compute in: int8 on the cpu, f16 on other devices" },
     { .name = "device", .kind = OPTION_TEXT, .verbs = OPENS, .group = "Model", .value = "NAME", .field = AT(device), .preset = "cpu",
       .help = "cpu, auto, coreml, cuda, dml, webgpu, openvino, or another of akiembed devices" },
@@ -243,7 +248,7 @@ const struct option option_table[] = {
       .most = 86400, .preset = "30", .help = "time to answer what is there, at SIGTERM" },
 
     { .name = "kind", .kind = OPTION_CHOICE, .verbs = EMBED | TOKENIZE, .group = "Text",
-      .choices = CHOICES("query", "document"), .field = AT(kind),
+      .choices = WORDS(AKI_KINDS), .field = AT(kind),
       .help = "put the model's prompt of that kind before each text" },
     { .name = "prompt-name", .kind = OPTION_TEXT, .verbs = EMBED | TOKENIZE, .group = "Text", .value = "NAME", .field = AT(prompt_name),
       .help = "put that prompt of the model before each text" },
@@ -275,7 +280,7 @@ const struct option option_table[] = {
       .help = "a vector a text again: the mean of its chunks" },
 
     { .name = "pooling", .kind = OPTION_CHOICE, .verbs = EMBED | SIMILARITY, .group = "Vector",
-      .choices = CHOICES("cls", "mean", "max", "mean_sqrt_len", "weightedmean", "last"), .field = AT(pooling), .preset_note = "the model's",
+      .choices = WORDS(AKI_POOLINGS), .field = AT(pooling), .preset_note = "the model's",
       .help = "how token vectors become one" },
     { .name = "dim", .kind = OPTION_NUMBER, .verbs = EMBED | SIMILARITY, .group = "Vector", .value = "N", .field = AT(dim),
       .library = "dim", .help = "cut vectors to N elements, then normalise" },
