@@ -53,6 +53,7 @@ struct batch_job {
     size_t         taken, done;            /* texts that runs took, and that are through */
     size_t         first, more;            /* of the run that is being filled: texts [first, first + more) */
     bool           running;                /* it has texts in the run */
+    enum system_client seen;               /* when the queue was last looked through */
     bool           lost;                   /* served_lose: the run goes on, in memory that stays */
     uint64_t       turn;                   /* of its kind's last run, or when it came */
     int            status;                 /* enum job_status */

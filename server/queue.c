@@ -93,13 +93,14 @@ bool queue_others_wait(const struct served *s)
 
 /* A client that ended its sending has most likely left, so it is in nobody's way; but where nobody is kept
  * waiting it gets its answer. */
-int job_verdict(const struct batch_job *j, double now, bool others)
+static int verdict(const struct batch_job *j, double now, enum system_client client, bool others)
 {
     if (job_is_late(j, now))
         return JOB_LATE;
-    enum system_client client = client_of(j);
     return client == CLIENT_GONE || (client == CLIENT_SILENT && others) ? JOB_GONE : JOB_WAITS;
 }
+
+int job_verdict(const struct batch_job *j, double now, bool others) { return verdict(j, now, client_of(j), others); }
 
 void queue_drop(struct served *s, struct batch_job **link, int status, struct batch_job **dead)
 {
@@ -112,14 +113,19 @@ void queue_drop(struct served *s, struct batch_job **link, int status, struct ba
     *dead = j;
 }
 
-/* Asking the socket of each is a system call of half a microsecond, far less than a text. */
+/* Asking the socket of each is a system call of half a microsecond, far less than a text. Each is asked once: a client whose end of sending
+ * came between two questions would else count as somebody else who waits, for itself. */
 void queue_drop_dead(struct served *s, struct batch_job **dead)
 {
     double now = seconds_now();
-    bool others = queue_others_wait(s);
+    bool others = false;
 
+    for (struct batch_job *j = s->head; j; j = j->next) {
+        j->seen = client_of(j);
+        others |= !j->running && j->seen == CLIENT_THERE;
+    }
     for (struct batch_job **link = &s->head; *link;) {
-        int status = s->stop ? JOB_STOPPED : job_verdict(*link, now, others);
+        int status = s->stop ? JOB_STOPPED : verdict(*link, now, (*link)->seen, others);
         if (status == JOB_WAITS)
             link = &(*link)->next;
         else
