@@ -101,6 +101,8 @@ class Load(unittest.TestCase):
                 time.sleep(0.05)
             except ConnectionRefusedError:
                 refused = True
+            except ConnectionResetError:                    # in the listener's queue when it ended
+                pass
         begun.sendall(body[5:])
         self.assertEqual(self.status(begun)[0], 200)
         self.assertEqual(server.stop(), 0)
