@@ -64,17 +64,15 @@ char *aki__copy_string(const char *text, size_t size)
     return copy;
 }
 
-/* How far an array grows that needs so many elements. Builds with AddressSanitizer leave no room behind what was asked for, so that a read
- * of it is seen; but for large ones, which would be copied at every step. */
-static size_t growth(size_t capacity, size_t need, size_t size)
+/* How far an array grows that needs so many elements, whatever their size: arrays that share a capacity grow alike. Builds with AddressSanitizer
+ * leave no room behind what was asked for, so that a read of it is seen; but for large ones, which would be copied at every step. */
+static size_t growth(size_t capacity, size_t need)
 {
     size_t grown = capacity + capacity / 2;
 
 #ifdef AKI_EXACT_BUFFERS
-    if (need <= AKI_EXACT_BUFFERS / size)
+    if (need <= AKI_EXACT_BUFFERS)
         return need;
-#else
-    (void)size;
 #endif
     if (grown < need)
         grown = need;
@@ -85,7 +83,7 @@ bool aki__grow(void **array, size_t *capacity, size_t need, size_t size)
 {
     if (need <= *capacity)
         return true;
-    size_t grown = growth(*capacity, need, size);
+    size_t grown = growth(*capacity, need);
     void *block = aki__realloc(*array, grown, size);
     if (!block)
         return false;
