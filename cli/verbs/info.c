@@ -68,7 +68,9 @@ static int write_info(const struct model *m, struct sink *out)
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
     if (info->sessions > 1)
         field(out, "sessions", "%d, of a shape each", info->sessions);
-    field(out, "weights", "%s", machine_size_text(number, sizeof number, info->weights_size));
+    field(out, "weights", "%s%s%s%s", machine_size_text(number, sizeof number, info->weights_size), info->weights_16bit_size ? ", " : "",
+          info->weights_16bit_size ? machine_size_text(peak, sizeof peak, info->weights_16bit_size) : "",
+          info->weights_16bit_size ? " of them in the folder's 16 bits" : "");
     field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
           machine_size_text(peak, sizeof peak, machine_peak()));
     sink_printf(out, "files\n");
@@ -152,6 +154,7 @@ static int write_info_json(const struct model *m, struct sink *out)
     text_member(out, "device_note", info->device_note);
     flag_member(out, "fell_back", info->fell_back);
     number_member(out, "weights_size", (int64_t)info->weights_size);
+    number_member(out, "weights_16bit_size", (int64_t)info->weights_16bit_size);
     number_member(out, "resident_size", (int64_t)machine_resident());
     number_member(out, "peak_size", (int64_t)machine_peak());
     sink_printf(out, ",\n  \"files\": [");
