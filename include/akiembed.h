@@ -98,7 +98,8 @@ typedef struct aki_model aki_model;
 enum { AKI_PRECISION_DEFAULT = 0,   /* int8 if the folder was quantised, else f32 */
        AKI_PRECISION_F32     = 1,
        AKI_PRECISION_INT8    = 2,   /* only on the CPU */
-       AKI_PRECISION_F16     = 3 }; /* only on other devices */
+       AKI_PRECISION_F16     = 3,   /* only on other devices */
+       AKI_PRECISION_BF16    = 4 }; /* only on CPUs with products of bf16 (x86: AVX512-BF16); others: UNAVAILABLE */
 
 enum { AKI_TEST_CACHE_DEFAULT = 0,  /* reuse the stored result of an earlier self-test, or test and store the result */
        AKI_TEST_CACHE_RENEW   = 1,  /* always test, and store the result */
@@ -213,10 +214,11 @@ typedef struct {
     int32_t           partitions;          /* connected parts of the graph that run on the device; 0: unknown */
     int32_t           sessions;            /* sessions in memory; a device with fixed shapes has one for each shape */
     int32_t           products;            /* matrix products of the graph; 0: unknown */
-    int32_t           products_f32;        /* those of them in f32; with int8: Dense modules, and weights too extreme for int8 */
+    int32_t           products_f32;        /* those of them in f32; with int8 and bf16: Dense modules; with int8: weights too extreme for it */
     uint32_t          outputs;             /* the outputs that the model supports: a bit 1 << AKI_OUTPUT_* for each */
     int32_t           truncates_left;      /* 1: AKI_TRUNCATE_DEFAULT removes the beginning of a long text */
     int32_t           pooling_assumed;     /* 1: no file specifies the pooling; sentence-transformers' default may be wrong */
+    uint64_t          weights_16bit_size;  /* bytes of weights_size that are bf16 or f16, as in the folder; arithmetic is in f32 */
 } aki_model_info;
 
 /* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
