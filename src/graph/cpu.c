@@ -296,8 +296,7 @@ static void lower_attention(lowering *l, const struct aki__block *b, values *p)
         .head_dim = (size_t)a->head_dim, .window = (size_t)a->window, .block = aki__rotation_block((size_t)b->columns), .causal = a->causal,
         .q_norm = gamma_of(l, a->q_norm, a->norm_shift), .k_norm = gamma_of(l, a->k_norm, a->norm_shift), .norm_eps = (float)a->norm_eps,
         .scale = (float)(a->scale != 0 ? a->scale : 1.0 / sqrt((double)a->head_dim)), .bias = a->bias.reach ? bias_of(l, a) : NULL,
-        .reach = (size_t)a->bias.reach, .layer = (size_t)l->attentions++, .bf16 = aki__cpu_is_int8(l, b->in[0]) || aki__cpu_is_bf16(l, b->in[0]),
-        .outliers = *outliers_of(l, p) };
+        .reach = (size_t)a->bias.reach, .layer = (size_t)l->attentions++, .bf16 = aki__cpu_is_int8(l, b->in[0]), .outliers = *outliers_of(l, p) };
     struct aki__onnx_node *n = aki__cpu_node(l, "Attention", plan);
     aki__cpu_input(n, q->f32);
     aki__cpu_input(n, k->f32);

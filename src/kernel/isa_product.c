@@ -388,14 +388,35 @@ static void (*tile_of(const struct aki__packed *w))(const struct tile *t, size_t
     return w->dtype == AKI_TABLE_F32 ? any_tile_f32 : any_tile_f16;
 }
 
+/* Bytes of a panel of f16 that was widened: for more than one tile of rows that is cheaper than widening it in every tile, which
+ * for f16 takes several instructions a vector. */
+static size_t strip_size(const struct aki__packed *w) { return !w->scale && w->dtype == AKI_TABLE_F16 ? w->k * AKI_PANEL * sizeof(float) : 0; }
+
+static void widen_panel(float *to, const char *from, size_t k)
+{
+    for (size_t i = 0; i < k; i++) {
+        const char *step = from + i / 2 * AKI_PANEL * 4;
+        if (i % 2 == 0)
+            __builtin_prefetch(step + AHEAD), __builtin_prefetch(step + AHEAD + 64);
+        AKI_UNROLL
+        for (int v = 0; v < (int)(AKI_PANEL / AKI_LANES); v++)
+            vstore(to + i * AKI_PANEL + v * AKI_LANES, widened(step, v, AKI_TABLE_F16, i % 2));
+    }
+}
+
 /* Computes the rows first … first + count, at x, with one panel. */
-static void run_panel(const struct aki__product *a, const char *x, size_t stride, size_t first, size_t count, size_t panel)
+static void run_panel(const struct aki__product *a, const char *x, size_t stride, size_t first, size_t count, size_t panel, void *strip)
 {
     const struct aki__packed *w = a->w;
-    void (*const tile)(const struct tile *t, size_t rows) = tile_of(w);
+    void (*tile)(const struct tile *t, size_t rows) = tile_of(w);
     size_t tiles = (count + TILE_ROWS - 1) / TILE_ROWS;
     const char *from = (const char *)w->data + panel * aki__packed_size(AKI_PANEL, w->k, aki__packed_weight_size(w));
 
+    if (strip_size(w) && tiles > 1) {
+        widen_panel(strip, from, w->k);
+        from = strip;
+        tile = any_tile_f32;
+    }
     for (size_t c = 0; c < AKI_PANEL && panel * AKI_PANEL + c < w->n; c += TILE_COLUMNS)
         for (size_t i = 0; i < tiles; i++) {
             size_t row = count * i / tiles, rows = count * (i + 1) / tiles - row;       /* of similar height */
@@ -423,7 +444,7 @@ static size_t copy_stride(const struct aki__packed *w)
 
 size_t ISA(product_scratch_size)(const struct aki__product *a)
 {
-    return (a->rows < AKI_PRODUCT_ROWS ? a->rows : AKI_PRODUCT_ROWS) * copy_stride(a->w);
+    return (a->rows < AKI_PRODUCT_ROWS ? a->rows : AKI_PRODUCT_ROWS) * copy_stride(a->w) + strip_size(a->w);
 }
 
 static void copy_row(char *to, const char *x, size_t row_size, const struct aki__packed *w)
@@ -450,6 +471,6 @@ void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *
         if (stride && (unit == begin || unit % panels == 0))
             for (size_t r = 0; r < count; r++)
                 copy_row((char *)scratch + r * stride, x + r * row_size, row_size, a->w);
-        run_panel(a, stride ? scratch : x, stride ? stride : row_size, first, count, unit % panels);
+        run_panel(a, stride ? scratch : x, stride ? stride : row_size, first, count, unit % panels, (char *)scratch + count * stride);
     }
 }
