@@ -13,6 +13,10 @@ endif()
 add_dependencies(test_devices fake_provider)
 set_tests_properties(devices PROPERTIES FIXTURES_REQUIRED checkpoints TIMEOUT 900)
 
+aki_test(device_plugins all)
+target_compile_definitions(test_device_plugins PRIVATE AKI_FAKE_PROVIDER="$<TARGET_FILE:fake_provider>")
+add_dependencies(test_device_plugins fake_provider)
+
 if(TARGET akiembed_cli)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
   # The script for a Mac, up to what only a Mac has.
