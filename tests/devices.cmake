@@ -19,7 +19,7 @@ add_dependencies(test_device_plugins fake_provider)
 
 if(TARGET akiembed_cli)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
-  add_test(NAME mac_acceptance COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/mac_acceptance.sh ${PROJECT_SOURCE_DIR} $<TARGET_FILE:akiembed_cli> $<TARGET_FILE:fake_provider>
+  add_test(NAME mac_acceptance COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/mac_acceptance.sh ${PROJECT_SOURCE_DIR} $<TARGET_FILE:akiembed_cli>
            ${PROJECT_BINARY_DIR}/checkpoints/bert ${CMAKE_CURRENT_BINARY_DIR}/mac)
   set_tests_properties(mac_acceptance PROPERTIES FIXTURES_REQUIRED checkpoints LABELS plain TIMEOUT 900)
   add_test(NAME cli_devices COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_devices.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints $<TARGET_FILE:fake_provider>)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# scripts/mac-acceptance.sh, run to its end where there is no Mac: mac_acceptance.sh SOURCE PROGRAM FAKE MODEL SCRATCH
-# FAKE (fake_provider.c) stands in for CoreML. The script finds only commands that macOS has, with options that these have there, and paths with
+# scripts/mac-acceptance.sh, run to its end where there is no Mac: mac_acceptance.sh SOURCE PROGRAM MODEL SCRATCH
+# The device "portable" stands in for CoreML. The script finds only commands that macOS has, with options that these have there, and paths with
 # blanks; macOS' own commands answer in a few words.
 set -u
-source=$1 program=$2 fake=$3 model=$4 scratch="$5/a Mac's own"
+source=$1 program=$2 model=$3 scratch="$4/a Mac's own"
 rm -rf "$scratch"
 mkdir -p "$scratch/bin" "$scratch/tmp dir" "$scratch/home"
 cp -R "$model" "$scratch/a model"
@@ -53,27 +53,29 @@ STUB
 printf '#!/bin/bash\nprintf "ProductName:\\t\\tmacOS\\nProductVersion:\\t\\t15.1\\n"\n' >"$scratch/bin/sw_vers"
 printf '#!/bin/bash\n[ "$1 $#" = "-n 2" ] && echo 4\n' >"$scratch/bin/sysctl"
 for name in system_profiler pmset xcrun otool log; do printf '#!/bin/bash\necho "%s $*"\n' $name >"$scratch/bin/$name"; done
-# On coreml, the provider of the tests, in f32, which it computes; the plan as ONNX Runtime 1.32 writes it.
+# On coreml, the device "portable", which takes no options; the plan as ONNX Runtime 1.32 writes it.
 cat >"$scratch/bin/akiembed" <<'STUB'
 #!/bin/bash
-more=() words=()
-for word; do
-    case $word in
-    coreml) more=(--device-plugin "CoreMLExecutionProvider=$FAKE" --device-option fault=none) ;;
-    f16)    word=f32 ;;
-    ProfileComputePlan=1)
+words=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    coreml)          words+=(portable) ;;
+    --device-option) shift ;;
+    *)               words+=("$1") ;;
+    esac
+    if [ "$1" = ProfileComputePlan=1 ]; then
         for i in 1 2 3; do
             echo "2026-12-01 12:00:00.000 akiembed[1:2] Operation: ios18.matmul, Device Usage: <MLGPUComputeDevice: 0x60000$i>, Estimated Cost: 0.250000" >&2
-        done ;;
-    esac
-    words+=("$word")
+        done
+    fi
+    shift
 done
-exec "$PROGRAM" "${words[@]}" ${more[0]+"${more[@]}"}
+exec "$PROGRAM" "${words[@]}"
 STUB
 chmod +x "$scratch"/bin/*
 
 cd "$scratch" || exit 1
-export REFUSALS=$scratch/refusals FAKE=$fake PROGRAM=$program
+export REFUSALS=$scratch/refusals PROGRAM=$program
 env -u XDG_CACHE_HOME HOME="$scratch/home" TMPDIR="$scratch/tmp dir" PATH="$scratch/bin" AKIEMBED="$scratch/bin/akiembed" SECONDS_EACH=1 REPORT="$scratch/the report.txt" \
     /bin/bash "$source/scripts/mac-acceptance.sh" "$scratch/a model" >out 2>err
 status=$?
