@@ -99,11 +99,11 @@ class InstructionSets(Case):
         for model, precision in itertools.product(["qwen3", "bert-tanh-max-f16"], ["f32", "int8"]):
             source = os.path.join(CHECKPOINTS, model)
             some, every = self.widened(source, "some", ["k_proj", ".key.", "layers.1."]), self.widened(source, "every", [""])
-            embed = ["embed", "-q", "--precision", precision, "--format", "raw", "--jsonl", "-m"]
+            embed, lines = ["embed", "-q", "--precision", precision, "--format", "raw", "--jsonl", "-m"], "".join(json.dumps(t) + "\n" for t in TEXTS).encode()
             for name in self.sets:
-                wanted = self.ok(*embed, every, stdin=LINES, env=in_set(name)).stdout
+                wanted = self.ok(*embed, every, stdin=lines, env=in_set(name)).stdout
                 for folder in source, some:
-                    self.assertTrue(self.ok(*embed, folder, stdin=LINES, env=in_set(name)).stdout == wanted, (folder, precision, name))
+                    self.assertTrue(self.ok(*embed, folder, stdin=lines, env=in_set(name)).stdout == wanted, (folder, precision, name))
             if precision == "f32":
                 sizes = [json.loads(self.ok("info", "--json", "-m", folder).stdout) for folder in (source, some, every)]
                 self.assertEqual([s["weights_size"] == s["weights_16bit_size"] for s in sizes], [True, False, False])
@@ -132,6 +132,16 @@ class InstructionSets(Case):
             text = json.dumps(header).encode()
             f.write(struct.pack("<Q", len(text)) + text + numbers)
         return out
+
+    def test_bf16(self):
+        """Where the set has its products; elsewhere an error that names the set."""
+        bert = os.path.join(CHECKPOINTS, "bert")
+        for name in self.sets:
+            if name == "avx512bf16":
+                self.ok("verify", "-q", "-m", bert, "--precision", "bf16", env=in_set(name))
+                self.fails(4, ["quantised to int8; bf16 needs the folder"], "embed", "-m", self.quantised(bert, name), "--precision", "bf16", "a", env=in_set(name))
+            else:
+                self.fails(5, ["bf16: no products of it here: the instruction set is " + name], "embed", "-m", bert, "--precision", "bf16", "a", env=in_set(name))
 
     def test_folders_of_7_bits(self):
         """Older versions wrote them; the number is all that tells them apart."""
