@@ -229,9 +229,12 @@ aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m
     aki_embed_options o;
 
     *out = (struct aki__request){ 0 };
-    if (m->folder)
-        return aki__request_open(out, m, options, err);
     aki_status rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
+    if (!rc && m->folder) {                 /* the tokens are the same whatever is computed from them */
+        o.struct_size = sizeof o;
+        o.output = m->folder->labels.count ? AKI_OUTPUT_SCORES : o.output;
+        return aki__request_open(out, m, &o, err);
+    }
     if (!rc) rc = aki__check_embed_numbers(m, &o, err);
     if (!rc && (o.instruction || o.prompt_name || o.kind))
         rc = aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it has no prompts");

@@ -43,6 +43,7 @@ static aki_status read_labels(struct aki__model *m, const struct aki__json_file 
     aki_status rc = aki__key_int(&l->count, f, root, "num_labels", 1, MOST_LABELS, map ? named : 2, err);
     if (!rc && map && l->count != named)
         rc = aki__key_fail(f, aki__key(root, "num_labels"), "num_labels", AKI_E_INVALID, err, "not the number of labels in id2label");
+    l->pad_id = m->causal && aki__key(root, "pad_token_id") ? m->pad_id : -1;
     l->exclusive = l->count > 1 && !aki__json_equals(problem, "multi_label_classification");
     return rc || !map ? rc : read_names(m, f, map, err);
 }

@@ -31,6 +31,7 @@ struct aki__labels {
     int32_t count;                      /* 0: the model gives vectors */
     char  **names;                      /* [count] id2label of config.json; NULL: it has none */
     int32_t activation;                 /* AKI_ACTIVATION_*: what sentence-transformers applies to the logits */
+    int32_t pad_id;                     /* causal models: the last token that is not this one is pooled; -1: the last token */
     bool    exclusive;                  /* exactly one of several labels applies: their probabilities are a softmax */
 };
 
