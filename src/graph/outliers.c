@@ -34,6 +34,7 @@ struct search {
     struct aki__pool *pool;
     float **size;               /* [g->count] the size of each block's columns, in any unit; NULL: not known */
     float **read;               /* [g->count] the weights that read each column, relative to their median; NULL: nothing reads it */
+    const struct aki__choice *choice;       /* or NULL */
     aki__blk exact;             /* the linears up to this block stay f32; -1: none */
     aki_status rc;
     aki_error *err;
@@ -139,8 +140,7 @@ static void size_embed(struct search *s, const struct aki__block *b, float *size
         size[i] = sqrtf(size[i]);
 }
 
-/* The block whose rows a linear reads, all of them or some. */
-static aki__blk read_by(const struct aki__graph *g, const struct aki__block *linear)
+aki__blk aki__read_by(const struct aki__graph *g, const struct aki__block *linear)
 {
     const struct aki__block *in = &g->blocks[linear->in[0]];
 
@@ -196,7 +196,7 @@ static void judge_columns(struct search *s, aki__blk from, const float *read, si
 /* The sizes of a linear's rows are those of the columns that it computes; the sizes of its columns weigh what it reads. */
 static void size_linear(struct search *s, const struct aki__block *b, float *size, size_t n)
 {
-    aki__blk from = read_by(s->g, b);
+    aki__blk from = aki__read_by(s->g, b);
     size_t k = columns_of(s, from);
     float *read = numbers(s, k);
 
@@ -242,7 +242,7 @@ static void size_add(struct search *s, const struct aki__block *b, float *size, 
         const struct aki__block *x = &s->g->blocks[b->in[i]];
         /* rows of a linear whose result is added to the residual, where nothing cancels them */
         if (x->op == AKI_G_LINEAR && steadiness(s->size[b->in[i]], n) < STEADY)
-            needs_exact(s, read_by(s->g, x));
+            needs_exact(s, aki__read_by(s->g, x));
         for (size_t c = 0; c < n; c++)
             size[c] = fmaxf(size[c], s->size[b->in[i]][c]);
     }
@@ -270,11 +270,11 @@ static void size_block(struct search *s, const struct aki__block *b, float *size
 }
 
 /* read NULL: only the size. Selects the largest of those that are far above, in the order of columns. */
-static void choose(struct aki__outliers *o, int32_t *columns, float *size, const float *read, size_t n)
+static void choose(struct aki__outliers *o, int32_t *columns, float *size, const float *read, size_t n, float far_above)
 {
     relate(size, n);
     for (o->columns = columns; o->count < AKI_MOST_OUTLIERS; o->count++) {
-        float most = FAR_ABOVE;
+        float most = far_above;
         int32_t at = -1;
         size_t i = o->count;
         for (size_t c = 0; c < n; c++) {
@@ -299,6 +299,7 @@ static void find_all(struct search *s, struct aki__found *found, bool *f32, int3
 {
     const struct aki__graph *g = s->g;
     const aki__blk count = (aki__blk)g->count;
+    const float far_above = s->choice && s->choice->far_above > 0 ? s->choice->far_above : FAR_ABOVE;
 
     for (aki__blk i = 0; i < count && !s->rc; i++) {
         s->size[i] = g->blocks[i].rows == AKI_ROWS_VECTORS ? NULL : numbers(s, columns_of(s, i));
@@ -306,12 +307,16 @@ static void find_all(struct search *s, struct aki__found *found, bool *f32, int3
             size_block(s, &g->blocks[i], s->size[i]);
     }
     for (aki__blk i = 0; i < count && !s->rc; i++, columns += 2 * AKI_MOST_OUTLIERS) {
-        bool linear = s->size[i] && g->blocks[i].op == AKI_G_LINEAR;
-        f32[i] = linear && read_by(g, &g->blocks[i]) <= s->exact;
-        if (linear && !f32[i])
-            choose(&found[i].rows, columns, s->size[i], NULL, columns_of(s, i));
-        if (s->read[i] && i > s->exact)
-            choose(&found[i].read, columns + AKI_MOST_OUTLIERS, s->size[i], s->read[i], columns_of(s, i));
+        const struct aki__block *b = &g->blocks[i];
+        if (!s->size[i] || b->op != AKI_G_LINEAR)
+            continue;
+        aki__blk from = aki__read_by(g, b);
+        int32_t *read = columns + (2 * (from - i) + 1) * AKI_MOST_OUTLIERS;
+        f32[i] = s->choice ? s->choice->f32[i] : from <= s->exact;
+        if (!f32[i])
+            choose(&found[i].rows, columns, s->size[i], NULL, columns_of(s, i), far_above);
+        if (!f32[i] && !found[from].read.columns)
+            choose(&found[from].read, read, s->size[from], s->read[from], columns_of(s, from), far_above);
     }
 }
 
@@ -325,7 +330,7 @@ static void find_stored(struct search *s, struct aki__found *found, bool *f32)
         f32[i] = linear && b->weight;
         if (!linear || f32[i])
             continue;
-        aki__blk from = read_by(s->g, b);
+        aki__blk from = aki__read_by(s->g, b);
         aki_status rc = aki__model_int8_outliers(s->g->model, &stored, s->err, b->name, columns_of(s, from), INT32_MAX);
         s->rc = aki__graph_fault(s->g, b->name, rc, s->err);
         if (!rc && stored.column_count)
@@ -335,10 +340,10 @@ static void find_stored(struct search *s, struct aki__found *found, bool *f32)
     }
 }
 
-aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g,
+aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g, const struct aki__choice *choice,
                               struct aki__pool *pool, aki_error *err)
 {
-    struct search s = { .g = g, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size),
+    struct search s = { .g = g, .choice = choice, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size),
                         .read = aki__zalloc(g->count, sizeof *s.read) };
 
     if (!s.size || !s.read)
