@@ -213,7 +213,7 @@ typedef struct {
     int32_t           partitions;          /* connected parts of the graph that run on the device; 0: unknown */
     int32_t           sessions;            /* sessions in memory; a device with fixed shapes has one for each shape */
     int32_t           products;            /* matrix products of the graph; 0: unknown */
-    int32_t           products_f32;        /* those of them in f32; with int8: Dense modules, and weights too extreme for int8 */
+    int32_t           products_f32;        /* those of them in f32; with int8: Dense modules, and what is too extreme for int8 */
     uint32_t          outputs;             /* the outputs that the model supports: a bit 1 << AKI_OUTPUT_* for each */
     int32_t           truncates_left;      /* 1: AKI_TRUNCATE_DEFAULT removes the beginning of a long text */
     int32_t           pooling_assumed;     /* 1: no file specifies the pooling; sentence-transformers' default may be wrong */
