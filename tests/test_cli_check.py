@@ -3,6 +3,7 @@
 
     test_cli_check.py PROGRAM CHECKPOINTS [unittest arguments]     CHECKPOINTS: the folder that make_checkpoints.py wrote
 """
+import array
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -67,6 +69,26 @@ class Quantize(Case):
         self.fails(4, "line 2", "quantize", "--calibrate", self.path("bad", b"a\n\xff\n"), MODEL, self.path("again"))
         self.fails(4, "no texts to measure with", "quantize", "--calibrate", self.path("none", b""), MODEL, self.path("again"))
         self.assertFalse(os.path.exists(self.path("again")))
+
+    def test_a_wide_last_product(self):
+        """One column of 1024 that is 57 times as large as the others leaves a sum that is never small; one of 2000 times does not."""
+        make = os.path.join(os.path.dirname(os.path.abspath(__file__)), "make_checkpoints.py")
+        source = self.path("wide")
+        subprocess.run([sys.executable, make, source, "--shape", "bert", "--dtype", "F32", "--hidden", "48", "--layers", "3", "--heads", "4", "--intermediate", "1024"], check=True)
+        path = os.path.join(source, "model.safetensors")
+        with open(path, "rb") as f:
+            plain = f.read()
+        size, = struct.unpack("<Q", plain[:8])
+        entry = json.loads(plain[8:8 + size])["encoder.layer.2.output.dense.weight"]
+        begin, end = (8 + size + at for at in entry["data_offsets"])
+        for factor, f32 in [(1, 0), (57, 0), (2000, 13)]:
+            weight = array.array("f", plain[begin:end])
+            for row in range(48):
+                weight[1024 * row + 7] *= factor
+            with open(path, "wb") as f:
+                f.write(plain[:begin] + weight.tobytes() + plain[end:])
+            info = json.loads(self.ok("info", "--json", "-m", source, "--precision", "int8").stdout)
+            self.assertEqual((info["products"], info["products_f32"]), (13, f32), factor)
 
     def test_who_tells(self):
         """Every door says what of int8 is f32, and warns where it is much."""
