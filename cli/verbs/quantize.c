@@ -13,8 +13,8 @@
 
 enum { PATH_LIMIT = 8192, MOST_TEXTS = 2000, MOST_TRIALS = 64 };
 
-/* What is told of the trials. */
-struct told { aki_quantize_trial last; int32_t fewest; double least; };     /* fewest products in f32 that were near enough; -1: none yet */
+/* Of the trials that were near enough, the one with the fewest products in f32; -1: none yet. */
+struct best { int32_t fewest; double least; };
 
 /* Bytes of the weights under a folder. */
 static int weights_size(const char *folder, uint64_t *size)
@@ -78,14 +78,13 @@ static int read_texts(struct input *in, struct batch *b, const char *path, size_
 
 static int tell(void *user, const aki_quantize_trial *trial)
 {
-    struct told *t = user;
+    struct best *b = user;
 
     cli_note("%d of %d products in f32: least cosine %.6f%s", trial->products_f32, trial->products, trial->cosine_least, trial->good ? "" : ", too little");
     progress_show(0, 0, (uint64_t)trial->number, MOST_TRIALS);
-    t->last = *trial;
-    if (trial->good && (t->fewest < 0 || trial->products_f32 <= t->fewest)) {
-        t->fewest = trial->products_f32;
-        t->least = trial->cosine_least;
+    if (trial->good && (b->fewest < 0 || trial->products_f32 <= b->fewest)) {
+        b->fewest = trial->products_f32;
+        b->least = trial->cosine_least;
     }
     return cli_signal != 0;
 }
@@ -94,7 +93,7 @@ static int quantize(const struct options *o, const char *folder, const char *out
 {
     struct input in = { .fd = -1 };
     struct batch texts = { 0 };
-    struct told told = { .fewest = -1 };
+    struct best best = { .fewest = -1 };
     aki_quantize_options q;
     aki_error error;
     char where[512];
@@ -108,14 +107,14 @@ static int quantize(const struct options *o, const char *folder, const char *out
     q.texts = texts.texts;
     q.sizes = texts.sizes;
     q.tell = tell;
-    q.tell_user = &told;
+    q.tell_user = &best;
     error.item = -1;
     progress_start();
     if (!rc && aki_quantize_measured(folder, out, &q, &error))
         rc = model_failed(&error, error.item >= 0 && in.name ? input_where(&in, (uint64_t)error.item, where, sizeof where) : NULL);
     progress_end();
-    if (!rc && told.fewest >= 0)
-        cli_warn("measured: least cosine to f32 %.4f", told.least);
+    if (!rc && best.fewest >= 0)
+        cli_warn("measured: least cosine to f32 %.4f", best.least);
     batch_free(&texts);
     input_close(&in);
     return rc;
