@@ -287,12 +287,12 @@ def train_merges(count):
     return merges
 
 
-def byte_level(kind):
+def byte_level(kind, more=()):
     letters, merges = byte_letters(), train_merges(220)
     first = ["<s>", "<pad>", "</s>", "<unk>"] if kind == "roberta" else []
     last = ["<mask>"] if kind == "roberta" else ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     vocab = {}
-    for piece in first + [letters[b] for b in range(256)] + [a + b for a, b in merges]:
+    for piece in first + [letters[b] for b in range(256)] + [a + b for a, b in merges] + list(more):
         vocab.setdefault(piece, len(vocab))
     model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": False,
              "byte_fallback": False, "ignore_merges": False, "vocab": vocab, "merges": [list(m) for m in merges]}
@@ -375,6 +375,40 @@ def write_sentence_files(folder, o, dim):
                                                              "similarity_fn_name": "cosine"})
 
 
+# A language model that ranks: "modules" with LogitScore or Dense as sentence-transformers saves them, or "card" as it was published without.
+def write_ranker(folder, o, config, tok, w):
+    prompts = {"prompts": o.get("prompts", {}), "default_prompt_name": o.get("default_prompt"), "activation_fn": o.get("activation", IDENTITY), "model_type": "CrossEncoder"}
+    vocab = tok["model"]["vocab"]
+    config["architectures"] = ["Qwen3Model" if o["logit"] == "dense" else "Qwen3ForCausalLM"]
+    if not config["tie_word_embeddings"]:
+        w.table("/lm_head", config["vocab_size"], config["hidden_size"])
+    if o["logit"] == "card":
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "README.md"), "w", encoding="utf-8", newline="\n") as f:
+            f.write("---\nlicense: apache-2.0\npipeline_tag: text-ranking\n---\n# A model of the tests\n")
+        return
+    text = {"method": "forward", "method_output_name": "last_hidden_state" if o["logit"] == "dense" else "logits"}
+    modalities = {"text": text, "message": {**text, "format": "flat"}}
+    package, cross = "sentence_transformers.base.modules.", "sentence_transformers.cross_encoder.modules."
+    modules = [("", package + "transformer.Transformer")]
+    if o["logit"] == "dense":
+        modules += [("1_Pooling", NEW_MODULES["Pooling"] + "Pooling"), ("2_Dense", package + "dense.Dense")]
+        write_json(folder, "1_Pooling/config.json", pooling_config("new", config["hidden_size"], "lasttoken", True))
+        write_json(folder, "2_Dense/config.json", {"in_features": config["hidden_size"], "out_features": 1, "bias": True, "activation_function": IDENTITY,
+                                                   "module_input_name": "sentence_embedding", "module_output_name": "scores"})
+        head = Weights(o["name"] + "2_Dense", "F32")
+        head.linear("linear", 1, config["hidden_size"])
+        head.write(os.path.join(folder, "2_Dense"))
+    else:
+        modules.append(("1_LogitScore", cross + "logit_score.LogitScore"))
+        write_json(folder, "1_LogitScore/config.json", {"true_token_id": vocab["th"], "false_token_id": vocab["or"] if o["logit"] == "both" else None,
+                                                        "module_input_name": "causal_logits"})
+    write_json(folder, "modules.json", [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (path, kind) in enumerate(modules)])
+    write_json(folder, "sentence_bert_config.json", {"transformer_task": "feature-extraction" if o["logit"] == "dense" else "text-generation", "modality_config": modalities,
+                                                     "module_output_name": "token_embeddings" if o["logit"] == "dense" else "causal_logits"})
+    write_json(folder, "config_sentence_transformers.json", prompts)
+
+
 def bert_like(o, model_type, tokens, pad, offset):
     config = {"architectures": [{"bert": "BertModel", "roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel",
                                  "camembert": "CamembertModel"}[model_type]],
@@ -414,9 +448,11 @@ def write(folder, o):
         config, w = bert_like(o, family, tokens, 1, 2)
         named = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>"}
     else:
-        tok, tokens = byte_level("qwen3")
+        tok, tokens = byte_level("qwen3", ("yes", "no") if o.get("logit") == "card" else ())
         config, w = qwen3_like(o, tokens)
         named = {"pad_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
+    if o.get("logit"):
+        write_ranker(folder, o, config, tok, w)
     if o.get("labels"):
         config["architectures"] = [config["architectures"][0].replace("Model", "ForSequenceClassification")]
         config["id2label"] = {str(i): "label %d" % i for i in range(o["labels"])}
@@ -425,6 +461,9 @@ def write(folder, o):
         classifier_weights(w, family, config["hidden_size"], o["labels"], o.get("pooler", True))
     tok.update(o.get("tokenizer", {}))
     os.makedirs(folder, exist_ok=True)
+    if "template" in o:
+        with open(os.path.join(folder, "chat_template.jinja"), "w", encoding="utf-8", newline="\n") as f:
+            f.write(o["template"])
     write_json(folder, "config.json", {**config, "dtype": {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[w.dtype]})
     write_json(folder, "tokenizer.json", tok)
     names = ["input_ids", "token_type_ids", "attention_mask"] if family == "bert" else ["input_ids", "attention_mask"]
@@ -492,6 +531,41 @@ CHECKPOINTS += [
     dict(name="scores-xlmr", family="xlm-roberta", labels=2, prefix="roberta.", model_max_length=64, config={"problem_type": "multi_label_classification"}),
     dict(name="scores-camembert", family="camembert", labels=5, prefix="roberta.", layers=1, model_max_length=64),
     dict(name="scores-qwen3", family="qwen3", labels=1, prefix="model.", dtype="F32", model_max_length=64, config={"pad_token_id": 476}),
+]
+
+# Causal rerankers. The templates have between them what the evaluator of templates implements.
+PAIR = """<|im_start|>system
+Judge whether the Document meets the requirements.<|im_end|>
+<|im_start|>user
+<Instruct>: {{ messages | selectattr("role", "eq", "system") | map(attribute="content") | first | default("Find passages that answer") }}
+<Query>: {{ messages | selectattr("role", "eq", "query") | map(attribute="content") | first }}
+<Document>: {{ messages | selectattr("role", "eq", "document") | map(attribute="content") | first }}<|im_end|>
+<|im_start|>assistant
+<think>
+
+</think>
+
+
+"""
+SETS = """{#- Set, joined and compared. -#}
+{%- set q = (messages | selectattr('role', '==', 'query') | first).content -%}
+{%- set d = (messages | selectattr("role", "equalto", "document") | list | last)["content"] %}
+{% if messages[0].role == 'system' and not add_generation_prompt %}
+{{ "<|im_start|>" ~ "system\\n" ~ messages[0]['content'] + '<|im_end|>' }}
+{% elif q is not defined %}{{ 'none' }}{% else %}
+  no instruction {# a comment #}
+   {%- endif %}
+question: {{ q }}
+  {% if d %}document: {{ d }}{% endif %}
+
+<|im_start|>assistant
+{{- '\\n' }}"""
+CHECKPOINTS += [
+    dict(name="scores-logit", family="qwen3", logit="both", template=PAIR, prefix="model.", model_max_length=160, activation="torch.nn.modules.activation.Sigmoid",
+         prompts={"query": "Given a query, find the documents about it"}, default_prompt="query"),
+    dict(name="scores-logit-true", family="qwen3", logit="true", template=SETS, prefix="model.", dtype="F32", model_max_length=64, config={"tie_word_embeddings": False}),
+    dict(name="scores-logit-dense", family="qwen3", logit="dense", template=PAIR, model_max_length=128),
+    dict(name="scores-logit-card", family="qwen3", logit="card", prefix="model.", model_max_length=256),
 ]
 
 def main():

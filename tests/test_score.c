@@ -5,7 +5,7 @@
 enum { MOST_PAIRS = 32, MOST_LABELS = 8 };
 
 static const char *const classifiers[] = { "scores-bert", "scores-bert-raw", "scores-bert-nli", "scores-roberta", "scores-xlmr", "scores-camembert",
-                                           "scores-qwen3" };
+                                           "scores-qwen3", "scores-logit", "scores-logit-true", "scores-logit-dense", "scores-logit-card" };
 enum { CLASSIFIERS = sizeof classifiers / sizeof *classifiers };
 
 static aki_model *open_checkpoint(const char *name, int32_t precision)
@@ -36,7 +36,8 @@ static const struct aki__json *element(const struct aki__json *list, int64_t i)
     return e;
 }
 
-static void pairs_open(struct pairs *p, const char *name)
+/* key: "cases", or "instructed". */
+static void pairs_open_list(struct pairs *p, const char *name, const char *key)
 {
     char path[512];
     aki_error e = { 0 };
@@ -48,7 +49,7 @@ static void pairs_open(struct pairs *p, const char *name)
     assert_int_equal(aki__map_open(&p->texts_map, AKI_SOURCE_DIR "/tests/data/texts.json", &e), AKI_OK);
     assert_int_equal(aki__json_parse(&p->texts, p->texts_map.data, p->texts_map.size, "texts.json", &e), AKI_OK);
     assert_true(aki__json_int(aki__json_get(p->doc.nodes, "labels"), &p->labels));
-    const struct aki__json *cases = aki__json_get(p->doc.nodes, "cases");
+    const struct aki__json *cases = aki__json_get(p->doc.nodes, key);
     assert_in_range(cases->size, 1, MOST_PAIRS);
     for (; p->count < cases->size; p->count++) {
         const struct aki__json *c = p->cases[p->count] = element(cases, (int64_t)p->count), *pair = aki__json_get(c, "pair"), *text;
@@ -63,6 +64,8 @@ static void pairs_open(struct pairs *p, const char *name)
         p->second_sizes[p->count] = text->size;
     }
 }
+
+static void pairs_open(struct pairs *p, const char *name) { pairs_open_list(p, name, "cases"); }
 
 static void pairs_close(struct pairs *p)
 {
@@ -85,7 +88,7 @@ static void check_numbers(const struct pairs *p, size_t i, const char *key, cons
     }
 }
 
-static void check_ids(aki_model *m, const struct pairs *p, size_t i, const char *name)
+static void check_ids(aki_model *m, const struct pairs *p, size_t i, const aki_embed_options *options, const char *name)
 {
     const struct aki__json *wanted = aki__json_get(p->cases[i], "ids");
     int32_t ids[512];
@@ -95,7 +98,7 @@ static void check_ids(aki_model *m, const struct pairs *p, size_t i, const char 
     aki_encoded_init(&out, sizeof out);
     out.ids = ids;
     out.capacity = 512;
-    if (aki_encode(m, p->first[i], p->first_sizes[i], p->second[i], p->second_sizes[i], NULL, &out, &e))
+    if (aki_encode(m, p->first[i], p->first_sizes[i], p->second[i], p->second_sizes[i], options, &out, &e))
         fail_msg("%s, pair %zu: %s", name, i, e.message);
     assert_int_equal(out.count, wanted->size);
     for (size_t k = 0; k < out.count; k++) {
@@ -130,7 +133,7 @@ static void test_goldens(void **state)
         score(m, &p, AKI_ACTIVATION_DEFAULT, scores, tokens);
         score(m, &p, AKI_ACTIVATION_NONE, logits, NULL);
         for (size_t i = 0; i < p.count; i++) {
-            check_ids(m, &p, i, classifiers[k]);
+            check_ids(m, &p, i, NULL, classifiers[k]);
             assert_int_equal(tokens[i], aki__json_get(p.cases[i], "ids")->size);
             check_numbers(&p, i, "scores", scores + i * (size_t)p.labels, 2e-5, classifiers[k]);
             check_numbers(&p, i, "logits", logits + i * (size_t)p.labels, 2e-5, classifiers[k]);
@@ -161,6 +164,40 @@ static void test_alone(void **state)
             pairs_close(&p);
             aki_model_close(m);
         }
+}
+
+static const char *const rerankers[] = { "scores-logit", "scores-logit-true", "scores-logit-dense", "scores-logit-card" };
+enum { RERANKERS = sizeof rerankers / sizeof *rerankers };
+
+static void test_instruction(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < RERANKERS; k++) {
+        aki_model *m = open_checkpoint(rerankers[k], AKI_PRECISION_F32);
+        float logits[MOST_PAIRS];
+        char instruction[128] = { 0 };
+        struct pairs p;
+        aki_embed_options o;
+        aki_error e = { 0 };
+
+        pairs_open_list(&p, rerankers[k], "instructed");
+        const struct aki__json *text = aki__json_get(p.doc.nodes, "instruction");
+        memcpy(instruction, text->text, text->size);
+        aki_embed_options_init(&o, sizeof o);
+        o.activation = AKI_ACTIVATION_NONE;
+        for (int way = 0; way < 2; way++) {
+            o.instruction = way ? NULL : instruction;
+            o.prompt = way ? instruction : NULL;
+            if (aki_score(m, p.first, p.first_sizes, p.second, p.second_sizes, p.count, &o, logits, p.count * sizeof *logits, NULL, NULL, &e))
+                fail_msg("%s: %s", rerankers[k], e.message);
+            for (size_t i = 0; i < p.count; i++) {
+                check_ids(m, &p, i, &o, rerankers[k]);
+                check_numbers(&p, i, "logits", logits + i, 2e-5, rerankers[k]);
+            }
+        }
+        pairs_close(&p);
+        aki_model_close(m);
+    }
 }
 
 static void test_activations(void **state)
@@ -234,7 +271,7 @@ static void test_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_goldens), cmocka_unit_test(test_alone), cmocka_unit_test(test_activations), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_goldens), cmocka_unit_test(test_alone), cmocka_unit_test(test_instruction), cmocka_unit_test(test_activations), cmocka_unit_test(test_info),
         cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

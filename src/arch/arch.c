@@ -7,7 +7,7 @@ aki_status aki__arch_build(struct aki__graph *g, const struct aki__model *m)
 {
     aki__blk x = m->family->build(g, m);
 
-    if (!m->labels.count) {
+    if (m->labels.head != AKI_HEAD_CLASSIFIER) {
         aki__g_finish(g, x);
         return g->rc;
     }

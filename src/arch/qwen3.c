@@ -109,6 +109,16 @@ static aki__blk build(struct aki__graph *g, const struct aki__model *m)
 
 static aki__blk classify(struct aki__graph *g, const struct aki__model *m, aki__blk x) { return aki__g_linear(g, x, m->labels.count, false, "/score"); }
 
+/* Qwen3-Reranker, as its card has it. */
+static const struct aki__ranking ranking = { .yes = "yes", .no = "no", .template =
+    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. "
+    "Note that the answer can only be \"yes\" or \"no\".<|im_end|>\n<|im_start|>user\n"
+    "<Instruct>: {{ messages | selectattr('role', 'eq', 'system') | map(attribute='content') | first | "
+    "default('Given a web search query, retrieve relevant passages that answer the query') }}\n"
+    "<Query>: {{ messages | selectattr('role', 'eq', 'query') | map(attribute='content') | first }}\n"
+    "<Document>: {{ messages | selectattr('role', 'eq', 'document') | map(attribute='content') | first }}"
+    "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n\n" };     /* the last end of line is none of the text */
+
 const struct aki__family aki__family_qwen3 = { .types = { "qwen3" }, .anchor = "embed_tokens.weight", .end = "<|endoftext|>",
     .traits = AKI_FAMILY_CAUSAL | AKI_FAMILY_MRL, .activation = AKI_ACT_SILU, .keys_size = sizeof(struct aki__qwen3_keys), .read = read_keys, .build = build,
-    .classify = classify };
+    .classify = classify, .ranking = &ranking };

@@ -58,6 +58,7 @@ struct aki__request {
     size_t  columns;                        /* elements of a row that the network computes */
     int32_t dtype;
     const float *ranges;
+    const char *template;                   /* frames pairs, see text/chat.h; NULL: none */
     int32_t activation;                     /* of scores: AKI_ACTIVATION_NONE, SIGMOID or SOFTMAX */
     bool    reuse;
     struct aki__encode_options encode;
@@ -83,8 +84,16 @@ static inline int aki__truncate_of(const aki_model *m, const aki_embed_options *
     return o->truncate == AKI_TRUNCATE_DEFAULT && m->cuts_left ? AKI_TRUNCATE_LEFT : o->truncate;
 }
 
+/* What all pairs of a request have in common: the tokens at the end of the template, which are never cut off, and what comes before the query. */
+struct aki__frame {
+    bool     known;
+    int32_t *suffix;                        /* [suffix_count] */
+    size_t   suffix_count, prefix_tokens, prefix_size;
+};
+
 /* An encoded text. Zeroed means empty; the next call reuses the arrays. */
 struct aki__input {
+    struct aki__frame    frame;             /* of pairs with a template */
     struct aki__encoding tokens;
     struct aki__buf      joined;            /* prompt + text, if there is a prompt */
     const char          *text;              /* prompt + text: joined.data, or the caller's text */
@@ -94,6 +103,9 @@ struct aki__input {
 /* second: the second text of a pair, or NULL. Offsets of errors count in the caller's text, without the prompt. */
 aki_status aki__encode(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second,
                        size_t second_size, struct aki__input *in, aki_error *err);
+/* The same for a pair that the request's template frames. */
+aki_status aki__encode_framed(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second,
+                              size_t second_size, struct aki__input *in, aki_error *err);
 void       aki__input_free(struct aki__input *in);
 /* true: the network reads token types. */
 bool       aki__has_types(const aki_model *m);

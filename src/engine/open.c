@@ -113,7 +113,7 @@ static void append_end(aki_model *m, const struct aki__model *folder)
     const char *end = folder->family ? folder->family->end : NULL;
     int32_t id = end ? aki__tokenizer_id(m->tokenizer, end, strlen(end)) : -1;
 
-    if (id < 0 || aki__tokenizer_special_count(m->tokenizer) || folder->pooling != AKI_POOLING_LAST)
+    if (id < 0 || folder->labels.template || aki__tokenizer_special_count(m->tokenizer) || folder->pooling != AKI_POOLING_LAST)
         return;
     aki__tokenizer_append(m->tokenizer, id);
     m->end_appended = true;

@@ -147,9 +147,12 @@ static bool push(struct tensor_list *l, struct aki__written t)
     return true;
 }
 
+/* Heads may have names without the prefix. */
 static bool push_tensor(struct tensor_list *l, const struct aki__tensor *t, const struct aki__model *m)
 {
-    return !t || push(l, (struct aki__written){ .name = t->name + strlen(m->prefix), .suffix = "", .dtype = t->dtype, .rank = t->rank,
+    const size_t prefix = strlen(m->prefix);
+
+    return !t || push(l, (struct aki__written){ .name = t->name + (strncmp(t->name, m->prefix, prefix) == 0 ? prefix : 0), .suffix = "", .dtype = t->dtype, .rank = t->rank,
                                                  .shape = { t->shape[0], t->rank > 1 ? t->shape[1] : 0 }, .data = t->data, .size = t->size });
 }
 
@@ -177,17 +180,19 @@ static bool push_outliers(struct tensor_list *l, const struct aki__keep_product 
  * have their own files. */
 static bool collect(struct tensor_list *l, const struct aki__graph *g, const struct aki__keep *keep)
 {
+    const struct aki__model *m = g->model;
     bool ok = true;
 
     for (size_t i = 0; i < g->count && ok; i++) {
         const struct aki__block *b = &g->blocks[i];
         const struct aki__g_embed *e = &b->embed;
-        if (b->rows == AKI_ROWS_VECTORS)
+        const bool head = b->rows == AKI_ROWS_VECTORS;          /* f32, and a Dense module has its own file */
+        if (head && (m->labels.head == AKI_HEAD_NONE || m->labels.head == AKI_HEAD_DENSE))
             continue;
-        ok = push_tensor(l, e->words, g->model) && push_tensor(l, e->positions, g->model) && push_tensor(l, e->types, g->model) &&
-             push_tensor(l, b->op == AKI_G_LINEAR && !keep->f32[i] ? NULL : b->weight, g->model) && push_tensor(l, b->bias, g->model) &&
-             push_tensor(l, b->attention.q_norm, g->model) && push_tensor(l, b->attention.k_norm, g->model) &&
-             push_tensor(l, b->attention.bias.buckets, g->model);
+        ok = push_tensor(l, e->words, m) && push_tensor(l, e->positions, m) && push_tensor(l, e->types, m) &&
+             push_tensor(l, b->op == AKI_G_LINEAR && !head && !keep->f32[i] ? NULL : b->weight, m) && push_tensor(l, b->bias, m) &&
+             push_tensor(l, b->attention.q_norm, m) && push_tensor(l, b->attention.k_norm, m) &&
+             push_tensor(l, b->attention.bias.buckets, m);
     }
     for (size_t i = 0; i < keep->product_count && ok; i++) {
         const char *name = keep->products[i].name;

@@ -81,6 +81,8 @@ static aki_status set_instruction(struct aki__request *r, const aki_model *m, co
     const aki_prompt *query = prompt_of_kind(m, AKI_KIND_QUERY);
     const char *tail = query && strncmp(query->text, head, sizeof head - 1) == 0 ? strchr(query->text, '\n') : NULL;
 
+    if (m->folder->labels.template)         /* it has a place for the instruction */
+        return set_prompt(r, NULL, 0, NULL, 0, instruction, err);
     if (!tail)
         return aki__fail(err, AKI_E_INVALID,
                          "instruction: %s has no query prompt of the form \"Instruct: …\"; give the whole prompt instead", m->folder->name);
@@ -184,6 +186,7 @@ static void set_output(struct aki__request *r, const aki_model *m, const aki_emb
     r->activation = o->activation ? o->activation : f->labels.activation;
     if (r->activation == AKI_ACTIVATION_PROBABILITY)
         r->activation = f->labels.exclusive ? AKI_ACTIVATION_SOFTMAX : AKI_ACTIVATION_SIGMOID;
+    r->template = f->labels.template;
     r->output = o->output;
     r->pooling = o->pooling ? o->pooling : f->pooling;
     r->normalize = o->normalize || tokens ? o->normalize == AKI_NORMALIZE_ON : f->normalize;
@@ -213,8 +216,10 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     out->cancel = o.cancel;
     out->cancel_user = o.cancel_user;
     rc = resolve_prompt(out, m, &o, err);
-    out->encode.prompt_size = out->prompt.size;
-    out->skips = out->prompt.size && !m->folder->include_prompt;
+    out->encode.prompt_size = out->template ? 0 : out->prompt.size;
+    out->skips = out->prompt.size && !m->folder->include_prompt && !out->template;
+    if (!rc && out->template && o.no_parse_special)
+        rc = aki__fail(err, AKI_E_UNSUPPORTED, "no_parse_special: %s frames its texts with special tokens that it reads from the text", m->folder->name);
     if (!rc && out->skips)
         rc = aki__request_count_prompt(out, m, err);
     if (!rc) rc = aki__request_check_graph(out, m->folder, err);

@@ -9,6 +9,7 @@ void aki__input_free(struct aki__input *in)
 {
     aki__encoding_free(&in->tokens);
     aki__buf_free(&in->joined);
+    aki__free(in->frame.suffix);
     *in = (struct aki__input){ 0 };
 }
 
@@ -57,6 +58,9 @@ aki_status aki__encode(const aki_model *m, const struct aki__request *r, const c
                        size_t second_size, struct aki__input *in, aki_error *err)
 {
     struct aki__encoding *e = &in->tokens;
+
+    if (r->template)
+        return aki__encode_framed(m, r, text, size, second, second_size, in, err);
     aki_status rc = join(r, text, size, in, err);
 
     in->prompt_tokens = 0;
@@ -86,7 +90,7 @@ static aki_status copy_out(const struct aki__request *r, const struct aki__input
     out->count = e->count;
     out->full_count = e->full_count;
     out->prompt_tokens = in->prompt_tokens;
-    out->prompt_size = r->prompt.size;
+    out->prompt_size = r->template ? in->frame.prefix_size : r->prompt.size;
     out->text_size = in->text_size;
     if ((out->ids || out->types || out->sequences || out->spans) && e->count > out->capacity)
         return aki__fail(err, AKI_E_TOO_SMALL, "capacity: %zu ids given, %zu needed", out->capacity, e->count);
@@ -139,6 +143,7 @@ aki_status aki_tokenize(const aki_model *m, const char *text, size_t size, const
     aki_status rc = aki__request_open_tokens(&r, m, options, err);
     if (!rc) rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
     if (!rc) {
+        r.template = NULL;                      /* the text alone */
         r.encode.max_tokens = (size_t)o.max_tokens;
         rc = aki__encode(m, &r, text, size, NULL, 0, &in, err);
     }

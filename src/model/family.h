@@ -14,6 +14,12 @@ enum {
     AKI_FAMILY_MRL = 8                  /* models with last-token pooling and prompts "Instruct: …" were trained for shortened vectors */
 };
 
+/* How a language model of a family scores a pair, if its card says that it does and no module says how. */
+struct aki__ranking {
+    const char *template;               /* as struct aki__labels */
+    const char *yes, *no;               /* tokens whose logits are compared */
+};
+
 struct aki__family {
     const char *types[4];               /* values of model_type in config.json, ending with NULL */
     const char *anchor;                 /* canonical name of the token embeddings; its prefix in a file is the prefix of every name */
@@ -28,6 +34,7 @@ struct aki__family {
     int       (*build)(struct aki__graph *g, const struct aki__model *m);
     /* Records the head of a sequence classifier behind the pooled rows: returns the block of its logits. NULL: not implemented. */
     int       (*classify)(struct aki__graph *g, const struct aki__model *m, int pooled);
+    const struct aki__ranking *ranking; /* NULL: none is known */
 };
 
 /* Finds the row that has this type, and sets *name to its string there; NULL: none. families: rows, ending with NULL. */

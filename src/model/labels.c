@@ -74,7 +74,6 @@ static aki_status read_activations(struct aki__model *m, const struct aki__json_
     const struct aki__json *root = config->doc.nodes, *own = aki__key(settings->doc.nodes, "activation_fn");
     const struct aki__json *inner = aki__key(aki__key(root, "sentence_transformers"), "activation_fn");
 
-    m->labels.activation = m->labels.count == 1 ? AKI_ACTIVATION_SIGMOID : AKI_ACTIVATION_NONE;
     if (own)
         return read_activation(m, settings, own, "activation_fn", err);
     if (inner)
@@ -94,6 +93,19 @@ static aki_status refuse_other_heads(const struct aki__json_file *f, const struc
     return AKI_OK;
 }
 
+/* The head that modules behind the transformer are; NONE: there are none of these, and the head is the transformer's own. */
+static enum aki__head_kind head_of_modules(const struct aki__json *modules)
+{
+    const struct aki__json *e = aki__json_first(modules);
+    enum aki__head_kind head = AKI_HEAD_NONE;
+
+    for (uint32_t i = 0; i < modules->size; i++, e = aki__json_next(e)) {
+        const struct aki__json *type = aki__key(e, "type");
+        head = ends_with(type, ".LogitScore") ? AKI_HEAD_LOGIT : ends_with(type, ".Dense") ? AKI_HEAD_DENSE : head;
+    }
+    return head;
+}
+
 aki_status aki__labels_read(struct aki__model *m, aki_error *err)
 {
     struct aki__json_file config, modules = { 0 }, settings = { 0 };
@@ -105,15 +117,28 @@ aki_status aki__labels_read(struct aki__model *m, aki_error *err)
         goto done;
     const struct aki__json *names = aki__key(config.doc.nodes, "architectures");
     const struct aki__json *first = aki__json_is(names, AKI_JSON_ARRAY) && names->size ? aki__json_first(names) : NULL;
+    struct aki__labels *l = &m->labels;
     const bool scores = aki__json_equals(aki__key(settings.doc.nodes, "model_type"), "CrossEncoder");
     if (modules.doc.nodes && !scores)
         goto done;
-    if (!ends_with(first, "ForSequenceClassification"))
+    l->pad_id = l->true_id = l->false_id = -1;
+    l->head = modules.doc.nodes ? head_of_modules(modules.doc.nodes) : AKI_HEAD_NONE;
+    if (!modules.doc.nodes && ends_with(first, "ForCausalLM"))
+        rc = aki__ranking_read(m, err);
+    if (rc || (!l->head && ends_with(first, "ForCausalLM")))
+        goto done;
+    if (l->head) {
+        l->count = 1;
+        rc = aki__key_bool(&l->tied, &config, config.doc.nodes, "tie_word_embeddings", false, err);
+        if (!rc) rc = read_activations(m, &config, &settings, err);
+    } else if (!ends_with(first, "ForSequenceClassification"))
         rc = refuse_other_heads(&config, first, err);
     else if (!m->family->classify)
         rc = aki__key_fail(&config, first, "architectures", AKI_E_UNSUPPORTED, err, "the classifier of this family is not implemented");
-    else if (!(rc = read_labels(m, &config, err)))
+    else if (!(rc = read_labels(m, &config, err))) {
+        l->head = AKI_HEAD_CLASSIFIER;
         rc = read_activations(m, &config, &settings, err);
+    }
 done:
     aki__json_file_close(&settings);
     aki__json_file_close(&modules);

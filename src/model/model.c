@@ -270,7 +270,7 @@ static aki_status describe(struct aki__model *m, aki_error *err)
         return rc;
     for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
-    return rc;
+    return rc ? rc : aki__logit_make(m, err);
 }
 
 /* file NULL: safetensors. */
@@ -362,8 +362,8 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, cons
         failed(t, before, aki__sentence_read(m, &why), &why);
     before = t->count;
     failed(t, before, aki__weights_open_in(&m->weights, folder, "", t, &why), &why);
-    if (m->architecture && m->weights)
-        failed(t, t->count, find_prefix(m, &why), &why);
+    if (m->architecture && m->weights && !failed(t, t->count, find_prefix(m, &why), &why))
+        failed(t, t->count, aki__logit_make(m, &why), &why);
 }
 
 void aki__model_folder_close(struct aki__model *m)
@@ -376,6 +376,8 @@ void aki__model_folder_close(struct aki__model *m)
     for (int32_t i = 0; i < m->labels.count && m->labels.names; i++)
         aki__free(m->labels.names[i]);
     aki__free(m->labels.names);
+    aki__free(m->labels.template);
+    aki__free((void *)(uintptr_t)f->logit.data);
     for (size_t i = 0; i < m->prompt_count; i++) {
         aki__free((void *)m->prompts[i].name);
         aki__free((void *)m->prompts[i].text);

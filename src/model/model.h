@@ -26,12 +26,24 @@ struct aki__dense {
     enum aki__activation      activation;
 };
 
+/* What makes scores of the pooled row. */
+enum aki__head_kind {
+    AKI_HEAD_NONE,                      /* nothing: the model gives vectors */
+    AKI_HEAD_CLASSIFIER,                /* the family's classifier */
+    AKI_HEAD_DENSE,                     /* Dense modules */
+    AKI_HEAD_LOGIT                      /* a Dense module of one row, made of the language model's head: a logit, or the difference of two */
+};
+
 /* The labels of a sequence classifier or cross-encoder: a text or a pair has a score for each. */
 struct aki__labels {
+    enum aki__head_kind head;
     int32_t count;                      /* 0: the model gives vectors */
     char  **names;                      /* [count] id2label of config.json; NULL: it has none */
     int32_t activation;                 /* AKI_ACTIVATION_*: what sentence-transformers applies to the logits */
     int32_t pad_id;                     /* causal models: the last token that is not this one is pooled; -1: the last token */
+    int32_t true_id, false_id;          /* AKI_HEAD_LOGIT: the logit that counts, and what is taken from it; false_id -1: nothing */
+    bool    tied;                       /* AKI_HEAD_LOGIT: the language model's head is the table of embeddings */
+    char   *template;                   /* Jinja: frames a pair (text/chat.h); NULL: the tokenizer's template does */
     bool    exclusive;                  /* exactly one of several labels applies: their probabilities are a softmax */
 };
 

@@ -163,11 +163,33 @@ static aki_status open_dense(struct aki__model *m, const struct module *module, 
     return rc;
 }
 
-static aki_status read_dense(struct aki__model *m, const struct module *module, aki_error *err)
+aki_status aki__dense_add(struct aki__model *m, const char *what, aki_error *err)
 {
     struct aki__folder *folder = aki__folder_of(m);
-    struct aki__json_file f;
     size_t capacity = folder->dense_capacity;
+
+    /* Both arrays have the same capacity and grow together. */
+    if (!aki__grow((void **)&m->dense, &capacity, m->dense_count + 1, sizeof *m->dense) ||
+        !aki__grow((void **)&folder->dense, &folder->dense_capacity, m->dense_count + 1, sizeof *folder->dense))
+        return aki__fail(err, AKI_E_NOMEM, "%s", what);
+    m->dense[m->dense_count] = (struct aki__dense){ 0 };
+    folder->dense[m->dense_count++] = NULL;
+    return AKI_OK;
+}
+
+/* The last Dense module of a cross-encoder gives scores, any other a vector. */
+static aki_status check_dense_output(const struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *name = aki__key(f->doc.nodes, "module_output_name");
+
+    if (m->labels.head == AKI_HEAD_DENSE && aki__json_equals(name, "scores"))
+        return AKI_OK;
+    return aki__key_expect(f, f->doc.nodes, "module_output_name", "sentence_embedding", err);
+}
+
+static aki_status read_dense(struct aki__model *m, const struct module *module, aki_error *err)
+{
+    struct aki__json_file f;
     int32_t in, out;
     bool bias, residual;
 
@@ -177,7 +199,7 @@ static aki_status read_dense(struct aki__model *m, const struct module *module, 
         (rc = aki__key_bool(&bias, &f, f.doc.nodes, "bias", true, err)) ||
         (rc = aki__key_bool(&residual, &f, f.doc.nodes, "use_residual", false, err)) ||
         (rc = aki__key_expect(&f, f.doc.nodes, "module_input_name", "sentence_embedding", err)) ||
-        (rc = aki__key_expect(&f, f.doc.nodes, "module_output_name", "sentence_embedding", err)))
+        (rc = check_dense_output(m, &f, err)))
         goto done;
     if (residual) {
         rc = aki__key_fail(&f, aki__key(f.doc.nodes, "use_residual"), "use_residual", AKI_E_UNSUPPORTED, err, "not implemented");
@@ -193,14 +215,8 @@ static aki_status read_dense(struct aki__model *m, const struct module *module, 
         m->dim = out;
         goto done;
     }
-    /* Both arrays have the same capacity and grow together. */
-    if (!aki__grow((void **)&m->dense, &capacity, m->dense_count + 1, sizeof *m->dense) ||
-        !aki__grow((void **)&folder->dense, &folder->dense_capacity, m->dense_count + 1, sizeof *folder->dense)) {
-        rc = aki__fail(err, AKI_E_NOMEM, "%s", f.name);
+    if ((rc = aki__dense_add(m, f.name, err)))
         goto done;
-    }
-    m->dense[m->dense_count] = (struct aki__dense){ 0 };
-    folder->dense[m->dense_count++] = NULL;
     rc = read_dense_activation(&m->dense[m->dense_count - 1], &f, err);
     if (!rc)
         rc = open_dense(m, module, in, out, bias, err);
@@ -258,7 +274,11 @@ static aki_status read_module(struct aki__model *m, enum stage *stage, const str
     }
     if (ours && ends_with(type, ".Dense") && *stage == AT_DENSE)
         return read_dense(m, module, err);
-    if (ours && ends_with(type, ".Normalize") && (*stage == AT_DENSE || *stage == AT_END)) {
+    if (ours && ends_with(type, ".LogitScore") && *stage == AT_POOLING && m->labels.head == AKI_HEAD_LOGIT) {
+        *stage = AT_END;
+        return aki__logit_read(m, module->config, err);
+    }
+    if (ours && ends_with(type, ".Normalize") && !m->labels.head && (*stage == AT_DENSE || *stage == AT_END)) {
         *stage = AT_END;
         return read_normalize(m, module, err);
     }

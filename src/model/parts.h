@@ -12,6 +12,18 @@ aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err);
 aki_status aki__onnx_describe(struct aki__model *m, const char *file, const struct aki__onnx_facts *facts, aki_error *err);
 /* Reads m->labels, if the folder is a sequence classifier. After aki__config_read. UNSUPPORTED: it has another head than can be computed. */
 aki_status aki__labels_read(struct aki__model *m, aki_error *err);
+/* Reads m->labels of a causal reranker that no modules.json describes, if the folder is one. After aki__config_read. */
+aki_status aki__ranking_read(struct aki__model *m, aki_error *err);
+/* Reads the configuration of a LogitScore module. */
+aki_status aki__logit_read(struct aki__model *m, const char *config, aki_error *err);
+/* Reads m->labels.template from the folder. *roles: it is a template for pairs of a query and a document. */
+aki_status aki__template_read(struct aki__model *m, bool *roles, aki_error *err);
+/* The name that the row of AKI_HEAD_LOGIT has in a quantised folder, which has no head of a language model. */
+#define AKI_LOGIT_ROW "/logit_score.weight"
+/* Makes the Dense module of AKI_HEAD_LOGIT. When the tensors are open. */
+aki_status aki__logit_make(struct aki__model *m, aki_error *err);
+/* Adds an empty Dense module. */
+aki_status aki__dense_add(struct aki__model *m, const char *what, aki_error *err);
 /* Reads m->tokenizer. */
 aki_status aki__tokenizer_config_read(struct aki__model *m, aki_error *err);
 /* Reads modules.json and the files that it names. *found: there is one. After aki__config_read. */

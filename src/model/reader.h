@@ -61,6 +61,7 @@ bool aki__name_is_inside(const char *name, size_t size);
 struct aki__folder {
     struct aki__model     m;            /* first: the pointers are the same */
     struct aki__weights **dense;        /* [m.dense_count] the weights of each Dense module */
+    struct aki__tensor    logit;        /* the weight of AKI_HEAD_LOGIT, which no file has */
     size_t                file_capacity, prompt_capacity, dense_capacity;
     char                 *prefix;       /* m.prefix */
     char                 *architecture; /* m.architecture, unless it is static */

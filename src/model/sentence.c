@@ -145,6 +145,14 @@ static aki_status check_arguments(const struct aki__json_file *f, const char *ke
     return AKI_OK;
 }
 
+/* What sentence-transformers calls a transformer with each head, and what comes out of it. */
+static const struct { const char *task, *result, *output; } tasks[] = {
+    [AKI_HEAD_NONE] = { "feature-extraction", "last_hidden_state", "token_embeddings" },
+    [AKI_HEAD_CLASSIFIER] = { "sequence-classification", "logits", "scores" },
+    [AKI_HEAD_DENSE] = { "feature-extraction", "last_hidden_state", "token_embeddings" },
+    [AKI_HEAD_LOGIT] = { "text-generation", "logits", "causal_logits" },
+};
+
 static aki_status check_modality(const struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *value = aki__key(f->doc.nodes, "modality_config"), *text = aki__key(value, "text");
@@ -152,11 +160,14 @@ static aki_status check_modality(const struct aki__model *m, const struct aki__j
 
     if (!value)
         return AKI_OK;
-    if (value->kind != AKI_JSON_OBJECT || value->size != 1 || !text)
+    const struct aki__json *message = m->labels.head ? aki__key(value, "message") : NULL, *each[] = { text, message };
+    if (value->kind != AKI_JSON_OBJECT || value->size != (message ? 2 : 1) || !text)
         return aki__key_fail(f, value, "modality_config", AKI_E_UNSUPPORTED, err, "only plain text is implemented");
-    if ((rc = aki__key_expect(f, text, "method", "forward", err)))
-        return rc;
-    return aki__key_expect(f, text, "method_output_name", m->labels.count ? "logits" : "last_hidden_state", err);
+    for (int i = 0; i < (message ? 2 : 1); i++)
+        if ((rc = aki__key_expect(f, each[i], "method", "forward", err)) ||
+            (rc = aki__key_expect(f, each[i], "method_output_name", tasks[m->labels.head].result, err)))
+            return rc;
+    return message ? aki__key_expect(f, message, "format", "flat", err) : AKI_OK;
 }
 
 static aki_status check_transformer_keys(const struct aki__model *m, const struct aki__json_file *f, aki_error *err)
@@ -187,10 +198,28 @@ static aki_status check_transformer_keys(const struct aki__model *m, const struc
     }
     for (size_t i = 0; i < sizeof arguments / sizeof *arguments && !rc; i++)
         rc = check_arguments(f, arguments[i].key, arguments[i].harmless, err);
-    if (rc || (rc = aki__key_expect(f, root, "transformer_task", m->labels.count ? "sequence-classification" : "feature-extraction", err)) ||
-        (rc = aki__key_expect(f, root, "module_output_name", m->labels.count ? "scores" : "token_embeddings", err)))
+    if (rc || (rc = aki__key_expect(f, root, "transformer_task", tasks[m->labels.head].task, err)) ||
+        (rc = aki__key_expect(f, root, "module_output_name", tasks[m->labels.head].output, err)))
         return rc;
     return check_modality(m, f, err);
+}
+
+/* A cross-encoder frames its pairs with the folder's chat template if its modalities include messages; if they are not listed, if it is a
+ * template for pairs. */
+static aki_status choose_template(struct aki__model *m, const struct aki__json_file *f, aki_error *err)
+{
+    const struct aki__json *listed = aki__key(f->doc.nodes, "modality_config");
+    const bool wanted = aki__key(listed, "message") || (!listed && m->labels.head == AKI_HEAD_LOGIT);
+    bool roles;
+
+    if (!m->labels.head || m->labels.template || (listed && !wanted))
+        return AKI_OK;
+    aki_status rc = aki__template_read(m, &roles, err);
+    if (rc || roles)
+        return rc;
+    aki__free(m->labels.template);
+    m->labels.template = NULL;
+    return !wanted ? AKI_OK : aki__fail(err, AKI_E_UNSUPPORTED, "%s: it has no chat template for the roles query and document", m->path);
 }
 
 /* *limit: max_seq_length; 0: not specified. */
@@ -204,7 +233,7 @@ static aki_status read_transformer(struct aki__model *m, int32_t *limit, aki_err
         aki__json_file_close(&f);
         rc = aki__json_file_open(&f, m, aki__sentence_files[i], AKI_JSON_OBJECT, true, err);
     }
-    if (rc || !f.doc.nodes)
+    if (rc || (rc = choose_template(m, &f, err)) || !f.doc.nodes)
         goto done;
     if (!(rc = check_transformer_keys(m, &f, err)) && !(rc = check_lower_case(m, &f, err)))
         rc = aki__key_int(limit, &f, f.doc.nodes, "max_seq_length", 1, INT32_MAX, 0, err);
@@ -284,13 +313,21 @@ aki_status aki__sentence_read(struct aki__model *m, aki_error *err)
     bool modules = true;
     aki_status rc = AKI_OK;
 
-    m->dim = m->labels.count ? m->labels.count : m->hidden;
+    const enum aki__head_kind head = m->labels.head;
+
+    m->dim = m->hidden;
     m->include_prompt = true;
-    if (m->labels.count)                    /* its head reads the first token, or the last one of a causal model */
-        m->pooling = m->causal ? AKI_POOLING_LAST : AKI_POOLING_CLS;
-    else
+    if (head != AKI_HEAD_CLASSIFIER)
         rc = aki__modules_read(m, &modules, err);
-    m->pooling_assumed = !modules && !m->pooled;
+    if (head == AKI_HEAD_CLASSIFIER || head == AKI_HEAD_LOGIT)      /* the head reads the first token, or the last one of a causal model */
+        m->pooling = m->causal ? AKI_POOLING_LAST : AKI_POOLING_CLS;
+    if (head == AKI_HEAD_DENSE)
+        m->labels.count = m->dim;
+    if (head)
+        m->dim = m->labels.count;
+    if (head && !m->labels.activation)
+        m->labels.activation = m->labels.count == 1 ? AKI_ACTIVATION_SIGMOID : AKI_ACTIVATION_NONE;
+    m->pooling_assumed = !modules && !m->pooled && !head;
     /* Without modules.json, sentence-transformers does not read the prompts. */
     if (modules)
         rc = aki__also(rc, read_settings(m, AKI_ALSO(rc, err)));
