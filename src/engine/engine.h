@@ -183,6 +183,7 @@ struct aki__runs {
     int32_t                   *ids, *types; /* [id_capacity], [type_capacity] */
     struct aki__queued        *texts;
     size_t                     tokens, id_capacity, type_capacity, count, capacity;
+    size_t                     shared;      /* tokens at the beginning of each queued text that the prefix cache has */
     size_t                     tokens_done; /* tokens of texts that have been run */
 };
 /* Adds a text; its tokens are copied. Runs the queue if it is long enough for many runs. */

@@ -31,11 +31,17 @@ static size_t common(const int32_t *a, size_t a_count, const int32_t *b, size_t 
 
 static size_t size_of(const struct aki__prefix_cache *c, size_t tokens) { return c->layers * 2 * tokens * c->columns * sizeof(float); }
 
-/* NULL: too large for the cache, or no memory. The row is then run without the cache. */
+/* The most tokens of an entry: all of it must fit into the cache. */
+static size_t most_tokens(const struct aki__prefix_cache *c)
+{
+    const size_t fit = c->most ? c->most / size_of(c, 1) : 0;
+
+    return fit < AKI_PREFIX_MOST ? fit : AKI_PREFIX_MOST;
+}
+
+/* NULL: no memory. The row is then run without the cache. */
 static struct aki__prefix_entry *new_entry(const struct aki__prefix_cache *c, const int32_t *ids, size_t tokens)
 {
-    if (size_of(c, tokens) > c->most)
-        return NULL;
     struct aki__prefix_entry *e = aki__zalloc(1, sizeof *e);
     float *data = e ? aki__alloc(size_of(c, tokens), 1) : NULL;
     if (!data) {
@@ -47,11 +53,47 @@ static struct aki__prefix_entry *new_entry(const struct aki__prefix_cache *c, co
     return e;
 }
 
+/* The entry that has most of these ids at its beginning; *tokens: how many. NULL: none has any. */
+static struct aki__prefix_entry *best_entry(const struct aki__prefix_cache *c, const int32_t *ids, size_t count, size_t *tokens)
+{
+    struct aki__prefix_entry *found = NULL;
+
+    *tokens = 0;
+    for (size_t i = 0; i < AKI_PREFIX_ENTRIES; i++) {
+        struct aki__prefix_entry *e = c->entries[i];
+        size_t n = e ? common(e->ids, e->prefix.tokens, ids, count) : 0;
+        if (n > *tokens) {
+            *tokens = n;
+            found = e;
+        }
+    }
+    return found;
+}
+
+size_t aki__prefix_expect(struct aki__prefix_cache *c, const int32_t *ids, size_t count, bool *cached)
+{
+    const size_t most = most_tokens(c);
+    size_t found;
+
+    *cached = false;
+    if (count > most)
+        count = most;
+    if (count < AKI_PREFIX_LEAST)
+        return 0;
+    aki__lock_acquire(&c->lock);
+    best_entry(c, ids, count, &found);
+    *cached = found == count;
+    memcpy(c->recent, ids, count * sizeof *ids);
+    c->recent_count = count;
+    aki__lock_release(&c->lock);
+    return count;
+}
+
 void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t count, size_t limit,
                       struct aki__prefix_entry **reuse, size_t *tokens, struct aki__prefix_entry **keep)
 {
-    size_t best = 0, seen, room = count < AKI_PREFIX_MOST ? count : AKI_PREFIX_MOST;
-    struct aki__prefix_entry *found = NULL;
+    const size_t most = most_tokens(c);
+    size_t best, seen, room = count < most ? count : most;
 
     *reuse = *keep = NULL;
     *tokens = 0;
@@ -60,14 +102,7 @@ void aki__prefix_look(struct aki__prefix_cache *c, const int32_t *ids, size_t co
     if (room > limit)
         room = limit;
     aki__lock_acquire(&c->lock);
-    for (size_t i = 0; i < AKI_PREFIX_ENTRIES; i++) {
-        struct aki__prefix_entry *e = c->entries[i];
-        size_t n = e ? common(e->ids, e->prefix.tokens, ids, room) : 0;
-        if (n > best) {
-            best = n;
-            found = e;
-        }
-    }
+    struct aki__prefix_entry *found = best_entry(c, ids, room, &best);
     seen = common(c->recent, c->recent_count, ids, room);
     memcpy(c->recent, ids, room * sizeof *ids);
     c->recent_count = room;

@@ -11,7 +11,7 @@
 
 enum {
     AKI_PREFIX_LEAST = 8,       /* tokens: a shorter prefix is not stored */
-    AKI_PREFIX_MOST = 128,      /* tokens of an entry */
+    AKI_PREFIX_MOST = 512,      /* tokens of an entry */
     AKI_PREFIX_ENTRIES = 8
 };
 
@@ -35,6 +35,9 @@ struct aki__prefix_cache {
 void aki__prefix_init(struct aki__prefix_cache *c, size_t layers, size_t columns, size_t most);
 void aki__prefix_free(struct aki__prefix_cache *c);
 
+/* Says that rows which begin with these ids will be looked up: the first of them gets an entry to fill. Returns how many of the ids the others
+ * can skip then; 0: none. *cached: an entry has them already. Thread-safe. */
+size_t aki__prefix_expect(struct aki__prefix_cache *c, const int32_t *ids, size_t count, bool *cached);
 /* Looks up a row of ids, of which at most the first `limit` may be skipped.
  * *reuse: an entry whose first *tokens ids are those of the row, to be released after the run; or NULL.
  * *keep: a new entry that this run has to fill, to be published after the run; or NULL. At most one of them is set. Thread-safe. */

@@ -83,28 +83,34 @@ static size_t run_tokens(const aki_model *m)
     return fast < most ? fast : most;
 }
 
-/* The number of runs, of about equal size. */
-static size_t count_runs(const struct aki__runs *w)
-{
-    size_t most = run_tokens(w->m), threads = (size_t)w->m->run.lanes, runs = (w->tokens + most - 1) / most, longest = 0;
-    size_t alone = w->tokens / worth_alone(w->m);
+/* The tokens of a queued text that are computed. */
+static size_t size_of(const struct aki__runs *w, size_t i) { return w->texts[i].count - w->shared; }
 
-    for (size_t i = 0; i < w->count; i++)
-        longest = w->texts[i].count > longest ? w->texts[i].count : longest;
+/* The number of runs, of about equal size, for the texts from `first` on, of so many tokens. */
+static size_t count_runs(const struct aki__runs *w, size_t first, size_t total)
+{
+    size_t most = run_tokens(w->m), threads = (size_t)w->m->run.lanes, runs = (total + most - 1) / most, longest = 0;
+    size_t alone = total / worth_alone(w->m);
+
+    for (size_t i = first; i < w->count; i++)
+        longest = size_of(w, i) > longest ? size_of(w, i) : longest;
     /* If one text is longer than all others together, its thread would be the only one busy at the end. */
-    if (runs <= 1 && (alone < threads || w->count < threads || longest * threads * 2 > w->tokens * 3))
+    if (runs <= 1 && (alone < threads || w->count - first < threads || longest * threads * 2 > total * 3))
         return 1;
     return (runs + threads - 1) / threads * threads;
 }
 
-/* Splits the texts in their order into at most `count` runs, or more if a run would exceed its limit. Returns their number. */
-static size_t cut(const struct aki__runs *w, struct part *parts, size_t count)
+/* Splits the texts from `first` on in their order into about equal runs, or more if a run would exceed its limit. Returns their number. */
+static size_t cut(const struct aki__runs *w, struct part *parts, size_t first)
 {
-    size_t n = 0, tokens = 0, before = 0, last_share = 0;
+    size_t n = 0, tokens = 0, before = 0, last_share = 0, total = 0;
 
-    for (size_t i = 0; i < w->count; i++) {
-        size_t size = w->texts[i].count, share = (before + size / 2) * count / w->tokens;
-        if (i == 0 || share != last_share || tokens + size > (size_t)w->m->max_batch_tokens) {
+    for (size_t i = first; i < w->count; i++)
+        total += size_of(w, i);
+    const size_t count = count_runs(w, first, total);
+    for (size_t i = first; i < w->count; i++) {
+        size_t size = size_of(w, i), share = (before + size / 2) * count / total;
+        if (i == first || share != last_share || tokens + size > (size_t)w->m->max_batch_tokens) {
             parts[n++] = (struct part){ .first = i };
             tokens = 0;
         }
@@ -114,6 +120,37 @@ static size_t cut(const struct aki__runs *w, struct part *parts, size_t count)
         last_share = share;
     }
     return n;
+}
+
+/* How many tokens all queued texts begin with in common; each has one more. */
+static size_t common_beginning(const struct aki__runs *w)
+{
+    const int32_t *first = w->ids + w->texts[0].begin;
+    size_t n = w->texts[0].count;
+
+    for (size_t i = 0; i < w->count && n; i++) {
+        const int32_t *ids = w->ids + w->texts[i].begin;
+        const size_t most = w->texts[i].count - 1 < n ? w->texts[i].count - 1 : n;
+        for (n = 0; n < most && ids[n] == first[n]; n++)
+            ;
+    }
+    return n;
+}
+
+/* Causal models that pool the last token: what all texts begin with is computed once, with the first text, which is run before the others.
+ * true: that has to be done first; w->shared: the tokens that are not computed again. */
+static bool share_beginning(struct aki__runs *w)
+{
+    struct aki__prefix_cache *c = &w->m->prefixes;
+    bool cached = false;
+
+    w->shared = 0;
+    if (!c->most || w->count < 3 || w->r->output == AKI_OUTPUT_TOKENS || w->r->pooling != AKI_POOLING_LAST)
+        return false;
+    size_t n = common_beginning(w);
+    if (n * w->count * 4 >= w->tokens)          /* it is worth a run by itself */
+        w->shared = aki__prefix_expect(c, w->ids + w->texts[0].begin, n, &cached);
+    return w->shared && !cached;
 }
 
 static int longer_first(const void *a, const void *b)
@@ -135,17 +172,27 @@ aki_status aki__runs_finish(struct aki__runs *w, aki_error *err)
     /* Padded runs: texts of similar lengths are in one run. (Token vectors stay in the order of the texts.) */
     if (!w->m->run.widest && w->r->output != AKI_OUTPUT_TOKENS)
         qsort(w->texts, w->count, sizeof *w->texts, longer_first);
-    work.parts = aki__alloc(w->count, sizeof *work.parts);
-    if (!work.parts)
+    struct part *parts = aki__alloc(w->count, sizeof *parts);
+    if (!parts)
         return aki__fail(err, AKI_E_NOMEM, "runs of %zu texts", w->count);
-    size_t count = cut(w, work.parts, count_runs(w));
-    aki__session_each(w->m->session, count, run_part, &work);
-    for (size_t i = 0; i < count && !rc; i++) {
-        rc = work.parts[i].rc;
-        if (rc && err)
-            *err = work.parts[i].error;
+    size_t count = 0;
+    work.parts = parts;
+    if (share_beginning(w)) {
+        parts[count++] = (struct part){ .last = 1 };
+        aki__session_each(w->m->session, 1, run_part, &work);
     }
-    aki__free(work.parts);
+    if (!count || !parts[0].rc) {
+        work.parts = parts + count;
+        const size_t others = cut(w, work.parts, count);
+        aki__session_each(w->m->session, others, run_part, &work);
+        count += others;
+    }
+    for (size_t i = 0; i < count && !rc; i++) {
+        rc = parts[i].rc;
+        if (rc && err)
+            *err = parts[i].error;
+    }
+    aki__free(parts);
     if (!rc) rc = aki__locks_check(err);
     w->tokens_done += w->tokens;
     w->tokens = w->count = 0;
