@@ -2,6 +2,8 @@
  * (tests/data/golden/scores-*.json): ids, scores and logits, alone and in any batch; activations; what each kind of model refuses. */
 #include "golden.h"
 
+#include <unistd.h>
+
 enum { MOST_PAIRS = 32, MOST_LABELS = 8 };
 
 static const char *const classifiers[] = { "scores-bert", "scores-bert-raw", "scores-bert-nli", "scores-roberta", "scores-xlmr", "scores-camembert",
@@ -200,6 +202,158 @@ static void test_instruction(void **state)
     }
 }
 
+/* Twenty documents behind one query. */
+struct ranked { const char *queries[20], *documents[20]; };
+
+static void fill_ranked(struct ranked *r, char documents[20][64])
+{
+    for (int i = 0; i < 20; i++) {
+        snprintf(documents[i], 64, "document %d about the river and %s", i, i % 3 ? "bread" : "a language model");
+        r->queries[i] = "which river goes by the old city in the mountain";
+        r->documents[i] = documents[i];
+    }
+}
+
+/* What all pairs of a call begin with is computed once, which changes no bit; also where they come as rows of ids. */
+static void test_shared(void **state)
+{
+    char documents[20][64];
+    struct ranked r;
+    aki_error e = { 0 };
+
+    (void)state;
+    fill_ranked(&r, documents);
+    for (size_t k = 0; k < RERANKERS; k++)
+        for (int32_t precision = AKI_PRECISION_F32; precision <= AKI_PRECISION_INT8; precision++) {
+            aki_model *m = open_checkpoint(rerankers[k], precision), *without = NULL;
+            float cached[20], plain[20], rows[20];
+            int32_t tokens[20], ids[20 * 256];
+            int64_t starts[21] = { 0 };
+            char path[512];
+            size_t total = 0, shared = SIZE_MAX;
+            aki_model_options off;
+            aki_embed_options o;
+            aki_model_info info;
+
+            snprintf(path, sizeof path, CHECKPOINTS "%s", rerankers[k]);
+            aki_model_options_init(&off, sizeof off);
+            off.precision = precision;
+            off.prefix_cache_mb = -1;
+            assert_int_equal(aki_model_open(path, &off, &without, &e), AKI_OK);
+            assert_int_equal(aki_score(without, r.queries, NULL, r.documents, NULL, 20, NULL, plain, sizeof plain, NULL, NULL, &e), AKI_OK);
+            assert_int_equal(aki_score(m, r.queries, NULL, r.documents, NULL, 20, NULL, cached, sizeof cached, tokens, NULL, &e), AKI_OK);
+            assert_memory_equal(plain, cached, sizeof plain);
+            for (size_t i = 0; i < 20; i++) {
+                aki_encoded out;
+                aki_encoded_init(&out, sizeof out);
+                out.ids = ids + starts[i];
+                out.capacity = 256;
+                assert_int_equal(aki_encode(m, r.queries[i], strlen(r.queries[i]), documents[i], strlen(documents[i]), NULL, &out, &e), AKI_OK);
+                assert_int_equal(out.count, tokens[i]);
+                assert_in_range(out.prompt_tokens, 8, out.count - 30);
+                starts[i + 1] = starts[i] + (int64_t)out.count;
+                total += out.count;
+                size_t same = 0;
+                while (same < out.count && ids[same] == out.ids[same])
+                    same++;
+                shared = i && same < shared ? same : shared;
+            }
+            aki_model_info_init(&info, sizeof info);
+            assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
+            assert_int_equal(info.tokens_reused, 19 * shared);
+            assert_int_equal(info.tokens, total - 19 * shared);
+            aki_embed_options_init(&o, sizeof o);
+            o.output = AKI_OUTPUT_SCORES;
+            const aki_rows given = { .struct_size = sizeof given, .ids = ids, .starts = starts, .count = 20 };
+            assert_int_equal(aki_embed_rows(m, &given, &o, rows, sizeof rows, &e), AKI_OK);
+            assert_memory_equal(plain, rows, sizeof plain);
+            assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
+            assert_int_equal(info.tokens_reused, 39 * shared);
+            aki_model_close(without);
+            aki_model_close(m);
+        }
+}
+
+static aki_status encode_limited(aki_model *m, int32_t truncate, int32_t limit, int32_t *ids, aki_encoded *out, aki_error *e)
+{
+    static const char query[] = "a query", document[] = "one two three four five six seven eight nine ten eleven twelve";
+    aki_embed_options o;
+
+    aki_embed_options_init(&o, sizeof o);
+    o.truncate = truncate;
+    o.max_tokens = limit;
+    aki_encoded_init(out, sizeof *out);
+    out->ids = ids;
+    out->capacity = 256;
+    return aki_encode(m, query, sizeof query - 1, document, sizeof document - 1, &o, out, e);
+}
+
+/* The document is cut, never what follows it. */
+static void test_limits(void **state)
+{
+    aki_model *m = open_checkpoint("scores-logit", AKI_PRECISION_F32);
+    const char *text = "alone";
+    float out[1];
+    int32_t whole[256], cut[256];
+    aki_embed_options o;
+    aki_encoded all, less;
+    aki_error e = { 0 };
+
+    (void)state;
+    assert_int_equal(encode_limited(m, 0, 0, whole, &all, &e), AKI_OK);
+    const int32_t limit = (int32_t)all.count - 10;
+    assert_int_equal(encode_limited(m, AKI_TRUNCATE_RIGHT, limit, cut, &less, &e), AKI_OK);
+    assert_int_equal(less.count, limit);
+    assert_int_equal(less.full_count, all.count);
+    assert_memory_equal(cut + limit - 12, whole + all.count - 12, 12 * sizeof *cut);
+    assert_memory_equal(cut, whole, (size_t)(limit - 60) * sizeof *cut);
+    assert_int_equal(encode_limited(m, AKI_TRUNCATE_LEFT, limit, cut, &less, &e), AKI_OK);
+    assert_memory_equal(cut, whole + 10, (size_t)limit * sizeof *cut);
+    assert_int_equal(less.prompt_tokens + 10, all.prompt_tokens);
+    assert_int_equal(encode_limited(m, AKI_TRUNCATE_ERROR, limit, cut, &less, &e), AKI_E_INVALID);
+    assert_int_equal(encode_limited(m, 0, 4, cut, &less, &e), AKI_E_INVALID);
+    assert_non_null(strstr(e.message, "no room"));
+    assert_int_equal(aki_score(m, &text, NULL, NULL, NULL, 1, NULL, out, sizeof out, NULL, NULL, &e), AKI_E_INVALID);
+    assert_non_null(strstr(e.message, "single text"));
+    const char *bad = "a\xFF";
+    assert_int_equal(aki_score(m, &text, NULL, &bad, NULL, 1, NULL, out, sizeof out, NULL, NULL, &e), AKI_E_INVALID);
+    assert_int_equal(e.offset, 1);
+    aki_embed_options_init(&o, sizeof o);
+    o.no_parse_special = 1;
+    assert_int_equal(aki_score(m, &text, NULL, &text, NULL, 1, &o, out, sizeof out, NULL, NULL, &e), AKI_E_UNSUPPORTED);
+    aki_model_close(m);
+}
+
+/* A quantised folder has the head, and the bits of int8 of the folder that it was made from. */
+static void test_quantised(void **state)
+{
+    char out[] = "/tmp/akiembed-score-XXXXXX", command[64], path[512];
+
+    (void)state;
+    assert_non_null(mkdtemp(out));
+    for (size_t k = 0; k < CLASSIFIERS; k++) {
+        aki_model *m = open_checkpoint(classifiers[k], AKI_PRECISION_INT8);
+        float scores[MOST_PAIRS * MOST_LABELS], again[MOST_PAIRS * MOST_LABELS];
+        struct pairs p;
+        aki_error e = { 0 };
+
+        pairs_open(&p, classifiers[k]);
+        snprintf(path, sizeof path, CHECKPOINTS "%s", classifiers[k]);
+        if (aki_quantize(path, out, &e))
+            fail_msg("%s: %s", classifiers[k], e.message);
+        aki_model *q = open_model(out, AKI_PRECISION_DEFAULT);
+        score(m, &p, AKI_ACTIVATION_DEFAULT, scores, NULL);
+        score(q, &p, AKI_ACTIVATION_DEFAULT, again, NULL);
+        assert_memory_equal(scores, again, p.count * (size_t)p.labels * sizeof *scores);
+        pairs_close(&p);
+        aki_model_close(m);
+        aki_model_close(q);
+        snprintf(command, sizeof command, "rm -rf %s/*", out);
+        assert_int_equal(system(command), 0);
+    }
+    rmdir(out);
+}
+
 static void test_activations(void **state)
 {
     aki_model *m = open_checkpoint("scores-bert-nli", AKI_PRECISION_F32);
@@ -271,7 +425,8 @@ static void test_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_goldens), cmocka_unit_test(test_alone), cmocka_unit_test(test_instruction), cmocka_unit_test(test_activations), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_goldens), cmocka_unit_test(test_alone), cmocka_unit_test(test_instruction), cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_limits), cmocka_unit_test(test_quantised), cmocka_unit_test(test_activations), cmocka_unit_test(test_info),
         cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 aki_test(tokenizer text base)
 aki_test(tokenizer_files text base)
+aki_test(chat text base)
 if(NOT APPLE AND NOT WIN32)       # their linkers cannot make allocations fail
   target_link_options(test_tokenizer_files PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
   target_compile_definitions(test_tokenizer_files PRIVATE AKI_TEST_WRAP)

@@ -275,7 +275,7 @@ static int select_modules(struct names *wanted, const struct names *files, const
 int hub_select(struct names *wanted, const struct names *files, const char *weights, const struct hub_text *modules,
                const struct hub_text *index, char why[HUB_WHY])
 {
-    static const char *const besides[] = { "adapter_config.json", "README.md" };
+    static const char *const besides[] = { "adapter_config.json", "README.md", "chat_template.jinja" };
     int rc = CLI_OK;
 
     for (size_t i = 0; i < AKI_NEEDED_FILES && !rc; i++)

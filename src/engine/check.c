@@ -258,6 +258,9 @@ static void check_model(struct aki__check *c, const struct aki__model *m)
                            m->pooling == AKI_POOLING_LAST ? "the last token" : "the mean");
     struct aki__weights **dense = aki__folder_of((struct aki__model *)(uintptr_t)m)->dense;
 
+    aki_error why;
+    if (aki__frame_check(m, &why))
+        aki__check_fault(c, &why);
     if (m->prefix)
         aki__check_network(c, m);
     for (size_t i = 0; m->prefix && i < aki__weights_count(m->weights) && !c->rc; i++)

@@ -106,6 +106,8 @@ aki_status aki__encode(const aki_model *m, const struct aki__request *r, const c
 /* The same for a pair that the request's template frames. */
 aki_status aki__encode_framed(const aki_model *m, const struct aki__request *r, const char *text, size_t size, const char *second,
                               size_t second_size, struct aki__input *in, aki_error *err);
+/* Errors: those of the folder's template, if it has one. */
+aki_status aki__frame_check(const struct aki__model *f, aki_error *err);
 void       aki__input_free(struct aki__input *in);
 /* true: the network reads token types. */
 bool       aki__has_types(const aki_model *m);

@@ -14,6 +14,27 @@ static aki_status render(const struct aki__request *r, const char *query, size_t
     return aki__chat_render(out, r->template, messages + first, 3 - first, err);
 }
 
+/* What is wrong with a template is found before any pair comes: with an instruction and without, both texts have to be in what is rendered. */
+aki_status aki__frame_check(const struct aki__model *f, aki_error *err)
+{
+    static const char *const pairs[][2] = { { "a", "b" }, { "c", "b" }, { "a", "d" } };
+    char instruction[] = "e";
+    struct aki__buf texts[3] = { 0 };
+    aki_status rc = AKI_OK;
+
+    for (size_t prompt = 0; prompt < 2 && f->labels.template; prompt++) {
+        const struct aki__request r = { .template = f->labels.template, .prompt = { .data = instruction, .size = prompt } };
+        for (int i = 0; i < 3 && !rc; i++)
+            rc = render(&r, pairs[i][0], 1, pairs[i][1], 1, &texts[i], err);
+        for (int i = 1; i < 3 && !rc; i++)
+            if (texts[i].size == texts[0].size && memcmp(texts[i].data, texts[0].data, texts[0].size) == 0)
+                rc = aki__fail(err, AKI_E_INVALID, "%s: its chat template leaves out the %s", f->path, i == 1 ? "query" : "document");
+    }
+    for (int i = 0; i < 3; i++)
+        aki__buf_free(&texts[i]);
+    return rc;
+}
+
 /* The ids of a rendered text: its special tokens are in it, none are added. */
 static aki_status encode(const aki_model *m, const struct aki__request *r, const struct aki__buf *text, struct aki__encoding *e, aki_error *err)
 {
@@ -45,10 +66,6 @@ static aki_status find_frame(const aki_model *m, const struct aki__request *r, s
         end++;
     while (bytes < tokens && texts[0].data[bytes] == texts[1].data[bytes])
         bytes++;
-    if (begin == least || end == least) {
-        rc = aki__fail(err, AKI_E_INVALID, "%s: its chat template has no place for the query or the document", m->folder->name);
-        goto done;
-    }
     *f = (struct aki__frame){ .known = true, .suffix_count = end, .prefix_tokens = begin, .prefix_size = bytes };
     f->suffix = aki__alloc(end ? end : 1, sizeof *f->suffix);
     if (f->suffix)

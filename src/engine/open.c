@@ -153,6 +153,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     if (!rc) rc = check_tokenizer(m, err);
     if (!rc && m->folder->onnx) rc = set_pad(m, err);
     if (!rc) append_end(m, m->folder);
+    if (!rc) rc = aki__frame_check(m->folder, err);
     if (!rc) rc = set_limits(m, &o, err);
     if (!rc && m->file) m->parameters = aki__onnx_file_info(m->file)->parameters;
     if (!rc) rc = aki__open_session(m, &o, err);
