@@ -40,7 +40,7 @@ def read_folder(folder):
 
 DENSE = read_folder(os.path.join(CHECKPOINTS, "bert-dense"))
 EXTRA = {"pytorch_model.bin": b"pickle" * 2000, "onnx/model.onnx": b"o" * 9000, "onnx/model_int8.onnx": b"i" * 9000,
-         "onnx/model_int8.onnx_data": b"d" * 5000, "tf_model.h5": b"h" * 5000, ".gitattributes": b"", "README.md": b"# card\n", "vocab.txt": b"a\n"}
+         "onnx/model_int8.onnx_data": b"d" * 5000, "tf_model.h5": b"h" * 5000, ".gitattributes": b"", "README.md": b"# card\n", "chat_template.jinja": b"{{ messages }}", "vocab.txt": b"a\n"}
 BIG = random.Random(7).randbytes(3 << 20)
 
 
@@ -95,7 +95,7 @@ class Pull(PullCase):
         repo = self.serve({**DENSE, **EXTRA})
         done = self.pull()
         self.assertEqual(done.stdout.decode(), self.snapshot(repo) + "\n")
-        self.whole(repo, [*DENSE, "README.md"])
+        self.whole(repo, [*DENSE, "README.md", "chat_template.jinja"])
         self.assertEqual(self.ok("embed", "-m", "org/name", "a cat", env=self.env).stdout,
                          self.ok("embed", "-m", os.path.join(CHECKPOINTS, "bert-dense"), "a cat").stdout)
         gets = self.hub.count("hub", "GET", "/resolve/") + self.hub.count("cdn", "GET")
@@ -106,7 +106,7 @@ class Pull(PullCase):
         repo.commits["b" * 40] = files
         repo.refs["main"] = "b" * 40
         self.pull()
-        self.whole(repo, [*DENSE, "README.md"])
+        self.whole(repo, [*DENSE, "README.md", "chat_template.jinja"])
         self.assertEqual(self.hub.count("hub", "GET", "/resolve/") + self.hub.count("cdn", "GET"), gets + 1)
 
     def test_names_revisions_and_aliases(self):
@@ -133,7 +133,7 @@ class Pull(PullCase):
 
     def test_choice_of_weights(self):
         repo = self.serve({**DENSE, **EXTRA})
-        plain = [n for n in DENSE if n != "model.safetensors"] + ["README.md"]
+        plain = [n for n in DENSE if n != "model.safetensors"] + ["README.md", "chat_template.jinja"]
         self.pull("--file", "onnx/model_int8.onnx", "org/name")
         self.whole(repo, plain + ["onnx/model_int8.onnx", "onnx/model_int8.onnx_data"])
         self.refused(4, ["no file onnx/none.onnx", "onnx/model_int8.onnx"], "--file", "onnx/none.onnx", "org/name")

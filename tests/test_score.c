@@ -324,6 +324,83 @@ static void test_limits(void **state)
     aki_model_close(m);
 }
 
+static int tell_nothing(void *user, const aki_check_event *event)
+{
+    (void)event;
+    return user != NULL;
+}
+
+/* Folders of causal rerankers that cannot be scored are refused when they are opened, by what is wrong; aki_check says so too. */
+static void test_folders(void **state)
+{
+    static const struct { const char *name, *edit; aki_status rc; const char *words; } folders[] = {
+        { "scores-logit", "true", AKI_OK, NULL },
+        { "scores-logit-true", "true", AKI_OK, NULL },
+        { "scores-logit-dense", "true", AKI_OK, NULL },
+        { "scores-logit-card", "true", AKI_OK, NULL },
+        { "scores-logit", "rm chat_template.jinja", AKI_E_UNSUPPORTED, "no chat template for the roles" },
+        { "scores-logit", "printf \"'query' 'document' {%% for x in y %%}\" > chat_template.jinja", AKI_E_UNSUPPORTED, "the statement for" },
+        { "scores-logit", "printf \"{{ messages[-2].content }} 'query' 'document'\" > chat_template.jinja", AKI_E_INVALID, "leaves out the document" },
+        { "scores-logit", "sed -i 's/\"true_token_id\": [0-9]*/\"true_token_id\": 99999/' 1_LogitScore/config.json", AKI_E_INVALID, "true_token_id" },
+        { "scores-logit", "sed -i 's/causal_logits/other/' 1_LogitScore/config.json", AKI_E_UNSUPPORTED, "module_input_name" },
+        { "scores-logit", "sed -i 's/\"tie_word_embeddings\": true/\"tie_word_embeddings\": false/' config.json", AKI_E_NOT_FOUND, "lm_head.weight" },
+        { "scores-logit", "sed -i 's/flat/structured/' sentence_bert_config.json", AKI_E_UNSUPPORTED, "format" },
+        { "scores-logit-dense", "sed -i 's/\"in_features\": 48/\"in_features\": 47/' 2_Dense/config.json", AKI_E_INVALID, "in_features" },
+        { "scores-logit-card", "sed -i 's/\"yes\"/\"yess\"/' tokenizer.json", AKI_E_INVALID, "model.vocab" },
+    };
+    char work[] = "/tmp/akiembed-score-XXXXXX", command[1024], path[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(work));
+    snprintf(path, sizeof path, "%s/m", work);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        aki_model *m = NULL;
+        aki_error e = { 0 };
+
+        snprintf(command, sizeof command, "rm -rf %s && cp -r " CHECKPOINTS "%s %s && cd %s && %s", path, folders[i].name, path, path, folders[i].edit);
+        assert_int_equal(system(command), 0);
+        aki_status rc = aki_model_open(path, NULL, &m, &e);
+        if (rc != folders[i].rc || (rc && !strstr(e.message, folders[i].words)))
+            fail_msg("%s, %s: %d, %s", folders[i].name, folders[i].edit, rc, e.message);
+        aki_model_close(m);
+        rc = aki_check(path, tell_nothing, NULL, &e);
+        if (!rc != !folders[i].rc)
+            fail_msg("%s, %s: aki_check: %d, %s", folders[i].name, folders[i].edit, rc, e.message);
+    }
+    snprintf(command, sizeof command, "rm -rf %s", work);
+    assert_int_equal(system(command), 0);
+}
+
+/* A language model whose card does not say that it ranks texts is what it always was. */
+static void test_card(void **state)
+{
+    static const char *const cards[] = { "---\npipeline_tag: feature-extraction\n---\n", "# Text\npipeline_tag: text-ranking\n", "---\nlicense: mit\n---\npipeline_tag: text-ranking\n",
+                                         "---\npipeline_tag: text-ranking", "---\ntags:\n- text-ranking\npipeline_tag: 'text-ranking'\n---\n" };
+    char work[] = "/tmp/akiembed-score-XXXXXX", command[1024], path[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(work));
+    snprintf(command, sizeof command, "cp -r " CHECKPOINTS "scores-logit-card/* %s", work);
+    assert_int_equal(system(command), 0);
+    snprintf(path, sizeof path, "%s/README.md", work);
+    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++) {
+        FILE *f = fopen(path, "wb");
+        assert_non_null(f);
+        fputs(cards[i], f);
+        assert_int_equal(fclose(f), 0);
+        aki_model *m = open_model(work, AKI_PRECISION_F32);
+        aki_model_info info;
+        aki_model_info_init(&info, sizeof info);
+        assert_int_equal(aki_model_get_info(m, &info, NULL), AKI_OK);
+        assert_int_equal(info.label_count, i == 4);
+        assert_int_equal(info.pooling, AKI_POOLING_LAST);
+        assert_int_equal(!(info.outputs & 1u << AKI_OUTPUT_SCORES), i != 4);
+        aki_model_close(m);
+    }
+    snprintf(command, sizeof command, "rm -rf %s", work);
+    assert_int_equal(system(command), 0);
+}
+
 /* A quantised folder has the head, and the bits of int8 of the folder that it was made from. */
 static void test_quantised(void **state)
 {
@@ -426,7 +503,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_alone), cmocka_unit_test(test_instruction), cmocka_unit_test(test_shared),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_quantised), cmocka_unit_test(test_activations), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_limits), cmocka_unit_test(test_quantised), cmocka_unit_test(test_folders), cmocka_unit_test(test_card), cmocka_unit_test(test_activations), cmocka_unit_test(test_info),
         cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
