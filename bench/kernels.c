@@ -70,14 +70,12 @@ enum { STEPS = 20000 };
 #  define INT8_SSE(s) "movdqa %%xmm13, %%xmm12\n pmaddwd %%xmm14, %%xmm12\n paddd %%xmm12, %%xmm" #s "\n"
 #  define F32_AVX2(s) "vfmadd231ps %%ymm13, %%ymm14, %%ymm" #s "\n"
 #  define INT8_AVX2(s) "vpmaddwd %%ymm13, %%ymm14, %%ymm12\n vpaddd %%ymm12, %%ymm" #s ", %%ymm" #s "\n"
-#  define INT8_AVXVNNI(s) "%{vex%} vpdpbusd %%ymm13, %%ymm14, %%ymm" #s "\n"
 #  define F32_AVX512(s) "vfmadd231ps %%zmm13, %%zmm14, %%zmm" #s "\n"
 #  define INT8_AVX512(s) "vpdpbusd %%zmm13, %%zmm14, %%zmm" #s "\n"
 PEAK(f32_sse, F32_SSE)
 PEAK(int8_sse, INT8_SSE)
 PEAK(f32_avx2, F32_AVX2)
 PEAK(int8_avx2, INT8_AVX2)
-PEAK(int8_avxvnni, INT8_AVXVNNI)
 PEAK(f32_avx512, F32_AVX512)
 PEAK(int8_avx512, INT8_AVX512)
 
@@ -85,7 +83,6 @@ PEAK(int8_avx512, INT8_AVX512)
 static const struct peak { const char *isa; void (*run[2])(void *); double sums[2]; } peaks[] = {
     { "baseline", { f32_sse, int8_sse }, { 4, 8 } },
     { "avx2", { f32_avx2, int8_avx2 }, { 8, 16 } },
-    { "avxvnni", { f32_avx2, int8_avxvnni }, { 8, 32 } },
     { "avx512", { f32_avx512, int8_avx512 }, { 16, 64 } },
     { "avx512bf16", { f32_avx512, int8_avx512 }, { 16, 64 } },
 };
@@ -317,7 +314,7 @@ static void bench_all(void)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = { "baseline", "dotprod", "avx2", "avxvnni", "avx512", "avx512bf16" };
+    static const char *const names[] = { "baseline", "dotprod", "i8mm", "avx2", "avxvnni", "avx512", "avx512bf16" };
 
     if (argc > 2)
         filter = argv[2];
