@@ -3,3 +3,8 @@ add_executable(bench_embed EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/embed.c)
 target_compile_definitions(bench_embed PRIVATE _GNU_SOURCE)
 target_compile_options(bench_embed PRIVATE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla)
 target_link_libraries(bench_embed PRIVATE akiembed m)
+
+# The arithmetic's own limit, beside which products are judged.
+add_executable(bench_peak EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/peak.c)
+target_compile_definitions(bench_peak PRIVATE _GNU_SOURCE)
+target_compile_options(bench_peak PRIVATE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla)
