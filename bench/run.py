@@ -58,7 +58,7 @@ class Run:
     def say(self, text):
         print(f"[{time.monotonic() - self.begin:6.0f} s] {text}", file=sys.stderr, flush=True)
 
-    def call(self, name, command, seconds=1200):
+    def call(self, name, command, seconds=1200, timed=True):
         """The JSON line that the command prints last, with wall_s; None where it failed, which is said and ends nothing."""
         if self.args.only and self.args.only not in name or any(word in name for word in self.args.skip):
             return None
@@ -69,7 +69,7 @@ class Run:
         self.say(name)
         begin = time.monotonic()
         try:
-            done = subprocess.run(self.args.under + command, capture_output=True, text=True, timeout=seconds, cwd=ROOT, env={**os.environ, **(HOLD if self.held else {})})
+            done = subprocess.run(self.args.under * timed + command, capture_output=True, text=True, timeout=seconds, cwd=ROOT, env={**os.environ, **(HOLD if self.held else {})})
             wall = time.monotonic() - begin
             if done.returncode == 0:
                 out = json.loads(done.stdout.strip().splitlines()[-1])
@@ -253,7 +253,7 @@ def real_models(run):
 def quality(run):
     program = os.path.join(ROOT, run.args.build, "tests", "bench_embed")
     for name in ("fidelity",) if run.args.table else ("fidelity", "outliers", "retrieval"):
-        out = run.call(name, [run.args.python, os.path.join(HERE, name + ".py"), program, *(["--ours"] if run.args.table else [])])
+        out = run.call(name, [run.args.python, os.path.join(HERE, name + ".py"), program, *(["--ours"] if run.args.table else [])], timed=False)
         for what, subject, value in out["values"] if out else []:
             run.value(what, subject, value)
 
@@ -261,7 +261,7 @@ def quality(run):
 def memory(run):
     for model, folder in (("minilm int8", MINILM), ("qwen3 int8", made("qwen3-quantised"))):
         out = run.call(f"memory {model}", [run.args.python, os.path.join(HERE, "memory.py"), os.path.join(ROOT, run.args.build, "tests", "bench_embed"), folder,
-                                           "--threads", str(run.args.threads)])
+                                           "--threads", str(run.args.threads)], timed=False)
         if out:
             run.put("memory", [{"engine": model, **m} for m in out["memory"]])
             for what, subject, value in out["values"]:
