@@ -192,7 +192,7 @@ typedef struct {
     int32_t           precision;           /* AKI_PRECISION_*: the precision in use */
     int32_t           mrl;                 /* 1: the model was trained for shortened vectors (aki_embed_options.dim) */
     const char       *device;              /* name of the device in use; for "auto", of the device that was selected */
-    const char       *runtime;             /* "ONNX Runtime 1.32.0" */
+    const char       *runtime;             /* "ONNX Runtime 1.32.0, avx2": on the cpu, the instruction set that computes */
     int32_t           threads;             /* threads of the model's pool; they sleep while nothing is computed */
     int32_t           end_appended;        /* 1: tokenizer.json lacks the token that ends every text, and the library adds it */
     int32_t           max_batch_tokens;    /* the most tokens of a run */

@@ -98,7 +98,7 @@ struct options {
         const char *against;
     } verify;
     struct {
-        const char *texts;
+        const char *texts, *threads;       /* threads: one number, or several */
         int         seconds;
     } bench;
     struct {

@@ -98,6 +98,7 @@ void aki__bell_ring(struct aki__bell *b);
 /* A plain lock. Zeroed memory is a valid, open lock. */
 struct aki__lock { void *opaque[8]; };
 void aki__lock_acquire(struct aki__lock *l);
+bool aki__lock_try(struct aki__lock *l);        /* false, at once: somebody has it */
 void aki__lock_release(struct aki__lock *l);
 /* INTERNAL: zeroed memory is no lock on this system (tried at the first call), or a lock has failed since, so that threads may have mixed their
  * work. Locks themselves tell nobody, as nobody who takes one could go on; builds with assertions stop there. */

@@ -483,19 +483,20 @@ _Static_assert(sizeof(system_lock) <= sizeof(struct aki__lock), "aki__lock holds
 
 void aki__lock_acquire(struct aki__lock *l) { take((system_lock *)l); }
 
+bool aki__lock_try(struct aki__lock *l) { return take_at_once((system_lock *)l); }
+
 void aki__lock_release(struct aki__lock *l) { drop((system_lock *)l); }
 
 aki_status aki__locks_check(aki_error *err)
 {
     if (atomic_load(&locks) == LOCKS_UNTRIED) {
         struct aki__lock zeroed = { 0 };
-        system_lock *l = (system_lock *)&zeroed;
         int untried = LOCKS_UNTRIED;
 
         aki__lock_acquire(&zeroed);
-        const bool closed = !take_at_once(l);
+        const bool closed = !aki__lock_try(&zeroed);
         aki__lock_release(&zeroed);
-        const bool open = take_at_once(l);
+        const bool open = aki__lock_try(&zeroed);
         if (open)
             aki__lock_release(&zeroed);
         atomic_compare_exchange_strong(&locks, &untried, closed && open ? LOCKS_GOOD : LOCKS_FAILED);

@@ -411,6 +411,8 @@ void aki__bell_ring(struct aki__bell *b)
 
 void aki__lock_acquire(struct aki__lock *l) { AcquireSRWLockExclusive((SRWLOCK *)l); }
 
+bool aki__lock_try(struct aki__lock *l) { return TryAcquireSRWLockExclusive((SRWLOCK *)l); }
+
 void aki__lock_release(struct aki__lock *l) { ReleaseSRWLockExclusive((SRWLOCK *)l); }
 
 /* These locks have no way to fail, and zero is SRWLOCK_INIT by its definition. */

@@ -133,8 +133,8 @@ void aki__session_close(struct aki__session *s)
 void aki__session_info(const struct aki__session *s, struct aki__session_info *out)
 {
     *out = (struct aki__session_info){ .threads = s->threads, .lanes = s->pool ? s->threads : 1, .sessions = 1 };
-    s->runner->kind->info(s->runner, out);
     snprintf(out->runtime, sizeof out->runtime, "ONNX Runtime %s", s->rt->version);
+    s->runner->kind->info(s->runner, out);
 }
 
 /* ---------------------------------------------------------------- run ------------------------------------------- */
