@@ -273,7 +273,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions,
         .products = run.products, .products_f32 = run.products_f32,
         .outputs = 1u << AKI_OUTPUT_VECTOR | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
-        .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed };
+        .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed, .instructions = aki__kernels()->isa };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;
