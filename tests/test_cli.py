@@ -737,6 +737,9 @@ class Resume(Case):
     def begun(self, out, *arguments, marked=2048):
         """Killed with -9 when two batches are written and the third waits for texts. What it leaves beside its rows."""
         path = self.path(out)
+        for old in [path, path + ".resume"]:
+            if os.path.exists(old):
+                os.remove(old)
         child = subprocess.Popen([PROGRAM, "embed", "-q", "-o", path, *arguments], stdin=subprocess.PIPE, env=environment())
         with open(self.input, "rb") as f:
             child.stdin.write(f.read())
