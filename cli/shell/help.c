@@ -87,7 +87,7 @@ static void help_verb(struct sink *out, const struct verb *verb)
     const char *group = "";
     char before[32];
 
-    snprintf(before, sizeof before, "akiembed %s: ", verb->name);
+    snprintf(before, sizeof before, "akiembed %s:", verb->name);
     sink_printf(out, "%s", before);
     wrap(out, verb->summary, strlen(before), 2);
     sink_printf(out, "\n");
@@ -112,7 +112,9 @@ static void help_verb(struct sink *out, const struct verb *verb)
 
 static void help_program(struct sink *out)
 {
-    sink_printf(out, "akiembed %s: text in, embedding vectors out\n\n  akiembed VERB [OPTIONS] [TEXT...]\n\nVerbs\n", aki_version());
+    sink_printf(out, "akiembed %s:", aki_version());
+    wrap(out, "text in, embedding vectors out", strlen("akiembed :") + strlen(aki_version()), 2);
+    sink_printf(out, "\n  akiembed VERB [OPTIONS] [TEXT...]\n\nVerbs\n");
     for (size_t i = 0; i < VERB_COUNT; i++) {
         sink_printf(out, "  %-12s", verbs[i].name);
         wrap(out, verbs[i].summary, 14, 14);
