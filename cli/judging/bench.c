@@ -221,8 +221,9 @@ static void write_rows(const struct bench_job *j, struct sink *out)
     char a[128], b[128], c[128], text[256];
     const char *cost = model_int8_cost(info, text, sizeof text);
 
-    sink_printf(out, "%s: %s on %s (%s), %d thread%s\n%s%s", j->model.name, OPTION_CHOICE_NAME(precision, info->precision), info->device, info->instructions,
-                info->threads, info->threads == 1 ? "" : "s", cost ? cost : "", cost ? "\n" : "");
+    sink_printf(out, "%s: %s%s%s on %s (%s), %d thread%s\n%s%s", j->model.name, OPTION_CHOICE_NAME(precision, info->precision),
+                info->precision_note ? ", but " : "", info->precision_note ? info->precision_note : "", info->device, info->instructions, info->threads,
+                info->threads == 1 ? "" : "s", cost ? cost : "", cost ? "\n" : "");
     sink_printf(out, "%s, %s\nakiembed %s, %s\n\n", machine_processor(a, sizeof a), machine_system(b, sizeof b), aki_version(), info->runtime);
     sink_printf(out, "%-30s%7s%9s%9s%9s%9s%10s%11s\n", "milliseconds of a call", "calls", "tokens", "p50", "p95", "p99", "texts/s", "tokens/s");
     for (size_t i = 0; i < j->row_count; i++) {
@@ -251,7 +252,7 @@ static void write_rows_json(const struct bench_job *j, struct sink *out)
     sink_json_string(out, machine_system(text, sizeof text));
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->model.name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", OPTION_CHOICE_NAME(precision, j->model.info.precision));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"f32_share\": %.4f,\n  \"device\": ", OPTION_CHOICE_NAME(precision, info->precision), info->f32_share);
     sink_json_string(out, info->device);
     sink_printf(out, ",\n  \"instructions\": \"%s\"", info->instructions);
     sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n", info->threads, j->open_seconds);

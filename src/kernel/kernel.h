@@ -214,7 +214,7 @@ struct aki__stored {
 };
 
 struct aki__kernels {
-    const char *isa;                    /* "avx512bf16", "avx512", "avxvnni", "avx2", "dotprod", "baseline" */
+    const char *isa;                    /* "avx512bf16", "avx512", "avxvnni", "avx2", "i8mm", "dotprod", "baseline" */
     bool bf16;                          /* it has bf16 products, for attention */
     void (*embed)(const struct aki__embed *a, size_t begin, size_t end);
     /* scratch: [hidden] floats, 64-byte aligned, for each thread */
