@@ -360,8 +360,8 @@ int main(int argc, char **argv)
     aki_model_get_info(b.model, &b.info, NULL);
     b.out = grown(NULL, b.out_size = 64 * (size_t)b.info.dim * sizeof(float));
 
-    printf("{\"engine\": \"akiembed %s\", \"version\": \"%s, %s\", \"open_s\": %.4f, ", b.info.precision == AKI_PRECISION_INT8 ? "int8" : b.info.precision == AKI_PRECISION_BF16 ? "bf16" : "f32",
-           aki_version(), b.info.runtime, opened);
+    printf("{\"engine\": \"akiembed %s\", \"version\": \"%s, %s, %s\", \"open_s\": %.4f, ", b.info.precision == AKI_PRECISION_INT8 ? "int8" : b.info.precision == AKI_PRECISION_BF16 ? "bf16" : "f32",
+           aki_version(), b.info.runtime, b.info.instructions, opened);
     if (s.memory) {
         measure_memory(&b, s.memory);
         printf("\"rows\": [");

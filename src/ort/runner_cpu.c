@@ -209,9 +209,7 @@ static bool spread(struct aki__runner *r)
 static void info(struct aki__runner *r, struct aki__session_info *out)
 {
     const struct cpu *s = (const struct cpu *)r;
-    size_t used = strlen(out->runtime);
 
-    snprintf(out->runtime + used, sizeof out->runtime - used, ", %s", aki__kernels()->isa);
     out->hidden = s->hidden;
     out->vectors = s->vectors;
     out->nodes = (int)s->onnx.node_count;
