@@ -135,7 +135,7 @@ static aki_status run_bucket(struct device *p, struct bucket *bucket, const stru
     if (!rc && !st) st = api->GetTensorMutableData(result, &hidden);
     if (!rc) rc = aki__ort_status(p->rt, st, "run", err);
     if (!rc)
-        aki__padded_rows(g, hidden, false, aki__head_columns(p->head, false), rows_out);
+        aki__padded_rows(g, hidden, p->f16, aki__head_columns(p->head, false), rows_out);
     if (result)
         api->ReleaseValue(result);
     aki__padded_tensors_free(p->rt, &t);
@@ -236,7 +236,7 @@ static aki_status copy_graph(struct device *p, const struct aki__graph *g, aki_e
     if (!p->graph.blocks)
         return aki__fail(err, AKI_E_NOMEM, "session");
     memcpy(p->graph.blocks, g->blocks, g->count * sizeof *g->blocks);
-    return aki__padded_inputs_open(&p->inputs, &p->graph, err);
+    return aki__padded_inputs_open(&p->inputs, &p->graph, p->f16, err);
 }
 
 static void close_runner(struct aki__runner *r)
