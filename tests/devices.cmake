@@ -1,7 +1,8 @@
 # Devices: padded runs of the portable dialect, self-tests and refusals; and the program on them.
-add_library(fake_provider MODULE ${CMAKE_CURRENT_SOURCE_DIR}/fake_provider.c)
+add_library(fake_provider MODULE ${CMAKE_CURRENT_SOURCE_DIR}/fake_provider.c ${CMAKE_CURRENT_SOURCE_DIR}/fake_graph.c)
 target_include_directories(fake_provider PRIVATE ${OnnxRuntime_INCLUDE_DIR})
 target_compile_options(fake_provider PRIVATE -Wall -Wextra)
+target_compile_definitions(fake_provider PRIVATE _POSIX_C_SOURCE=200809L)
 target_link_libraries(fake_provider PRIVATE m)
 
 aki_test(devices all)
