@@ -217,6 +217,8 @@ typedef struct {
     uint32_t          outputs;             /* the outputs that the model supports: a bit 1 << AKI_OUTPUT_* for each */
     int32_t           truncates_left;      /* 1: AKI_TRUNCATE_DEFAULT removes the beginning of a long text */
     int32_t           pooling_assumed;     /* 1: no file specifies the pooling; sentence-transformers' default may be wrong */
+    const char       *device_refused;      /* the first program that the device compiled for a shape and that was refused, with the reason, so
+                                            * that another one computes it or a call failed; NULL: none */
 } aki_model_info;
 
 /* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
@@ -406,7 +408,7 @@ AKI_API aki_status aki_quantize(const char *folder, const char *out, aki_error *
 /* Options of aki_export. */
 typedef struct {
     uint32_t struct_size;           /* set by aki_export_options_init */
-    int32_t  f16;                   /* 1: weights and arithmetic in f16; the types of inputs and outputs do not change */
+    int32_t  f16;                   /* 1: weights and arithmetic in f16; and in the device form, inputs and outputs */
     int32_t  pooled;                /* output, 1: sentence_embedding [batch, dim], pooled and normalised; 0: last_hidden_state */
     int32_t  device_form;           /* 1: the inputs are inputs_embeds, mask, cos and sin (docs/coreml.md) */
     int32_t  batch, length;         /* fixed dimensions of the input; 0: free */

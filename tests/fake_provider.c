@@ -181,8 +181,8 @@ static void fault_of_shape(char out[16], const char *fault, const int64_t shape[
     char wanted[48];
 
     snprintf(wanted, sizeof wanted, "@%lldx%lld", (long long)shape[0], (long long)shape[1]);
-    snprintf(out, 16, "%.*s", (int)strcspn(fault, "@"), at && strcmp(at, wanted) != 0 ? "none" : fault);
-    out[strcspn(out, "@")] = '\0';
+    const char *chosen = at && strcmp(at, wanted) != 0 ? "none" : fault;
+    snprintf(out, 16, "%.*s", (int)strcspn(chosen, "@"), chosen);
 }
 
 #if !defined(_WIN32)

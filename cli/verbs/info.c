@@ -65,6 +65,8 @@ static int write_info(const struct model *m, struct sink *out)
     field(out, "runtime", "%s", info->runtime);
     if (info->device_note)
         field(out, "note", "%s", info->device_note);
+    if (info->device_refused)
+        field(out, "refused", "%s", info->device_refused);
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
     if (info->sessions > 1)
         field(out, "sessions", "%d, of a shape each", info->sessions);
@@ -150,6 +152,7 @@ static int write_info_json(const struct model *m, struct sink *out)
     number_member(out, "products", info->products);
     number_member(out, "products_f32", info->products_f32);
     text_member(out, "device_note", info->device_note);
+    text_member(out, "device_refused", info->device_refused);
     flag_member(out, "fell_back", info->fell_back);
     number_member(out, "weights_size", (int64_t)info->weights_size);
     number_member(out, "resident_size", (int64_t)machine_resident());

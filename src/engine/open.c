@@ -1,5 +1,5 @@
 /* Unit open: opens and closes a model; its info and health check; the devices. */
-#include "engine/engine.h"
+#include "engine/known.h"
 
 #include "arch/arch.h"
 #include "kernel/kernel.h"
@@ -233,6 +233,7 @@ void aki_model_close(aki_model *m)
     if (!m)
         return;
     aki__session_close(m->session);
+    aki__known_close(m->known, m);
     aki__onnx_file_close(m->file);
     aki__prefix_free(&m->prefixes);
     aki__tokenizer_free(m->tokenizer);
@@ -273,7 +274,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions,
         .products = run.products, .products_f32 = run.products_f32,
         .outputs = 1u << AKI_OUTPUT_VECTOR | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
-        .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed };
+        .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed, .device_refused = run.refused };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;

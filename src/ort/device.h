@@ -41,6 +41,9 @@ bool aki__device_identity(struct aki__buf *out, const struct aki__device *d);
 aki_status aki__device_session(struct OrtSession **out, struct aki__device_nodes *nodes, const struct aki__runtime *rt, const struct aki__device *d,
                                const void *bytes, size_t size, aki_error *err);
 
+/* UNAVAILABLE, with the version that is needed, where this ONNX Runtime takes no half precision to the device. */
+aki_status aki__device_check_f16(const struct aki__device *d, aki_error *err);
+
 /* UNAVAILABLE, with the reason and what is available, where the device cannot be used. */
 aki_status aki__device_check(const struct aki__device *d, aki_error *err);
 
