@@ -468,6 +468,22 @@ AKI_API aki_status aki_devices(const aki_device **devices, size_t *count, aki_er
  * fit this ONNX Runtime). */
 AKI_API aki_status aki_load_device_plugin(const char *library, aki_error *error);
 
+/* What devices keep on the disk of the programs that they compiled (CoreML; docs/coreml.md). */
+typedef struct {
+    uint32_t struct_size;           /* set by aki_device_cache_init */
+    int32_t  programs;              /* complete ones */
+    uint64_t size, most_size;       /* their bytes, and the most: what was not used for longest goes first */
+    char     folder[1024];          /* "": there is no place for them */
+} aki_device_cache;
+
+AKI_API void aki_device_cache_init(void *cache, size_t size);
+
+/* Fills *cache; call aki_device_cache_init first. Errors: INVALID. */
+AKI_API aki_status aki_device_cache_get(aki_device_cache *cache, aki_error *error);
+
+/* Removes all of them that no process uses. *freed (may be NULL): their bytes. Errors: IO (some are in use). */
+AKI_API aki_status aki_device_cache_clear(uint64_t *freed, aki_error *error);
+
 #ifdef __cplusplus
 }
 #endif

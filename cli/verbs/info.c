@@ -37,6 +37,7 @@ static int write_info(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
     char number[64], peak[64], hash[SUMS_TEXT];
+    aki_device_cache cache;
     int rc = CLI_OK;
 
     field(out, "model", "%s", m->name);
@@ -70,6 +71,10 @@ static int write_info(const struct model *m, struct sink *out)
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
     if (info->sessions > 1)
         field(out, "sessions", "%d, of a shape each", info->sessions);
+    aki_device_cache_init(&cache, sizeof cache);
+    if (!aki_device_cache_get(&cache, NULL) && cache.programs)
+        field(out, "compiled", "%d programs of devices, %s of at most %s, in %s", cache.programs, machine_size_text(number, sizeof number, cache.size),
+              machine_size_text(peak, sizeof peak, cache.most_size), cache.folder);
     field(out, "weights", "%s", machine_size_text(number, sizeof number, info->weights_size));
     field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
           machine_size_text(peak, sizeof peak, machine_peak()));
@@ -117,6 +122,7 @@ static int write_info_json(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
     char hash[SUMS_TEXT];
+    aki_device_cache cache;
     int rc = CLI_OK;
 
     sink_printf(out, "{\n  \"version\": ");
@@ -154,6 +160,9 @@ static int write_info_json(const struct model *m, struct sink *out)
     text_member(out, "device_note", info->device_note);
     text_member(out, "device_refused", info->device_refused);
     flag_member(out, "fell_back", info->fell_back);
+    aki_device_cache_init(&cache, sizeof cache);
+    if (!aki_device_cache_get(&cache, NULL))
+        number_member(out, "compiled_size", (int64_t)cache.size);
     number_member(out, "weights_size", (int64_t)info->weights_size);
     number_member(out, "resident_size", (int64_t)machine_resident());
     number_member(out, "peak_size", (int64_t)machine_peak());

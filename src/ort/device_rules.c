@@ -57,7 +57,7 @@ bool aki__device_is_called(const char *provider, const char *name)
 
 bool aki__device_takes_f16(const struct aki__device_rule *rule, const char *version)
 {
-    return strncmp(version, "1.", 2) != 0 || atoi(version + 2) >= rule->f16_since;
+    return strncmp(version, "1.", 2) != 0 || strtol(version + 2, NULL, 10) >= rule->f16_since;
 }
 
 const char *aki__device_option(const struct aki__device *d, const char *key)

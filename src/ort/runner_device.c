@@ -5,6 +5,7 @@
  *
  * Such a session is a program of its own, which may be wrong where the one that the self-test has seen was right: CoreML's on the GPU of macOS 26.2
  * is for 10 texts and more. So its first run is of a known text in every row, compared with the cpu's vectors. */
+#include "ort/device_cache.h"
 #include "ort/padded_inputs.h"
 #include "ort/runner.h"
 
@@ -17,6 +18,7 @@ enum { LEAST_LENGTH = 16, FREE_ROUNDING = 8, MOST_REFUSED = 32, REASON = 220 };
 struct bucket {
     size_t      texts, length;
     OrtSession *session;
+    struct aki__device_cache cache;
     uint64_t    used;                       /* when last */
     int         set;                        /* of options */
     bool        compared;                   /* with the known text */
@@ -52,9 +54,15 @@ struct device {
 
 /* ---------------------------------------------------------------- sessions -------------------------------------- */
 
+static void close_bucket(const struct device *p, struct bucket *b)
+{
+    p->rt->api->ReleaseSession(b->session);
+    aki__device_cache_close(&b->cache);
+}
+
 static void drop(struct device *p, size_t i)
 {
-    p->rt->api->ReleaseSession(p->buckets[i].session);
+    close_bucket(p, &p->buckets[i]);
     p->buckets[i] = p->buckets[--p->bucket_count];
 }
 
@@ -89,13 +97,13 @@ static aki_status make_bucket(struct device *p, size_t texts, size_t length, int
     p->graph_nodes = (int)onnx.node_count;
     if (!rc) rc = aki__onnx_to_memory(&onnx, &bytes, err);
     aki__onnx_free(&onnx);
-    if (!rc) rc = aki__device_session(&b.session, &b.nodes, p->rt, &device, bytes.data, bytes.size, err);
+    if (!rc) rc = aki__device_session(&b.session, &b.nodes, &b.cache, p->rt, &device, bytes.data, bytes.size, err);
     aki__buf_free(&bytes);
     if (rc)
         return rc;
     /* What the device does not take in another shape would be computed by the cpu, silently. */
     if (p->judged && b.nodes.elsewhere > p->elsewhere) {
-        p->rt->api->ReleaseSession(b.session);
+        close_bucket(p, &b);
         return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" leaves %d of %d nodes to the cpu where there are %zu texts of %zu tokens", p->name, b.nodes.elsewhere,
                          b.nodes.elsewhere + b.nodes.on_device, texts, length);
     }
