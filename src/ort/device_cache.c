@@ -102,7 +102,7 @@ static void find_programs(struct programs *p, const char *root, bool clear, uint
         struct aki__file_lock l;
         one.in_use = !acquire(&l, one.folder, AKI_LOCK_ALONE_NOW);
         bool whole = read_marker(one.folder, &one.size, &one.used);
-        uint64_t size = clear && !one.in_use ? aki__folder_size(one.folder) : 0;
+        uint64_t size = !clear || one.in_use ? 0 : whole ? one.size : aki__folder_size(one.folder);
         if (!one.in_use && (clear || !whole) && remove_program(one.folder, &l)) {
             *freed += size;
             whole = false;
