@@ -59,7 +59,9 @@ class CoreML(Case):
             name, nodes, elsewhere, partitions, handed_over = line.split()
             graphs[shape] = g = rules.Graph(onnx.load(os.path.join(out, name + ".onnx")))
             # Node for node what was made: ONNX Runtime has added and taken nothing.
-            self.assertEqual((int(nodes), int(elsewhere), int(partitions), len(g.nodes)), (int(handed_over), 0, 1, int(handed_over)), "%s %s %s" % (folder, precision, name))
+            self.assertEqual(len(g.nodes), int(handed_over), "%s %s %s" % (folder, precision, name))
+            if int(nodes) >= 0:                 # 1.23 does not tell, and fails where it cannot take all
+                self.assertEqual((int(nodes), int(elsewhere), int(partitions)), (int(handed_over), 0, 1), "%s %s %s" % (folder, precision, name))
             self.assertGreater(len(g.nodes), 10)
         self.assertEqual(len(graphs), len(shapes))
         return graphs
