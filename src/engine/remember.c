@@ -34,7 +34,7 @@ char *aki__remember_path(const aki_model *m, uint64_t content, const struct aki_
     snprintf(text, sizeof text, "%s %016llx %d %d %d", aki_version(), (unsigned long long)content, m->precision, m->max_tokens,
              m->max_batch_tokens);
     if (aki__buf_append(&key, text, strlen(text) + 1, MOST_KEY) && aki__device_identity(&key, d))
-        folder = aki__cache_folder("self-tests");
+        folder = aki__cache_folder("self-tests", true);
     if (folder) {
         snprintf(name, sizeof name, "%016llx%016llx.json", (unsigned long long)aki__hash(key.data, key.size, 1),
                  (unsigned long long)aki__hash(key.data, key.size, 2));

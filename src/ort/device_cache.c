@@ -151,7 +151,7 @@ static void sweep(const char *root)
 
 char *aki__device_cache_look(int *programs, uint64_t *size)
 {
-    char *root = aki__cache_folder("coreml");
+    char *root = aki__cache_folder("coreml", false);
     struct programs p = { 0 };
     uint64_t freed = 0;
 
@@ -169,7 +169,7 @@ char *aki__device_cache_look(int *programs, uint64_t *size)
 
 int aki__device_cache_clear(uint64_t *freed)
 {
-    char *root = aki__cache_folder("coreml");
+    char *root = aki__cache_folder("coreml", false);
     struct programs p = { 0 };
 
     if (root)
@@ -191,7 +191,7 @@ void aki__device_cache_close(struct aki__device_cache *c)
 
 bool aki__device_cache_open(struct aki__device_cache *c, const char *key)
 {
-    char *root = aki__cache_folder("coreml");
+    char *root = aki__cache_folder("coreml", true);
     uint64_t size;
 
     *c = (struct aki__device_cache){ .folder = root ? aki__join(root, key) : NULL };
@@ -221,7 +221,7 @@ bool aki__device_cache_finish(struct aki__device_cache *c, bool made)
     }
     if (!c->whole && !(write_marker(c->folder) && aki__file_lock_change(&c->lock, AKI_LOCK_SHARED)))
         aki__file_lock_release(&c->lock);   /* without a marker it is of no use to anybody else, and removed by the next */
-    char *root = aki__cache_folder("coreml");
+    char *root = aki__cache_folder("coreml", true);
     if (root)
         sweep(root);
     aki__free(root);
