@@ -259,7 +259,7 @@ static void bench_all(void)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = { "baseline", "dotprod", "avx2", "avxvnni", "avx512", "avx512bf16" };
+    static const char *const names[] = { "baseline", "dotprod", "i8mm", "avx2", "avxvnni", "avx512", "avx512bf16" };
 
     if (argc > 2)
         filter = argv[2];

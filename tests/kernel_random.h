@@ -176,7 +176,7 @@ static inline bool all_finite(const float *x, size_t n)
 /* Seed and sets; the seed is printed, and AKIEMBED_TEST_SEED fixes it. */
 static inline void random_start(void)
 {
-    static const char *const names[] = { "baseline", "dotprod", "avx2", "avxvnni", "avx512", "avx512bf16" };
+    static const char *const names[] = { "baseline", "dotprod", "i8mm", "avx2", "avxvnni", "avx512", "avx512bf16" };
     const char *fixed = getenv("AKIEMBED_TEST_SEED");
 
     seed = fixed ? strtoull(fixed, NULL, 0) : (uint64_t)time(NULL) * 0x9E3779B97F4A7C15ull;

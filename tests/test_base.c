@@ -24,6 +24,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__APPLE__)
+#  include <sys/sysctl.h>
+#endif
 #include <unistd.h>
 
 /* ---------------------------------------------------------------- errors ---------------------------------------- */
@@ -647,6 +650,28 @@ static void test_cores_respect_the_affinity_mask(void **state)
 }
 #endif
 
+/* Of macOS' own answers nothing is known here; of those of tests/darwin/ all is. */
+#if defined(AKI_TEST_DARWIN_SYSCTL_H)
+static void test_kinds_of_cores(void **state)
+{
+    static const struct { struct darwin_number numbers[3]; size_t count; int cores; } machines[] = {
+        { { { "hw.physicalcpu", 10 }, { "hw.perflevel0.physicalcpu", 6 }, { "hw.perflevel1.physicalcpu", 4 } }, 3, 6 },
+        { { { "hw.physicalcpu", 8 } }, 1, 8 },                                                  /* one kind of core */
+        { { { "hw.physicalcpu", 3 }, { "hw.perflevel0.physicalcpu", 0 } }, 2, 3 },              /* no fast one, as in a virtual machine */
+        { { { "hw.ncpu", 4 } }, 1, 0 },                                                         /* it tells of neither */
+    };
+    const int all = (int)sysconf(_SC_NPROCESSORS_ONLN);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof machines / sizeof *machines; i++) {
+        darwin_machine(machines[i].numbers, machines[i].count);
+        assert_int_equal(aki__cores(), machines[i].cores ? machines[i].cores : all);
+    }
+    darwin_machine(NULL, 0);
+    assert_int_equal(aki__cores(), all);
+}
+#endif
+
 struct tally {
     atomic_int     done[500];
     struct aki__lock lock;
@@ -921,6 +946,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_file_replace, make_folder, remove_folder),
         cmocka_unit_test(test_join),
         cmocka_unit_test(test_cores_respect_the_affinity_mask),
+#if defined(AKI_TEST_DARWIN_SYSCTL_H)
+        cmocka_unit_test(test_kinds_of_cores),
+#endif
         cmocka_unit_test(test_pool_does_each_once),
         cmocka_unit_test(test_pool_wakes_who_sleeps),
         cmocka_unit_test(test_a_zeroed_lock_keeps_threads_apart),

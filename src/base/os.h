@@ -69,7 +69,7 @@ bool  aki__file_stamp(const char *path, uint64_t *size, int64_t *seconds);
 /* The operating system, its version, and the kind of machine, in words. */
 void  aki__system_name(char *out, size_t size);
 
-/* Physical cores this process may use: affinity mask and cgroup quota respected; at least 1. */
+/* Physical cores this process may use: affinity mask and cgroup quota respected; on macOS, performance cores; at least 1. */
 int aki__cores(void);
 
 /* This process's number: another one in a child after fork, where threads of the parent's are not. */

@@ -353,6 +353,17 @@ static int cores_of_quota(void)
 }
 #endif
 
+#if defined(__APPLE__)
+/* 0: the system does not know this name. */
+static int number_of(const char *name)
+{
+    int number = 0;
+    size_t size = sizeof number;
+
+    return sysctlbyname(name, &number, &size, NULL, 0) == 0 && size == sizeof number ? number : 0;
+}
+#endif
+
 int aki__cores(void)
 {
     int cores = 0;
@@ -364,9 +375,10 @@ int aki__cores(void)
         cores = quota;
 #endif
 #if defined(__APPLE__)
-    size_t size = sizeof cores;
-    if (sysctlbyname("hw.physicalcpu", &cores, &size, NULL, 0))
-        cores = 0;
+    /* The fast ones: a run that is split would wait for the efficiency cores. Macs with one kind of core have no levels. */
+    cores = number_of("hw.perflevel0.physicalcpu");
+    if (cores <= 0)
+        cores = number_of("hw.physicalcpu");
 #endif
     if (cores <= 0)
         cores = (int)sysconf(_SC_NPROCESSORS_ONLN);

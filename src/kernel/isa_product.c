@@ -196,12 +196,85 @@ AKI_INLINE void sum_s8(const struct tile *t, vi sum[][TILE_VECTORS], int rows)
     }
 }
 
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+
+/* usmmla multiplies two rows with two columns over eight inputs: a block of four sums. Two steps of packed weights, interleaved by
+ * columns, hold eight inputs of two columns each; a row without a second is multiplied twice. */
+enum { BLOCKS = 2 * TILE_VECTORS };
+
+AKI_INLINE uint8x8_t eight(const uint8_t *x, size_t count)
+{
+    uint8x8_t bytes = {0};
+    memcpy(&bytes, x, count);
+    return bytes;
+}
+
+/* count: of inputs, from 1 to 8. The weights end with the step of the last one. */
+AKI_INLINE void step_s8(int32x4_t sum[][BLOCKS], const uint8_t *x, size_t stride, const char *w, size_t count, int rows)
+{
+    uint8x16_t y[TILE_ROWS / 2];
+
+    AKI_UNROLL
+    for (int r = 0; r < rows; r += 2) {
+        const uint8_t *row = x + (size_t)r * stride;
+        y[r / 2] = vcombine_u8(eight(row, count), eight(r + 1 < rows ? row + stride : row, count));
+    }
+    AKI_UNROLL
+    for (int v = 0; v < TILE_VECTORS; v++) {
+        int32x4_t a, b = {0};
+        __asm__ volatile("" : : : "memory");       /* one after the other: with all weights loaded first, gcc spills sums */
+        memcpy(&a, w + (size_t)v * sizeof a, sizeof a);
+        if (count > 4)
+            memcpy(&b, w + 4 * AKI_PANEL + (size_t)v * sizeof b, sizeof b);
+        int8x16_t low = vreinterpretq_s8_s32(vzip1q_s32(a, b)), high = vreinterpretq_s8_s32(vzip2q_s32(a, b));
+        AKI_UNROLL
+        for (int r = 0; r < rows; r += 2) {
+            sum[r / 2][2 * v] = vusmmlaq_s32(sum[r / 2][2 * v], y[r / 2], low);
+            sum[r / 2][2 * v + 1] = vusmmlaq_s32(sum[r / 2][2 * v + 1], y[r / 2], high);
+        }
+    }
+}
+
+AKI_INLINE void sum_s8(const struct tile *t, vi sum[][TILE_VECTORS], int rows)
+{
+    const uint8_t *x = (const uint8_t *)t->x;
+    const char *w = t->w;
+    size_t k = t->a->w->k, stride = t->stride, ahead = t->ahead, i = 0;
+    int32x4_t block[TILE_ROWS / 2][BLOCKS];
+
+    AKI_UNROLL
+    for (int r = 0; r < rows; r += 2)
+        AKI_UNROLL
+        for (int b = 0; b < BLOCKS; b++)
+            block[r / 2][b] = vdupq_n_s32(0);
+    for (; i + 8 <= k; i += 8) {
+        fetch(w + i * AKI_PANEL, ahead);
+        fetch(w + (i + 4) * AKI_PANEL, ahead);
+        step_s8(block, x + i, stride, w + i * AKI_PANEL, 8, rows);
+    }
+    if (i < k)
+        step_s8(block, x + i, stride, w + i * AKI_PANEL, k - i, rows);
+    AKI_UNROLL
+    for (int r = 0; r < rows; r++)
+        AKI_UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++) {
+            int64x2_t left = vreinterpretq_s64_s32(block[r / 2][2 * v]), right = vreinterpretq_s64_s32(block[r / 2][2 * v + 1]);
+            sum[r][v] += (vi)(r % 2 ? vzip2q_s64(left, right) : vzip1q_s64(left, right));
+        }
+}
+
 #else
 
 /* Each lane: sum + a[0] * b[0] + … + a[3] * b[3], where x has the same four u8 in every lane and w four s8 of a column.
  * SIGNED_ROWS: x has s8, the u8 minus 128. */
 #if AKI_LANES == 16
 AKI_INLINE vi dot(vi sum, vi x, vi w) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w); }
+#elif defined(AKI_EVEX)
+AKI_INLINE vi dot(vi sum, vi x, vi w)
+{
+    __asm__("%{evex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(x), "xm"(w));
+    return sum;
+}
 #elif AKI_LANES == 8
 AKI_INLINE vi dot(vi sum, vi x, vi w) { return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w); }
 #elif defined(__ARM_FEATURE_DOTPROD)

@@ -8,8 +8,14 @@
 
 #if defined(AKI_X86_KERNELS)
 #  include <cpuid.h>
-#elif defined(AKI_DOTPROD_KERNELS) && defined(__linux__)
-#  include <sys/auxv.h>
+#elif defined(AKI_ARM_KERNELS)
+#  if defined(__APPLE__)
+#    include <sys/sysctl.h>
+#  elif defined(_WIN32)
+#    include <windows.h>
+#  else
+#    include <sys/auxv.h>
+#  endif
 #endif
 
 /* ---------------------------------------------------------------- dispatch -------------------------------------- */
@@ -48,8 +54,6 @@ static bool is_set(int bit)
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << bit);
 }
 
-static bool runs_avxvnni(void) { return runs_avx2() && is_set(4); }
-
 /* Without VNNI (the first processors with AVX-512), the narrower set is not much slower. */
 static bool runs_avx512(void)
 {
@@ -61,18 +65,35 @@ static bool runs_avx512(void)
 #endif
 }
 
-static bool runs_avx512bf16(void) { return runs_avx512() && is_set(5); }
-#elif defined(AKI_DOTPROD_KERNELS)
-extern const struct aki__kernels aki__kernels_dotprod;
+#if defined(AKI_EVEX)
+static bool runs_avxvnni(void) { return runs_avx512(); }
+#else
+static bool runs_avxvnni(void) { return runs_avx2() && is_set(4); }
+#endif
 
-static bool runs_dotprod(void)
+static bool runs_avx512bf16(void) { return runs_avx512() && is_set(5); }
+#elif defined(AKI_ARM_KERNELS)
+extern const struct aki__kernels aki__kernels_dotprod, aki__kernels_i8mm;
+
+#if defined(__APPLE__)
+static bool has(const char *feature)
 {
-#  if defined(__linux__)
-    return getauxval(AT_HWCAP) & 1ul << 20;     /* HWCAP_ASIMDDP */
-#  else
-    return true;                                /* every Apple processor since the A12 */
-#  endif
+    int there = 0;
+    size_t size = sizeof there;
+    return !sysctlbyname(feature, &there, &size, NULL, 0) && there;
 }
+
+static bool runs_dotprod(void) { return has("hw.optional.arm.FEAT_DotProd"); }
+static bool runs_i8mm(void) { return runs_dotprod() && has("hw.optional.arm.FEAT_I8MM"); }
+#elif defined(_WIN32)
+/* PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE and PF_ARM_V82_I8MM_INSTRUCTIONS_AVAILABLE, which older headers lack. */
+static bool runs_dotprod(void) { return IsProcessorFeaturePresent(43); }
+static bool runs_i8mm(void) { return runs_dotprod() && IsProcessorFeaturePresent(66); }
+#else
+/* HWCAP_ASIMDDP and HWCAP2_I8MM, which older headers lack. */
+static bool runs_dotprod(void) { return getauxval(AT_HWCAP) & 1ul << 20; }
+static bool runs_i8mm(void) { return runs_dotprod() && getauxval(AT_HWCAP2) & 1ul << 13; }
+#endif
 #endif
 
 static bool always(void) { return true; }
@@ -81,8 +102,8 @@ static bool always(void) { return true; }
 static const struct { const struct aki__kernels *set; bool (*runs)(void); } sets[] = {
 #if defined(AKI_X86_KERNELS)
     { &aki__kernels_avx512bf16, runs_avx512bf16 }, { &aki__kernels_avx512, runs_avx512 }, { &aki__kernels_avxvnni, runs_avxvnni }, { &aki__kernels_avx2, runs_avx2 },
-#elif defined(AKI_DOTPROD_KERNELS)
-    { &aki__kernels_dotprod, runs_dotprod },
+#elif defined(AKI_ARM_KERNELS)
+    { &aki__kernels_i8mm, runs_i8mm }, { &aki__kernels_dotprod, runs_dotprod },
 #endif
     { &aki__kernels_baseline, always },
 };

@@ -202,7 +202,7 @@ static inline size_t aki__product_count(const struct aki__product *a)
 }
 
 struct aki__kernels {
-    const char *isa;                    /* "avx512bf16", "avx512", "avxvnni", "avx2", "dotprod", "baseline" */
+    const char *isa;                    /* "avx512bf16", "avx512", "avxvnni", "avx2", "i8mm", "dotprod", "baseline" */
     bool bf16;                          /* it has bf16 products, for attention */
     void (*embed)(const struct aki__embed *a, size_t begin, size_t end);
     /* scratch: [hidden] floats, 64-byte aligned, for each thread */

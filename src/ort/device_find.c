@@ -16,9 +16,11 @@ static struct aki__lock list_lock;          /* guards the plugins, and the lates
 /* Libraries that were loaded. */
 static struct { char name[AKI_DEVICE_NAME]; char *path; } plugins[16];
 static int plugins_loaded;
+/* How many devices ONNX Runtime listed before the first of them: theirs stand behind those. */
+static size_t first_of_plugins = SIZE_MAX;
 
-/* A device of a provider that is not this library's own kernels; NULL: none. */
-static const OrtEpDevice *find_ep_device(const struct aki__runtime *rt, const char *name)
+/* A device of a provider that is not ONNX Runtime's own kernels, the from-th of the list or one behind it; NULL: none. */
+static const OrtEpDevice *find_ep_device(const struct aki__runtime *rt, const char *name, size_t from)
 {
     const struct aki__device_rule *rule = aki__device_rule_of(name);
     const OrtEpDevice *const *devices = NULL;
@@ -29,7 +31,7 @@ static const OrtEpDevice *find_ep_device(const struct aki__runtime *rt, const ch
         rt->api->ReleaseStatus(st);
         return NULL;
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = from; i < count; i++) {
         const char *provider = rt->api->EpDevice_EpName(devices[i]);
         if (strcmp(provider, "CPUExecutionProvider") != 0 && (aki__device_is_called(provider, name) || (rule->provider && strcmp(provider, rule->provider) == 0)))
             return devices[i];
@@ -72,12 +74,13 @@ static bool find(const struct aki__runtime *rt, const char *name, struct aki__de
     memset(out, 0, sizeof *out);
     if (rule->name && !rule->provider)
         return true;
-    out->device = find_ep_device(rt, name);
-    if (!plugins_loaded || !out->device) {
+    /* What is built in may be listed as devices too (CoreML's units, by 1.32), of which a session could have one, and without a cache: it is
+     * taken as a provider, with plugins as without. */
+    out->device = find_ep_device(rt, name, first_of_plugins);
+    if (!out->device)
         find_provider(rt, name, out->provider);
-        if (out->provider[0])
-            out->device = NULL;
-    }
+    if (!out->device && !out->provider[0])
+        out->device = find_ep_device(rt, name, 0);
     if (out->device && is_virtual(rt, out->device))
         snprintf(out->reason, sizeof out->reason, "a virtual device, which compiles for other machines and computes nothing");
     else if (!out->device && !out->provider[0])
@@ -232,9 +235,12 @@ static aki_status load_plugin(const struct aki__runtime *rt, const char *name, c
     char *real = aki__real_path(path);
     if (!real)
         return aki__fail(err, AKI_E_UNAVAILABLE, "device plugin %.150s: no such file", path);
+    const OrtEpDevice *const *devices;
     ORTCHAR_T *native = aki__native_path(real);
-    aki_status rc = native ? aki__ort_status(rt, rt->api->RegisterExecutionProviderLibrary(rt->env, name, native), "device plugin", err)
-                           : aki__fail(err, AKI_E_NOMEM, "device plugin %.150s", path);
+    OrtStatus *st = plugins_loaded ? NULL : rt->api->GetEpDevices(rt->env, &devices, &first_of_plugins);
+    if (!st && native)
+        st = rt->api->RegisterExecutionProviderLibrary(rt->env, name, native);
+    aki_status rc = st || native ? aki__ort_status(rt, st, "device plugin", err) : aki__fail(err, AKI_E_NOMEM, "device plugin %.150s", path);
     aki__free(native);
     if (rc) {
         aki__free(real);

@@ -8,7 +8,7 @@ enum { AKI_DEVICE_TEXT = 200 };              /* bytes of a reason, with its NUL 
 
 /* Neither: ONNX Runtime's own kernels for processors. */
 struct aki__device_found {
-    const OrtEpDevice *device;              /* a plugin's, which comes first because it was asked for; or NULL */
+    const OrtEpDevice *device;              /* a plugin's, which comes first because it was asked for, or one that no provider has built in; or NULL */
     char provider[AKI_DEVICE_NAME];         /* else the provider's name in this build; or "" */
     char reason[AKI_DEVICE_TEXT];           /* why it is not there; "": it is */
 };

@@ -3,6 +3,8 @@
  * compile, and lead the calls whose rules differ to this file, which is compiled without them.
  *
  * A breach of a lock's rules is answered as macOS does, and told: the process ends with status 86, whatever it would have said else. */
+#include "sys/sysctl.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -376,13 +378,29 @@ int task_info(unsigned task, int kind, int *out, unsigned *count)
     return 0;
 }
 
+static const struct darwin_number *numbers;
+static size_t number_count;
+
+void darwin_machine(const struct darwin_number *wanted, size_t count)
+{
+    numbers = wanted;
+    number_count = count;
+}
+
 int sysctlbyname(const char *name, void *out, size_t *size, void *new_value, size_t new_size)
 {
     static const char processor[] = "Apple M1 (by tests/darwin)";
     const int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    const void *value = strcmp(name, "hw.physicalcpu") == 0 ? (const void *)&cores : strcmp(name, "machdep.cpu.brand_string") == 0 ? processor : NULL;
-    const size_t needed = value == &cores ? sizeof cores : sizeof processor;
+    const struct darwin_number own[] = { { "hw.physicalcpu", cores + 4 }, { "hw.perflevel0.physicalcpu", cores }, { "hw.perflevel1.physicalcpu", 4 } };
+    const struct darwin_number *list = numbers ? numbers : own;
+    const void *value = strcmp(name, "machdep.cpu.brand_string") == 0 ? processor : NULL;
+    size_t needed = sizeof processor;
 
+    for (size_t i = 0, n = numbers ? number_count : sizeof own / sizeof *own; i < n && !value; i++)
+        if (strcmp(list[i].name, name) == 0) {
+            value = &list[i].value;
+            needed = sizeof(int);
+        }
     if (!value || new_value || new_size || *size < needed) {
         errno = !value ? ENOENT : ENOMEM;
         return -1;
