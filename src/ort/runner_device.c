@@ -251,12 +251,13 @@ static struct refused *find_refused(struct device *p, size_t texts, size_t lengt
 static const char *refuse(struct device *p, size_t texts, size_t length, int set, const char *why)
 {
     struct aki__device device = p->device;
-    char name[80];
+    char name[80] = "";
 
     if (p->refused_count == MOST_REFUSED)
         p->refused_count--;                 /* the first stays, and the others may be tried again */
     device.set = set;
-    aki__device_set_name(&device, name, sizeof name);
+    if (aki__device_sets(&device) > 1)
+        aki__device_set_name(&device, name, sizeof name);
     struct refused *r = &p->refused[p->refused_count++];
     *r = (struct refused){ .texts = texts, .length = length, .set = set };
     snprintf(r->why, REASON, "%zu x %zu tokens%s%s: %.110s", texts, length, name[0] ? ", " : "", name, why);
@@ -266,7 +267,7 @@ static const char *refuse(struct device *p, size_t texts, size_t length, int set
 /* A session of that shape that computes the known text rightly, by the first option set that has one. UNAVAILABLE: none has. */
 static aki_status ready_bucket(struct device *p, size_t texts, size_t length, struct bucket **out, aki_error *err)
 {
-    const int sets = aki__device_sets(&p->device);
+    const int sets = p->known.batch ? aki__device_sets(&p->device) : p->device.set + 1;       /* the self-test is of one */
     struct bucket *b = find_bucket(p, texts, length);
     aki_status rc = AKI_E_UNAVAILABLE;
     aki_error own = { 0 };
@@ -321,7 +322,7 @@ static aki_status run_group(void *user, struct aki__padded_group *g, float *rows
     g->count = count;
     aki__lock_acquire(&p->lock);
     rc = ready_bucket(p, texts, length, &bucket, err);
-    for (; rc == AKI_E_UNAVAILABLE && p->fixed && texts > 1; g->count = count) {
+    for (; rc == AKI_E_UNAVAILABLE && p->known.batch && texts > 1; g->count = count) {
         texts = texts > 8 ? 8 : 1;
         count = count < texts ? count : texts;
         rc = ready_bucket(p, texts, length, &bucket, err);
