@@ -116,11 +116,18 @@ static void write_prompts(const aki_model_info *info, struct sink *out)
     text_member(out, "default_prompt_name", info->default_prompt_name);
 }
 
+static int64_t compiled_size(void)
+{
+    aki_device_cache cache;
+
+    aki_device_cache_init(&cache, sizeof cache);
+    return aki_device_cache_get(&cache, NULL) ? 0 : (int64_t)cache.size;
+}
+
 static int write_info_json(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
     char hash[SUMS_TEXT];
-    aki_device_cache cache;
     int rc = CLI_OK;
 
     sink_printf(out, "{\n  \"version\": ");
@@ -161,9 +168,7 @@ static int write_info_json(const struct model *m, struct sink *out)
     text_member(out, "device_note", info->device_note);
     text_member(out, "device_refused", info->device_refused);
     flag_member(out, "fell_back", info->fell_back);
-    aki_device_cache_init(&cache, sizeof cache);
-    if (!aki_device_cache_get(&cache, NULL))
-        number_member(out, "compiled_size", (int64_t)cache.size);
+    number_member(out, "compiled_size", compiled_size());
     number_member(out, "weights_size", (int64_t)info->weights_size);
     number_member(out, "resident_size", (int64_t)machine_resident());
     number_member(out, "peak_size", (int64_t)machine_peak());
