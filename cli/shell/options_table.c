@@ -172,7 +172,7 @@ const struct option option_table[] = {
       .help = "a model's folder or name, and what clients call it; they may also use the last part of either; may be repeated" },
     { .name = "precision", .kind = OPTION_CHOICE, .verbs = OPENS, .group = "Model",
       .choices = WORDS(AKI_PRECISIONS), .field = AT(precision),
-      .preset_note = "f32; a quantised folder is int8 by itself", .help = "what to compute in: int8 on the cpu, f16 on other devices" },
+      .preset_note = "f32; a quantised folder is int8 by itself", .help = "what to compute in: int8 on the cpu, bf16 on cpus with AVX512-BF16, f16 on other devices" },
     { .name = "device", .kind = OPTION_TEXT, .verbs = OPENS, .group = "Model", .value = "NAME", .field = AT(device), .preset = "cpu",
       .help = "cpu, auto, coreml, cuda, dml, webgpu, openvino, or another of akiembed devices" },
     { .name = "device-option", .kind = OPTION_LIST, .verbs = OPENS, .group = "Model", .value = "KEY=VALUE", .field = AT(device_options),

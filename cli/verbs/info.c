@@ -73,7 +73,9 @@ static int write_info(const struct model *m, struct sink *out)
     if (!aki_device_cache_get(&cache, NULL) && cache.programs)
         field(out, "compiled", "%d programs of devices, %s of at most %s, in %s", cache.programs, machine_size_text(number, sizeof number, cache.size),
               machine_size_text(peak, sizeof peak, cache.most_size), cache.folder);
-    field(out, "weights", "%s", machine_size_text(number, sizeof number, info->weights_size));
+    field(out, "weights", "%s%s%s%s", machine_size_text(number, sizeof number, info->weights_size), info->weights_16bit_size ? ", " : "",
+          info->weights_16bit_size ? machine_size_text(peak, sizeof peak, info->weights_16bit_size) : "",
+          info->weights_16bit_size ? " of them in the folder's 16 bits" : "");
     field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
           machine_size_text(peak, sizeof peak, machine_peak()));
     sink_printf(out, "files\n");
@@ -170,6 +172,7 @@ static int write_info_json(const struct model *m, struct sink *out)
     flag_member(out, "fell_back", info->fell_back);
     number_member(out, "compiled_size", compiled_size());
     number_member(out, "weights_size", (int64_t)info->weights_size);
+    number_member(out, "weights_16bit_size", (int64_t)info->weights_16bit_size);
     number_member(out, "resident_size", (int64_t)machine_resident());
     number_member(out, "peak_size", (int64_t)machine_peak());
     sink_printf(out, ",\n  \"files\": [");

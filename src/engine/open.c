@@ -5,6 +5,7 @@
 #include "arch/arch.h"
 #include "kernel/kernel.h"
 #include "model/reader.h"
+#include "util/names.h"
 
 #include <stdio.h>
 
@@ -54,10 +55,10 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
     }
 
     m->precision = f->int8_bits ? AKI_PRECISION_INT8 : o->precision ? o->precision : AKI_PRECISION_F32;
-    if ((o->precision == AKI_PRECISION_F32 || o->precision == AKI_PRECISION_F16) && f->int8_bits)
+    if (o->precision && o->precision != AKI_PRECISION_INT8 && f->int8_bits)
         return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; %s needs the folder it was made from", f->path,
-                         o->precision == AKI_PRECISION_F32 ? "f32" : "f16");
-    return AKI_OK;
+                         aki__precision_name(o->precision));
+    return m->precision == AKI_PRECISION_BF16 ? aki__kernels_bf16(err) : AKI_OK;
 }
 
 static aki_status open_tokenizer_file(aki_model *m, const char *path, const struct aki__tokenizer_config *c, aki_error *err)
@@ -279,7 +280,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .outputs = 1u << (f->labels.count ? AKI_OUTPUT_SCORES : AKI_OUTPUT_VECTOR) | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
         .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed,
         .label_count = f->labels.count, .labels = (const char *const *)f->labels.names, .activation = f->labels.activation,
-        .labels_exclusive = f->labels.exclusive, .device_refused = run.refused };
+        .labels_exclusive = f->labels.exclusive, .weights_16bit_size = run.weights_16bit_size, .device_refused = run.refused };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;
