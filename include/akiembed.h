@@ -227,6 +227,8 @@ typedef struct {
     int32_t           labels_exclusive;    /* 1: of several labels exactly one applies to a text */
     uint64_t          weights_16bit_size;  /* bytes of weights_size that are bf16 or f16, as in the folder; arithmetic is in f32 */
     const char       *instructions;        /* instruction set of the CPU's arithmetic: "avx512bf16", "avx512", "avxvnni", "avx2", … */
+    const char       *device_refused;      /* the first program that the device compiled for a shape and that was refused, with the reason, so
+                                            * that another one computes it or a call failed; NULL: none */
 } aki_model_info;
 
 /* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
@@ -507,7 +509,7 @@ AKI_API aki_status aki_quantize_measured(const char *folder, const char *out, co
 /* Options of aki_export. */
 typedef struct {
     uint32_t struct_size;           /* set by aki_export_options_init */
-    int32_t  f16;                   /* 1: weights and arithmetic in f16; the types of inputs and outputs do not change */
+    int32_t  f16;                   /* 1: weights and arithmetic in f16; and in the device form, inputs and outputs */
     int32_t  pooled;                /* output, 1: sentence_embedding [batch, dim], pooled and normalised; 0: last_hidden_state */
     int32_t  device_form;           /* 1: the inputs are inputs_embeds, mask, cos and sin (docs/coreml.md) */
     int32_t  batch, length;         /* fixed dimensions of the input; 0: free */
@@ -566,6 +568,22 @@ AKI_API aki_status aki_devices(const aki_device **devices, size_t *count, aki_er
  * library: "PATH", or "NAME=PATH" to register it under that name. Errors: UNAVAILABLE (no such library, or it does not
  * fit this ONNX Runtime). */
 AKI_API aki_status aki_load_device_plugin(const char *library, aki_error *error);
+
+/* What devices keep on the disk of the programs that they compiled (CoreML; docs/coreml.md). */
+typedef struct {
+    uint32_t struct_size;           /* set by aki_device_cache_init */
+    int32_t  programs;              /* complete ones */
+    uint64_t size, most_size;       /* their bytes, and the most: what was not used for longest goes first */
+    char     folder[1024];          /* "": there is no place for them */
+} aki_device_cache;
+
+AKI_API void aki_device_cache_init(void *cache, size_t size);
+
+/* Fills *cache; call aki_device_cache_init first. Errors: INVALID. */
+AKI_API aki_status aki_device_cache_get(aki_device_cache *cache, aki_error *error);
+
+/* Removes all of them that no process uses. *freed (may be NULL): their bytes. Errors: IO (some are in use). */
+AKI_API aki_status aki_device_cache_clear(uint64_t *freed, aki_error *error);
 
 #ifdef __cplusplus
 }

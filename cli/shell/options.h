@@ -110,6 +110,9 @@ struct options {
         int known;
     } models;
     struct {
+        int compiled;
+    } rm;
+    struct {
         const char *models[MODEL_LIMIT];   /* "NAME=MODEL" or "MODEL" */
         int         model_count;
         const char *host, *unix_path, *unix_mode, *api_keys, *tls_cert, *tls_key, *cors;

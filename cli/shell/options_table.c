@@ -115,7 +115,7 @@ const struct verb verbs[VERB_COUNT] = {
       "", models_run },
     { "rm", "take a model out of the cache",
       "[OPTIONS] NAME[@REVISION]",
-      "akiembed rm minilm\nakiembed rm intfloat/multilingual-e5-small@refs/pr/1",
+      "akiembed rm minilm\nakiembed rm intfloat/multilingual-e5-small@refs/pr/1\nakiembed rm --compiled",
       "Without REVISION the whole model goes, with it one revision and what no other one needs.",
       rm_run },
     { "check", "all that is wrong with a model's files",
@@ -136,7 +136,7 @@ const struct verb verbs[VERB_COUNT] = {
 enum {
     EMBED = 1u << VERB_EMBED, TOKENIZE = 1u << VERB_TOKENIZE, SIMILARITY = 1u << VERB_SIMILARITY, INFO = 1u << VERB_INFO,
     QUANTIZE = 1u << VERB_QUANTIZE, EXPORT = 1u << VERB_EXPORT, VERIFY = 1u << VERB_VERIFY, BENCH = 1u << VERB_BENCH,
-    DEVICES = 1u << VERB_DEVICES, MODELS = 1u << VERB_MODELS, CHECK = 1u << VERB_CHECK, COMPLETION = 1u << VERB_COMPLETION,
+    DEVICES = 1u << VERB_DEVICES, MODELS = 1u << VERB_MODELS, RM = 1u << VERB_RM, CHECK = 1u << VERB_CHECK, COMPLETION = 1u << VERB_COMPLETION,
 #ifdef CLI_SERVE
     SERVE = 1u << VERB_SERVE,
 #else
@@ -357,6 +357,8 @@ const struct option option_table[] = {
       .preset_note = "0.95", .help = "how near duplicates are, -1 to 1" },
     { .name = "seconds", .kind = OPTION_NUMBER, .verbs = BENCH, .group = "Output", .value = "N", .field = AT(bench.seconds), .least = 1,
       .most = 86400, .preset = "10", .help = "how long to measure, about" },
+    { .name = "compiled", .kind = OPTION_FLAG, .verbs = RM, .group = "Model", .field = AT(rm.compiled),
+      .help = "what devices keep of all models' compiled programs, in place of a model" },
     { .name = "known", .kind = OPTION_FLAG, .verbs = MODELS, .group = "Output", .field = AT(models.known),
       .help = "models known to work: short name, name, licence, elements" },
     { .name = "json", .kind = OPTION_FLAG, .verbs = SIMILARITY | INFO | VERIFY | BENCH | DEVICES | MODELS | CHECK, .group = "Output",

@@ -59,9 +59,9 @@ bool       aki__folder_is_empty(const char *path);
 void       aki__folder_each(const char *path, void (*tell)(void *user, const char *name), void *user);
 
 /* A folder of this library's among the user's caches: what `rest` names below akiembed/ in $XDG_CACHE_HOME, else ~/Library/Caches on macOS and
- * ~/.cache elsewhere, %LOCALAPPDATA% on Windows; made where it is missing. To be freed with aki__free; NULL: no home, it cannot be made, or no
+ * ~/.cache elsewhere, %LOCALAPPDATA% on Windows; make: made where it is missing. To be freed with aki__free; NULL: no home, it cannot be made, or no
  * memory. */
-char *aki__cache_folder(const char *rest);
+char *aki__cache_folder(const char *rest, bool make);
 /* The file holds these bytes, or what it held before: written beside it, then renamed. false: it could not be. */
 bool  aki__file_replace(const char *path, const void *bytes, size_t size);
 /* Its size, and when it was changed last; false: no such file. */

@@ -204,7 +204,7 @@ static const char caches[] = "/Library/Caches";
 static const char caches[] = "/.cache";
 #endif
 
-char *aki__cache_folder(const char *rest)
+char *aki__cache_folder(const char *rest, bool make)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     const bool own = xdg && xdg[0] == '/';  /* others are to be ignored, says its specification */
@@ -217,6 +217,8 @@ char *aki__cache_folder(const char *rest)
         if (out)
             snprintf(out, size, "%s%s/akiembed/%s", root, below, rest);
     }
+    if (!make)
+        return out;
     bool made = out != NULL;
     for (char *slash = out ? strchr(out + 1, '/') : NULL; slash && made; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
