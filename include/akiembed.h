@@ -229,6 +229,7 @@ typedef struct {
     const char       *instructions;        /* instruction set of the CPU's arithmetic: "avx512bf16", "avx512", "avxvnni", "avx2", … */
     const char       *device_refused;      /* the first program that the device compiled for a shape and that was refused, with the reason, so
                                             * that another one computes it or a call failed; NULL: none */
+    int32_t           pairs_only;          /* 1: it scores pairs of a query and a document, no single texts: a template frames them */
 } aki_model_info;
 
 /* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
@@ -273,7 +274,8 @@ typedef struct {
     uint32_t     struct_size;       /* set by aki_embed_options_init */
     int32_t      kind;              /* AKI_KIND_*: use the model's prompt for this kind, if it has one */
     const char  *prompt;            /* prepended to every text. If set, instruction, prompt_name and kind are ignored */
-    const char  *instruction;       /* replaces T in a query prompt "Instruct: T\n…"; prompt_name and kind are ignored */
+    const char  *instruction;       /* replaces T in a query prompt "Instruct: T\n…"; prompt_name and kind are ignored. A model
+                                     * that frames pairs (info.pairs_only) has a place for it, and for any prompt, in its template */
     const char  *prompt_name;       /* name of one of the model's prompts; kind is then ignored */
     int32_t      pooling;           /* AKI_POOLING_* */
     int32_t      normalize;         /* AKI_NORMALIZE_* */
@@ -357,7 +359,9 @@ AKI_API aki_status aki_embed_tokens(aki_model *model, const int32_t *ids, const 
  * texts, sizes: [count] as for aki_embed; in a pair, the first text (of a reranker: the query).
  * seconds, second_sizes: [count] the second texts (of a reranker: the documents); seconds NULL: there are no pairs.
  * options: as for aki_embed; dim, dtype, pooling and normalize must not be set. A prompt stands before the first text. Pairs
- * above the limit lose tokens of the longer text first, as in transformers' longest_first.
+ * above the limit lose tokens of the longer text first, as in transformers' longest_first. If a template frames the pairs
+ * (info.pairs_only), the prompt or instruction is the template's, and pairs above the limit lose the end of the document, then
+ * of the query, never what follows them; no_parse_special must not be set. What all texts of a call begin with is computed once.
  * out: [count, info.label_count] floats; out_size: its bytes.
  * tokens, truncated: [count] as for aki_embed, or NULL.
  * A score that is NaN or infinite is an INVALID error with the pair's index. Errors: as aki_embed, UNSUPPORTED (the model gives
@@ -394,7 +398,8 @@ AKI_API void aki_encoded_init(void *encoded, size_t size);
 /* Encodes a text to exactly the tokens that aki_embed would compute: with prompt and special tokens, truncated to
  * options->max_tokens (0: the model's limit). text: [size] bytes. second: [second_size] bytes, the second text of a
  * pair, encoded with the tokenizer's template for pairs; or NULL. The prompt is prepended to the first text, and the
- * longer text is truncated first.
+ * longer text is truncated first. If the model frames pairs (info.pairs_only), encoded->text is the whole framed text, of which
+ * all tokens are; prompt_size and prompt_tokens are what stands before the query.
  * Errors: as aki_embed; TOO_SMALL (an array has fewer than encoded->count elements, or fewer than encoded->text_size
  * bytes; both are set). */
 AKI_API aki_status aki_encode(const aki_model *model, const char *text, size_t size, const char *second, size_t second_size,

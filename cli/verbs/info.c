@@ -57,6 +57,8 @@ static int write_info(const struct model *m, struct sink *out)
     }
     if (!info->prompt_count)
         field(out, "prompts", "none");
+    if (info->pairs_only)
+        field(out, "template", "frames a query and a document, with an instruction");
     field(out, "precision", "%s%s%s", OPTION_CHOICE_NAME(precision, info->precision), info->precision_note ? ", but " : "",
           info->precision_note ? info->precision_note : "");
     const char *cost = model_int8_cost(info, text, sizeof text);
@@ -155,6 +157,7 @@ static int write_info_json(const struct model *m, struct sink *out)
     flag_member(out, "pooling_assumed", info->pooling_assumed);
     flag_member(out, "normalize", info->normalize);
     flag_member(out, "mrl", info->mrl);
+    flag_member(out, "pairs_only", info->pairs_only);
     write_prompts(info, out);
     text_member(out, "precision", OPTION_CHOICE_NAME(precision, info->precision));
     text_member(out, "instructions", info->instructions);

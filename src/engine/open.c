@@ -282,7 +282,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed,
         .label_count = f->labels.count, .labels = (const char *const *)f->labels.names, .activation = f->labels.activation,
         .labels_exclusive = f->labels.exclusive, .weights_16bit_size = run.weights_16bit_size,
-        .instructions = aki__kernels()->isa, .device_refused = run.refused };
+        .instructions = aki__kernels()->isa, .pairs_only = f->labels.template != NULL, .device_refused = run.refused };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;
