@@ -122,6 +122,7 @@ static void write_prompts(const aki_model_info *info, struct sink *out)
     }
     sink_printf(out, "}");
     text_member(out, "default_prompt_name", info->default_prompt_name);
+    flag_member(out, "pairs_only", info->pairs_only);
 }
 
 static int64_t compiled_size(void)
@@ -157,7 +158,6 @@ static int write_info_json(const struct model *m, struct sink *out)
     flag_member(out, "pooling_assumed", info->pooling_assumed);
     flag_member(out, "normalize", info->normalize);
     flag_member(out, "mrl", info->mrl);
-    flag_member(out, "pairs_only", info->pairs_only);
     write_prompts(info, out);
     text_member(out, "precision", OPTION_CHOICE_NAME(precision, info->precision));
     text_member(out, "instructions", info->instructions);
