@@ -167,17 +167,23 @@ static bool read_input(const struct aki__json *node, struct request_input *in, c
     return true;
 }
 
+/* One more than count: read_similarity puts the source before its sentences. */
+static bool room_for_inputs(struct request *r, const char *name, size_t count, size_t most, struct problem *p)
+{
+    if (count > most) {
+        p->param = name;
+        return refuse(p, 422, type_validation, "batch size %zu > maximum allowed batch size %zu", count, most);
+    }
+    r->count = count;
+    r->inputs = calloc(count + 1, sizeof *r->inputs);
+    return r->inputs ? true : refuse(p, 503, type_unhealthy, "out of memory");
+}
+
 static bool read_inputs(struct request *r, const struct aki__json *node, const char *name, bool texts_only, size_t most, struct problem *p)
 {
     r->single = node->kind != AKI_JSON_ARRAY || (node->size && node[1].kind == AKI_JSON_NUMBER);
-    r->count = r->single ? 1 : node->size;
-    if (r->count > most) {
-        p->param = name;
-        return refuse(p, 422, type_validation, "batch size %zu > maximum allowed batch size %zu", r->count, most);
-    }
-    r->inputs = calloc(r->count + 1, sizeof *r->inputs);
-    if (!r->inputs)
-        return refuse(p, 503, type_unhealthy, "out of memory");
+    if (!room_for_inputs(r, name, r->single ? 1 : node->size, most, p))
+        return false;
     if (r->single)
         return read_input(node, r->inputs, name, texts_only, p);
     const struct aki__json *element = node + 1;
@@ -380,7 +386,7 @@ static bool read_similarity(struct request *r, const struct aki__json *body, siz
         return refuse_member(p, "sentences", "is an array of strings");
     if (!r->count || !check_filled(r, "sentences", p))
         return check_filled(r, "sentences", p);
-    memmove(r->inputs + 1, r->inputs, r->count * sizeof *r->inputs);          /* read_inputs keeps room for one more */
+    memmove(r->inputs + 1, r->inputs, r->count * sizeof *r->inputs);
     r->inputs[0] = first;
     r->count++;
     return check_filled(r, "source_sentence", p);
@@ -398,17 +404,6 @@ static bool read_document(const struct aki__json *node, struct request_input *in
     in->second = text->text;
     in->second_size = text->size;
     return true;
-}
-
-static bool room_for_inputs(struct request *r, const char *name, size_t count, size_t most, struct problem *p)
-{
-    if (count > most) {
-        p->param = name;
-        return refuse(p, 422, type_validation, "batch size %zu > maximum allowed batch size %zu", count, most);
-    }
-    r->count = count;
-    r->inputs = calloc(count + 1, sizeof *r->inputs);
-    return r->inputs ? true : refuse(p, 503, type_unhealthy, "out of memory");
 }
 
 /* Pairs: one query with each document, or as many queries as documents. */
