@@ -337,7 +337,8 @@ AKI_API void aki_rows_init(void *rows, size_t size);
 /* Embeds rows of ids. options: as for aki_embed, but the prompt options (prompt, instruction, prompt_name, kind) must
  * not be set. out, if options->output is AKI_OUTPUT_VECTOR: [count, dim] elements of the dtype.
  * out, if it is AKI_OUTPUT_TOKENS: [starts[count], hidden] floats, one row for each token: its last hidden state, not
- * pooled, and normalised only if normalize is AKI_NORMALIZE_ON. dtype must then be F32, and dim must not be set. A row
+ * pooled, and normalised only if normalize is AKI_NORMALIZE_ON. dtype must then be F32, and dim must not be set.
+ * out, if it is AKI_OUTPUT_SCORES: [count, info.label_count] floats, as of aki_score, with the options that it allows. A row
  * that is empty, longer than the limit, or contains an id outside the vocabulary is INVALID; error->item is its index.
  * Errors: as aki_embed, UNSUPPORTED (the model does not support the output, see info.outputs). */
 AKI_API aki_status aki_embed_rows(aki_model *model, const aki_rows *rows, const aki_embed_options *options, void *out, size_t out_size,
