@@ -67,7 +67,7 @@ const struct verb verbs[VERB_COUNT] = {
       "akiembed export --for coreml --batch 8 all-MiniLM-L6-v2 minilm.onnx",
       "The file takes input_ids and attention_mask, any number of texts of any length, and gives last_hidden_state, or sentence_embedding with "
       "--pooled. It needs standard operators only (opset 21), so that any ONNX runtime can run it. Weights above 1.9 GiB go to OUT.onnx.data "
-      "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md tells its inputs.",
+      "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md describes its inputs.",
       export_run },
     { "verify", "the vectors of a precision and device against f32 on the cpu",
       "[OPTIONS]\n[OPTIONS] -f FILE",
@@ -122,7 +122,7 @@ const struct verb verbs[VERB_COUNT] = {
       "[OPTIONS] FOLDER",
       "akiembed check all-MiniLM-L6-v2\nakiembed check Qwen/Qwen3-Embedding-0.6B --json",
       "Reads every file to its end: configurations, tokenizer, each tensor's shape, type and numbers, and hashes where they are known (SHA256SUMS, "
-      "or the names that a hub's cache gives its files). Tells everything that is wrong, not only the first; exit status 7 then.",
+      "or the names that a hub's cache gives its files). Reports everything that is wrong, not only the first; exit status 7 then.",
       check_run },
     { "completion", "a script that completes akiembed's words in a shell",
       "bash|zsh|fish",
