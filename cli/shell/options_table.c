@@ -247,7 +247,7 @@ const struct option option_table[] = {
     { .name = "any-model", .kind = OPTION_FLAG, .verbs = SERVE, .group = "Server", .field = AT(serve.any_model),
       .help = "take an unknown model's name for the first one's" },
     { .name = "idle-close", .kind = OPTION_NUMBER, .verbs = SERVE, .group = "Server", .value = "SECONDS", .field = AT(serve.idle_close),
-      .least = 0, .most = INT_MAX, .preset = "0", .preset_note = "0: never", .help = "close a model that nobody used for that long" },
+      .least = 0, .most = INT_MAX, .preset = "0", .preset_note = "0: never", .help = "close a model that nobody used for so long" },
 
     { .name = "max-inputs", .kind = OPTION_NUMBER, .verbs = SERVE, .group = "Limits", .value = "N", .field = AT(serve.max_inputs),
       .least = 1, .most = 1 << 20, .preset = "32", .help = "texts in a request of TEI and AkiDB" },
@@ -297,7 +297,7 @@ const struct option option_table[] = {
       .library = "max_tokens", .help = "cut to N tokens, with prompt and special tokens" },
     { .name = "truncate", .kind = OPTION_CHOICE, .verbs = EMBED | TOKENIZE | SIMILARITY, .group = "Text",
       .choices = CHOICES("right", "left", "error"), .field = AT(truncate), .preset_note = "the model's, mostly right",
-      .help = "what to cut from a text that is too long, or fail" },
+      .help = "what a text too long loses, or fail" },
     { .name = "no-parse-special", .kind = OPTION_FLAG, .verbs = EMBED | TOKENIZE | SIMILARITY, .group = "Text",
       .field = AT(no_parse_special), .help = "take special strings such as [SEP] in a text as plain text" },
     { .name = "no-special", .kind = OPTION_FLAG, .verbs = TOKENIZE, .group = "Text", .field = AT(tokenize.no_special),
