@@ -217,6 +217,10 @@ typedef struct {
     uint32_t          outputs;             /* the outputs that the model supports: a bit 1 << AKI_OUTPUT_* for each */
     int32_t           truncates_left;      /* 1: AKI_TRUNCATE_DEFAULT removes the beginning of a long text */
     int32_t           pooling_assumed;     /* 1: no file specifies the pooling; sentence-transformers' default may be wrong */
+    int32_t           label_count;         /* labels of a classifier or cross-encoder; 0: the model gives vectors. dim is then the same */
+    const char *const *labels;             /* [label_count] their names; NULL: the files have none */
+    int32_t           activation;          /* AKI_ACTIVATION_*: what AKI_ACTIVATION_DEFAULT applies to scores */
+    int32_t           labels_exclusive;    /* 1: of several labels exactly one applies to a text */
 } aki_model_info;
 
 /* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
@@ -245,7 +249,16 @@ enum { AKI_DTYPE_F32 = 0, AKI_DTYPE_F16 = 1, AKI_DTYPE_INT8 = 2, AKI_DTYPE_UINT8
        AKI_DTYPE_UBINARY = 5 };     /* one bit for each element, 1 if x > 0; most significant bit first, padded with 0 */
 
 enum { AKI_OUTPUT_VECTOR = 0,       /* one pooled vector for each text */
-       AKI_OUTPUT_TOKENS = 1 };     /* one row for each token: its last hidden state */
+       AKI_OUTPUT_TOKENS = 1,       /* one row for each token: its last hidden state */
+       AKI_OUTPUT_SCORES = 2 };     /* one score for each label, of a text or a pair of texts (aki_score) */
+
+/* What is applied to the logits of a classifier or cross-encoder. */
+enum { AKI_ACTIVATION_DEFAULT = 0,  /* as the model's files specify, and as sentence-transformers does (info.activation) */
+       AKI_ACTIVATION_NONE = 1,     /* nothing: the logits */
+       AKI_ACTIVATION_SIGMOID = 2,  /* 1 / (1 + e^-x), of each label by itself */
+       AKI_ACTIVATION_SOFTMAX = 3,  /* e^x / sum of e^x over the labels */
+       AKI_ACTIVATION_PROBABILITY = 4 };    /* what makes logits probabilities: softmax if exactly one of several labels applies
+                                             * (info.labels_exclusive), else sigmoid */
 
 /* Options of a call. Strings and arrays are borrowed for the duration of the call. */
 typedef struct {
@@ -268,6 +281,7 @@ typedef struct {
     int32_t      output;            /* AKI_OUTPUT_*, for aki_embed_rows and aki_embed_bound; fixed in other functions */
     int        (*cancel)(void *user);  /* called between runs, on the calling thread; nonzero: end with CANCELLED */
     void        *cancel_user;       /* passed to cancel */
+    int32_t      activation;        /* AKI_ACTIVATION_*: what is applied to scores */
 } aki_embed_options;
 
 AKI_API void aki_embed_options_init(void *options, size_t size);
@@ -328,6 +342,21 @@ AKI_API aki_status aki_embed_ids(aki_model *model, const int32_t *ids, const int
 /* The same with AKI_OUTPUT_TOKENS. out: [starts[count], hidden] floats. */
 AKI_API aki_status aki_embed_tokens(aki_model *model, const int32_t *ids, const int64_t *starts, size_t count,
                                     const aki_embed_options *options, float *out, size_t out_size, aki_error *error);
+
+/* ---------------------------------------------------------------- scores ---------------------------------------- */
+
+/* Scores texts, or pairs of texts, with a classifier or cross-encoder (info.label_count > 0).
+ * texts, sizes: [count] as for aki_embed; in a pair, the first text (of a reranker: the query).
+ * seconds, second_sizes: [count] the second texts (of a reranker: the documents); seconds NULL: there are no pairs.
+ * options: as for aki_embed; dim, dtype, pooling and normalize must not be set. A prompt stands before the first text. Pairs
+ * above the limit lose tokens of the longer text first, as in transformers' longest_first.
+ * out: [count, info.label_count] floats; out_size: its bytes.
+ * tokens, truncated: [count] as for aki_embed, or NULL.
+ * A score that is NaN or infinite is an INVALID error with the pair's index. Errors: as aki_embed, UNSUPPORTED (the model gives
+ * vectors, no scores). */
+AKI_API aki_status aki_score(aki_model *model, const char *const *texts, const size_t *sizes, const char *const *seconds,
+                             const size_t *second_sizes, size_t count, const aki_embed_options *options, float *out, size_t out_size,
+                             int32_t *tokens, uint8_t *truncated, aki_error *error);
 
 /* ---------------------------------------------------------------- tokens ---------------------------------------- */
 

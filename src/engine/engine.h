@@ -55,6 +55,7 @@ struct aki__request {
     size_t  columns;                        /* elements of a row that the network computes */
     int32_t dtype;
     const float *ranges;
+    int32_t activation;                     /* of scores: AKI_ACTIVATION_NONE, SIGMOID or SOFTMAX */
     bool    reuse;
     struct aki__encode_options encode;
     int   (*cancel)(void *user);

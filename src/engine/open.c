@@ -272,8 +272,10 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused,
         .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions,
         .products = run.products, .products_f32 = run.products_f32,
-        .outputs = 1u << AKI_OUTPUT_VECTOR | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
-        .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed };
+        .outputs = 1u << (f->labels.count ? AKI_OUTPUT_SCORES : AKI_OUTPUT_VECTOR) | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
+        .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed,
+        .label_count = f->labels.count, .labels = (const char *const *)f->labels.names, .activation = f->labels.activation,
+        .labels_exclusive = f->labels.exclusive };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;
@@ -285,9 +287,13 @@ aki_status aki_model_check(aki_model *m, aki_error *err)
     aki_embed_options o;
 
     aki_embed_options_init(&o, sizeof o);
+    const bool scores = m && m->folder && m->folder->labels.count;
+    o.output = scores ? AKI_OUTPUT_SCORES : AKI_OUTPUT_VECTOR;
     size_t size = m ? aki_embed_bound(m, 1, &o) : 0;
     void *out = aki__alloc(size ? size : 1, 1);
-    aki_status rc = out ? aki_embed(m, &text, NULL, 1, &o, out, size, NULL, NULL, err) : aki__fail(err, AKI_E_NOMEM, "health check");
+    aki_status rc = !out ? aki__fail(err, AKI_E_NOMEM, "health check")
+                  : scores ? aki_score(m, &text, NULL, &text, NULL, 1, &o, out, size, NULL, NULL, err)
+                           : aki_embed(m, &text, NULL, 1, &o, out, size, NULL, NULL, err);
     aki__free(out);
     return rc;
 }
