@@ -213,10 +213,13 @@ typedef struct {
     int32_t           partitions;          /* connected parts of the graph that run on the device; 0: unknown */
     int32_t           sessions;            /* sessions in memory; a device with fixed shapes has one for each shape */
     int32_t           products;            /* matrix products of the graph; 0: unknown */
-    int32_t           products_f32;        /* those of them in f32; with int8: Dense modules, and weights too extreme for int8 */
+    int32_t           products_f32;        /* those of them in f32; with int8: Dense modules, and what is too extreme for int8 */
     uint32_t          outputs;             /* the outputs that the model supports: a bit 1 << AKI_OUTPUT_* for each */
     int32_t           truncates_left;      /* 1: AKI_TRUNCATE_DEFAULT removes the beginning of a long text */
     int32_t           pooling_assumed;     /* 1: no file specifies the pooling; sentence-transformers' default may be wrong */
+    double            f32_share;           /* with int8: the share of the products' multiply-adds in f32, outliers included: 0 … 1 */
+    const char       *precision_note;      /* with int8: "f32 in 3 of 49 products, 6 % of the arithmetic"; NULL: none is in f32 */
+    const char       *precision_advice;    /* what to do about it, if f32_share is above a quarter; NULL: it is not */
     int32_t           label_count;         /* labels of a classifier or cross-encoder; 0: the model gives vectors. dim is then the same */
     const char *const *labels;             /* [label_count] their names; NULL: the files have none */
     int32_t           activation;          /* AKI_ACTIVATION_*: what AKI_ACTIVATION_DEFAULT applies to scores */
@@ -429,6 +432,35 @@ AKI_API void aki_ranges(const float *vectors, size_t count, size_t dim, float *r
  * The call needs memory for the int8 weights. Errors: as aki_model_open, INVALID (out is not empty, or folder is
  * already quantised), IO. */
 AKI_API aki_status aki_quantize(const char *folder, const char *out, aki_error *error);
+
+/* A set of products in f32 that was measured. */
+typedef struct {
+    uint32_t struct_size;           /* bytes of the struct in the library that calls */
+    int32_t  number;                /* of this trial, from 1 on; there are 64 at most */
+    int32_t  products;              /* matrix products of the network */
+    int32_t  products_f32;          /* those of them that this trial has in f32 */
+    double   cosine_least;          /* of a text's int8 vector to its f32 vector */
+    int32_t  good;                  /* 1: the vectors are near enough */
+} aki_quantize_trial;
+
+/* Options of aki_quantize_measured. */
+typedef struct {
+    uint32_t struct_size;           /* set by aki_quantize_options_init */
+    const char *const *texts;       /* [text_count] texts to measure with besides the built-in ones; NULL: none */
+    const size_t *sizes;            /* [text_count] bytes of each, or NULL if all are NUL-terminated */
+    size_t   text_count;
+    int    (*tell)(void *user, const aki_quantize_trial *trial);   /* called after each trial, on the calling thread; nonzero: end
+                                     * with CANCELLED; or NULL */
+    void    *tell_user;             /* passed to tell */
+} aki_quantize_options;
+
+AKI_API void aki_quantize_options_init(void *options, size_t size);
+
+/* The same, but what stays f32 is not judged by the weights: it is measured which products need it so that each text's
+ * vector has a cosine of 0.999 or more to its f32 vector, and the fewest stay f32. Texts of which the tokenizer knows less
+ * than half are left out. Needs the memory of aki_model_open in f32. Errors: also those of aki_embed; an error in a text
+ * sets error->item to its index. */
+AKI_API aki_status aki_quantize_measured(const char *folder, const char *out, const aki_quantize_options *options, aki_error *error);
 
 /* ---------------------------------------------------------------- exporting ------------------------------------- */
 

@@ -177,6 +177,11 @@ void answer_info(struct exchange *x, struct aki__buf *out)
         json_text(out, info->device_note);
     else
         buf_text(out, "null");
+    buf_format(out, ",\"f32_share\":%.4f,\"precision_note\":", info->f32_share);
+    if (info->precision_note)
+        json_text(out, info->precision_note);
+    else
+        buf_text(out, "null");
     buf_format(out, ",\"weights_bytes\":%" PRIu64 ",\"resident_bytes\":%" PRIu64 ",\"prompts\":[", info->weights_size, o->resident());
     for (int i = 0; i < info->prompt_count; i++) {
         if (i)

@@ -79,7 +79,7 @@ class InstructionSets(Case):
         """The folder that is written in that set."""
         out = os.path.join(self.work, os.path.basename(model) + "-" + name)
         if not os.path.exists(out):
-            self.ok("quantize", "-q", model, out, env=in_set(name))
+            self.ok("quantize", "-q", "--by-weights", model, out, env=in_set(name))
         with open(os.path.join(out, "config.json"), encoding="utf-8") as f:
             self.assertEqual(json.load(f)["quantization_config"]["bits"], 8)
         return out

@@ -56,10 +56,8 @@ static int write_info(const struct model *m, struct sink *out)
     }
     if (!info->prompt_count)
         field(out, "prompts", "none");
-    if (info->precision == AKI_PRECISION_INT8 && info->products_f32)
-        field(out, "precision", "int8, but f32 in %d of %d products", info->products_f32, info->products);
-    else
-        field(out, "precision", "%s", OPTION_CHOICE_NAME(precision, info->precision));
+    field(out, "precision", "%s%s%s", OPTION_CHOICE_NAME(precision, info->precision), info->precision_note ? ", but " : "",
+          info->precision_note ? info->precision_note : "");
     field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
@@ -149,6 +147,9 @@ static int write_info_json(const struct model *m, struct sink *out)
     number_member(out, "sessions", info->sessions);
     number_member(out, "products", info->products);
     number_member(out, "products_f32", info->products_f32);
+    sink_printf(out, ",\n  \"f32_share\": %.4f", info->f32_share);
+    text_member(out, "precision_note", info->precision_note);
+    text_member(out, "precision_advice", info->precision_advice);
     text_member(out, "device_note", info->device_note);
     flag_member(out, "fell_back", info->fell_back);
     number_member(out, "weights_size", (int64_t)info->weights_size);

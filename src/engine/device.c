@@ -62,7 +62,7 @@ static aki_status check_columns(struct aki__session **session, const aki_model *
 static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o,
                                const struct aki__device *device, int32_t precision, aki_error *err)
 {
-    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16,
+    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .choice = m->choice, .f16 = precision == AKI_PRECISION_F16,
                                                   .threads = o->threads, .device = device,
         .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS,
         .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };

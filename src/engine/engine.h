@@ -21,6 +21,9 @@ struct aki_model {
     bool     fell_back;
     char     device[64];                    /* the device in use */
     char     note[400];                     /* device_note; "": none */
+    char     precision_note[96];            /* "": none */
+    const char *precision_advice;           /* static; NULL: none */
+    const struct aki__choice *choice;       /* while aki__judge measures, else NULL */
     int32_t  precision;                     /* AKI_PRECISION_* */
     int32_t  max_tokens;                    /* default limit of a text */
     int32_t  most_tokens;                   /* the model's positions: the greatest limit of a text */

@@ -1,5 +1,5 @@
 /* Unit open: opens and closes a model; its info and health check; the devices. */
-#include "engine/engine.h"
+#include "engine/judge.h"
 
 #include "arch/arch.h"
 #include "kernel/kernel.h"
@@ -156,6 +156,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     if (!rc && m->file) m->parameters = aki__onnx_file_info(m->file)->parameters;
     if (!rc) rc = aki__open_session(m, &o, err);
     if (!rc) {
+        aki__tell_precision(m);
         *out = m;
         m = NULL;
     }
@@ -271,7 +272,8 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = f->onnx ? file_weights(f) : run.weights_size, .texts = m->texts,
         .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused,
         .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions,
-        .products = run.products, .products_f32 = run.products_f32,
+        .products = run.products, .products_f32 = run.products_f32, .f32_share = run.f32_share,
+        .precision_note = m->precision_note[0] ? m->precision_note : NULL, .precision_advice = m->precision_advice,
         .outputs = 1u << (f->labels.count ? AKI_OUTPUT_SCORES : AKI_OUTPUT_VECTOR) | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
         .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed,
         .label_count = f->labels.count, .labels = (const char *const *)f->labels.names, .activation = f->labels.activation,

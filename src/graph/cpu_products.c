@@ -40,6 +40,21 @@ size_t aki__keep_f32_products(const struct aki__keep *k)
     return count;
 }
 
+double aki__keep_f32_share(const struct aki__keep *k)
+{
+    double all = 0, f32 = 0;
+
+    for (size_t i = 0; i < k->product_count; i++) {
+        const struct aki__keep_product *p = &k->products[i];
+        const double inputs = (double)p->packed->k, outputs = (double)p->packed->n;
+        if (p->dense)
+            continue;
+        all += inputs * outputs;
+        f32 += p->packed->scale ? outputs * (double)p->packed->outliers.count + inputs * (double)p->rows.count : inputs * outputs;
+    }
+    return all > 0 ? f32 / all : 0;
+}
+
 size_t aki__keep_widest(const struct aki__keep *k)
 {
     size_t most = 0;
@@ -240,7 +255,7 @@ void aki__cpu_product(struct aki__cpu_lowering *l, const aki__blk *linears, size
     const bool int8 = aki__cpu_is_int8(l, linears[0]);
     struct aki__product_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
     struct aki__packed *w = plan ? &plan->w : NULL;
-    struct aki__keep_product kept = { .name = first->name, .packed = w };
+    struct aki__keep_product kept = { .name = first->name, .dense = first->rows == AKI_ROWS_VECTORS, .packed = w };
     size_t at[3];
 
     for (size_t i = 0; i < count; i++)

@@ -13,6 +13,7 @@ struct aki__session;            /* immutable; any number of threads may run it a
 
 struct aki__session_options {
     bool int8;
+    const struct aki__choice *choice;       /* of int8, see graph/outliers.h; or NULL */
     int  threads;
     const struct aki__device *device;       /* another one than the cpu, or NULL */
     struct aki__onnx_file *file;            /* the network, or NULL; the session's, once it has opened. The graph then has the rows it gives, and what is behind them */
@@ -32,6 +33,7 @@ struct aki__session_info {
     int      partitions;        /* on the device; 0: not known */
     int      sessions;          /* resident: one a shape where the device wants fixed ones */
     int      products, products_f32;        /* 0: not known */
+    double   f32_share;         /* of the products' multiply-adds for each token */
     uint64_t weights_size;      /* bytes of the constants of all of these */
 };
 
