@@ -54,7 +54,7 @@ configure_file(packaging/akiembed.pc.in ${PROJECT_BINARY_DIR}/akiembed.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/akiembed.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "embed.*")
+install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "*.png" PATTERN "embed.*")
 install(DIRECTORY packaging/server DESTINATION ${CMAKE_INSTALL_DOCDIR}/packaging PATTERN "*.in" EXCLUDE)
 if(TARGET akiembed_cli AND TARGET aki_server AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
   # The unit names the program by its path, which `cmake --install --prefix` decides: so it is written then.

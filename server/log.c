@@ -105,7 +105,7 @@ void log_request(const struct exchange *x, bool sent)
     buf_text(&line, ",\"path\":");
     json_string(&line, x->path, bad == AKI_UTF8_VALID ? path : bad);
     buf_format(&line, ",\"status\":%d,\"sent\":%s,\"received\":%zu,\"bytes\":%zu", x->status, sent ? "true" : "false", x->received, x->sent);
-    if (x->problem.status) {
+    if (x->status >= 400 && x->problem.status) {
         buf_format(&line, ",\"error\":\"%s\",\"message\":", x->problem.type);
         json_text(&line, x->problem.message);
     }

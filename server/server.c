@@ -224,8 +224,8 @@ static void model_changed(void *user, struct served *m)
         log_event("warning", "%s: %s: %s", m->name, m->info.precision_note, m->info.precision_advice);
     if (m->state == SERVED_OPEN)
         log_members("model", &members, "%s: open, %s, %s%s%s, %d dimensions, at most %d tokens; %.0f MiB resident", m->name, m->info.architecture,
-                      aki__precision_name(m->info.precision), m->info.precision_note ? ", but " : "", m->info.precision_note ? m->info.precision_note : "",
-                  m->info.dim, m->info.max_tokens, resident);
+                    aki__precision_name(m->info.precision), m->info.precision_note ? ", but " : "", m->info.precision_note ? m->info.precision_note : "",
+                    m->info.dim, m->info.max_tokens, resident);
     else if (m->state == SERVED_CLOSED)
         log_members("closed", &members, "%s: nobody used it for %d s; %.0f MiB resident", m->name, s->o->idle_close, resident);
     else
