@@ -84,7 +84,7 @@ if [ -e "$build/akiembed" ]; then
         [ -s "$prefix/$file" ] || die "missing or empty: $file"
     done
     if "$prefix/bin/akiembed" serve --help >/dev/null 2>&1; then
-        grep -qx "ExecStart=$prefix/bin/akiembed serve" "$prefix/lib/systemd/system/akiembed.service" || die "no unit, or one of another path"
+        grep -qx "ExecStart=/opt/akiembed/bin/akiembed serve" "$prefix/lib/systemd/system/akiembed.service" || die "no unit, or one of another path"
     fi
     bash -n "$prefix/share/bash-completion/completions/akiembed"
 fi
