@@ -425,7 +425,7 @@ class Unit(unittest.TestCase):
     def test_systemd(self):
         if not shutil.which("systemd-analyze"):
             self.skipTest("no systemd-analyze")
-        with open(os.path.join(ROOT, "packaging", "server", "akiembed.service.in")) as f:
+        with open(os.path.join(ROOT, "packaging", "akiembed.service.in")) as f:
             ours = f.read()
         installed = "@prefix@/@CMAKE_INSTALL_BINDIR@/akiembed"
         self.assertIn("ExecStart=%s serve" % installed, ours)
