@@ -210,7 +210,7 @@ class Page(Shared):
             self.assertEqual([d["embedding"] for d in json.loads(said.pop("curl"))["data"]], want)
             self.assertEqual(set(said.values()), {"2 vectors of %d numbers\n" % len(want[0])})
             b.ask("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
-            b.ask("Page.bringToFront")                             # the clipboard is the focused page's
+            b.ask("Emulation.setFocusEmulationEnabled", enabled=True)          # the clipboard is the focused page's
             b.value("document.querySelector('#copy').click()")
             b.wait("document.querySelector('#copy').textContent == 'Copied'")
             self.assertEqual(b.value("navigator.clipboard.readText().then(JSON.parse)"), want)
