@@ -246,6 +246,8 @@ const struct option option_table[] = {
       .preset_note = "none", .help = "let web pages of that origin ask; * is any" },
     { .name = "any-model", .kind = OPTION_FLAG, .verbs = SERVE, .group = "Server", .field = AT(serve.any_model),
       .help = "take an unknown model's name for the first one's" },
+    { .name = "preload", .kind = OPTION_FLAG, .verbs = SERVE, .group = "Server", .field = AT(serve.preload),
+      .help = "open all models at the start, not only the first" },
     { .name = "idle-close", .kind = OPTION_NUMBER, .verbs = SERVE, .group = "Server", .value = "SECONDS", .field = AT(serve.idle_close),
       .least = 0, .most = INT_MAX, .preset = "0", .preset_note = "0: never", .help = "close a model that nobody used for so long" },
 
