@@ -17,8 +17,12 @@
 AKI_INLINE vf multiply_add(vf sum, vf a, vf b, bool bf16)
 {
 #if defined(__AVX512BF16__)
-    if (bf16)
+    if (bf16) {
+#  if __clang_major__ == 16                         /* crashes where one factor is a number in all lanes, and it knows */
+        __asm__("" : "+v"(a));
+#  endif
         return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+    }
 #endif
     (void)bf16;
     return sum + a * b;
