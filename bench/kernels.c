@@ -162,7 +162,7 @@ static void bench_pack(size_t n, size_t k)
     if (!strstr(name, filter))
         return;
     j.pack = (struct aki__pack){ .w = { floats(n * k / 2, 1), AKI_TABLE_BF16 }, .k = k, .block = aki__rotation_block(k),
-                                 .out = need(aki__packed_count(n, k, false), 1), .scale = need(n, 4), .sum = need(n, 4) };
+                                 .out = need(aki__packed_size(n, k, 1), 1), .scale = need(n, 4), .sum = need(n, 4) };
     j.scratch = need(k + (k + 3) / 4, 4);
     line(name, run_pack, &j, (double)(n * k), 0);
 }
@@ -171,14 +171,19 @@ static void bench_product(size_t rows, size_t n, size_t k)
 {
     char name[80];
 
-    for (int i8 = 0; i8 < 2; i8++) {
-        struct aki__packed w = { .data = need(aki__packed_count(n, k, !i8), i8 ? 1 : 4), .bias = floats(n, 1), .n = n, .k = k,
+    enum { BF16 = AKI_TABLE_BF16 + 1, INT8 };
+
+    for (int type = AKI_TABLE_F32; type <= INT8; type++) {
+        const bool i8 = type == INT8;
+        struct aki__packed w = { .dtype = (enum aki__table_dtype)(i8 ? 0 : type == BF16 ? AKI_TABLE_BF16 : type), .bf16 = type == BF16, .bias = floats(n, 1), .n = n, .k = k,
                                  .scale = i8 ? floats(n, 1) : NULL, .sum = i8 ? need(n, 4) : NULL };
         struct job j = { .product = { .x = i8 ? need(rows * k, 1) : (void *)floats(rows * k, 1), .x_scale = floats(rows, 1), .w = &w, .rows = rows,
                                       .out = need(rows * n, 4) } };
+        static const char *const names[] = { "f32", "f32, weights of f16", "f32, weights of bf16", "bf16", "int8" };
+        w.data = need(aki__packed_size(n, k, aki__packed_weight_size(&w)), 1);
         j.scratch = need(set->product_scratch_size(&j.product) + 1, 1);
-        snprintf(name, sizeof name, "product %zu x %zu x %zu %s", rows, n, k, i8 ? "int8" : "f32");
-        if (strstr(name, filter))
+        snprintf(name, sizeof name, "product %zu x %zu x %zu %s", rows, n, k, names[type]);
+        if (strstr(name, filter) && (type != BF16 || set->bf16))
             line(name, run_product, &j, 0, 2.0 * (double)rows * (double)n * (double)k);
     }
 }

@@ -98,7 +98,8 @@ typedef struct aki_model aki_model;
 enum { AKI_PRECISION_DEFAULT = 0,   /* int8 if the folder was quantised, else f32 */
        AKI_PRECISION_F32     = 1,
        AKI_PRECISION_INT8    = 2,   /* only on the CPU */
-       AKI_PRECISION_F16     = 3 }; /* only on other devices */
+       AKI_PRECISION_F16     = 3,   /* only on other devices */
+       AKI_PRECISION_BF16    = 4 }; /* only on CPUs with products of bf16 (x86: AVX512-BF16); others: UNAVAILABLE */
 
 enum { AKI_TEST_CACHE_DEFAULT = 0,  /* reuse the stored result of an earlier self-test, or test and store the result */
        AKI_TEST_CACHE_RENEW   = 1,  /* always test, and store the result */
@@ -213,10 +214,18 @@ typedef struct {
     int32_t           partitions;          /* connected parts of the graph that run on the device; 0: unknown */
     int32_t           sessions;            /* sessions in memory; a device with fixed shapes has one for each shape */
     int32_t           products;            /* matrix products of the graph; 0: unknown */
-    int32_t           products_f32;        /* those of them in f32; with int8: Dense modules, and weights too extreme for int8 */
+    int32_t           products_f32;        /* those of them in f32; with int8 and bf16: Dense modules; with int8 what is too extreme for it */
     uint32_t          outputs;             /* the outputs that the model supports: a bit 1 << AKI_OUTPUT_* for each */
     int32_t           truncates_left;      /* 1: AKI_TRUNCATE_DEFAULT removes the beginning of a long text */
     int32_t           pooling_assumed;     /* 1: no file specifies the pooling; sentence-transformers' default may be wrong */
+    double            f32_share;           /* with int8: the share of the products' multiply-adds in f32, outliers included: 0 … 1 */
+    const char       *precision_note;      /* with int8: "f32 in 3 of 49 products, 6 % of the arithmetic"; NULL: none is in f32 */
+    const char       *precision_advice;    /* what to do about it, if f32_share is above a quarter; NULL: it is not */
+    int32_t           label_count;         /* labels of a classifier or cross-encoder; 0: the model gives vectors. dim is then the same */
+    const char *const *labels;             /* [label_count] their names; NULL: the files have none */
+    int32_t           activation;          /* AKI_ACTIVATION_*: what AKI_ACTIVATION_DEFAULT applies to scores */
+    int32_t           labels_exclusive;    /* 1: of several labels exactly one applies to a text */
+    uint64_t          weights_16bit_size;  /* bytes of weights_size that are bf16 or f16, as in the folder; arithmetic is in f32 */
 } aki_model_info;
 
 /* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
@@ -245,7 +254,16 @@ enum { AKI_DTYPE_F32 = 0, AKI_DTYPE_F16 = 1, AKI_DTYPE_INT8 = 2, AKI_DTYPE_UINT8
        AKI_DTYPE_UBINARY = 5 };     /* one bit for each element, 1 if x > 0; most significant bit first, padded with 0 */
 
 enum { AKI_OUTPUT_VECTOR = 0,       /* one pooled vector for each text */
-       AKI_OUTPUT_TOKENS = 1 };     /* one row for each token: its last hidden state */
+       AKI_OUTPUT_TOKENS = 1,       /* one row for each token: its last hidden state */
+       AKI_OUTPUT_SCORES = 2 };     /* one score for each label, of a text or a pair of texts (aki_score) */
+
+/* What is applied to the logits of a classifier or cross-encoder. */
+enum { AKI_ACTIVATION_DEFAULT = 0,  /* as the model's files specify, and as sentence-transformers does (info.activation) */
+       AKI_ACTIVATION_NONE = 1,     /* nothing: the logits */
+       AKI_ACTIVATION_SIGMOID = 2,  /* 1 / (1 + e^-x), of each label by itself */
+       AKI_ACTIVATION_SOFTMAX = 3,  /* e^x / sum of e^x over the labels */
+       AKI_ACTIVATION_PROBABILITY = 4 };    /* what makes logits probabilities: softmax if exactly one of several labels applies
+                                             * (info.labels_exclusive), else sigmoid */
 
 /* Options of a call. Strings and arrays are borrowed for the duration of the call. */
 typedef struct {
@@ -268,6 +286,7 @@ typedef struct {
     int32_t      output;            /* AKI_OUTPUT_*, for aki_embed_rows and aki_embed_bound; fixed in other functions */
     int        (*cancel)(void *user);  /* called between runs, on the calling thread; nonzero: end with CANCELLED */
     void        *cancel_user;       /* passed to cancel */
+    int32_t      activation;        /* AKI_ACTIVATION_*: what is applied to scores */
 } aki_embed_options;
 
 AKI_API void aki_embed_options_init(void *options, size_t size);
@@ -328,6 +347,21 @@ AKI_API aki_status aki_embed_ids(aki_model *model, const int32_t *ids, const int
 /* The same with AKI_OUTPUT_TOKENS. out: [starts[count], hidden] floats. */
 AKI_API aki_status aki_embed_tokens(aki_model *model, const int32_t *ids, const int64_t *starts, size_t count,
                                     const aki_embed_options *options, float *out, size_t out_size, aki_error *error);
+
+/* ---------------------------------------------------------------- scores ---------------------------------------- */
+
+/* Scores texts, or pairs of texts, with a classifier or cross-encoder (info.label_count > 0).
+ * texts, sizes: [count] as for aki_embed; in a pair, the first text (of a reranker: the query).
+ * seconds, second_sizes: [count] the second texts (of a reranker: the documents); seconds NULL: there are no pairs.
+ * options: as for aki_embed; dim, dtype, pooling and normalize must not be set. A prompt stands before the first text. Pairs
+ * above the limit lose tokens of the longer text first, as in transformers' longest_first.
+ * out: [count, info.label_count] floats; out_size: its bytes.
+ * tokens, truncated: [count] as for aki_embed, or NULL.
+ * A score that is NaN or infinite is an INVALID error with the pair's index. Errors: as aki_embed, UNSUPPORTED (the model gives
+ * vectors, no scores). */
+AKI_API aki_status aki_score(aki_model *model, const char *const *texts, const size_t *sizes, const char *const *seconds,
+                             const size_t *second_sizes, size_t count, const aki_embed_options *options, float *out, size_t out_size,
+                             int32_t *tokens, uint8_t *truncated, aki_error *error);
 
 /* ---------------------------------------------------------------- tokens ---------------------------------------- */
 
@@ -400,6 +434,35 @@ AKI_API void aki_ranges(const float *vectors, size_t count, size_t dim, float *r
  * The call needs memory for the int8 weights. Errors: as aki_model_open, INVALID (out is not empty, or folder is
  * already quantised), IO. */
 AKI_API aki_status aki_quantize(const char *folder, const char *out, aki_error *error);
+
+/* A set of products in f32 that was measured. */
+typedef struct {
+    uint32_t struct_size;           /* bytes of the struct in the library that calls */
+    int32_t  number;                /* of this trial, from 1 on; there are 64 at most */
+    int32_t  products;              /* matrix products of the network */
+    int32_t  products_f32;          /* those of them that this trial has in f32 */
+    double   cosine_least;          /* of a text's int8 vector to its f32 vector */
+    int32_t  good;                  /* 1: the vectors are near enough */
+} aki_quantize_trial;
+
+/* Options of aki_quantize_measured. */
+typedef struct {
+    uint32_t struct_size;           /* set by aki_quantize_options_init */
+    const char *const *texts;       /* [text_count] texts to measure with besides the built-in ones; NULL: none */
+    const size_t *sizes;            /* [text_count] bytes of each, or NULL if all are NUL-terminated */
+    size_t   text_count;
+    int    (*tell)(void *user, const aki_quantize_trial *trial);   /* called after each trial, on the calling thread; nonzero: end
+                                     * with CANCELLED; or NULL */
+    void    *tell_user;             /* passed to tell */
+} aki_quantize_options;
+
+AKI_API void aki_quantize_options_init(void *options, size_t size);
+
+/* The same, but what stays f32 is not judged by the weights: it is measured which products need it so that each text's
+ * vector has a cosine of 0.999 or more to its f32 vector, and the fewest stay f32. Texts of which the tokenizer knows less
+ * than half are left out. Needs the memory of aki_model_open in f32. Errors: also those of aki_embed; an error in a text
+ * sets error->item to its index. */
+AKI_API aki_status aki_quantize_measured(const char *folder, const char *out, const aki_quantize_options *options, aki_error *error);
 
 /* ---------------------------------------------------------------- exporting ------------------------------------- */
 

@@ -4,8 +4,9 @@
 
 #include "exchange.h"
 
-/* The vectors of a finished job. */
+/* The vectors of a finished job, or its scores. */
 void answer_vectors(struct exchange *x, struct aki__buf *out);
+void answer_scores(struct exchange *x, struct aki__buf *out);
 void answer_info(struct exchange *x, struct aki__buf *out);
 void answer_models_openai(const struct server *s, const struct served *only, struct aki__buf *out);
 /* loaded: those that are open, as /api/ps lists them; else all, as /api/tags does. */

@@ -26,7 +26,7 @@
 
 /* What must be equal for texts to be computed in one run. */
 struct batch_group {
-    int32_t pooling, normalize, dim, output;    /* output: AKI_OUTPUT_* */
+    int32_t pooling, normalize, dim, output, activation;    /* output: AKI_OUTPUT_*; activation: AKI_ACTIVATION_* */
 };
 
 /* Result rows that texts with so many tokens make. */
@@ -40,7 +40,7 @@ struct batch_job {
     struct batch_job    *next;
     struct batch_group   group;
     size_t         count;                  /* texts */
-    int32_t       *ids;                    /* [starts[count]] */
+    int32_t       *ids, *types;            /* [starts[count]] */
     int64_t       *starts;                 /* [count + 1] */
     int32_t       *prompts;                /* [count] first tokens of each text that are its prompt's */
     size_t         width;                  /* floats of a row of the group's output */

@@ -46,7 +46,7 @@ bool encode_refuse(const struct exchange *x, struct problem *p, const aki_error 
 
 /* Growing arrays: the texts' ids end to end, and of each text where it starts and how many first tokens are its prompt's. */
 struct ids {
-    int32_t *ids;
+    int32_t *ids, *types;
     int64_t *starts;                       /* [texts + 1] */
     int32_t *prompts;                      /* [texts] */
     size_t   count, capacity;
@@ -57,10 +57,11 @@ static bool ids_reserve(struct ids *t, size_t more, struct problem *p)
     if (t->capacity - t->count >= more)
         return true;
     size_t capacity = t->count + more + t->capacity / 2;
-    int32_t *ids = realloc(t->ids, capacity * sizeof *ids);
-    if (!ids)
+    int32_t *ids = realloc(t->ids, capacity * sizeof *ids), *types = ids ? realloc(t->types, capacity * sizeof *types) : NULL;
+    t->ids = ids ? ids : t->ids;
+    t->types = types ? types : t->types;
+    if (!types)
         return refuse(p, 503, type_unhealthy, "out of memory");
-    t->ids = ids;
     t->capacity = capacity;
     return true;
 }
@@ -73,13 +74,14 @@ static bool encode_text(struct exchange *x, struct ids *t, const struct request_
     aki_error error;
 
     aki_encoded_init(e, sizeof *e);
-    e->count = in->size / 3 + 64;
+    e->count = (in->size + in->second_size) / 3 + 64;
     do {
         if (!ids_reserve(t, e->count, p))
             return false;
         e->ids = t->ids + t->count;
+        e->types = t->types + t->count;
         e->capacity = t->capacity - t->count;
-        rc = aki_encode(x->model, in->text, in->size, NULL, 0, &o, e, &error);
+        rc = aki_encode(x->model, in->text, in->size, in->second, in->second_size, &o, e, &error);
     } while (rc == AKI_E_TOO_SMALL);
     return rc ? encode_refuse(x, p, &error) : true;
 }
@@ -103,7 +105,10 @@ static bool add_ids(struct exchange *x, struct ids *t, const struct request_inpu
     const int truncate = x->request.truncate;
     bool left = truncate == AKI_TRUNCATE_LEFT || (truncate == AKI_TRUNCATE_DEFAULT && x->info.truncates_left);
 
-    return ids_reserve(t, keep, p) && encode_ids(x, in, left ? in->count - keep : 0, keep, t->ids + t->count, p);
+    if (!ids_reserve(t, keep, p))
+        return false;
+    memset(t->types + t->count, 0, keep * sizeof *t->types);
+    return encode_ids(x, in, left ? in->count - keep : 0, keep, t->ids + t->count, p);
 }
 
 static bool refuse_long(struct exchange *x, size_t tokens, struct problem *p)
@@ -131,8 +136,22 @@ static bool add_input(struct exchange *x, struct ids *t, size_t i, struct proble
         return refuse(p, 422, type_tokenizer, "Tokenizer error: text %zu has no tokens", i);
     x->truncated += e.full_count > e.count;
     x->characters += in->text ? aki__utf8_count(in->text, in->size) : 0;
+    x->characters += in->second ? aki__utf8_count(in->second, in->second_size) : 0;
     t->prompts[i] = (int32_t)e.prompt_tokens;
     t->count += e.count;
+    return true;
+}
+
+/* A rerank needs one score a pair, and its activation makes it a number from 0 to 1, as in TEI and at Cohere. */
+static bool set_scores(struct exchange *x, struct problem *p)
+{
+    const bool rerank = x->route->body == BODY_RERANK;
+
+    if (!x->info.label_count || (rerank && x->info.label_count != 1))
+        return refuse(p, 424, type_backend, "Backend error: %s", rerank ? "model is not a re-ranker model" : "Model is not a classifier model");
+    x->job.group = (struct batch_group){ .output = AKI_OUTPUT_SCORES,
+        .activation = x->request.raw ? AKI_ACTIVATION_NONE : x->route->body == BODY_SCORE ? AKI_ACTIVATION_DEFAULT : AKI_ACTIVATION_PROBABILITY };
+    x->job.width = (size_t)x->info.label_count;
     return true;
 }
 
@@ -141,6 +160,11 @@ static bool set_group(struct exchange *x, struct problem *p)
     struct request *r = &x->request;
     struct batch_group *g = &x->job.group;
     bool tokens = x->route->body == BODY_ALL;
+
+    if (body_scores(x->route->body))
+        return set_scores(x, p);
+    if (x->info.label_count)
+        return refuse(p, 424, type_backend, "Backend error: Model is not an embedding model");
 
     p->param = "dimensions";
     if (r->has_dimensions && r->dimensions == 0)
@@ -186,6 +210,7 @@ bool encode_job(struct exchange *x, struct problem *p)
     if (ok)
         t.starts[j->count] = (int64_t)t.count;
     j->ids = t.ids;
+    j->types = t.types;
     j->starts = t.starts;
     j->prompts = t.prompts;
     return ok;

@@ -158,8 +158,9 @@ void exchange_submit(struct exchange *x)
     struct batch_job *j = &x->job;
     size_t floats = group_rows(&j->group, j->count, (size_t)j->starts[j->count]) * j->width;
 
-    let_go(x);
-    if (!hold(x, (size_t)j->starts[j->count] * sizeof *j->ids + floats * (sizeof *j->out + FLOAT_TEXT))) {
+    if (!x->request.return_text)
+        let_go(x);
+    if (!hold(x, (size_t)j->starts[j->count] * (sizeof *j->ids + sizeof *j->types) + floats * (sizeof *j->out + FLOAT_TEXT))) {
         exchange_refuse(x, &x->problem);
         return;
     }
@@ -423,6 +424,7 @@ void exchange_end(struct exchange *x, bool sent)
     if (x->job.lost)                                          /* its run still goes on */
         return;
     free(x->job.ids);
+    free(x->job.types);
     free(x->job.starts);
     free(x->job.prompts);
     free(x->job.out);

@@ -81,7 +81,8 @@ struct exchange {
     struct aki__buf             body;
     struct request         request;
     char                  *asked;          /* the model's name as the client wrote it, or NULL; malloc'd */
-    bool                   base64;
+    bool                   base64, single; /* as of the request, which is gone when the job is through, unless its texts are answered */
+    size_t                 top;
     struct served         *served;
     aki_model             *model;          /* in use; given back at the end */
     aki_model_info         info;

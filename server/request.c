@@ -72,6 +72,9 @@ void problem_write(struct aki__buf *out, const struct problem *p, enum family fa
         buf_text(out, ",\"code\":");
         write_or_null(out, p->code);
         buf_text(out, "}");
+    } else if (family == FAMILY_COHERE) {
+        buf_text(out, ",\"message\":");
+        json_text(out, p->message);
     } else if (family == FAMILY_TEI) {
         buf_text(out, ",\"error_type\":");
         json_text(out, p->type);
@@ -204,7 +207,7 @@ static bool check_filled(const struct request *r, const char *name, struct probl
 /* What a body said. */
 struct said {
     const char *model, *name, *prompt_name, *instruction;                    /* NULL: not said */
-    int         normalize, truncate, add_special, skip_special, stream;      /* YES, NO, NOT_SAID */
+    int         normalize, truncate, add_special, skip_special, stream, raw, activation, return_text;    /* YES, NO, NOT_SAID */
     int         kind, pooling, direction, format;                            /* places in their lists from 1 on; 0: not said */
 };
 
@@ -218,28 +221,47 @@ struct said {
 #define DECODE     (1u << BODY_DECODE)
 #define SHOW       (1u << BODY_SHOW)
 #define PULL       (1u << BODY_PULL)
+#define RERANK     (1u << BODY_RERANK)
+#define PREDICT    (1u << BODY_PREDICT)
+#define SCORE      (1u << BODY_SCORE)
+#define CLASSIFY   (1u << BODY_CLASSIFY)
+#define SCORES     (RERANK | PREDICT | SCORE | CLASSIFY)
 #define VECTORS    (OPENAI | EMBED | OLLAMA | OLLAMA_OLD | ALL | SIMILARITY)
 #define AT(F)      offsetof(struct said, F)
 
 // clang-format off
 const struct member member_table[] = {
-    { "model",                VECTORS | TOKENIZE | DECODE | SHOW | PULL, MEMBER_NAME, AT(model), NULL },
+    { "model",                VECTORS | SCORES | TOKENIZE | DECODE | SHOW | PULL, MEMBER_NAME, AT(model), NULL },
     { "name",                 SHOW | PULL,                       MEMBER_NAME,   AT(name),        NULL },
-    { "prompt_name",          VECTORS | TOKENIZE,                MEMBER_NAME,   AT(prompt_name), NULL },
-    { "instruction",          VECTORS | TOKENIZE,                MEMBER_NAME,   AT(instruction), NULL },
+    { "prompt_name",          VECTORS | SCORES | TOKENIZE,       MEMBER_NAME,   AT(prompt_name), NULL },
+    { "instruction",          VECTORS | SCORES | TOKENIZE,       MEMBER_NAME,   AT(instruction), NULL },
     { "input_type",           VECTORS | TOKENIZE,                MEMBER_CHOICE, AT(kind),        AKI_KIND_CHOICES },
     { "pooling",              VECTORS,                           MEMBER_CHOICE, AT(pooling),     AKI_POOLING_CHOICES },
     { "normalize",            VECTORS,                           MEMBER_FLAG,   AT(normalize),   NULL },
-    { "truncate",             VECTORS,                           MEMBER_FLAG,   AT(truncate),    NULL },
-    { "truncation_direction", VECTORS,                           MEMBER_CHOICE, AT(direction),   "Right|Left|right|left" },
+    { "truncate",             VECTORS | SCORES,                  MEMBER_FLAG,   AT(truncate),    NULL },
+    { "truncation",           RERANK,                            MEMBER_FLAG,   AT(truncate),    NULL },
+    { "raw_scores",           SCORES,                            MEMBER_FLAG,   AT(raw),         NULL },
+    { "use_activation",       SCORES,                            MEMBER_FLAG,   AT(activation),  NULL },
+    { "return_text",          RERANK,                            MEMBER_FLAG,   AT(return_text), NULL },
+    { "return_documents",     RERANK,                            MEMBER_FLAG,   AT(return_text), NULL },
+    { "truncation_direction", VECTORS | SCORES,                  MEMBER_CHOICE, AT(direction),   "Right|Left|right|left" },
     { "encoding_format",      OPENAI,                            MEMBER_CHOICE, AT(format),      "float|base64" },
     { "add_special_tokens",   TOKENIZE,                          MEMBER_FLAG,   AT(add_special), NULL },
     { "skip_special_tokens",  DECODE,                            MEMBER_FLAG,   AT(skip_special), NULL },
     { "stream",               PULL,                              MEMBER_FLAG,   AT(stream),      NULL },
     { "dimensions",           VECTORS,                           MEMBER_INPUT,  0,               NULL },
-    { "input",                OPENAI | OLLAMA,                   MEMBER_INPUT,  0,               NULL },
-    { "inputs",               EMBED | ALL | SIMILARITY | TOKENIZE, MEMBER_INPUT, 0,              NULL },
-    { "texts",                EMBED,                             MEMBER_INPUT,  0,               NULL },
+    { "input",                OPENAI | OLLAMA | CLASSIFY,        MEMBER_INPUT,  0,               NULL },
+    { "inputs",               EMBED | ALL | SIMILARITY | TOKENIZE | PREDICT, MEMBER_INPUT, 0,    NULL },
+    { "texts",                EMBED | RERANK,                    MEMBER_INPUT,  0,               NULL },
+    { "query",                RERANK,                            MEMBER_INPUT,  0,               NULL },
+    { "documents",            RERANK | SCORE,                    MEMBER_INPUT,  0,               NULL },
+    { "queries",              SCORE,                             MEMBER_INPUT,  0,               NULL },
+    { "text_1",               SCORE,                             MEMBER_INPUT,  0,               NULL },
+    { "text_2",               SCORE,                             MEMBER_INPUT,  0,               NULL },
+    { "top_n",                RERANK,                            MEMBER_INPUT,  0,               NULL },
+    { "top_k",                RERANK,                            MEMBER_INPUT,  0,               NULL },
+    { "rank_fields",          RERANK,                            MEMBER_UNUSED, 0,               NULL },
+    { "max_chunks_per_doc",   RERANK,                            MEMBER_UNUSED, 0,               NULL },
     { "prompt",               OLLAMA_OLD,                        MEMBER_INPUT,  0,               NULL },
     { "ids",                  DECODE,                            MEMBER_INPUT,  0,               NULL },
     { "parameters",           SIMILARITY,                        MEMBER_INPUT,  0,               NULL },
@@ -285,6 +307,8 @@ static bool read_members(struct request *r, const struct aki__json *body, enum b
     r->no_special = said.add_special == NO;
     r->keep_special = said.skip_special == NO;
     r->stream = said.stream != NO;
+    r->raw = said.raw == YES || said.activation == NO;
+    r->return_text = said.return_text == YES;
     return true;
 }
 
@@ -362,6 +386,124 @@ static bool read_similarity(struct request *r, const struct aki__json *body, siz
     return check_filled(r, "source_sentence", p);
 }
 
+/* ---------------------------------------------------------------- bodies of scores ------------------------------ */
+
+/* A document: a string, or Cohere's object with a text. */
+static bool read_document(const struct aki__json *node, struct request_input *in, const char *name, struct problem *p)
+{
+    const struct aki__json *text = node->kind == AKI_JSON_OBJECT ? member(node, "text") : node;
+
+    if (!text || text->kind != AKI_JSON_STRING)
+        return refuse_member(p, name, "is an array of strings, or of objects with a `text`");
+    in->second = text->text;
+    in->second_size = text->size;
+    return true;
+}
+
+static bool room_for_inputs(struct request *r, const char *name, size_t count, size_t most, struct problem *p)
+{
+    if (count > most) {
+        p->param = name;
+        return refuse(p, 422, type_validation, "batch size %zu > maximum allowed batch size %zu", count, most);
+    }
+    r->count = count;
+    r->inputs = calloc(count + 1, sizeof *r->inputs);
+    return r->inputs ? true : refuse(p, 503, type_unhealthy, "out of memory");
+}
+
+/* Pairs: one query with each document, or as many queries as documents. */
+static bool read_pairs(struct request *r, const struct aki__json *queries, const char *query_name, const struct aki__json *documents, const char *name,
+                       size_t most, struct problem *p)
+{
+    const bool many = queries->kind == AKI_JSON_ARRAY && queries->size != 1, listed = documents->kind == AKI_JSON_ARRAY;
+    const size_t count = listed ? documents->size : 1;
+    const struct aki__json *query = queries->kind == AKI_JSON_ARRAY && queries->size ? queries + 1 : queries, *document = listed ? documents + 1 : documents;
+
+    if (many && queries->size != count)
+        return refuse_member(p, query_name, "is one string, or as many as there are documents");
+    if (!room_for_inputs(r, name, count, most, p))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!read_input(query, &r->inputs[i], query_name, true, p) || !read_document(document, &r->inputs[i], name, p))
+            return false;
+        if (!r->inputs[i].size) {
+            p->param = query_name;
+            p->code = "empty_input";
+            return refuse(p, 400, type_empty, "Input validation error: `%s` cannot be empty", query_name);
+        }
+        query += many ? query->skip : 0;
+        document += document->skip;
+    }
+    return count || check_filled(r, name, p);
+}
+
+/* TEI's {"query", "texts"}; {"query", "documents"} of Cohere, Jina, vLLM and llama.cpp. */
+static bool read_rerank(struct request *r, const struct aki__json *body, const struct request_limits *limits, struct problem *p)
+{
+    const bool texts = member(body, "texts");
+    const char *name = texts ? "texts" : "documents", *most = member(body, "top_k") ? "top_k" : "top_n";
+
+    r->family = texts ? FAMILY_TEI : FAMILY_COHERE;
+    if (texts && member(body, "documents"))
+        return refuse(p, 400, type_validation, "`texts` and `documents` exclude each other: a body is TEI's or Cohere's");
+    const struct aki__json *query = need(body, "query", p), *documents = query ? need(body, name, p) : NULL, *top = member(body, most);
+    if (!documents || !read_members(r, body, BODY_RERANK, p))
+        return false;
+    if (query->kind != AKI_JSON_STRING)
+        return refuse_member(p, "query", "is a string");
+    if (documents->kind != AKI_JSON_ARRAY)
+        return refuse_member(p, name, "is an array of strings");
+    if (top && !aki__json_int_in(top, texts ? 1 : 0, INT32_MAX, &r->top))
+        return refuse_member(p, most, "is a whole number, 1 or more");
+    return read_pairs(r, query, "query", documents, name, texts ? limits->inputs : limits->inputs_openai, p);
+}
+
+/* vLLM's {"queries", "documents"}, and its older {"text_1", "text_2"}. */
+static bool read_score(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
+{
+    const bool old = member(body, "text_1");
+    const char *first = old ? "text_1" : "queries", *second = old ? "text_2" : "documents";
+    const struct aki__json *queries = need(body, first, p), *documents = queries ? need(body, second, p) : NULL;
+
+    return documents && read_members(r, body, BODY_SCORE, p) && read_pairs(r, queries, first, documents, second, most, p);
+}
+
+/* One text or pair of TEI's /predict: ["a"] or ["a", "b"]. */
+static bool read_sequence(const struct aki__json *node, struct request_input *in, struct problem *p)
+{
+    if (node->kind != AKI_JSON_ARRAY || node->size < 1 || node->size > 2)
+        return refuse_member(p, "inputs", "is a string, a pair of strings, or an array of texts and pairs, each an array");
+    if (!read_input(node + 1, in, "inputs", true, p))
+        return false;
+    return node->size == 1 || read_document(node + 1 + node[1].skip, in, "inputs", p);
+}
+
+static bool read_predict(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
+{
+    const struct aki__json *inputs = need(body, "inputs", p), *element;
+
+    if (!inputs || !read_members(r, body, BODY_PREDICT, p))
+        return false;
+    r->single = inputs->kind != AKI_JSON_ARRAY || (inputs->size && inputs[1].kind == AKI_JSON_STRING);
+    if (!room_for_inputs(r, "inputs", r->single ? 1 : inputs->size, most, p))
+        return false;
+    if (r->single)
+        return (inputs->kind == AKI_JSON_STRING ? read_input(inputs, r->inputs, "inputs", true, p) : read_sequence(inputs, r->inputs, p)) &&
+               check_filled(r, "inputs", p);
+    element = inputs + 1;
+    for (size_t i = 0; i < r->count; i++, element += element->skip)
+        if (!read_sequence(element, &r->inputs[i], p))
+            return false;
+    return check_filled(r, "inputs", p);
+}
+
+static bool read_classify(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
+{
+    const struct aki__json *input = need(body, "input", p);
+
+    return input && read_members(r, body, BODY_CLASSIFY, p) && read_inputs(r, input, "input", true, most, p) && check_filled(r, "input", p);
+}
+
 static bool read_tokenize(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
 {
     const struct aki__json *inputs = need(body, "inputs", p);
@@ -422,7 +564,7 @@ static bool refuse_json(const struct aki__json_problem *j, struct problem *p)
 bool request_read(struct request *r, enum body_kind kind, char *body, size_t size, const struct request_limits *limits, struct problem *p)
 {
     static const enum family families[] = { [BODY_OPENAI] = FAMILY_OPENAI, [BODY_OLLAMA] = FAMILY_OLLAMA, [BODY_OLLAMA_OLD] = FAMILY_OLLAMA,
-                                            [BODY_SHOW] = FAMILY_OLLAMA, [BODY_PULL] = FAMILY_OLLAMA };
+                                            [BODY_SHOW] = FAMILY_OLLAMA, [BODY_PULL] = FAMILY_OLLAMA, [BODY_SCORE] = FAMILY_OPENAI, [BODY_CLASSIFY] = FAMILY_OPENAI };
     struct aki__json_problem j;
 
     memset(r, 0, sizeof *r);
@@ -441,6 +583,10 @@ bool request_read(struct request *r, enum body_kind kind, char *body, size_t siz
     case BODY_SIMILARITY: return read_similarity(r, top, limits->inputs, p);
     case BODY_TOKENIZE:   return read_tokenize(r, top, limits->inputs, p);
     case BODY_DECODE:     return read_decode(r, top, limits->inputs, p);
+    case BODY_RERANK:     return read_rerank(r, top, limits, p);
+    case BODY_PREDICT:    return read_predict(r, top, limits->inputs, p);
+    case BODY_SCORE:      return read_score(r, top, limits->inputs_openai, p);
+    case BODY_CLASSIFY:   return read_classify(r, top, limits->inputs_openai, p);
     case BODY_SHOW:
     case BODY_PULL:       return read_members(r, top, kind, p);
     case BODY_ALL:        break;

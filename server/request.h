@@ -9,7 +9,7 @@
 enum { JSON_DEPTH = 32 };                  /* of arrays and objects in one another: requests need four */
 
 /* Whose shapes an answer has. */
-enum family { FAMILY_TEI, FAMILY_AKIDB, FAMILY_OPENAI, FAMILY_OLLAMA };
+enum family { FAMILY_TEI, FAMILY_AKIDB, FAMILY_OPENAI, FAMILY_OLLAMA, FAMILY_COHERE /* and Jina, vLLM: rerank */ };
 
 /* Names of TEI's error_type, which the other families' errors are made from. */
 extern const char type_validation[], type_empty[], type_tokenizer[], type_backend[], type_overloaded[], type_unhealthy[];
@@ -34,16 +34,21 @@ bool refuse(struct problem *p, int status, const char *type, const char *format,
 /* The error's JSON in a family's shape. */
 void problem_write(struct aki__buf *out, const struct problem *p, enum family family);
 
-/* A text, or ids that stand for one. */
+/* A text, a pair of texts, or ids that stand for a text. */
 struct request_input {
     const char        *text;               /* borrowed from the body; NULL: ids */
     size_t             size;
+    const char        *second;             /* of a pair; or NULL */
+    size_t             second_size;
     const struct aki__json *ids;                /* the first of count numbers */
     size_t             count;
 };
 
 enum body_kind { BODY_OPENAI, BODY_EMBED /* TEI or AkiDB: the members tell */, BODY_OLLAMA, BODY_OLLAMA_OLD, BODY_ALL, BODY_SIMILARITY,
-                 BODY_TOKENIZE, BODY_DECODE, BODY_SHOW, BODY_PULL };
+                 BODY_TOKENIZE, BODY_DECODE, BODY_SHOW, BODY_PULL, BODY_RERANK /* TEI, or Cohere and Jina */, BODY_PREDICT, BODY_SCORE, BODY_CLASSIFY };
+
+/* Bodies whose answers are scores. */
+static inline bool body_scores(enum body_kind kind) { return kind >= BODY_RERANK; }
 
 /* A member that bodies may have. Those that no row names are passed over, as are MEMBER_UNUSED ones, which clients send. */
 enum member_type { MEMBER_INPUT /* what is asked about; its body's reader reads it */, MEMBER_NAME, MEMBER_FLAG, MEMBER_CHOICE, MEMBER_UNUSED };
@@ -72,6 +77,8 @@ struct request {
     bool          has_dimensions;
     int64_t       dimensions;
     bool          base64, no_special, keep_special, stream;
+    bool          raw, return_text;        /* scores without an activation; with their texts */
+    int64_t       top;                     /* the most results of a rerank; 0: all */
 };
 
 struct request_limits {

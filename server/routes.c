@@ -18,7 +18,7 @@ static void answer_job(struct exchange *x)
 
     switch (x->job.status) {
     case JOB_DONE:
-        answer_vectors(x, &out);
+        (body_scores(x->route->body) ? answer_scores : answer_vectors)(x, &out);
         exchange_answer(x, 200, &out, json_type);
         return;
     case JOB_FAILED:
@@ -69,6 +69,8 @@ static void embed(struct exchange *x)
     }
     x->texts = x->request.count;
     x->base64 = x->request.base64;
+    x->single = x->request.single;
+    x->top = (size_t)x->request.top;
     x->asked = x->request.model ? strdup(x->request.model) : NULL;
     metrics_count(x->texts > 1 ? COUNT_REQUEST_BATCH : COUNT_REQUEST_SINGLE, 1);
     if (!exchange_use_model(x, x->request.model))
@@ -201,14 +203,12 @@ static void metrics(struct exchange *x)
     exchange_answer(x, 200, &out, "text/plain; charset=utf-8; version=0.0.4");
 }
 
-/* TEI's routes for models of other kinds. */
+/* TEI's route for models of another kind. */
 static void other_kind(struct exchange *x)
 {
     struct problem p = { 0 };
 
-    refuse(&p, 424, type_backend, "Backend error: %s",
-           !strcmp(x->path, "/rerank") ? "model is not a re-ranker model"
-           : !strcmp(x->path, "/predict") ? "Model is not a classifier model" : "Model is not an embedding model with SPLADE pooling");
+    refuse(&p, 424, type_backend, "Backend error: Model is not an embedding model with SPLADE pooling");
     exchange_refuse(x, &p);
 }
 
@@ -240,8 +240,15 @@ const struct route route_table[] = {
     { "/similarity",     "POST", FAMILY_TEI,    BODY_SIMILARITY, 0,                       embed },
     { "/tokenize",       "POST", FAMILY_TEI,    BODY_TOKENIZE,   0,                       tokens_answer },
     { "/decode",         "POST", FAMILY_TEI,    BODY_DECODE,     0,                       tokens_answer },
-    { "/rerank",         "POST", FAMILY_TEI,    0,               0,                       other_kind },
-    { "/predict",        "POST", FAMILY_TEI,    0,               0,                       other_kind },
+    { "/rerank",         "POST", FAMILY_TEI,    BODY_RERANK,     0,                       embed },
+    { "/v1/rerank",      "POST", FAMILY_COHERE, BODY_RERANK,     0,                       embed },
+    { "/v2/rerank",      "POST", FAMILY_COHERE, BODY_RERANK,     0,                       embed },
+    { "/reranking",      "POST", FAMILY_COHERE, BODY_RERANK,     0,                       embed },
+    { "/v1/reranking",   "POST", FAMILY_COHERE, BODY_RERANK,     0,                       embed },
+    { "/predict",        "POST", FAMILY_TEI,    BODY_PREDICT,    0,                       embed },
+    { "/score",          "POST", FAMILY_OPENAI, BODY_SCORE,      0,                       embed },
+    { "/v1/score",       "POST", FAMILY_OPENAI, BODY_SCORE,      0,                       embed },
+    { "/classify",       "POST", FAMILY_OPENAI, BODY_CLASSIFY,   0,                       embed },
     { "/embed_sparse",   "POST", FAMILY_TEI,    0,               0,                       other_kind },
     { "/info",           "GET",  FAMILY_TEI,    0,               0,                       info },
     { "/health",         "GET",  FAMILY_TEI,    0,               NEEDS_NO_KEY,            health },

@@ -16,7 +16,7 @@ static size_t job_tokens(const struct batch_job *j, size_t i)
 
 static bool same_group(const struct batch_group *a, const struct batch_group *b)
 {
-    return a->pooling == b->pooling && a->normalize == b->normalize && a->dim == b->dim && a->output == b->output;
+    return a->pooling == b->pooling && a->normalize == b->normalize && a->dim == b->dim && a->output == b->output && a->activation == b->activation;
 }
 
 static bool grow_jobs(struct batch_run *r)
@@ -180,6 +180,7 @@ static aki_status pack(struct batch_run *r, aki_error *error)
         tokens += (size_t)(j->starts[j->first + j->more] - j->starts[j->first]);
     }
     if (!grow((void **)&r->ids, &r->ids_capacity, tokens, sizeof *r->ids) ||
+        !grow((void **)&r->types, &r->types_capacity, tokens, sizeof *r->types) ||
         !grow((void **)&r->starts, &r->starts_capacity, texts + 1, sizeof *r->starts) ||
         !grow((void **)&r->prompts, &r->prompts_capacity, texts, sizeof *r->prompts) ||
         !grow((void **)&r->out, &r->out_capacity, rows * r->width, sizeof *r->out)) {
@@ -192,6 +193,7 @@ static aki_status pack(struct batch_run *r, aki_error *error)
         const struct batch_job *j = r->jobs[i];
         for (size_t k = j->first; k < j->first + j->more; k++) {
             memcpy(r->ids + tokens, j->ids + j->starts[k], job_tokens(j, k) * sizeof *r->ids);
+            memcpy(r->types + tokens, j->types + j->starts[k], job_tokens(j, k) * sizeof *r->types);
             tokens += job_tokens(j, k);
             r->prompts[texts] = j->prompts[k];
             r->starts[++texts] = (int64_t)tokens;
@@ -236,6 +238,7 @@ static aki_status compute(struct served *s, struct batch_run *r, aki_error *erro
     o.pooling = r->group.pooling;
     o.normalize = r->group.normalize;
     o.dim = r->group.dim;
+    o.activation = r->group.activation;
     o.cancel = is_abandoned;
     o.cancel_user = r;
     aki_status rc = pack(r, error);
@@ -243,6 +246,7 @@ static aki_status compute(struct served *s, struct batch_run *r, aki_error *erro
         return rc;
     aki_rows_init(&rows, sizeof rows);
     rows.ids = r->ids;
+    rows.types = r->types;
     rows.starts = r->starts;
     rows.prompt_tokens = r->prompts;
     rows.count = r->texts;
@@ -388,6 +392,7 @@ void run_free(struct batch_run *r)
 {
     free(r->jobs);
     free(r->ids);
+    free(r->types);
     free(r->starts);
     free(r->prompts);
     free(r->out);

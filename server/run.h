@@ -10,11 +10,11 @@ struct batch_run {
     struct batch_job   **jobs;                   /* [count]; of each the texts [first, first + more) */
     size_t         count, jobs_capacity;
     size_t         texts, tokens;
-    int32_t       *ids;
+    int32_t       *ids, *types;
     int64_t       *starts;
     int32_t       *prompts;
     float         *out;
-    size_t         ids_capacity, starts_capacity, prompts_capacity, out_capacity;
+    size_t         ids_capacity, types_capacity, starts_capacity, prompts_capacity, out_capacity;
     struct batch_group   group;
     size_t         width;
 };

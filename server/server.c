@@ -364,9 +364,11 @@ static void model_changed(void *user, struct served *m)
 
     if (m->state == SERVED_OPEN && m->info.pooling_assumed)
         log_event("warning", "%s: no file says how to pool (there is no modules.json): what sentence-transformers would do is done", m->name);
+    if (m->state == SERVED_OPEN && m->info.precision_advice)
+        log_event("warning", "%s: %s: %s", m->name, m->info.precision_note, m->info.precision_advice);
     if (m->state == SERVED_OPEN)
-        log_event("model", "%s: open, %s, %s, %d dimensions, at most %d tokens; %.0f MiB resident", m->name, m->info.architecture,
-                  aki__precision_name(m->info.precision), m->info.dim, m->info.max_tokens, resident);
+        log_event("model", "%s: open, %s, %s%s%s, %d dimensions, at most %d tokens; %.0f MiB resident", m->name, m->info.architecture,
+                  aki__precision_name(m->info.precision), m->info.precision_note ? ", but " : "", m->info.precision_note ? m->info.precision_note : "", m->info.dim, m->info.max_tokens, resident);
     else if (m->state == SERVED_CLOSED)
         log_event("closed", "%s: nobody used it for %d s; %.0f MiB resident", m->name, s->o->idle_close, resident);
     else

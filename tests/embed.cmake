@@ -9,3 +9,6 @@ set_tests_properties(host_environment PROPERTIES FIXTURES_REQUIRED checkpoints)
 
 aki_test(encode all)
 set_tests_properties(encode PROPERTIES FIXTURES_REQUIRED checkpoints)
+
+aki_test(score all)
+set_tests_properties(score PROPERTIES FIXTURES_REQUIRED checkpoints)

@@ -130,8 +130,9 @@ class Weights:
                 count = 1
                 for d in shape:
                     count *= d
-                header[prefix + name] = {"dtype": self.dtype, "shape": shape, "data_offsets": [at, at + count * size]}
-                weight_map[prefix + name] = file
+                name = name[1:] if name[0] == "/" else prefix + name        # heads are outside the body
+                header[name] = {"dtype": self.dtype, "shape": shape, "data_offsets": [at, at + count * size]}
+                weight_map[name] = file
                 at += count * size
             total += at
             text = json.dumps(header, separators=(",", ":")).encode()
@@ -182,6 +183,19 @@ def qwen3_weights(w, c):
         w.linear(p + "mlp.up_proj", i, h, False)
         w.linear(p + "mlp.down_proj", h, i, False)
     w.norm("norm", h, False)
+
+
+# The heads of sequence classifiers: `labels` logits from the row that is pooled.
+def classifier_weights(w, family, h, labels, pooler):
+    if family == "qwen3":
+        w.linear("/score", labels, h, False)
+    elif family == "bert":
+        if pooler:
+            w.linear("pooler.dense", h, h)
+        w.linear("/classifier", labels, h)
+    else:
+        w.linear("/classifier.dense", h, h)
+        w.linear("/classifier.out_proj", labels, h)
 
 
 # ---------------------------------------------------------------- tokenizers
@@ -403,6 +417,12 @@ def write(folder, o):
         tok, tokens = byte_level("qwen3")
         config, w = qwen3_like(o, tokens)
         named = {"pad_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
+    if o.get("labels"):
+        config["architectures"] = [config["architectures"][0].replace("Model", "ForSequenceClassification")]
+        config["id2label"] = {str(i): "label %d" % i for i in range(o["labels"])}
+        config["label2id"] = {"label %d" % i: i for i in range(o["labels"])}
+        config.update(o.get("config", {}))
+        classifier_weights(w, family, config["hidden_size"], o["labels"], o.get("pooler", True))
     tok.update(o.get("tokenizer", {}))
     os.makedirs(folder, exist_ok=True)
     write_json(folder, "config.json", {**config, "dtype": {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[w.dtype]})
@@ -459,6 +479,19 @@ CHECKPOINTS += [
              (0, "attention.self.value.weight", 40, ALL, BIG), (0, "attention.self.value.bias", ALL, (40,), BIG), (0, "attention.output.dense.weight", ALL, (40,), SMALL),
              (0, "output.LayerNorm.weight", ALL, (11,), SMALL), (0, "output.LayerNorm.bias", ALL, (11,), SMALL),
              *((1, "attention.self.%s.weight" % part, ALL, (11,), BIG) for part in ("query", "key", "value"))]]),
+]
+
+# Classifiers and cross-encoders, as transformers and sentence-transformers save them; bert's prefix is that of the body.
+CHECKPOINTS += [
+    dict(name="scores-bert", family="bert", labels=1, prefix="bert.", model_max_length=64),
+    dict(name="scores-bert-raw", family="bert", labels=1, prefix="bert.", dtype="F16", model_max_length=40,
+         config={"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "4.0.1"}}),
+    dict(name="scores-bert-nli", family="bert", labels=3, prefix="bert.", positions=80, model_max_length=10**30,
+         config={"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}),
+    dict(name="scores-roberta", family="roberta", labels=1, prefix="roberta.", positions=62, model_max_length=62),
+    dict(name="scores-xlmr", family="xlm-roberta", labels=2, prefix="roberta.", model_max_length=64, config={"problem_type": "multi_label_classification"}),
+    dict(name="scores-camembert", family="camembert", labels=5, prefix="roberta.", layers=1, model_max_length=64),
+    dict(name="scores-qwen3", family="qwen3", labels=1, prefix="model.", dtype="F32", model_max_length=64, config={"pad_token_id": 476}),
 ]
 
 def main():

@@ -269,7 +269,7 @@ class Check(Case):
         self.assertTrue(any(p == "model.safetensors" and "is not the file that SHA256SUMS names" in m for p, m in told))
         self.assertEqual({f["path"] for f in report["files"] if f["hash"] == "SHA256SUMS"} & {"config.json", "model.safetensors"}, {"config.json", "model.safetensors"})
         quantised = self.path("quantised")
-        self.ok("quantize", "-q", os.path.join(CHECKPOINTS, "bert"), quantised)
+        self.ok("quantize", "-q", "--by-weights", os.path.join(CHECKPOINTS, "bert"), quantised)
         self.assertTrue(all(f["hash"] for f in self.problems(path="quantised")["files"]))
         w = Safetensors(quantised + "/model.safetensors")
         del w.tensors[next(n for n in w.tensors if n.endswith(".int8"))]
@@ -279,7 +279,7 @@ class Check(Case):
     def test_quantised(self):
         """Each product that is faulty, beside other faults."""
         quantised = self.path("quantised")
-        self.ok("quantize", "-q", os.path.join(CHECKPOINTS, "bert"), quantised)
+        self.ok("quantize", "-q", "--by-weights", os.path.join(CHECKPOINTS, "bert"), quantised)
         os.remove(quantised + "/SHA256SUMS")
         w = Safetensors(quantised + "/model.safetensors")
         products = [n[:-5] for n in w.tensors if n.endswith(".int8")]
@@ -297,7 +297,7 @@ class Check(Case):
     def test_sums(self):
         """Of a quantised folder every column is added up."""
         quantised = self.path("quantised")
-        self.ok("quantize", "-q", os.path.join(CHECKPOINTS, "bert"), quantised)
+        self.ok("quantize", "-q", "--by-weights", os.path.join(CHECKPOINTS, "bert"), quantised)
         os.remove(quantised + "/SHA256SUMS")
         self.problems(path="quantised")
         w = Safetensors(quantised + "/model.safetensors")

@@ -3,6 +3,7 @@
 
     test_cli_check.py PROGRAM CHECKPOINTS [unittest arguments]     CHECKPOINTS: the folder that make_checkpoints.py wrote
 """
+import array
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -26,7 +28,8 @@ def files(folder):
 
 class Quantize(Case):
     def quantize(self, model, name="out", *arguments, **more):
-        self.ok("quantize", model, self.path(name), *arguments, **more)
+        """By the weights, so that its vectors are those of int8."""
+        self.ok("quantize", "--by-weights", model, self.path(name), *arguments, **more)
         return self.path(name)
 
     def test_vectors_are_those_of_int8(self):
@@ -40,8 +43,63 @@ class Quantize(Case):
                 info = json.loads(self.ok("info", "--json", *words).stdout)
                 self.assertEqual((info["precision"], info["products_f32"]), ("int8", f32))
                 said = self.ok("info", *words).stdout.decode()
-                self.assertIn("int8, but f32 in %d of %d products\n" % (f32, info["products"]) if f32 else "precision     int8\n", said)
+                self.assertIn("int8, but f32 in %d of %d products, " % (f32, info["products"]) if f32 else "precision     int8\n", said)
             self.fails(4, "quantised to int8", "embed", "-m", out, "--precision", "f32", "a")
+
+    def test_what_is_measured(self):
+        """What int8 alone does not keep stays f32, and hardly more. Rows that are extreme, but are undone by nothing, and a model of random
+        weights that is too small for int8; the texts of a file are held to the bound as well."""
+        texts_file = self.path("texts", joined(texts(40)))
+        for model in ["bert", "qwen3-extreme", "xlmr"]:
+            source, out = os.path.join(CHECKPOINTS, model), self.path(model)
+            said = self.ok("quantize", "-v", "--calibrate", texts_file, source, out).err
+            trials = [(int(f32), float(least), bool(bad)) for f32, least, bad in re.findall(r"(\d+) of \d+ products in f32: least cosine ([0-9.]+)(, too little)?", said)]
+            info = json.loads(self.ok("info", "--json", "-m", out).stdout)
+            self.assertEqual(info["products_f32"], min(f32 for f32, _, bad in trials if not bad), said)
+            self.assertTrue(all((least < 0.9991) == bad for _, least, bad in trials), said)
+            self.assertIn("int8, but %s\n" % info["precision_note"] if info["products_f32"] else "int8 in all products\n", said)
+            self.assertEqual(info["f32_share"] > 0.25, "int8 gains little here" in said, said)
+            for words in ([], ["-f", texts_file]):
+                checks = json.loads(run("verify", "--json", "-m", out, "--against", source, *words).stdout)["checks"]
+                self.assertGreaterEqual([c["value"] for c in checks if c["name"] == "cosine_least"][0], 0.999)
+        # Without measuring it has too little of int8 or of f32.
+        by_weights = json.loads(self.ok("info", "--json", "-m", os.path.join(CHECKPOINTS, "bert"), "--precision", "int8").stdout)
+        self.assertEqual((by_weights["products_f32"], by_weights["f32_share"], by_weights["precision_note"]), (0, 0, None))
+        self.fails(2, "--by-weights", "quantize", "--by-weights", "--calibrate", texts_file, MODEL, self.path("again"))
+        self.fails(4, "line 2", "quantize", "--calibrate", self.path("bad", b"a\n\xff\n"), MODEL, self.path("again"))
+        self.fails(4, "no texts to measure with", "quantize", "--calibrate", self.path("none", b""), MODEL, self.path("again"))
+        self.assertFalse(os.path.exists(self.path("again")))
+
+    def test_a_wide_last_product(self):
+        """One column of 1024 that is 57 times as large as the others leaves a sum that is never small; one of 2000 times does not."""
+        make = os.path.join(os.path.dirname(os.path.abspath(__file__)), "make_checkpoints.py")
+        source = self.path("wide")
+        subprocess.run([sys.executable, make, source, "--shape", "bert", "--dtype", "F32", "--hidden", "48", "--layers", "3", "--heads", "4", "--intermediate", "1024"], check=True)
+        path = os.path.join(source, "model.safetensors")
+        with open(path, "rb") as f:
+            plain = f.read()
+        size, = struct.unpack("<Q", plain[:8])
+        entry = json.loads(plain[8:8 + size])["encoder.layer.2.output.dense.weight"]
+        begin, end = (8 + size + at for at in entry["data_offsets"])
+        for factor, f32 in [(1, 0), (57, 0), (2000, 13)]:
+            weight = array.array("f", plain[begin:end])
+            for row in range(48):
+                weight[1024 * row + 7] *= factor
+            with open(path, "wb") as f:
+                f.write(plain[:begin] + weight.tobytes() + plain[end:])
+            info = json.loads(self.ok("info", "--json", "-m", source, "--precision", "int8").stdout)
+            self.assertEqual((info["products"], info["products_f32"]), (13, f32), factor)
+
+    def test_who_tells(self):
+        """Every door says what of int8 is f32, and warns where it is much."""
+        extreme = os.path.join(CHECKPOINTS, "qwen3-extreme")
+        note, advice = "f32 in 8 of 13 products, 67 % of the arithmetic", "int8 gains little here"
+        for words in (["info"], ["embed", "a cat"], ["bench", "--seconds", "1"]):
+            self.assertRegex(run(*words, "-m", extreme, "--precision", "int8").err, "%s: %s.*quantise the folder" % (note, advice))
+        self.assertIn("precision     int8, but %s\n" % note, self.ok("info", "-m", extreme, "--precision", "int8").stdout.decode())
+        self.assertIn("int8, but %s on cpu" % note, self.ok("embed", "-v", "-m", extreme, "--precision", "int8", "a cat").err)
+        self.assertIn("int8, but %s on cpu" % note, self.ok("bench", "--seconds", "1", "-m", extreme, "--precision", "int8").stdout.decode())
+        self.assertNotIn(advice, self.ok("info", "-m", extreme).err)
 
     def test_threads_do_not_change_a_bit(self):
         stdin = joined(texts(60))
@@ -58,7 +116,7 @@ class Quantize(Case):
             source, out = self.path(shape + dtype), self.path(shape + dtype + "8")
             subprocess.run([sys.executable, make, source, "--shape", shape, "--dtype", dtype, "--hidden", "21", "--layers", "2", "--heads", "3",
                             "--intermediate", "33", *more], check=True)
-            self.ok("quantize", "-q", source, out)
+            self.ok("quantize", "-q", "--by-weights", source, out)
             self.assertEqual(self.ok("embed", "-m", out, "a cat", "").stdout, self.ok("embed", "-m", source, "--precision", "int8", "a cat", "").stdout)
 
     def test_sums_and_what_is_told(self):
@@ -77,7 +135,7 @@ class Quantize(Case):
             subprocess.run(["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"], cwd=out, check=True)
         self.assertEqual(self.ok("quantize", "-q", MODEL, self.path("quiet")).err, "")
         os.mkdir(self.path("empty"))
-        self.quantize(MODEL, "empty")
+        self.ok("quantize", MODEL, self.path("empty"))
         self.assertEqual(self.read("empty/SHA256SUMS").decode(), wanted)
 
     def test_refusals(self):
@@ -109,7 +167,7 @@ class Quantize(Case):
                 out = self.path("out")
                 if made:
                     os.mkdir(out)
-                done = run("quantize", os.path.join(CHECKPOINTS, "bert-dense"), out, preexec_fn=small_files)
+                done = run("quantize", "--by-weights", os.path.join(CHECKPOINTS, "bert-dense"), out, preexec_fn=small_files)
                 if limit == sizes[-1]:
                     self.assertEqual(done.returncode, 0, done.err)
                     self.assertEqual(files(out), files(self.path("whole")))
@@ -299,7 +357,7 @@ class Verify(Case):
 
     def test_a_quantised_folder(self):
         out, other = self.path("out"), os.path.join(CHECKPOINTS, "bert-sqrtlen")
-        self.ok("quantize", "-q", MODEL, out)
+        self.ok("quantize", "-q", "--by-weights", MODEL, out)
         got, checks, err = self.verify("-m", out)
         self.assertIn("compared with itself only", err)
         self.assertEqual((got["against"], sorted(checks)), (None, ["alone_other_bits", "reversed_other_bits", "without_vector"]))

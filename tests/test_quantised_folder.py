@@ -90,7 +90,7 @@ class Folder(unittest.TestCase):
     def check(self, source):
         with tempfile.TemporaryDirectory(prefix="akiembed-test-") as work:
             out = os.path.join(work, "out")
-            subprocess.run([PROGRAM, "quantize", "-q", source, out], check=True)
+            subprocess.run([PROGRAM, "quantize", "-q", "--by-weights", source, out], check=True)
             self.check_files(source, out)
             self.check_weights(source, out)
 

@@ -2,6 +2,8 @@
  * nothing behind. Threads and the program's side of it: tests/test_cli_check.py. The format itself: tests/test_quantised_folder.py. */
 #include "golden.h"
 
+#include "util/verify_texts.h"
+
 #include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -158,14 +160,15 @@ static void test_same_bits(void **state)
 
 /* ---------------------------------------------------------------- what stays f32 -------------------------------- */
 
-/* Times 2^power in a bf16 tensor: one row (column -1) or one column (row -1). */
-static void plant(const struct file *f, const char *tensor, size_t rows, size_t width, int row, int column, int power)
+/* Times 2^power in a bf16 tensor: `count` rows (column -1) or columns (row -1) from one on. */
+static void plant_some(const struct file *f, const char *tensor, size_t rows, size_t width, int row, int column, int count, int power)
 {
     char *data = data_of(f, tensor);
 
     for (size_t i = 0; i < rows * width; i++) {
         uint16_t bits;
-        if ((row >= 0 && i / width != (size_t)row) || (column >= 0 && i % width != (size_t)column))
+        int r = (int)(i / width), c = (int)(i % width);
+        if ((row >= 0 && (r < row || r >= row + count)) || (column >= 0 && (c < column || c >= column + count)))
             continue;
         memcpy(&bits, data + 2 * i, 2);
         if (bits & 0x7F80)
@@ -174,27 +177,55 @@ static void plant(const struct file *f, const char *tensor, size_t rows, size_t 
     }
 }
 
+static void plant(const struct file *f, const char *tensor, size_t rows, size_t width, int row, int column, int power)
+{
+    plant_some(f, tensor, rows, width, row, column, 1, power);
+}
+
+/* Multiply-adds of a token in the 13 products: query, key and value of 48 inputs and 96, 32 and 32 outputs (the last layer's query by itself), output,
+ * gate and up, down. The first products_f32 of them are f32; the others may have outliers, of 16 inputs at most. */
+static void check_share(const aki_model_info *info)
+{
+    static const double sizes[13] = { 48 * 160, 96 * 48, 48 * 160, 80 * 48, 48 * 160, 96 * 48, 48 * 160, 80 * 48, 48 * 96, 48 * 64, 96 * 48, 48 * 160, 80 * 48 };
+    double all = 0, f32 = 0;
+    char note[96];
+
+    for (int i = 0; i < 13; i++) {
+        all += sizes[i];
+        f32 += i < info->products_f32 ? sizes[i] : 0;
+    }
+    assert_true(info->f32_share >= f32 / all - 1e-9 && info->f32_share <= f32 / all + (info->products_f32 ? 0.02 : 0.1));
+    snprintf(note, sizeof note, "f32 in %d of 13 products, ", info->products_f32);
+    assert_int_equal(info->precision_note != NULL, info->products_f32 > 0);
+    assert_true(!info->precision_note || !strncmp(info->precision_note, note, strlen(note)));
+    assert_int_equal(info->precision_advice != NULL, info->products_f32 && info->f32_share > 0.25);
+}
+
 /* Of the 13 products of three layers, the last with queries of their own, those stay f32 that stand before an extreme row or column, or have it. */
 static void test_extremes(void **state)
 {
 #define L(layer, part) "\"layers." #layer "." part ".weight\""
-    static const struct { const char *tensor; size_t rows, width; int row, column, power; const char *undo; size_t undo_rows, undo_width; int f32; } rows[] = {
-        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 10, NULL, 0, 0, 8 },
-        { L(1, "mlp.down_proj"), 48, 80, -1, 7, 10, NULL, 0, 0, 8 },
-        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 7, NULL, 0, 0, 8 },             /* 128 times */
-        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 5, NULL, 0, 0, 0 },             /* 32 times: an outlier, no more */
-        { L(1, "mlp.down_proj"), 48, 80, -1, 7, 5, NULL, 0, 0, 0 },
-        { L(1, "self_attn.o_proj"), 48, 96, 7, -1, 10, NULL, 0, 0, 6 },
-        { L(1, "self_attn.v_proj"), 32, 48, 7, -1, 10, NULL, 0, 0, 6 },
-        { L(0, "mlp.up_proj"), 80, 48, 7, -1, 10, NULL, 0, 0, 4 },
-        { L(0, "mlp.gate_proj"), 80, 48, -1, 7, 10, NULL, 0, 0, 3 },
-        { L(0, "self_attn.q_proj"), 96, 48, -1, 7, 10, NULL, 0, 0, 1 },
-        { L(2, "self_attn.k_proj"), 32, 48, -1, 7, 10, NULL, 0, 0, 10 },
-        { L(2, "mlp.down_proj"), 48, 80, 7, -1, 10, NULL, 0, 0, 13 },
+    static const struct { const char *tensor; size_t rows, width; int row, column, power; const char *undo; size_t undo_rows, undo_width; int f32, count; } rows[] = {
+        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 10, NULL, 0, 0, 8, 1 },
+        { L(1, "mlp.down_proj"), 48, 80, -1, 7, 10, NULL, 0, 0, 8, 1 },
+        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 7, NULL, 0, 0, 8, 1 },             /* 128 times */
+        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 3, NULL, 0, 0, 0, 1 },             /* 8 times: nothing */
+        { L(1, "mlp.down_proj"), 48, 80, -1, 7, 3, NULL, 0, 0, 0, 1 },
+        /* so many that they are not small together, however large they are */
+        { L(1, "mlp.down_proj"), 48, 80, 7, -1, 7, NULL, 0, 0, 0, 20 },
+        { L(1, "mlp.down_proj"), 48, 80, -1, 7, 7, NULL, 0, 0, 0, 30 },
+        { L(1, "mlp.down_proj"), 48, 80, -1, 7, 7, NULL, 0, 0, 8, 4 },
+        { L(1, "self_attn.o_proj"), 48, 96, 7, -1, 10, NULL, 0, 0, 6, 1 },
+        { L(1, "self_attn.v_proj"), 32, 48, 7, -1, 10, NULL, 0, 0, 6, 1 },
+        { L(0, "mlp.up_proj"), 80, 48, 7, -1, 10, NULL, 0, 0, 4, 1 },
+        { L(0, "mlp.gate_proj"), 80, 48, -1, 7, 10, NULL, 0, 0, 3, 1 },
+        { L(0, "self_attn.q_proj"), 96, 48, -1, 7, 10, NULL, 0, 0, 1, 1 },
+        { L(2, "self_attn.k_proj"), 32, 48, -1, 7, 10, NULL, 0, 0, 10, 1 },
+        { L(2, "mlp.down_proj"), 48, 80, 7, -1, 10, NULL, 0, 0, 13, 1 },
         /* the other side undoes it */
-        { L(0, "mlp.up_proj"), 80, 48, 7, -1, 10, L(0, "mlp.down_proj"), 48, 80, 0 },
-        { L(0, "input_layernorm"), 1, 48, -1, 7, 10, NULL, 0, 0, 0 },
-        { "\"embed_tokens.weight\"", 479, 48, -1, 7, 10, NULL, 0, 0, 0 },
+        { L(0, "mlp.up_proj"), 80, 48, 7, -1, 10, L(0, "mlp.down_proj"), 48, 80, 0, 1 },
+        { L(0, "input_layernorm"), 1, 48, -1, 7, 10, NULL, 0, 0, 0, 1 },
+        { "\"embed_tokens.weight\"", 479, 48, -1, 7, 10, NULL, 0, 0, 0, 1 },
     };
     char folder[600], out[600];
     (void)state;
@@ -207,7 +238,7 @@ static void test_extremes(void **state)
         struct file f;
         run("rm -rf '%s' '%s' && cp -r '" CHECKPOINTS "qwen3-window' '%s'", folder, out, folder);
         file_read(&f, folder, "model.safetensors");
-        plant(&f, rows[i].tensor, rows[i].rows, rows[i].width, rows[i].row, rows[i].column, rows[i].power);
+        plant_some(&f, rows[i].tensor, rows[i].rows, rows[i].width, rows[i].row, rows[i].column, rows[i].count, rows[i].power);
         if (rows[i].undo)
             plant(&f, rows[i].undo, rows[i].undo_rows, rows[i].undo_width, -1, rows[i].row, -rows[i].power);
         file_write(&f);
@@ -218,9 +249,116 @@ static void test_extremes(void **state)
             assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
             if (info.products != 13 || info.products_f32 != rows[i].f32)
                 fail_msg("row %zu, %s: %d of %d products are f32, not %d of 13", i, rows[i].tensor, info.products_f32, info.products, rows[i].f32);
+            check_share(&info);
             aki_model_close(m);
         }
     }
+}
+
+static bool mostly_unknown(const aki_model *m, const char *text)
+{
+    int32_t ids[512];
+    size_t count = 0, unknown = 0;
+    aki_embed_options o;
+
+    aki_embed_options_init(&o, sizeof o);
+    o.no_special = 1;
+    o.prompt = "";
+    assert_int_equal(aki_tokenize(m, text, strlen(text), &o, ids, NULL, 512, &count, NULL), AKI_OK);
+    for (size_t i = 0; i < count; i++) {
+        const char *piece = aki_token_piece(m, ids[i], NULL);
+        unknown += piece && !strncmp(piece, "[UNK]", 5);
+    }
+    return 2 * unknown >= count;
+}
+
+struct told { int count, good, fewest, cancel_at; };
+
+static int tell(void *user, const aki_quantize_trial *trial)
+{
+    struct told *t = user;
+
+    assert_int_equal(trial->number, ++t->count);
+    assert_true(trial->products_f32 >= 0 && trial->products_f32 <= trial->products);
+    assert_int_equal(trial->good, trial->cosine_least >= 0.9991);
+    if (trial->good && (!t->good++ || trial->products_f32 < t->fewest))
+        t->fewest = trial->products_f32;
+    return t->count == t->cancel_at;
+}
+
+/* The vectors of the built-in texts and of these keep the bound, with the fewest of the trials' products in f32. That one more product in int8
+ * would not is what the trials before said. */
+static void test_measured(void **state)
+{
+    static const char *const names[] = { "bert", "qwen3", "qwen3-extreme", "bert-dense" }, *const texts[] = { "a cat", "The cat sat on the mat.", "" };
+    char source[512], out[600];
+    (void)state;
+
+    for (size_t k = 0; k < 4; k++) {
+        static float a[512], b[512];
+        struct told told = { 0 };
+        aki_quantize_options o;
+        aki_error e = { 0 };
+        aki_model_info info;
+        snprintf(source, sizeof source, CHECKPOINTS "%s", names[k]);
+        path_of(out, sizeof out, "measured");
+        run("rm -rf '%s'", out);
+        aki_quantize_options_init(&o, sizeof o);
+        o.texts = texts;
+        o.text_count = 3;
+        o.tell = tell;
+        o.tell_user = &told;
+        if (aki_quantize_measured(source, out, &o, &e))
+            fail_msg("%s: %s", names[k], e.message);
+        aki_model *f32 = open_model(source, AKI_PRECISION_F32), *m = open_model(out, AKI_PRECISION_DEFAULT);
+        aki_model_info_init(&info, sizeof info);
+        assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
+        assert_true(told.count <= 64 && told.good);
+        assert_int_equal(info.products_f32, told.fewest);
+        assert_true(info.products_f32 < info.products);
+        for (size_t i = 0; i < aki__verify_text_count + 2; i++) {
+            const char *text = i < 2 ? texts[i] : aki__verify_texts[i - 2];
+            float cosine;
+            aki_embed_options plain;
+            aki_embed_options_init(&plain, sizeof plain);
+            assert_int_equal(aki_embed(f32, &text, NULL, 1, &plain, a, sizeof a, NULL, NULL, &e), AKI_OK);
+            assert_int_equal(aki_embed(m, &text, NULL, 1, &plain, b, sizeof b, NULL, NULL, &e), AKI_OK);
+            aki_similarity(a, 1, b, 1, (size_t)info.dim, &cosine);
+            if (cosine < 0.999f && !mostly_unknown(m, text))
+                fail_msg("%s: text %zu has a cosine of %.6f", names[k], i, (double)cosine);
+        }
+        aki_model_close(f32);
+        aki_model_close(m);
+    }
+}
+
+static void test_measured_fails(void **state)
+{
+    const char *const bad[] = { "a cat", "a \xff" };
+    struct told told = { .cancel_at = 1 };
+    aki_quantize_options o;
+    aki_error e = { 0 };
+    char out[600];
+    (void)state;
+
+    path_of(out, sizeof out, "measured badly");
+    aki_quantize_options_init(&o, sizeof o);
+    o.tell = tell;
+    o.tell_user = &told;
+    assert_int_equal(aki_quantize_measured(CHECKPOINTS "bert", out, &o, &e), AKI_E_CANCELLED);
+    assert_int_equal(told.count, 1);
+    assert_int_not_equal(access(out, F_OK), 0);
+    o.tell = NULL;
+    o.texts = bad;
+    o.text_count = 2;
+    assert_int_equal(aki_quantize_measured(CHECKPOINTS "bert", out, &o, &e), AKI_E_INVALID);
+    assert_int_equal(e.item, 1);
+    o.texts = NULL;
+    assert_int_equal(aki_quantize_measured(CHECKPOINTS "bert", out, &o, &e), AKI_E_INVALID);
+    assert_non_null(strstr(e.message, "text_count 2"));
+    o.struct_size = 0;
+    assert_int_equal(aki_quantize_measured(CHECKPOINTS "bert", out, &o, &e), AKI_E_INVALID);
+    assert_int_not_equal(access(out, F_OK), 0);
 }
 
 static void test_what_it_refuses(void **state)
@@ -613,7 +751,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_extremes), cmocka_unit_test(test_what_it_refuses), cmocka_unit_test(test_failures_leave_nothing),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_extremes), cmocka_unit_test(test_measured), cmocka_unit_test(test_measured_fails), cmocka_unit_test(test_what_it_refuses), cmocka_unit_test(test_failures_leave_nothing),
         cmocka_unit_test(test_tampered_tensors), cmocka_unit_test(test_tampered_outliers), cmocka_unit_test(test_tampered_f32), cmocka_unit_test(test_tampered_scales),
         cmocka_unit_test(test_tampered_sums), cmocka_unit_test(test_tampered_config), cmocka_unit_test(test_slashes), cmocka_unit_test(test_config_that_says_nothing),
     };

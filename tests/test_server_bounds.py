@@ -128,6 +128,18 @@ class Names(unittest.TestCase):
 
 
 class Answers(unittest.TestCase):
+    def test_what_of_int8_is_f32(self):
+        for model, share, note in [("qwen3-extreme", 0.6667, "f32 in 8 of 13 products, 67 % of the arithmetic"), ("bert", 0, None)]:
+            server = Server("--precision", "int8", models=(model,))
+            try:
+                info = server.ask("GET", "/info")[2]
+                self.assertEqual((info["model_dtype"], info["f32_share"], info["precision_note"]), ("int8", share, note))
+                said = json.dumps(server.log)
+                self.assertEqual("int8, but %s" % note in said, note is not None)
+                self.assertEqual("int8 gains little here" in said, note is not None)
+            finally:
+                self.assertEqual(server.stop(), 0)
+
     def test_strings_of_a_folder(self):
         """An architecture's name is whatever config.json of an .onnx folder calls it."""
         for kind in 'a"b\\c\u00e4\t', "x" * 2000:

@@ -94,10 +94,10 @@ class Windows(unittest.TestCase):
             self.assertEqual(self.read("before"), b"before" + wanted)
 
     def test_written_models(self):
-        self.there("quantize", self.model, "kö")
+        self.there("quantize", "--by-weights", self.model, "kö")
         self.there("embed", "-q", "-m", "kö", "--check-files", "a")
         self.assertIn("0 problems", self.there("check", "kö")[0].decode())
-        wanted, _ = self.run_one([OWN], ["quantize", self.model, "own"], 0, {})
+        wanted, _ = self.run_one([OWN], ["quantize", "--by-weights", self.model, "own"], 0, {})
         self.assertEqual(sorted(os.listdir(self.path("kö"))), sorted(os.listdir(self.path("own"))))
         for name in "SHA256SUMS", "model.safetensors":
             self.assertEqual(self.read("kö/" + name), self.read("own/" + name))

@@ -4,6 +4,7 @@
 #include "cache.h"
 #include "sums.h"
 #include "cli/shell/system.h"
+#include "util/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,7 +149,10 @@ static int read_info(struct model *m, const struct options *o)
     if (m->info.pooling_assumed && !o->pooling)
         cli_warn("%s: no file says how to pool (there is no modules.json): the %s, as sentence-transformers would", m->path,
                  m->info.pooling == AKI_POOLING_LAST ? "last token" : "mean");
-    cli_note("model %s (%s), %s, %d threads, %s", m->path, m->info.architecture, m->info.device, m->info.threads, m->info.runtime);
+    if (m->info.precision_advice)
+        cli_warn("%s: %s: %s", m->path, m->info.precision_note, m->info.precision_advice);
+    cli_note("model %s (%s), %s%s%s on %s, %d threads, %s", m->path, m->info.architecture, aki__precision_name(m->info.precision),
+             m->info.precision_note ? ", but " : "", m->info.precision_note ? m->info.precision_note : "", m->info.device, m->info.threads, m->info.runtime);
     return CLI_OK;
 }
 

@@ -220,8 +220,8 @@ static void write_rows(const struct bench_job *j, struct sink *out)
     const aki_model_info *info = &j->model.info;
     char a[128], b[128], c[128];
 
-    sink_printf(out, "%s: %s on %s, %d thread%s\n", j->model.name, OPTION_CHOICE_NAME(precision, info->precision), info->device,
-                info->threads, info->threads == 1 ? "" : "s");
+    sink_printf(out, "%s: %s%s%s on %s, %d thread%s\n", j->model.name, OPTION_CHOICE_NAME(precision, info->precision), info->precision_note ? ", but " : "",
+                info->precision_note ? info->precision_note : "", info->device, info->threads, info->threads == 1 ? "" : "s");
     sink_printf(out, "%s, %s\nakiembed %s, %s\n\n", machine_processor(a, sizeof a), machine_system(b, sizeof b), aki_version(), info->runtime);
     sink_printf(out, "%-30s%7s%9s%9s%9s%9s%10s%11s\n", "milliseconds of a call", "calls", "tokens", "p50", "p95", "p99", "texts/s", "tokens/s");
     for (size_t i = 0; i < j->row_count; i++) {
@@ -250,7 +250,7 @@ static void write_rows_json(const struct bench_job *j, struct sink *out)
     sink_json_string(out, machine_system(text, sizeof text));
     sink_printf(out, ",\n  \"model\": ");
     sink_json_string(out, j->model.name);
-    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"device\": ", OPTION_CHOICE_NAME(precision, j->model.info.precision));
+    sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"f32_share\": %.4f,\n  \"device\": ", OPTION_CHOICE_NAME(precision, info->precision), info->f32_share);
     sink_json_string(out, info->device);
     sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n", info->threads, j->open_seconds);
     sink_printf(out, "  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [", (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());

@@ -5,7 +5,7 @@
 #include "cli/shell/progress.h"
 #include "cli/shell/sink.h"
 #include "util/names.h"
-#include "verify_texts.h"
+#include "util/verify_texts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -85,11 +85,11 @@ static int read_texts(struct verify_job *j)
 
 static int built_in_texts(struct verify_job *j)
 {
-    if (!grow_texts(j, verify_text_count))
+    if (!grow_texts(j, aki__verify_text_count))
         return cli_no_memory();
-    for (; j->count < verify_text_count; j->count++) {
-        j->texts[j->count] = verify_texts[j->count];
-        j->sizes[j->count] = strlen(verify_texts[j->count]);
+    for (; j->count < aki__verify_text_count; j->count++) {
+        j->texts[j->count] = aki__verify_texts[j->count];
+        j->sizes[j->count] = strlen(aki__verify_texts[j->count]);
         j->numbers[j->count] = j->count;
     }
     return CLI_OK;
@@ -118,7 +118,6 @@ static void drop_text(struct verify_job *j, size_t i)
  * of these texts is a row of its own, reported without a bound; all other rows include them, too. */
 static bool is_unknown(struct verify_job *j, size_t i, int32_t **ids, size_t *capacity, bool *out)
 {
-    static const char *const names[] = { "[UNK]", "<unk>" };
     aki_embed_options e;
     size_t count = 0, unknown = 0;
 
@@ -134,8 +133,7 @@ static bool is_unknown(struct verify_job *j, size_t i, int32_t **ids, size_t *ca
     for (size_t k = 0; k < count && k < *capacity; k++) {
         size_t size = 0;
         const char *piece = aki_token_piece(j->model.handle, (*ids)[k], &size);
-        for (size_t n = 0; piece && n < sizeof names / sizeof *names; n++)
-            unknown += size == strlen(names[n]) && !memcmp(piece, names[n], size);
+        unknown += aki__is_unknown_piece(piece, size);
     }
     *out = 2 * unknown >= count;
     return true;
@@ -313,13 +311,13 @@ static void at_most(struct check *c, double bound)
     c->bound = bound;
 }
 
-/* int8 sums are exact, so that a text's bits cannot depend on its batch; f32 sums may in the last digits. */
+/* int8 sums are exact, and bf16 sums of one order, so that a text's bits cannot depend on its batch; f32 sums may in the last digits. */
 static void check_same(struct verify_job *j, const float *other, const char *bits, const char *bits_json, const char *most, const char *most_json)
 {
     double difference;
     size_t differing = fidelity_difference(other, j->together, j->count, j->dim, &difference);
 
-    if (j->precision == AKI_PRECISION_INT8) {
+    if (j->precision == AKI_PRECISION_INT8 || j->precision == AKI_PRECISION_BF16) {
         struct check *c = add_check(j, bits, bits_json, (double)differing);
         c->whole = true;
         at_most(c, 0);
@@ -338,7 +336,7 @@ static int check_reference(struct verify_job *j)
         (j->count >= LEAST_FOR_TOP && !fidelity_overlap(j->together, j->reference, j->count, j->dim, TOP, &overlap)))
         return cli_no_memory();
     struct check *c = add_check(j, "cosine, least", "cosine_least", plain.least);
-    at_least(c, j->precision == AKI_PRECISION_INT8 ? 0.999 : j->precision == AKI_PRECISION_F16 ? 0.9999 : 0.99999);
+    at_least(c, j->precision == AKI_PRECISION_INT8 ? AKI_INT8_LEAST : j->precision == AKI_PRECISION_F32 ? 0.99999 : 0.9999);
     if (!plain.count)
         c->skipped = "the tokenizer knows none of the texts";
     if (unknown.count)

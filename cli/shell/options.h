@@ -91,6 +91,10 @@ struct options {
         int f16, pooled, form, batch, length;
     } export;
     struct {
+        const char *calibrate;
+        int         by_weights;
+    } quantize;
+    struct {
         const char *against;
     } verify;
     struct {

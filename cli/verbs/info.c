@@ -56,10 +56,8 @@ static int write_info(const struct model *m, struct sink *out)
     }
     if (!info->prompt_count)
         field(out, "prompts", "none");
-    if (info->precision == AKI_PRECISION_INT8 && info->products_f32)
-        field(out, "precision", "int8, but f32 in %d of %d products", info->products_f32, info->products);
-    else
-        field(out, "precision", "%s", OPTION_CHOICE_NAME(precision, info->precision));
+    field(out, "precision", "%s%s%s", OPTION_CHOICE_NAME(precision, info->precision), info->precision_note ? ", but " : "",
+          info->precision_note ? info->precision_note : "");
     field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
@@ -68,7 +66,9 @@ static int write_info(const struct model *m, struct sink *out)
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
     if (info->sessions > 1)
         field(out, "sessions", "%d, of a shape each", info->sessions);
-    field(out, "weights", "%s", machine_size_text(number, sizeof number, info->weights_size));
+    field(out, "weights", "%s%s%s%s", machine_size_text(number, sizeof number, info->weights_size), info->weights_16bit_size ? ", " : "",
+          info->weights_16bit_size ? machine_size_text(peak, sizeof peak, info->weights_16bit_size) : "",
+          info->weights_16bit_size ? " of them in the folder's 16 bits" : "");
     field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
           machine_size_text(peak, sizeof peak, machine_peak()));
     sink_printf(out, "files\n");
@@ -149,9 +149,13 @@ static int write_info_json(const struct model *m, struct sink *out)
     number_member(out, "sessions", info->sessions);
     number_member(out, "products", info->products);
     number_member(out, "products_f32", info->products_f32);
+    sink_printf(out, ",\n  \"f32_share\": %.4f", info->f32_share);
+    text_member(out, "precision_note", info->precision_note);
+    text_member(out, "precision_advice", info->precision_advice);
     text_member(out, "device_note", info->device_note);
     flag_member(out, "fell_back", info->fell_back);
     number_member(out, "weights_size", (int64_t)info->weights_size);
+    number_member(out, "weights_16bit_size", (int64_t)info->weights_16bit_size);
     number_member(out, "resident_size", (int64_t)machine_resident());
     number_member(out, "peak_size", (int64_t)machine_peak());
     sink_printf(out, ",\n  \"files\": [");

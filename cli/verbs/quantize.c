@@ -1,5 +1,7 @@
 /* Unit quantize: the verb `quantize`: an int8 copy of a model's folder, with a SHA256SUMS. */
+#include "cli/streams/input.h"
 #include "cli/shell/machine.h"
+#include "cli/shell/progress.h"
 #include "cli/hub/model.h"
 #include "cli/hub/sums.h"
 #include "cli/shell/system.h"
@@ -9,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_LIMIT = 8192 };
+enum { PATH_LIMIT = 8192, MOST_TEXTS = 2000, MOST_TRIALS = 64 };
+
+/* Of the trials that were near enough, the one with the fewest products in f32; -1: none yet. */
+struct best { int32_t fewest; double least; };
 
 /* Bytes of the weights under a folder. */
 static int weights_size(const char *folder, uint64_t *size)
@@ -52,16 +57,98 @@ static void take_back(const char *out, bool made)
         system_remove(out);
 }
 
-static int write_copy(const char *folder, const char *out)
+/* ---------------------------------------------------------------- measuring ------------------------------------- */
+
+/* The texts of the file. *count: of them, MOST_TEXTS at most. */
+static int read_texts(struct input *in, struct batch *b, const char *path, size_t *count)
+{
+    int rc = input_open_file(in, path, INPUT_LINES);
+
+    in->batch_texts = MOST_TEXTS;
+    in->batch_bytes = CLI_CEILING;
+    if (!rc)
+        rc = input_batch(in, b);
+    if (!rc && !b->count)
+        rc = cli_fail(CLI_INPUT, "%s: no texts to measure with", path);
+    if (!rc && b->count == MOST_TEXTS)
+        cli_warn("%s: only the first %d texts are used", path, MOST_TEXTS);
+    *count = b->count < MOST_TEXTS ? b->count : MOST_TEXTS;
+    return rc;
+}
+
+static int tell(void *user, const aki_quantize_trial *trial)
+{
+    struct best *b = user;
+
+    cli_note("%d of %d products in f32: least cosine %.6f%s", trial->products_f32, trial->products, trial->cosine_least, trial->good ? "" : ", too little");
+    progress_show(0, 0, (uint64_t)trial->number, MOST_TRIALS);
+    if (trial->good && (b->fewest < 0 || trial->products_f32 <= b->fewest)) {
+        b->fewest = trial->products_f32;
+        b->least = trial->cosine_least;
+    }
+    return cli_signal != 0;
+}
+
+static int quantize(const struct options *o, const char *folder, const char *out)
+{
+    struct input in = { .fd = -1 };
+    struct batch texts = { 0 };
+    struct best best = { .fewest = -1 };
+    aki_quantize_options q;
+    aki_error error;
+    char where[512];
+    int rc = CLI_OK;
+
+    if (o->quantize.by_weights)
+        return aki_quantize(folder, out, &error) ? model_failed(&error, NULL) : CLI_OK;
+    aki_quantize_options_init(&q, sizeof q);
+    if (o->quantize.calibrate)
+        rc = read_texts(&in, &texts, o->quantize.calibrate, &q.text_count);
+    q.texts = texts.texts;
+    q.sizes = texts.sizes;
+    q.tell = tell;
+    q.tell_user = &best;
+    error.item = -1;
+    progress_start();
+    if (!rc && aki_quantize_measured(folder, out, &q, &error))
+        rc = model_failed(&error, error.item >= 0 && in.name ? input_where(&in, (uint64_t)error.item, where, sizeof where) : NULL);
+    progress_end();
+    if (!rc && best.fewest >= 0)
+        cli_warn("measured: least cosine to f32 %.4f", best.least);
+    batch_free(&texts);
+    input_close(&in);
+    return rc;
+}
+
+/* What of the copy is not int8, as it opens. */
+static int tell_precision(const char *out)
+{
+    aki_model *m = NULL;
+    aki_model_info info;
+    aki_error error;
+
+    aki_model_info_init(&info, sizeof info);
+    if (aki_model_open(out, NULL, &m, &error) || aki_model_get_info(m, &info, &error)) {
+        aki_model_close(m);
+        return model_failed(&error, NULL);
+    }
+    cli_warn("%s: int8%s%s", out, info.precision_note ? ", but " : " in all products", info.precision_note ? info.precision_note : "");
+    if (info.precision_advice)
+        cli_warn("%s", info.precision_advice);
+    aki_model_close(m);
+    return CLI_OK;
+}
+
+static int write_copy(const struct options *o, const char *folder, const char *out)
 {
     struct stat st;
-    aki_error error;
     bool made = system_stat(out, &st) != 0 && errno == ENOENT;
 
-    if (aki_quantize(folder, out, &error))
-        return model_failed(&error, NULL);
+    int rc = quantize(o, folder, out);
+    if (rc)
+        return rc;
     cli_warn("writing %s/SHA256SUMS", out);
-    int rc = cli_signal ? CLI_STOPPED + cli_signal : sums_write(out);
+    rc = cli_signal ? CLI_STOPPED + cli_signal : sums_write(out);
     if (rc)
         take_back(out, made);
     return rc;
@@ -80,8 +167,10 @@ int quantize_run(const struct options *o)
         rc = weights_size(folder, &old_size);
     if (!rc) {
         cli_warn("quantising %s: weights of %s", folder, machine_size_text(before, sizeof before, old_size));
-        rc = write_copy(folder, o->words[1]);
+        rc = write_copy(o, folder, o->words[1]);
     }
+    if (!rc)
+        rc = tell_precision(o->words[1]);
     if (!rc)
         rc = weights_size(o->words[1], &new_size);
     if (!rc)

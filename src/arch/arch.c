@@ -5,6 +5,14 @@ const struct aki__family *const aki__families[] = { &aki__family_bert, &aki__fam
 
 aki_status aki__arch_build(struct aki__graph *g, const struct aki__model *m)
 {
-    m->family->build(g, m);
+    aki__blk x = m->family->build(g, m);
+
+    if (!m->labels.count) {
+        aki__g_finish(g, x);
+        return g->rc;
+    }
+    x = aki__g_pool(g, x, AKI_ACT_NONE);
+    aki__g_result(g, AKI_RESULT_HIDDEN, x);
+    aki__g_result(g, AKI_RESULT_VECTORS, m->family->classify(g, m, x));
     return g->rc;
 }

@@ -48,7 +48,7 @@ static aki__blk layer(struct aki__graph *g, const struct aki__model *m, int i, a
     return aki__g_layer_norm(g, aki__g_add(g, x, f), "encoder.layer.%d.output.LayerNorm", i);
 }
 
-static void build(struct aki__graph *g, const struct aki__model *m)
+static aki__blk build(struct aki__graph *g, const struct aki__model *m)
 {
     const struct aki__g_embed tables = {
         .words = aki__g_tensor(g, m->vocabulary, m->hidden, "embeddings.word_embeddings.weight"),
@@ -60,10 +60,26 @@ static void build(struct aki__graph *g, const struct aki__model *m)
     x = aki__g_layer_norm(g, x, "embeddings.LayerNorm");
     for (int i = 0; i < m->layers; i++)
         x = layer(g, m, i, x, i == m->layers - 1);
-    aki__g_finish(g, x);
+    return x;
+}
+
+/* BertPooler and classifier; a file without a pooler has the classifier alone. */
+static aki__blk classify_bert(struct aki__graph *g, const struct aki__model *m, aki__blk x)
+{
+    if (aki__model_has(m, "pooler.dense.weight"))
+        x = aki__g_act(g, aki__g_linear(g, x, m->hidden, true, "pooler.dense"), AKI_ACT_TANH);
+    return aki__g_linear(g, x, m->labels.count, true, "/classifier");
+}
+
+/* RobertaClassificationHead. */
+static aki__blk classify_roberta(struct aki__graph *g, const struct aki__model *m, aki__blk x)
+{
+    x = aki__g_act(g, aki__g_linear(g, x, m->hidden, true, "/classifier.dense"), AKI_ACT_TANH);
+    return aki__g_linear(g, x, m->labels.count, true, "/classifier.out_proj");
 }
 
 #define BERT .anchor = "embeddings.word_embeddings.weight", .activation = AKI_ACT_GELU, .read = read_keys, .build = build
 
-const struct aki__family aki__family_bert = { .types = { "bert" }, .traits = AKI_FAMILY_BERT_TOKENIZER, BERT };
-const struct aki__family aki__family_roberta = { .types = { "roberta", "xlm-roberta", "camembert" }, .traits = AKI_FAMILY_POSITIONS_AFTER_PAD, BERT };
+const struct aki__family aki__family_bert = { .types = { "bert" }, .traits = AKI_FAMILY_BERT_TOKENIZER, .classify = classify_bert, BERT };
+const struct aki__family aki__family_roberta = { .types = { "roberta", "xlm-roberta", "camembert" }, .traits = AKI_FAMILY_POSITIONS_AFTER_PAD,
+    .classify = classify_roberta, BERT };

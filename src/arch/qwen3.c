@@ -98,14 +98,17 @@ static aki__blk layer(struct aki__graph *g, const struct aki__model *m, int i, a
     return aki__g_add(g, x, f);
 }
 
-static void build(struct aki__graph *g, const struct aki__model *m)
+static aki__blk build(struct aki__graph *g, const struct aki__model *m)
 {
     aki__blk x = aki__g_embed(g, &(struct aki__g_embed){ .words = aki__g_tensor(g, m->vocabulary, m->hidden, "embed_tokens.weight") });
 
     for (int i = 0; i < m->layers; i++)
         x = layer(g, m, i, x, i == m->layers - 1);
-    aki__g_finish(g, aki__g_rms_norm(g, x, "norm"));
+    return aki__g_rms_norm(g, x, "norm");
 }
 
+static aki__blk classify(struct aki__graph *g, const struct aki__model *m, aki__blk x) { return aki__g_linear(g, x, m->labels.count, false, "/score"); }
+
 const struct aki__family aki__family_qwen3 = { .types = { "qwen3" }, .anchor = "embed_tokens.weight", .end = "<|endoftext|>",
-    .traits = AKI_FAMILY_CAUSAL | AKI_FAMILY_MRL, .activation = AKI_ACT_SILU, .keys_size = sizeof(struct aki__qwen3_keys), .read = read_keys, .build = build };
+    .traits = AKI_FAMILY_CAUSAL | AKI_FAMILY_MRL, .activation = AKI_ACT_SILU, .keys_size = sizeof(struct aki__qwen3_keys), .read = read_keys, .build = build,
+    .classify = classify };

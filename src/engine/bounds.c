@@ -17,12 +17,13 @@ static const struct number of_embed[] = {
     EMBED(dtype, AKI_DTYPE_F32, AKI_DTYPE_UBINARY, AKI_DTYPE_F32),
     EMBED(truncate, AKI_TRUNCATE_DEFAULT, AKI_TRUNCATE_RIGHT, AKI_TRUNCATE_DEFAULT),
     EMBED(max_tokens, 1, INT32_MAX, 0),
-    EMBED(output, AKI_OUTPUT_VECTOR, AKI_OUTPUT_TOKENS, AKI_OUTPUT_VECTOR),
+    EMBED(output, AKI_OUTPUT_VECTOR, AKI_OUTPUT_SCORES, AKI_OUTPUT_VECTOR),
+    EMBED(activation, AKI_ACTIVATION_DEFAULT, AKI_ACTIVATION_PROBABILITY, AKI_ACTIVATION_DEFAULT),
 };
 
 #define MODEL(field, ...) { #field, offsetof(aki_model_options, field), __VA_ARGS__ }
 static const struct number of_opening[] = {
-    MODEL(precision, AKI_PRECISION_DEFAULT, AKI_PRECISION_F16, AKI_PRECISION_DEFAULT),
+    MODEL(precision, AKI_PRECISION_DEFAULT, AKI_PRECISION_BF16, AKI_PRECISION_DEFAULT),
     MODEL(threads, 0, 1024, 0),
     MODEL(max_batch_tokens, 1, INT32_MAX, AKI_DEFAULT_BATCH_TOKENS),
     MODEL(max_tokens, 1, INT32_MAX, 0),
@@ -56,6 +57,8 @@ static struct aki__bounds bounds_of(const struct number *n, const aki_model *m)
         b.preset = m->folder->normalize ? AKI_NORMALIZE_ON : AKI_NORMALIZE_OFF;
     else if (strcmp(n->name, "truncate") == 0)
         b.preset = m->cuts_left ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT;
+    else if (strcmp(n->name, "activation") == 0)
+        b.preset = m->folder->labels.activation;
     else if (strcmp(n->name, "max_tokens") == 0)
         b = (struct aki__bounds){ m->tokenizer ? (int64_t)aki__tokenizer_special_count(m->tokenizer) + 1 : 1, m->most_tokens,
                                   m->max_tokens };

@@ -5,6 +5,7 @@
 
 #include "arch/arch.h"
 #include "util/clock.h"
+#include "util/names.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -62,7 +63,7 @@ static aki_status check_columns(struct aki__session **session, const aki_model *
 static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o,
                                const struct aki__device *device, int32_t precision, aki_error *err)
 {
-    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .f16 = precision == AKI_PRECISION_F16,
+    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .choice = m->choice, .bf16 = precision == AKI_PRECISION_BF16, .f16 = precision == AKI_PRECISION_F16,
                                                   .threads = o->threads, .device = device,
         .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS,
         .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
@@ -419,8 +420,8 @@ static aki_status open_tested(aki_model *m, const aki_model_options *o, aki_erro
     if (!rc && fastest && d.option_count)
         rc = aki__fail(err, AKI_E_INVALID, "device options are for a device by name, not for \"auto\"");
     if (!rc && !fastest) rc = aki__device_check(&d, err);
-    if (!rc && m->precision == AKI_PRECISION_INT8)
-        rc = aki__fail(err, AKI_E_UNSUPPORTED, "device \"%.40s\" computes in f32 or f16; int8 is for the cpu", o->device);
+    if (!rc && m->precision != AKI_PRECISION_F32 && m->precision != AKI_PRECISION_F16)
+        rc = aki__fail(err, AKI_E_UNSUPPORTED, "device \"%.40s\" computes in f32 or f16; %s is for the cpu", o->device, aki__precision_name(m->precision));
     if (!rc) rc = fastest ? open_fastest(&t, err) : open_device(&t, &d, &f, err);
     aki__free(t.wanted);
     m->tokens = m->tokens_reused = 0;

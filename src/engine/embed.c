@@ -1,5 +1,12 @@
-/* Unit embed: aki_embed, aki_embed_rows and the like: encodes texts, queues them for runs, and writes the result rows. */
+/* Unit embed: aki_embed, aki_score, aki_embed_rows and the like: encodes texts, queues them for runs, and writes the result rows. */
 #include "engine/engine.h"
+
+/* The texts of a call, or its pairs. */
+struct texts {
+    const char *const *first, *const *second;           /* [count]; second NULL: no pairs */
+    const size_t      *first_sizes, *second_sizes;      /* [count], or NULL: the texts are NUL-terminated */
+    size_t             count;
+};
 
 /* The state of one call. */
 struct job {
@@ -67,64 +74,106 @@ static aki_status find_equal(struct job *j, const char *const *texts, const size
     return AKI_OK;
 }
 
-/* Encodes a text and queues it. */
-static aki_status add_text(struct job *j, const char *text, size_t size, size_t item)
+/* Encodes text i and queues it. */
+static aki_status add_text(struct job *j, const struct texts *t, size_t i)
 {
     const struct aki__encoding *e = &j->input.tokens;
-    aki_status rc = aki__encode(j->m, &j->r, text, size, NULL, 0, &j->input, j->err);
+    const char *second = t->second ? t->second[i] : NULL;
+    aki_status rc = aki__encode(j->m, &j->r, t->first[i], size_of(t->first, t->first_sizes, i), second,
+                                second ? size_of(t->second, t->second_sizes, i) : 0, &j->input, j->err);
 
     if (!rc && !e->count)
-        rc = aki__fail(j->err, AKI_E_INVALID, "text %zu: the tokenizer gives no token for it", item);
+        rc = aki__fail(j->err, AKI_E_INVALID, "text %zu: the tokenizer gives no token for it", i);
     if (rc)
-        return aki__name_item(j->err, rc, item);
+        return aki__name_item(j->err, rc, i);
     return aki__runs_add(&j->runs, &(struct aki__row){ .ids = e->ids, .types = j->runs.typed ? e->types : NULL, .count = e->count,
-                                                       .skip = j->r.skips ? j->input.prompt_tokens : 0, .item = item }, j->err);
+                                                       .skip = j->r.skips ? j->input.prompt_tokens : 0, .item = i }, j->err);
+}
+
+static aki_status check_texts(const struct texts *t, aki_error *err)
+{
+    if (t->count && !t->first)
+        return aki__fail(err, AKI_E_INVALID, "texts is NULL");
+    for (size_t i = 0; i < t->count; i++)
+        if (!t->first[i] || (t->second && !t->second[i]))
+            return aki__fail_at(err, AKI_E_INVALID, i, 0, "%s[%zu] is NULL", t->first[i] ? "seconds" : "texts", i);
+    return AKI_OK;
+}
+
+/* Copies the results of equal texts; returns their number. */
+static size_t copy_equal(const struct job *j, size_t count, char *out, int32_t *tokens, uint8_t *truncated)
+{
+    size_t reused = 0;
+
+    for (size_t i = 0; i < count && j->same; i++) {
+        size_t first = j->same[i];
+        if (first == i)
+            continue;
+        memcpy(out + i * j->row_size, out + first * j->row_size, j->row_size);
+        if (tokens) tokens[i] = tokens[first];
+        if (truncated) truncated[i] = truncated[first];
+        reused++;
+    }
+    return reused;
+}
+
+/* The request is open. */
+static aki_status run_texts(struct job *j, const struct texts *t, void *out, size_t out_size, int32_t *tokens, uint8_t *truncated)
+{
+    aki_model *m = j->m;
+
+    j->row_size = aki__row_size(j->r.dtype, j->r.dim);
+    aki_status rc = check_texts(t, j->err);
+    if (!rc) rc = check_output(j, out, out_size, t->count, j->err);
+    if (!rc && j->r.reuse && t->count > 1 && !t->second) rc = find_equal(j, t->first, t->first_sizes, t->count);
+    j->input.tokens.want_types = aki__has_types(m) && aki__tokenizer_has_types(m->tokenizer, t->second != NULL);
+    start_runs(j, out, j->input.tokens.want_types);
+    for (size_t i = 0; i < t->count && !rc; i++) {
+        if (j->same && j->same[i] != i)
+            continue;
+        rc = add_text(j, t, i);
+        if (!rc && tokens) tokens[i] = (int32_t)j->input.tokens.count;
+        if (!rc && truncated) truncated[i] = j->input.tokens.full_count > j->input.tokens.count;
+    }
+    if (!rc) rc = aki__runs_finish(&j->runs, j->err);
+    if (!rc) {
+        atomic_fetch_add_explicit(&m->texts_reused, copy_equal(j, t->count, out, tokens, truncated), memory_order_relaxed);
+        atomic_fetch_add_explicit(&m->texts, t->count, memory_order_relaxed);
+    }
+    return rc;
 }
 
 aki_status aki_embed(aki_model *m, const char *const *texts, const size_t *sizes, size_t count, const aki_embed_options *options,
                      void *out, size_t out_size, int32_t *tokens, uint8_t *truncated, aki_error *err)
 {
+    const struct texts t = { .first = texts, .first_sizes = sizes, .count = count };
     struct job j = { .m = m, .err = err };
-    size_t reused = 0;
 
     aki_status rc = aki__request_open(&j.r, m, options, err);
     if (rc)
         return rc;
-    j.row_size = aki__row_size(j.r.dtype, j.r.dim);
     if (j.r.output != AKI_OUTPUT_VECTOR)
-        rc = aki__fail(err, AKI_E_INVALID, "output: aki_embed gives a vector a text; aki_encode and aki_embed_rows give the others");
-    if (!rc && count && !texts)
-        rc = aki__fail(err, AKI_E_INVALID, "texts is NULL");
-    for (size_t i = 0; i < count && !rc; i++)
-        if (!texts[i])
-            rc = aki__fail_at(err, AKI_E_INVALID, i, 0, "texts[%zu] is NULL", i);
-    if (!rc) rc = check_output(&j, out, out_size, count, err);
-    if (!rc && j.r.reuse && count > 1) rc = find_equal(&j, texts, sizes, count);
-    j.input.tokens.want_types = aki__has_types(m) && aki__tokenizer_has_types(m->tokenizer, false);
-    start_runs(&j, out, j.input.tokens.want_types);
+        rc = aki__fail(err, AKI_E_INVALID, "output: aki_embed gives a vector a text; aki_score, and aki_encode and aki_embed_rows give the others");
+    if (!rc) rc = run_texts(&j, &t, out, out_size, tokens, truncated);
+    close_job(&j);
+    return rc;
+}
 
-    for (size_t i = 0; i < count && !rc; i++) {
-        if (j.same && j.same[i] != i) {
-            reused++;
-            continue;
-        }
-        rc = add_text(&j, texts[i], size_of(texts, sizes, i), i);
-        if (!rc && tokens) tokens[i] = (int32_t)j.input.tokens.count;
-        if (!rc && truncated) truncated[i] = j.input.tokens.full_count > j.input.tokens.count;
-    }
-    if (!rc) rc = aki__runs_finish(&j.runs, err);
-    for (size_t i = 0; i < count && !rc && reused; i++) {
-        size_t first = j.same[i];
-        if (first == i)
-            continue;
-        memcpy((char *)out + i * j.row_size, (char *)out + first * j.row_size, j.row_size);
-        if (tokens) tokens[i] = tokens[first];
-        if (truncated) truncated[i] = truncated[first];
-    }
-    if (!rc) {
-        atomic_fetch_add_explicit(&m->texts, count, memory_order_relaxed);
-        atomic_fetch_add_explicit(&m->texts_reused, reused, memory_order_relaxed);
-    }
+aki_status aki_score(aki_model *m, const char *const *texts, const size_t *sizes, const char *const *seconds, const size_t *second_sizes,
+                     size_t count, const aki_embed_options *options, float *out, size_t out_size, int32_t *tokens, uint8_t *truncated,
+                     aki_error *err)
+{
+    const struct texts t = { .first = texts, .first_sizes = sizes, .second = seconds, .second_sizes = second_sizes, .count = count };
+    struct job j = { .m = m, .err = err };
+    aki_embed_options o;
+
+    aki_status rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
+    o.struct_size = sizeof o;
+    o.output = AKI_OUTPUT_SCORES;
+    if (!rc) rc = aki__request_open(&j.r, m, &o, err);
+    if (rc)
+        return rc;
+    rc = run_texts(&j, &t, out, out_size, tokens, truncated);
     close_job(&j);
     return rc;
 }

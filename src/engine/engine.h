@@ -21,6 +21,9 @@ struct aki_model {
     bool     fell_back;
     char     device[64];                    /* the device in use */
     char     note[400];                     /* device_note; "": none */
+    char     precision_note[96];            /* "": none */
+    const char *precision_advice;           /* static; NULL: none */
+    const struct aki__choice *choice;       /* while aki__judge measures, else NULL */
     int32_t  precision;                     /* AKI_PRECISION_* */
     int32_t  max_tokens;                    /* default limit of a text */
     int32_t  most_tokens;                   /* the model's positions: the greatest limit of a text */
@@ -55,6 +58,7 @@ struct aki__request {
     size_t  columns;                        /* elements of a row that the network computes */
     int32_t dtype;
     const float *ranges;
+    int32_t activation;                     /* of scores: AKI_ACTIVATION_NONE, SIGMOID or SOFTMAX */
     bool    reuse;
     struct aki__encode_options encode;
     int   (*cancel)(void *user);

@@ -1,9 +1,10 @@
 /* Unit open: opens and closes a model; its info and health check; the devices. */
-#include "engine/engine.h"
+#include "engine/judge.h"
 
 #include "arch/arch.h"
 #include "kernel/kernel.h"
 #include "model/reader.h"
+#include "util/names.h"
 
 #include <stdio.h>
 
@@ -53,10 +54,10 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
     }
 
     m->precision = f->int8_bits ? AKI_PRECISION_INT8 : o->precision ? o->precision : AKI_PRECISION_F32;
-    if ((o->precision == AKI_PRECISION_F32 || o->precision == AKI_PRECISION_F16) && f->int8_bits)
+    if (o->precision && o->precision != AKI_PRECISION_INT8 && f->int8_bits)
         return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; %s needs the folder it was made from", f->path,
-                         o->precision == AKI_PRECISION_F32 ? "f32" : "f16");
-    return AKI_OK;
+                         aki__precision_name(o->precision));
+    return m->precision == AKI_PRECISION_BF16 ? aki__kernels_bf16(err) : AKI_OK;
 }
 
 static aki_status open_tokenizer_file(aki_model *m, const char *path, const struct aki__tokenizer_config *c, aki_error *err)
@@ -156,6 +157,7 @@ aki_status aki_model_open(const char *folder, const aki_model_options *options, 
     if (!rc && m->file) m->parameters = aki__onnx_file_info(m->file)->parameters;
     if (!rc) rc = aki__open_session(m, &o, err);
     if (!rc) {
+        aki__tell_precision(m);
         *out = m;
         m = NULL;
     }
@@ -271,9 +273,12 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .file_count = (int32_t)f->file_count, .skips_prompt = !f->include_prompt, .files = f->files, .weights_size = f->onnx ? file_weights(f) : run.weights_size, .texts = m->texts,
         .texts_reused = m->texts_reused, .tokens = m->tokens, .tokens_reused = m->tokens_reused,
         .device_note = m->note[0] ? m->note : NULL, .fell_back = m->fell_back, .partitions = run.partitions, .sessions = run.sessions,
-        .products = run.products, .products_f32 = run.products_f32,
-        .outputs = 1u << AKI_OUTPUT_VECTOR | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
-        .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed };
+        .products = run.products, .products_f32 = run.products_f32, .f32_share = run.f32_share,
+        .precision_note = m->precision_note[0] ? m->precision_note : NULL, .precision_advice = m->precision_advice,
+        .outputs = 1u << (f->labels.count ? AKI_OUTPUT_SCORES : AKI_OUTPUT_VECTOR) | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
+        .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed,
+        .label_count = f->labels.count, .labels = (const char *const *)f->labels.names, .activation = f->labels.activation,
+        .labels_exclusive = f->labels.exclusive, .weights_16bit_size = run.weights_16bit_size };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;
@@ -285,9 +290,13 @@ aki_status aki_model_check(aki_model *m, aki_error *err)
     aki_embed_options o;
 
     aki_embed_options_init(&o, sizeof o);
+    const bool scores = m && m->folder && m->folder->labels.count;
+    o.output = scores ? AKI_OUTPUT_SCORES : AKI_OUTPUT_VECTOR;
     size_t size = m ? aki_embed_bound(m, 1, &o) : 0;
     void *out = aki__alloc(size ? size : 1, 1);
-    aki_status rc = out ? aki_embed(m, &text, NULL, 1, &o, out, size, NULL, NULL, err) : aki__fail(err, AKI_E_NOMEM, "health check");
+    aki_status rc = !out ? aki__fail(err, AKI_E_NOMEM, "health check")
+                  : scores ? aki_score(m, &text, NULL, &text, NULL, 1, &o, out, size, NULL, NULL, err)
+                           : aki_embed(m, &text, NULL, 1, &o, out, size, NULL, NULL, err);
     aki__free(out);
     return rc;
 }

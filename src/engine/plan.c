@@ -94,6 +94,9 @@ aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__re
     if (first >= count)
         return aki__fail_at(err, AKI_E_INVALID, row->item, 0, "text %zu: nothing is left to pool behind the prompt's %zu tokens",
                             row->item, row->skip);
+    /* As in transformers: padding is told by its id, even where a text ends with it. */
+    while (r->output == AKI_OUTPUT_SCORES && last > 1 && row->ids[last - 1] == m->folder->labels.pad_id)
+        last--;
     if (!reserve(p, count, each ? count : 1))
         return aki__fail(err, AKI_E_NOMEM, "a run of %zu tokens", p->tokens + count);
     if (!each && r->pooling == AKI_POOLING_CLS)

@@ -1,5 +1,5 @@
 /* Unit quantize: aki_quantize: an int8 copy of a model folder. The format is described in docs/quantised-folder.md. */
-#include "engine/engine.h"
+#include "engine/judge.h"
 
 #include "arch/arch.h"
 #include "base/json.h"
@@ -194,10 +194,10 @@ static bool collect(struct tensor_list *l, const struct aki__graph *g, const str
         const struct aki__packed *w = keep->products[i].packed;
         if (!w->scale)
             continue;                       /* part of a Dense module, or added already */
-        const int64_t n = (int64_t)w->n, panels = (int64_t)aki__panels(w->n), depth = (int64_t)aki__packed_depth(w->k, false);
+        const int64_t n = (int64_t)w->n, panels = (int64_t)aki__panels(w->n), depth = (int64_t)aki__packed_inputs(w->k, 1);
         ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8", .dtype = AKI_I8, .rank = 4,
                                             .shape = { panels, depth / 4, (int64_t)AKI_PANEL, 4 },
-                                             .data = w->data, .size = aki__packed_count(w->n, w->k, false) }) &&
+                                             .data = w->data, .size = aki__packed_size(w->n, w->k, 1) }) &&
              push(l, (struct aki__written){ .name = name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { n },
                                             .data = w->scale, .size = w->n * sizeof(float) }) &&
              push(l, (struct aki__written){ .name = name, .suffix = ".int8_sum", .dtype = AKI_I32, .rank = 1, .shape = { n },
@@ -253,7 +253,8 @@ static void close_copy(struct copy *c, bool failed)
     aki__free(c->written);
 }
 
-aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
+/* measure NULL: what stays f32 is judged by the weights. */
+static aki_status quantize(const char *folder, const char *out, const aki_quantize_options *measure, aki_error *err)
 {
     struct copy c = { .to = out, .err = err };
     struct aki__model *f = NULL;
@@ -261,6 +262,7 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
     struct aki__onnx o = { 0 };
     struct aki__keep keep = { 0 };
     struct aki__pool *pool = NULL;
+    struct aki__judged judged = { 0 };
 
     if (!folder || !out)
         return aki__fail(err, AKI_E_INVALID, "%s is NULL", folder ? "out" : "folder");
@@ -274,9 +276,10 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
         aki__graph_init(&g, f, err);
         rc = aki__arch_build(&g, f);
     }
+    if (!rc && measure) rc = aki__judge(&judged, folder, measure, err);
     if (!rc) rc = aki__pool_open(&pool, aki__cores(), err);
     if (!rc && aki__pool_acquire(pool)) {
-        rc = aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true, .pool = pool }, err);
+        rc = aki__cpu_build(&o, &keep, &g, &(struct aki__cpu_options){ .int8 = true, .choice = measure ? &judged.choice : NULL, .pool = pool }, err);
         aki__pool_release(pool);
     }
     if (!rc) {
@@ -292,5 +295,18 @@ aki_status aki_quantize(const char *folder, const char *out, aki_error *err)
     aki__keep_free(&keep);
     aki__graph_free(&g);
     aki__model_folder_close(f);
+    aki__judged_free(&judged);
     return rc;
+}
+
+aki_status aki_quantize(const char *folder, const char *out, aki_error *err) { return quantize(folder, out, NULL, err); }
+
+aki_status aki_quantize_measured(const char *folder, const char *out, const aki_quantize_options *options, aki_error *err)
+{
+    aki_quantize_options o;
+
+    aki_status rc = aki__options_read(&o, sizeof o, options, "aki_quantize_options", err);
+    if (!rc && o.text_count && !o.texts)
+        rc = aki__fail(err, AKI_E_INVALID, "texts is NULL, and text_count %zu", o.text_count);
+    return rc ? rc : quantize(folder, out, &o, err);
 }

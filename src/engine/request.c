@@ -134,7 +134,21 @@ static aki_status check_numbers(const aki_model *m, const aki_embed_options *o, 
         rc = aki__fail(err, AKI_E_INVALID, "ranges: int8 and uint8 need the least and largest value of every element");
     if (!rc && o->output == AKI_OUTPUT_TOKENS && (o->dtype != AKI_DTYPE_F32 || o->dim))
         rc = aki__fail(err, AKI_E_INVALID, "token vectors are whole f32 rows: dtype and dim cannot be set");
+    if (!rc && o->output == AKI_OUTPUT_SCORES && (o->dtype != AKI_DTYPE_F32 || o->dim || o->pooling || o->normalize))
+        rc = aki__fail(err, AKI_E_INVALID, "scores are f32 numbers: dtype, dim, pooling and normalize cannot be set");
     return rc;
+}
+
+/* A model gives vectors or scores, by its head. */
+static aki_status check_kind(const aki_model *m, const aki_embed_options *o, aki_error *err)
+{
+    const struct aki__model *f = m->folder;
+
+    if (f->labels.count && o->output == AKI_OUTPUT_VECTOR)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s is a classifier: it gives scores (aki_score; akiembed rerank, classify), no vectors", f->name);
+    if (!f->labels.count && o->output == AKI_OUTPUT_SCORES)
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s gives vectors, no scores: it is no classifier and no cross-encoder", f->name);
+    return AKI_OK;
 }
 
 bool aki__request_is_pooled(const struct aki__request *r, const struct aki__model *f) { return f->pooled && r->pooling == f->pooling && !r->skips; }
@@ -167,6 +181,9 @@ static void set_output(struct aki__request *r, const aki_model *m, const aki_emb
     const struct aki__model *f = m->folder;
     bool tokens = o->output == AKI_OUTPUT_TOKENS;
 
+    r->activation = o->activation ? o->activation : f->labels.activation;
+    if (r->activation == AKI_ACTIVATION_PROBABILITY)
+        r->activation = f->labels.exclusive ? AKI_ACTIVATION_SOFTMAX : AKI_ACTIVATION_SIGMOID;
     r->output = o->output;
     r->pooling = o->pooling ? o->pooling : f->pooling;
     r->normalize = o->normalize || tokens ? o->normalize == AKI_NORMALIZE_ON : f->normalize;
@@ -187,6 +204,7 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
         return aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it cannot embed");
     aki_status rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
     if (!rc) rc = check_numbers(m, &o, err);
+    if (!rc) rc = check_kind(m, &o, err);
     if (rc)
         return rc;
     set_output(out, m, &o);
@@ -211,9 +229,12 @@ aki_status aki__request_open_tokens(struct aki__request *out, const aki_model *m
     aki_embed_options o;
 
     *out = (struct aki__request){ 0 };
-    if (m->folder)
-        return aki__request_open(out, m, options, err);
     aki_status rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
+    if (!rc && m->folder) {                 /* the tokens are the same whatever is computed from them */
+        o.struct_size = sizeof o;
+        o.output = m->folder->labels.count ? AKI_OUTPUT_SCORES : o.output;
+        return aki__request_open(out, m, &o, err);
+    }
     if (!rc) rc = aki__check_embed_numbers(m, &o, err);
     if (!rc && (o.instruction || o.prompt_name || o.kind))
         rc = aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it has no prompts");

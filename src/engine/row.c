@@ -66,11 +66,39 @@ static void normalize(float *v, size_t dim, double squares)
             v[i] = (float)(v[i] * factor);
 }
 
+static void softmax(float *v, size_t count)
+{
+    float most = v[0];
+    double sum = 0;
+
+    for (size_t i = 1; i < count; i++)
+        most = v[i] > most ? v[i] : most;
+    for (size_t i = 0; i < count; i++)
+        sum += exp((double)v[i] - most);
+    for (size_t i = 0; i < count; i++)
+        v[i] = (float)(exp((double)v[i] - most) / sum);
+}
+
+/* Unlike a vector, a row of scores may be all zero. */
+static aki_status write_scores(float *out, float *v, const struct aki__request *r, aki_error *err)
+{
+    for (size_t i = 0; i < r->dim; i++)
+        if (!isfinite(v[i]))
+            return aki__fail(err, AKI_E_INVALID, "score %zu is NaN or infinite", i);
+    if (r->activation == AKI_ACTIVATION_SOFTMAX)
+        softmax(v, r->dim);
+    for (size_t i = 0; i < r->dim && r->activation == AKI_ACTIVATION_SIGMOID; i++)
+        v[i] = (float)(1 / (1 + exp(-(double)v[i])));
+    memcpy(out, v, r->dim * sizeof *v);
+    return AKI_OK;
+}
+
 aki_status aki__row_write(void *out, float *v, const struct aki__request *r, aki_error *err)
 {
+    if (r->output == AKI_OUTPUT_SCORES)
+        return write_scores(out, v, r, err);
     double squares = 0;
     bool zero = true;
-
     for (size_t i = 0; i < r->dim; i++) {
         if (!isfinite(v[i]))
             return aki__fail(err, AKI_E_INVALID, "the vector holds NaN or infinity at element %zu", i);

@@ -462,7 +462,7 @@ aki_status aki__cpu_build(struct aki__onnx *o, struct aki__keep *kept, const str
     kept->f32 = aki__cpu_keep(&l, g->count, sizeof *kept->f32);
     int32_t *columns = options->int8 ? aki__cpu_keep(&l, g->count * 2 * AKI_MOST_OUTLIERS, sizeof *columns) : NULL;
     if (options->int8 && !l.rc)
-        l.rc = aki__outliers_find(l.outliers, kept->f32, columns, g, options->pool, err);
+        l.rc = aki__outliers_find(l.outliers, kept->f32, columns, g, options->choice, options->pool, err);
     make_inputs(&l);
     if (!l.rc)
         decide_needs(&l);

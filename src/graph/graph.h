@@ -89,7 +89,9 @@ void aki__graph_free(struct aki__graph *g);
  * without the tensor; why must not be NULL. Else returns rc. */
 aki_status aki__graph_fault(const struct aki__graph *g, const char *name, aki_status rc, const aki_error *why);
 
-/* Finds a tensor of the model by its canonical name (a printf format), with the shape [d0, d1], or [d0] if d1 is 0. */
+/* Names of tensors and linears are canonical, without the prefix of the file's body; a name that begins with "/" is that of a head at
+ * the root of the file.
+ * Finds a tensor of the model by its name (a printf format), with the shape [d0, d1], or [d0] if d1 is 0. */
 const struct aki__tensor *aki__g_tensor(struct aki__graph *g, int64_t d0, int64_t d1, const char *format, ...) AKI_PRINTF(4, 5);
 
 aki__blk aki__g_embed(struct aki__graph *g, const struct aki__g_embed *spec);

@@ -10,9 +10,10 @@
  * The rounding error of an output that is far larger than the others (a row of the weight) affects all that follows: it is
  * computed in f32 too.
  *
- * If outliers are extreme, a vector consists of hardly anything but these outputs, or of what these inputs produce. Then
- * quantisation does no harm, except for a text in which they happen to cancel: there, all rounding errors before them are as
- * large as they are. So no product on which they depend is quantised. */
+ * If few outliers are extreme, a vector consists of hardly anything but these outputs, or of what these inputs produce. Then
+ * quantisation does no harm, except for a text in which they happen to be small together: there, all rounding errors before
+ * them are as large as they are. So no product on which they depend is quantised. The more of them there are, and the more
+ * others beside them, the less can they cancel: what counts is not how large the largest is, but how small the sum may get. */
 #include "graph/outliers.h"
 
 #include "graph/cpu.h"
@@ -23,15 +24,17 @@
 /* A multiple of the median. Measured with artificial outliers (docs/performance.md): at 15 times, rotated int8 still loses
  * nothing. The largest in MiniLM is 9.5. */
 #define FAR_ABOVE 16.0f
-/* Also measured: up to this, each of 96 texts in eight models has a cosine above 0.996 to f32, at most 0.0005 below W8A8
- * without rotation. At 64 times it would be 0.0012 below, at 100 times 0.0029. */
-#define EXTREME 48.0f
+/* The least steadiness (see below) up to which products are quantised. Measured in the same way: at 0.1 (two of 768 inputs 57 times the
+ * median, two of 256 outputs 31 times) the least cosine of 288 texts is 0.9985, without outliers 0.9990; at 0.04 it is 0.996. The least in a
+ * real model is e5-small-v2's 0.4, with 27 columns of 16 to 58 times the median. */
+#define STEADY 0.1
 
 struct search {
     const struct aki__graph *g;
     struct aki__pool *pool;
     float **size;               /* [g->count] the size of each block's columns, in any unit; NULL: not known */
     float **read;               /* [g->count] the weights that read each column, relative to their median; NULL: nothing reads it */
+    const struct aki__choice *choice;       /* or NULL */
     aki__blk exact;             /* the linears up to this block stay f32; -1: none */
     aki_status rc;
     aki_error *err;
@@ -137,8 +140,7 @@ static void size_embed(struct search *s, const struct aki__block *b, float *size
         size[i] = sqrtf(size[i]);
 }
 
-/* The block whose rows a linear reads, all of them or some. */
-static aki__blk read_by(const struct aki__graph *g, const struct aki__block *linear)
+aki__blk aki__read_by(const struct aki__graph *g, const struct aki__block *linear)
 {
     const struct aki__block *in = &g->blocks[linear->in[0]];
 
@@ -147,39 +149,54 @@ static aki__blk read_by(const struct aki__graph *g, const struct aki__block *lin
 
 static void needs_exact(struct search *s, aki__blk from) { s->exact = from > s->exact ? from : s->exact; }
 
-/* Extreme columns: of the weight that reads them or of the linears after the last norm, unless the other of the two cancels it.
- * A norm's gamma alone is no evidence: it often cancels the size of the residual. */
+/* Outputs and inputs of such sizes make up a sum of squares, which is smaller in some texts than in others: the share of its mean that it
+ * keeps in 999 of 1000, if they are independent normal numbers. This is Chernoff's bound of the lower tail: P(sum < share) is at most
+ * exp(s * share) * product of (1 + 2 s size^2)^-1/2 for each s, here of sizes whose squares add up to 1. Where nothing is far above, 1. */
+static double steadiness(const float *size, size_t n)
+{
+    double sum = 0, best = 0;
+    float most = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        sum += (double)size[i] * size[i];
+        most = fmaxf(most, size[i]);
+    }
+    if (most <= FAR_ABOVE)
+        return 1;
+    for (double s = 1; s < 1e6; s *= 2) {
+        double logs = 0;
+        for (size_t i = 0; i < n; i++)
+            logs += log1p(2 * s * size[i] * size[i] / sum);
+        best = fmax(best, (logs / 2 - log(1000)) / s);
+    }
+    return best;
+}
+
+/* What columns contribute, judged by the weight that reads them and by the linears after the last norm, unless the other of the two
+ * cancels it. A norm's gamma alone is no evidence: it often cancels the size of the residual. */
 static void judge_columns(struct search *s, aki__blk from, const float *read, size_t k)
 {
     const struct aki__block *b = &s->g->blocks[from];
-    float *gamma = b->op == AKI_G_NORM ? numbers(s, k) : NULL;
+    float *share = numbers(s, k);
 
-    if (gamma) {
-        aki__g_gamma(gamma, b);
+    if (share && b->op == AKI_G_NORM) {
+        aki__g_gamma(share, b);
         for (size_t i = 0; i < k; i++)
-            gamma[i] = fabsf(gamma[i]);
-        relate(gamma, k);
+            share[i] = fabsf(share[i]);
+        relate(share, k);
     }
-    for (size_t i = 0; i < k && !s->rc; i++) {
-        float large = gamma ? read[i] : fmaxf(read[i], s->size[from][i]), both = read[i] * (gamma ? gamma[i] : s->size[from][i]);
-        if (large > EXTREME && both > EXTREME)
-            needs_exact(s, from);
-    }
-    aki__free(gamma);
-}
-
-/* Extreme rows of a linear whose result is added to the residual, where nothing cancels them. */
-static void judge_rows(struct search *s, aki__blk linear)
-{
-    for (size_t i = 0; i < columns_of(s, linear); i++)
-        if (s->size[linear][i] > EXTREME)
-            needs_exact(s, read_by(s->g, &s->g->blocks[linear]));
+    for (size_t i = 0; i < k && share; i++)
+        share[i] = b->op == AKI_G_NORM ? read[i] * fminf(share[i], 1)
+                                       : fmaxf(read[i], s->size[from][i]) * fminf(fminf(read[i], s->size[from][i]), 1);
+    if (share && steadiness(share, k) < STEADY)
+        needs_exact(s, from);
+    aki__free(share);
 }
 
 /* The sizes of a linear's rows are those of the columns that it computes; the sizes of its columns weigh what it reads. */
 static void size_linear(struct search *s, const struct aki__block *b, float *size, size_t n)
 {
-    aki__blk from = read_by(s->g, b);
+    aki__blk from = aki__read_by(s->g, b);
     size_t k = columns_of(s, from);
     float *read = numbers(s, k);
 
@@ -222,8 +239,10 @@ static void size_norm(struct search *s, const struct aki__block *b, float *size,
 static void size_add(struct search *s, const struct aki__block *b, float *size, size_t n)
 {
     for (size_t i = 0; i < 2; i++) {
-        if (s->g->blocks[b->in[i]].op == AKI_G_LINEAR)
-            judge_rows(s, b->in[i]);
+        const struct aki__block *x = &s->g->blocks[b->in[i]];
+        /* rows of a linear whose result is added to the residual, where nothing cancels them */
+        if (x->op == AKI_G_LINEAR && steadiness(s->size[b->in[i]], n) < STEADY)
+            needs_exact(s, aki__read_by(s->g, x));
         for (size_t c = 0; c < n; c++)
             size[c] = fmaxf(size[c], s->size[b->in[i]][c]);
     }
@@ -251,11 +270,11 @@ static void size_block(struct search *s, const struct aki__block *b, float *size
 }
 
 /* read NULL: only the size. Selects the largest of those that are far above, in the order of columns. */
-static void choose(struct aki__outliers *o, int32_t *columns, float *size, const float *read, size_t n)
+static void choose(struct aki__outliers *o, int32_t *columns, float *size, const float *read, size_t n, float far_above)
 {
     relate(size, n);
     for (o->columns = columns; o->count < AKI_MOST_OUTLIERS; o->count++) {
-        float most = FAR_ABOVE;
+        float most = far_above;
         int32_t at = -1;
         size_t i = o->count;
         for (size_t c = 0; c < n; c++) {
@@ -280,6 +299,7 @@ static void find_all(struct search *s, struct aki__found *found, bool *f32, int3
 {
     const struct aki__graph *g = s->g;
     const aki__blk count = (aki__blk)g->count;
+    const float far_above = s->choice && s->choice->far_above > 0 ? s->choice->far_above : FAR_ABOVE;
 
     for (aki__blk i = 0; i < count && !s->rc; i++) {
         s->size[i] = g->blocks[i].rows == AKI_ROWS_VECTORS ? NULL : numbers(s, columns_of(s, i));
@@ -287,12 +307,16 @@ static void find_all(struct search *s, struct aki__found *found, bool *f32, int3
             size_block(s, &g->blocks[i], s->size[i]);
     }
     for (aki__blk i = 0; i < count && !s->rc; i++, columns += 2 * AKI_MOST_OUTLIERS) {
-        bool linear = s->size[i] && g->blocks[i].op == AKI_G_LINEAR;
-        f32[i] = linear && read_by(g, &g->blocks[i]) <= s->exact;
-        if (linear && !f32[i])
-            choose(&found[i].rows, columns, s->size[i], NULL, columns_of(s, i));
-        if (s->read[i] && i > s->exact)
-            choose(&found[i].read, columns + AKI_MOST_OUTLIERS, s->size[i], s->read[i], columns_of(s, i));
+        const struct aki__block *b = &g->blocks[i];
+        if (!s->size[i] || b->op != AKI_G_LINEAR)
+            continue;
+        aki__blk from = aki__read_by(g, b);
+        int32_t *read = columns + (2 * (from - i) + 1) * AKI_MOST_OUTLIERS;
+        f32[i] = s->choice ? s->choice->f32[i] : from <= s->exact;
+        if (!f32[i])
+            choose(&found[i].rows, columns, s->size[i], NULL, columns_of(s, i), far_above);
+        if (!f32[i] && !found[from].read.columns)
+            choose(&found[from].read, read, s->size[from], s->read[from], columns_of(s, from), far_above);
     }
 }
 
@@ -306,7 +330,7 @@ static void find_stored(struct search *s, struct aki__found *found, bool *f32)
         f32[i] = linear && b->weight;
         if (!linear || f32[i])
             continue;
-        aki__blk from = read_by(s->g, b);
+        aki__blk from = aki__read_by(s->g, b);
         aki_status rc = aki__model_int8_outliers(s->g->model, &stored, s->err, b->name, columns_of(s, from), INT32_MAX);
         s->rc = aki__graph_fault(s->g, b->name, rc, s->err);
         if (!rc && stored.column_count)
@@ -316,10 +340,10 @@ static void find_stored(struct search *s, struct aki__found *found, bool *f32)
     }
 }
 
-aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g,
+aki_status aki__outliers_find(struct aki__found *found, bool *f32, int32_t *columns, const struct aki__graph *g, const struct aki__choice *choice,
                               struct aki__pool *pool, aki_error *err)
 {
-    struct search s = { .g = g, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size),
+    struct search s = { .g = g, .choice = choice, .pool = pool, .exact = -1, .err = err, .size = aki__zalloc(g->count, sizeof *s.size),
                         .read = aki__zalloc(g->count, sizeof *s.read) };
 
     if (!s.size || !s.read)

@@ -23,8 +23,11 @@ struct aki__family {
     size_t      keys_size;              /* bytes of model.keys, zeroed before read() */
     /* Reads the keys of the family to *m and *keys. m already has the keys that config.c reads for every family. */
     aki_status (*read)(struct aki__model *m, void *keys, const struct aki__json_file *config, aki_error *err);
-    /* Records the network with the functions of graph/graph.h. Errors stay in g. */
-    void      (*build)(struct aki__graph *g, const struct aki__model *m);
+    /* Records the body of the network with the functions of graph/graph.h; returns the block of the rows to be pooled. Errors
+     * stay in g. */
+    int       (*build)(struct aki__graph *g, const struct aki__model *m);
+    /* Records the head of a sequence classifier behind the pooled rows: returns the block of its logits. NULL: not implemented. */
+    int       (*classify)(struct aki__graph *g, const struct aki__model *m, int pooled);
 };
 
 /* Finds the row that has this type, and sets *name to its string there; NULL: none. families: rows, ending with NULL. */

@@ -55,6 +55,21 @@ static bool old_norm_name(char *name)
     return false;
 }
 
+/* Writes the name that a canonical name has in the file. false: it is too long. */
+static bool name_in_file(char *out, const struct aki__model *m, const char *name, const char *suffix)
+{
+    bool root = *name == '/';
+
+    return snprintf(out, NAME_LIMIT, "%s%s%s", root ? "" : m->prefix, name + root, suffix) < NAME_LIMIT;
+}
+
+bool aki__model_has(const struct aki__model *m, const char *name)
+{
+    char full[NAME_LIMIT];
+
+    return name_in_file(full, m, name, "") && aki__weights_find(m->weights, full);
+}
+
 static aki_status get_tensor(const struct aki__model *m, const struct aki__tensor **out, bool maybe, const char *name, int rank,
                              va_list args, aki_error *err)
 {
@@ -64,7 +79,7 @@ static aki_status get_tensor(const struct aki__model *m, const struct aki__tenso
     *out = NULL;
     for (int i = 0; i < rank; i++)
         dims[i] = va_arg(args, int);
-    if (snprintf(full, sizeof full, "%s%s", m->prefix, name) >= (int)sizeof full)
+    if (!name_in_file(full, m, name, ""))
         return aki__fail(err, AKI_E_INTERNAL, "a tensor name of more than %d bytes", NAME_LIMIT);
     memcpy(old, full, sizeof old);
     if (!aki__weights_find(m->weights, full) && old_norm_name(old) && aki__weights_find(m->weights, old))
@@ -102,7 +117,7 @@ static aki_status stored(const struct aki__model *m, const void **data, const ch
     char full[NAME_LIMIT];
 
     *data = NULL;
-    if (snprintf(full, sizeof full, "%s%s%s", m->prefix, name, suffix) >= (int)sizeof full)
+    if (!name_in_file(full, m, name, suffix))
         return aki__fail(err, AKI_E_INTERNAL, "a tensor name of more than %d bytes", NAME_LIMIT);
     const struct aki__tensor *t = aki__weights_find(m->weights, full);
     if (!t)
@@ -250,8 +265,8 @@ static aki_status describe(struct aki__model *m, aki_error *err)
     uint64_t size;
     aki_status rc;
 
-    if ((rc = aki__modules_in_place(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__tokenizer_config_read(m, err)) ||
-        (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
+    if ((rc = aki__modules_in_place(m, err)) || (rc = aki__config_read(m, err)) || (rc = aki__labels_read(m, err)) ||
+        (rc = aki__tokenizer_config_read(m, err)) || (rc = aki__sentence_read(m, err)) || (rc = aki__weights_open(&m->weights, m->path, err)) || (rc = find_prefix(m, err)))
         return rc;
     for (size_t i = 0; !rc && (path = aki__weights_path(m->weights, i, &size)); i++)
         rc = aki__note_file(m, path, size, err);
@@ -338,6 +353,9 @@ void aki__model_folder_examine(struct aki__model **out, const char *folder, cons
     if (rc == AKI_E_UNSUPPORTED || failed(t, before, aki__config_read(m, &why), &why))
         m->architecture = NULL;
     before = t->count;
+    if (m->architecture && failed(t, before, aki__labels_read(m, &why), &why))
+        m->architecture = NULL;
+    before = t->count;
     failed(t, before, aki__tokenizer_config_read(m, &why), &why);
     before = t->count;
     if (m->architecture)
@@ -355,6 +373,9 @@ void aki__model_folder_close(struct aki__model *m)
     struct aki__folder *f = aki__folder_of(m);
     for (size_t i = 0; i < m->dense_count; i++)
         aki__weights_close(f->dense[i]);
+    for (int32_t i = 0; i < m->labels.count && m->labels.names; i++)
+        aki__free(m->labels.names[i]);
+    aki__free(m->labels.names);
     for (size_t i = 0; i < m->prompt_count; i++) {
         aki__free((void *)m->prompts[i].name);
         aki__free((void *)m->prompts[i].text);

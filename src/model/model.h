@@ -26,6 +26,15 @@ struct aki__dense {
     enum aki__activation      activation;
 };
 
+/* The labels of a sequence classifier or cross-encoder: a text or a pair has a score for each. */
+struct aki__labels {
+    int32_t count;                      /* 0: the model gives vectors */
+    char  **names;                      /* [count] id2label of config.json; NULL: it has none */
+    int32_t activation;                 /* AKI_ACTIVATION_*: what sentence-transformers applies to the logits */
+    int32_t pad_id;                     /* causal models: the last token that is not this one is pooled; -1: the last token */
+    bool    exclusive;                  /* exactly one of several labels applies: their probabilities are a softmax */
+};
+
 struct aki__family;     /* model/family.h */
 
 /* What tokenizer_config.json and the tokenizer's class specify in addition to tokenizer.json. */
@@ -66,6 +75,7 @@ struct aki__model {
     struct aki__dense *dense;
     size_t  dense_count;
     struct aki__tokenizer_config tokenizer;
+    struct aki__labels labels;
     aki_prompt *prompts;
     size_t  prompt_count;
     const char *default_prompt_name;    /* NULL: none */
@@ -125,13 +135,15 @@ void       aki__model_folder_examine(struct aki__model **out, const char *folder
 
 /* Finds the tensor prefix + name, which must have the dtype f32, f16 or bf16 and this shape: `rank` arguments of type int
  * follow.
- * name: canonical, without the prefix. Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype; the message
+ * name: canonical, without the prefix; one that begins with "/" is at the root of the file, as heads are. Errors: NOT_FOUND "model.safetensors: no tensor …", INVALID (shape or dtype; the message
  * has both). */
 aki_status aki__model_tensor(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name,
                              int rank, ...);
 /* The same, but if there is no such tensor, *out is NULL and the result is AKI_OK. */
 aki_status aki__model_tensor_maybe(const struct aki__model *m, const struct aki__tensor **out, aki_error *err, const char *name, int rank,
                                    ...);
+/* true: there is a tensor of this canonical name. */
+bool       aki__model_has(const struct aki__model *m, const char *name);
 
 /* A product of a quantised folder, packed and rounded as struct aki__packed of kernel.h. The arrays are parts of the file's
  * map, aligned to their elements. */

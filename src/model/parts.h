@@ -10,6 +10,8 @@ aki_status aki__config_read(struct aki__model *m, aki_error *err);
 aki_status aki__config_read_sizes(struct aki__model *m, aki_error *err);
 /* Reads the whole description of a folder whose network is an .onnx file. */
 aki_status aki__onnx_describe(struct aki__model *m, const char *file, const struct aki__onnx_facts *facts, aki_error *err);
+/* Reads m->labels, if the folder is a sequence classifier. After aki__config_read. UNSUPPORTED: it has another head than can be computed. */
+aki_status aki__labels_read(struct aki__model *m, aki_error *err);
 /* Reads m->tokenizer. */
 aki_status aki__tokenizer_config_read(struct aki__model *m, aki_error *err);
 /* Reads modules.json and the files that it names. *found: there is one. After aki__config_read. */

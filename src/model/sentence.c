@@ -76,7 +76,7 @@ static aki_status read_settings(struct aki__model *m, aki_error *err)
     aki_status rc = aki__json_file_open(&f, m, "config_sentence_transformers.json", AKI_JSON_OBJECT, true, err);
     if (rc || !f.doc.nodes)
         goto done;
-    if ((rc = aki__key_expect(&f, f.doc.nodes, "model_type", "SentenceTransformer", err)) ||
+    if ((rc = aki__key_expect(&f, f.doc.nodes, "model_type", m->labels.count ? "CrossEncoder" : "SentenceTransformer", err)) ||
         (rc = aki__key_int(&dim, &f, f.doc.nodes, "truncate_dim", 1, INT32_MAX, m->dim, err)))
         goto done;
     if (dim < m->dim)
@@ -145,7 +145,7 @@ static aki_status check_arguments(const struct aki__json_file *f, const char *ke
     return AKI_OK;
 }
 
-static aki_status check_modality(const struct aki__json_file *f, aki_error *err)
+static aki_status check_modality(const struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     const struct aki__json *value = aki__key(f->doc.nodes, "modality_config"), *text = aki__key(value, "text");
     aki_status rc;
@@ -156,10 +156,10 @@ static aki_status check_modality(const struct aki__json_file *f, aki_error *err)
         return aki__key_fail(f, value, "modality_config", AKI_E_UNSUPPORTED, err, "only plain text is implemented");
     if ((rc = aki__key_expect(f, text, "method", "forward", err)))
         return rc;
-    return aki__key_expect(f, text, "method_output_name", "last_hidden_state", err);
+    return aki__key_expect(f, text, "method_output_name", m->labels.count ? "logits" : "last_hidden_state", err);
 }
 
-static aki_status check_transformer_keys(const struct aki__json_file *f, aki_error *err)
+static aki_status check_transformer_keys(const struct aki__model *m, const struct aki__json_file *f, aki_error *err)
 {
     static const char *const known[] = {
         "max_seq_length", "do_lower_case", "unpad_inputs", "transformer_task", "module_output_name", "modality_config", "model_args",
@@ -187,10 +187,10 @@ static aki_status check_transformer_keys(const struct aki__json_file *f, aki_err
     }
     for (size_t i = 0; i < sizeof arguments / sizeof *arguments && !rc; i++)
         rc = check_arguments(f, arguments[i].key, arguments[i].harmless, err);
-    if (rc || (rc = aki__key_expect(f, root, "transformer_task", "feature-extraction", err)) ||
-        (rc = aki__key_expect(f, root, "module_output_name", "token_embeddings", err)))
+    if (rc || (rc = aki__key_expect(f, root, "transformer_task", m->labels.count ? "sequence-classification" : "feature-extraction", err)) ||
+        (rc = aki__key_expect(f, root, "module_output_name", m->labels.count ? "scores" : "token_embeddings", err)))
         return rc;
-    return check_modality(f, err);
+    return check_modality(m, f, err);
 }
 
 /* *limit: max_seq_length; 0: not specified. */
@@ -206,7 +206,7 @@ static aki_status read_transformer(struct aki__model *m, int32_t *limit, aki_err
     }
     if (rc || !f.doc.nodes)
         goto done;
-    if (!(rc = check_transformer_keys(&f, err)) && !(rc = check_lower_case(m, &f, err)))
+    if (!(rc = check_transformer_keys(m, &f, err)) && !(rc = check_lower_case(m, &f, err)))
         rc = aki__key_int(limit, &f, f.doc.nodes, "max_seq_length", 1, INT32_MAX, 0, err);
 done:
     aki__json_file_close(&f);
@@ -281,11 +281,15 @@ done:
 
 aki_status aki__sentence_read(struct aki__model *m, aki_error *err)
 {
-    bool modules;
+    bool modules = true;
+    aki_status rc = AKI_OK;
 
-    m->dim = m->hidden;
+    m->dim = m->labels.count ? m->labels.count : m->hidden;
     m->include_prompt = true;
-    aki_status rc = aki__modules_read(m, &modules, err);
+    if (m->labels.count)                    /* its head reads the first token, or the last one of a causal model */
+        m->pooling = m->causal ? AKI_POOLING_LAST : AKI_POOLING_CLS;
+    else
+        rc = aki__modules_read(m, &modules, err);
     m->pooling_assumed = !modules && !m->pooled;
     /* Without modules.json, sentence-transformers does not read the prompts. */
     if (modules)

@@ -12,7 +12,8 @@ enum { AKI_MOST_BUCKETS = 64 };  /* sessions of fixed shapes that may be residen
 struct aki__session;            /* immutable; any number of threads may run it at once */
 
 struct aki__session_options {
-    bool int8;
+    bool int8, bf16;            /* on the cpu only */
+    const struct aki__choice *choice;       /* of int8, see graph/outliers.h; or NULL */
     int  threads;
     const struct aki__device *device;       /* another one than the cpu, or NULL */
     struct aki__onnx_file *file;            /* the network, or NULL; the session's, once it has opened. The graph then has the rows it gives, and what is behind them */
@@ -32,7 +33,9 @@ struct aki__session_info {
     int      partitions;        /* on the device; 0: not known */
     int      sessions;          /* resident: one a shape where the device wants fixed ones */
     int      products, products_f32;        /* 0: not known */
+    double   f32_share;         /* of the products' multiply-adds for each token */
     uint64_t weights_size;      /* bytes of the constants of all of these */
+    uint64_t weights_16bit_size;        /* of those on the cpu that are bf16 or f16 */
 };
 
 /* The model must outlive the session (embedding tables stay in its map). */

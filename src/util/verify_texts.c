@@ -1,9 +1,11 @@
-/* Unit verify_texts: texts for `verify`: many languages and scripts, short and long, and what is no language: code, numbers, signs.
+/* Unit verify_texts: texts to measure fidelity with: many languages and scripts, short and long, and what is no language: code, numbers, signs.
  * Two themes have eleven English texts each, and one a sentence in most languages, so that the ten nearest of many texts are of one theme
  * and not a choice among strangers, which any rounding may turn. See verify_texts.h. */
-#include "verify_texts.h"
+#include "util/verify_texts.h"
 
-const char *const verify_texts[] = {
+#include <string.h>
+
+const char *const aki__verify_texts[] = {
     /* English, from a word to a paragraph */
     "cat",
     "The cat sleeps on the warm windowsill.",
@@ -101,4 +103,14 @@ const char *const verify_texts[] = {
     "  \t spaces,   tabs \t and … “quotes” — dashes;  ½ ﬁ Ⅷ ① A\xCC\x8A e\xCC\x81 (decomposed)  ",
     "",
 };
-const size_t verify_text_count = sizeof verify_texts / sizeof *verify_texts;
+const size_t aki__verify_text_count = sizeof aki__verify_texts / sizeof *aki__verify_texts;
+
+bool aki__is_unknown_piece(const char *piece, size_t size)
+{
+    static const char *const names[] = { "[UNK]", "<unk>" };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (piece && size == strlen(names[i]) && !memcmp(piece, names[i], size))
+            return true;
+    return false;
+}

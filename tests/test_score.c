@@ -1,0 +1,241 @@
+/* Tests of classifiers and cross-encoders on generated checkpoints, against what sentence-transformers' CrossEncoder answers for them
+ * (tests/data/golden/scores-*.json): ids, scores and logits, alone and in any batch; activations; what each kind of model refuses. */
+#include "golden.h"
+
+enum { MOST_PAIRS = 32, MOST_LABELS = 8 };
+
+static const char *const classifiers[] = { "scores-bert", "scores-bert-raw", "scores-bert-nli", "scores-roberta", "scores-xlmr", "scores-camembert",
+                                           "scores-qwen3" };
+enum { CLASSIFIERS = sizeof classifiers / sizeof *classifiers };
+
+static aki_model *open_checkpoint(const char *name, int32_t precision)
+{
+    char path[512];
+
+    snprintf(path, sizeof path, CHECKPOINTS "%s", name);
+    return open_model(path, precision);
+}
+
+/* The pairs of a golden file. */
+struct pairs {
+    struct aki__map      map, texts_map;
+    struct aki__json_doc doc, texts;
+    size_t      count;
+    int64_t     labels;
+    const char *first[MOST_PAIRS], *second[MOST_PAIRS];
+    size_t      first_sizes[MOST_PAIRS], second_sizes[MOST_PAIRS];
+    const struct aki__json *cases[MOST_PAIRS];
+};
+
+static const struct aki__json *element(const struct aki__json *list, int64_t i)
+{
+    const struct aki__json *e = aki__json_first(list);
+
+    while (i-- > 0)
+        e = aki__json_next(e);
+    return e;
+}
+
+static void pairs_open(struct pairs *p, const char *name)
+{
+    char path[512];
+    aki_error e = { 0 };
+
+    *p = (struct pairs){ 0 };
+    snprintf(path, sizeof path, "%s/tests/data/golden/%s.json", AKI_SOURCE_DIR, name);
+    assert_int_equal(aki__map_open(&p->map, path, &e), AKI_OK);
+    assert_int_equal(aki__json_parse(&p->doc, p->map.data, p->map.size, path, &e), AKI_OK);
+    assert_int_equal(aki__map_open(&p->texts_map, AKI_SOURCE_DIR "/tests/data/texts.json", &e), AKI_OK);
+    assert_int_equal(aki__json_parse(&p->texts, p->texts_map.data, p->texts_map.size, "texts.json", &e), AKI_OK);
+    assert_true(aki__json_int(aki__json_get(p->doc.nodes, "labels"), &p->labels));
+    const struct aki__json *cases = aki__json_get(p->doc.nodes, "cases");
+    assert_in_range(cases->size, 1, MOST_PAIRS);
+    for (; p->count < cases->size; p->count++) {
+        const struct aki__json *c = p->cases[p->count] = element(cases, (int64_t)p->count), *pair = aki__json_get(c, "pair"), *text;
+        int64_t at;
+        assert_true(aki__json_int(element(pair, 0), &at));
+        text = element(p->texts.nodes, at);
+        p->first[p->count] = text->text;
+        p->first_sizes[p->count] = text->size;
+        assert_true(aki__json_int(element(pair, 1), &at));
+        text = element(p->texts.nodes, at);
+        p->second[p->count] = text->text;
+        p->second_sizes[p->count] = text->size;
+    }
+}
+
+static void pairs_close(struct pairs *p)
+{
+    aki__json_free(&p->doc);
+    aki__json_free(&p->texts);
+    aki__map_close(&p->map);
+    aki__map_close(&p->texts_map);
+}
+
+static void check_numbers(const struct pairs *p, size_t i, const char *key, const float *got, double most, const char *name)
+{
+    const struct aki__json *list = aki__json_get(p->cases[i], key);
+
+    assert_int_equal(list->size, p->labels);
+    for (int64_t k = 0; k < p->labels; k++) {
+        double wanted;
+        assert_true(aki__json_double(element(list, k), &wanted));
+        if (!(fabs(wanted - got[k]) <= most))
+            fail_msg("%s, pair %zu: %s %d is %.7g, not %.7g", name, i, key, (int)k, (double)got[k], wanted);
+    }
+}
+
+static void check_ids(aki_model *m, const struct pairs *p, size_t i, const char *name)
+{
+    const struct aki__json *wanted = aki__json_get(p->cases[i], "ids");
+    int32_t ids[512];
+    aki_encoded out;
+    aki_error e = { 0 };
+
+    aki_encoded_init(&out, sizeof out);
+    out.ids = ids;
+    out.capacity = 512;
+    if (aki_encode(m, p->first[i], p->first_sizes[i], p->second[i], p->second_sizes[i], NULL, &out, &e))
+        fail_msg("%s, pair %zu: %s", name, i, e.message);
+    assert_int_equal(out.count, wanted->size);
+    for (size_t k = 0; k < out.count; k++) {
+        int64_t id;
+        assert_true(aki__json_int(element(wanted, (int64_t)k), &id));
+        if (id != ids[k])
+            fail_msg("%s, pair %zu: token %zu is %d, not %lld", name, i, k, ids[k], (long long)id);
+    }
+}
+
+static void score(aki_model *m, const struct pairs *p, int32_t activation, float *out, int32_t *tokens)
+{
+    aki_embed_options o;
+    aki_error e = { 0 };
+
+    aki_embed_options_init(&o, sizeof o);
+    o.activation = activation;
+    if (aki_score(m, p->first, p->first_sizes, p->second, p->second_sizes, p->count, &o, out, p->count * (size_t)p->labels * sizeof *out, tokens, NULL, &e))
+        fail_msg("%s", e.message);
+}
+
+static void test_goldens(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < CLASSIFIERS; k++) {
+        aki_model *m = open_checkpoint(classifiers[k], AKI_PRECISION_F32);
+        float scores[MOST_PAIRS * MOST_LABELS], logits[MOST_PAIRS * MOST_LABELS];
+        int32_t tokens[MOST_PAIRS];
+        struct pairs p;
+
+        pairs_open(&p, classifiers[k]);
+        score(m, &p, AKI_ACTIVATION_DEFAULT, scores, tokens);
+        score(m, &p, AKI_ACTIVATION_NONE, logits, NULL);
+        for (size_t i = 0; i < p.count; i++) {
+            check_ids(m, &p, i, classifiers[k]);
+            assert_int_equal(tokens[i], aki__json_get(p.cases[i], "ids")->size);
+            check_numbers(&p, i, "scores", scores + i * (size_t)p.labels, 2e-5, classifiers[k]);
+            check_numbers(&p, i, "logits", logits + i * (size_t)p.labels, 2e-5, classifiers[k]);
+        }
+        pairs_close(&p);
+        aki_model_close(m);
+    }
+}
+
+/* One pair at a time gives the bits of all in one call. */
+static void test_alone(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < CLASSIFIERS; k++)
+        for (int32_t precision = AKI_PRECISION_F32; precision <= AKI_PRECISION_INT8; precision++) {
+            aki_model *m = open_checkpoint(classifiers[k], precision);
+            float all[MOST_PAIRS * MOST_LABELS], alone[MOST_LABELS];
+            struct pairs p;
+            aki_error e = { 0 };
+
+            pairs_open(&p, classifiers[k]);
+            score(m, &p, AKI_ACTIVATION_DEFAULT, all, NULL);
+            for (size_t i = 0; i < p.count; i++) {
+                size_t size = (size_t)p.labels * sizeof *alone;
+                assert_int_equal(aki_score(m, p.first + i, p.first_sizes + i, p.second + i, p.second_sizes + i, 1, NULL, alone, size, NULL, NULL, &e), AKI_OK);
+                assert_memory_equal(alone, all + i * (size_t)p.labels, size);
+            }
+            pairs_close(&p);
+            aki_model_close(m);
+        }
+}
+
+static void test_activations(void **state)
+{
+    aki_model *m = open_checkpoint("scores-bert-nli", AKI_PRECISION_F32);
+    float raw[MOST_PAIRS * 3], each[MOST_PAIRS * 3], shares[MOST_PAIRS * 3], probable[MOST_PAIRS * 3];
+    struct pairs p;
+
+    (void)state;
+    pairs_open(&p, "scores-bert-nli");
+    score(m, &p, AKI_ACTIVATION_NONE, raw, NULL);
+    score(m, &p, AKI_ACTIVATION_SIGMOID, each, NULL);
+    score(m, &p, AKI_ACTIVATION_SOFTMAX, shares, NULL);
+    score(m, &p, AKI_ACTIVATION_PROBABILITY, probable, NULL);
+    assert_memory_equal(shares, probable, p.count * 3 * sizeof *shares);        /* exactly one of three labels applies */
+    for (size_t i = 0; i < p.count; i++) {
+        const float *x = raw + 3 * i;
+        double sum = exp(x[0]) + exp(x[1]) + exp(x[2]);
+        for (size_t k = 0; k < 3; k++) {
+            assert_true(fabs(shares[3 * i + k] - exp(x[k]) / sum) < 1e-6);
+            assert_true(fabs(each[3 * i + k] - 1 / (1 + exp(-x[k]))) < 1e-6);
+        }
+    }
+    pairs_close(&p);
+    aki_model_close(m);
+}
+
+static void test_info(void **state)
+{
+    aki_model *m = open_checkpoint("scores-bert-nli", AKI_PRECISION_F32);
+    aki_model_info info;
+    aki_error e = { 0 };
+
+    (void)state;
+    aki_model_info_init(&info, sizeof info);
+    assert_int_equal(aki_model_get_info(m, &info, &e), AKI_OK);
+    assert_int_equal(info.label_count, 3);
+    assert_string_equal(info.labels[2], "label 2");
+    assert_int_equal(info.activation, AKI_ACTIVATION_NONE);
+    assert_int_equal(info.labels_exclusive, 1);
+    assert_int_equal(info.outputs & 1u << AKI_OUTPUT_VECTOR, 0);
+    assert_true(info.outputs & 1u << AKI_OUTPUT_SCORES);
+    assert_int_equal(aki_model_check(m, &e), AKI_OK);
+    aki_model_close(m);
+}
+
+/* A classifier gives no vectors, an embedding model no scores; single texts are scored as well as pairs. */
+static void test_kinds(void **state)
+{
+    aki_model *classifier = open_checkpoint("scores-bert", AKI_PRECISION_F32), *embedder = open_checkpoint("bert", AKI_PRECISION_F32);
+    const char *texts[] = { "one", "one two" }, *holes[] = { "one", NULL };
+    float out[64];
+    aki_embed_options o;
+    aki_error e = { 0 };
+
+    (void)state;
+    assert_int_equal(aki_embed(classifier, texts, NULL, 1, NULL, out, sizeof out, NULL, NULL, &e), AKI_E_UNSUPPORTED);
+    assert_non_null(strstr(e.message, "aki_score"));
+    assert_int_equal(aki_score(embedder, texts, NULL, NULL, NULL, 1, NULL, out, sizeof out, NULL, NULL, &e), AKI_E_UNSUPPORTED);
+    assert_int_equal(aki_score(classifier, texts, NULL, NULL, NULL, 2, NULL, out, 2 * sizeof *out, NULL, NULL, &e), AKI_OK);
+    assert_int_equal(aki_score(classifier, texts, NULL, holes, NULL, 2, NULL, out, 2 * sizeof *out, NULL, NULL, &e), AKI_E_INVALID);
+    assert_int_equal(e.item, 1);
+    assert_int_equal(aki_score(classifier, texts, NULL, NULL, NULL, 2, NULL, out, sizeof *out, NULL, NULL, &e), AKI_E_TOO_SMALL);
+    aki_embed_options_init(&o, sizeof o);
+    o.dtype = AKI_DTYPE_F16;
+    assert_int_equal(aki_score(classifier, texts, NULL, NULL, NULL, 1, &o, out, sizeof out, NULL, NULL, &e), AKI_E_INVALID);
+    aki_model_close(embedder);
+    aki_model_close(classifier);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_goldens), cmocka_unit_test(test_alone), cmocka_unit_test(test_activations), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_kinds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
