@@ -226,6 +226,9 @@ typedef struct {
     int32_t           activation;          /* AKI_ACTIVATION_*: what AKI_ACTIVATION_DEFAULT applies to scores */
     int32_t           labels_exclusive;    /* 1: of several labels exactly one applies to a text */
     uint64_t          weights_16bit_size;  /* bytes of weights_size that are bf16 or f16, as in the folder; arithmetic is in f32 */
+    const char       *instructions;        /* instruction set of the CPU's arithmetic: "avx512bf16", "avx512", "avxvnni", "avx2", … */
+    const char       *device_refused;      /* the first program that the device compiled for a shape and that was refused, with the reason, so
+                                            * that another one computes it or a call failed; NULL: none */
 } aki_model_info;
 
 /* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
@@ -425,6 +428,43 @@ AKI_API void aki_similarity(const float *a, size_t a_count, const float *b, size
  * vectors: [count, dim], count >= 1; ranges: [2, dim]. */
 AKI_API void aki_ranges(const float *vectors, size_t count, size_t dim, float *ranges);
 
+/* ---------------------------------------------------------------- searching ------------------------------------- */
+
+/* Vectors to search in: rows that aki_embed wrote, in memory or in a mapped file, which are read once for each search. */
+typedef struct {
+    uint32_t     struct_size;       /* set by aki_vectors_init */
+    int32_t      dtype;             /* AKI_DTYPE_* of the rows */
+    const void  *rows;              /* [count] rows without padding, aligned for their elements */
+    size_t       count;
+    int32_t      dim;               /* elements of a vector; of BINARY and UBINARY too, whose rows have (dim + 7) / 8 bytes */
+    int32_t      threads;           /* threads to compute with; 0: the cores allowed */
+    const float *ranges;            /* [2, dim] those that the rows of INT8 and UINT8 were made with */
+    int        (*progress)(void *user, double done);   /* called now and then on the calling thread, with the share of the work
+                                     * that is done; nonzero: end with CANCELLED */
+    void        *progress_user;     /* passed to progress */
+} aki_vectors;
+
+AKI_API void aki_vectors_init(void *vectors, size_t size);
+
+/* A row that was found. */
+typedef struct {
+    uint64_t row;                   /* its index; UINT64_MAX: none */
+    float    score;                 /* its cosine */
+} aki_hit;
+
+/* Finds the rows that are nearest to a query, by comparing it with all of them. Elements of INT8 and UINT8 count as the
+ * middle of their bucket, those of BINARY and UBINARY as 1 and -1. query: [dim] floats, of any length.
+ * hits: [top] set to the nearest rows, the nearest first, of equals the earlier; *count: how many, fewer than top if there
+ * are no more rows that are finite.
+ * Errors: INVALID (vectors, or a query that is all zero or not finite), NOMEM, CANCELLED. */
+AKI_API aki_status aki_search(const aki_vectors *vectors, const float *query, size_t top, aki_hit *hits, size_t *count, aki_error *error);
+
+/* Finds, for each row, the nearest of the rows before it. hits: [count]; hits[i] is that row if its cosine is threshold or
+ * more, else none (UINT64_MAX, 0). A row with a hit is a duplicate of an earlier row; the rows without one are the set that
+ * is left without duplicates. The work grows with the square of count. Errors: as aki_search, UNSUPPORTED (more than
+ * 2147483647 rows). */
+AKI_API aki_status aki_duplicates(const aki_vectors *vectors, float threshold, aki_hit *hits, aki_error *error);
+
 /* ---------------------------------------------------------------- quantising ------------------------------------ */
 
 /* Writes an int8 copy of a model folder, which opens in a fraction of the time. The weights of linear layers are
@@ -469,7 +509,7 @@ AKI_API aki_status aki_quantize_measured(const char *folder, const char *out, co
 /* Options of aki_export. */
 typedef struct {
     uint32_t struct_size;           /* set by aki_export_options_init */
-    int32_t  f16;                   /* 1: weights and arithmetic in f16; the types of inputs and outputs do not change */
+    int32_t  f16;                   /* 1: weights and arithmetic in f16; and in the device form, inputs and outputs */
     int32_t  pooled;                /* output, 1: sentence_embedding [batch, dim], pooled and normalised; 0: last_hidden_state */
     int32_t  device_form;           /* 1: the inputs are inputs_embeds, mask, cos and sin (docs/coreml.md) */
     int32_t  batch, length;         /* fixed dimensions of the input; 0: free */
@@ -528,6 +568,22 @@ AKI_API aki_status aki_devices(const aki_device **devices, size_t *count, aki_er
  * library: "PATH", or "NAME=PATH" to register it under that name. Errors: UNAVAILABLE (no such library, or it does not
  * fit this ONNX Runtime). */
 AKI_API aki_status aki_load_device_plugin(const char *library, aki_error *error);
+
+/* What devices keep on the disk of the programs that they compiled (CoreML; docs/coreml.md). */
+typedef struct {
+    uint32_t struct_size;           /* set by aki_device_cache_init */
+    int32_t  programs;              /* complete ones */
+    uint64_t size, most_size;       /* their bytes, and the most: what was not used for longest goes first */
+    char     folder[1024];          /* "": there is no place for them */
+} aki_device_cache;
+
+AKI_API void aki_device_cache_init(void *cache, size_t size);
+
+/* Fills *cache; call aki_device_cache_init first. Errors: INVALID. */
+AKI_API aki_status aki_device_cache_get(aki_device_cache *cache, aki_error *error);
+
+/* Removes all of them that no process uses. *freed (may be NULL): their bytes. Errors: IO (some are in use). */
+AKI_API aki_status aki_device_cache_clear(uint64_t *freed, aki_error *error);
 
 #ifdef __cplusplus
 }

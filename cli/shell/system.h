@@ -48,6 +48,9 @@ bool system_write_at(int fd, const void *data, size_t size, uint64_t at);
 /* What pull needs, which is not for Windows: the file's bytes are on the disk, and not on their way there; bytes that this user may still write. */
 bool system_sync(int fd);
 bool system_room(const char *folder, uint64_t *bytes);
+/* The whole of a file in memory, to be read; NULL: errno says why. *size: its bytes. */
+const void *system_map(int fd, size_t *size);
+void        system_unmap(const void *map, size_t size);
 /* What is written to a file that was opened elsewhere goes to its end, wherever that is. */
 bool system_appends(int fd);
 /* The file at path is the one behind fd, and a regular one. */
@@ -61,6 +64,10 @@ bool system_is_locked(const char *path);
 /* Takes away folder/part, a file or a folder with all in it: links are taken away, never followed. Nothing there is fine. Adds the bytes of
  * files to *freed. An exit code; the message is out. */
 int  system_remove_tree(const char *folder, const char *part, uint64_t *freed);
+
+/* Runs body in a process of its own, as it would run here, and brings back what it leaves in out (at most 4 KiB). An exit code, body's own among
+ * them; the message is out. Before threads are started. Not on Windows. */
+int system_apart(int (*body)(const void *user, void *out), const void *user, void *out, size_t size);
 
 /* Columns of the terminal behind fd; 0: none, or it does not say. */
 size_t system_columns(int fd);

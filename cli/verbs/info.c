@@ -36,7 +36,8 @@ static const char *inside(const struct model *m, const char *path)
 static int write_info(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
-    char number[64], peak[64], hash[SUMS_TEXT];
+    char number[64], peak[64], hash[SUMS_TEXT], text[256];
+    aki_device_cache cache;
     int rc = CLI_OK;
 
     field(out, "model", "%s", m->name);
@@ -58,17 +59,27 @@ static int write_info(const struct model *m, struct sink *out)
         field(out, "prompts", "none");
     field(out, "precision", "%s%s%s", OPTION_CHOICE_NAME(precision, info->precision), info->precision_note ? ", but " : "",
           info->precision_note ? info->precision_note : "");
+    const char *cost = model_int8_cost(info, text, sizeof text);
+    if (cost)
+        field(out, "int8", "%s", cost);
+    field(out, "instructions", "%s", info->instructions);
     field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
     if (info->device_note)
         field(out, "note", "%s", info->device_note);
+    if (info->device_refused)
+        field(out, "refused", "%s", info->device_refused);
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
     if (info->sessions > 1)
         field(out, "sessions", "%d, of a shape each", info->sessions);
-    field(out, "weights", "%s%s%s%s", machine_size_text(number, sizeof number, info->weights_size), info->weights_16bit_size ? ", " : "",
-          info->weights_16bit_size ? machine_size_text(peak, sizeof peak, info->weights_16bit_size) : "",
-          info->weights_16bit_size ? " of them in the folder's 16 bits" : "");
+    aki_device_cache_init(&cache, sizeof cache);
+    if (!aki_device_cache_get(&cache, NULL) && cache.programs)
+        field(out, "compiled", "%d programs of devices, %s of at most %s, in %s", cache.programs, machine_size_text(number, sizeof number, cache.size),
+              machine_size_text(peak, sizeof peak, cache.most_size), cache.folder);
+    field(out, "weights", "%s in memory%s%s%s; embedding tables are read from the file", machine_size_text(number, sizeof number, info->weights_size),
+          info->weights_16bit_size ? ", " : "", info->weights_16bit_size ? machine_size_text(peak, sizeof peak, info->weights_16bit_size) : "",
+          info->weights_16bit_size ? " of it in the folder's 16 bits" : "");
     field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
           machine_size_text(peak, sizeof peak, machine_peak()));
     sink_printf(out, "files\n");
@@ -111,6 +122,14 @@ static void write_prompts(const aki_model_info *info, struct sink *out)
     text_member(out, "default_prompt_name", info->default_prompt_name);
 }
 
+static int64_t compiled_size(void)
+{
+    aki_device_cache cache;
+
+    aki_device_cache_init(&cache, sizeof cache);
+    return aki_device_cache_get(&cache, NULL) ? 0 : (int64_t)cache.size;
+}
+
 static int write_info_json(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
@@ -138,6 +157,7 @@ static int write_info_json(const struct model *m, struct sink *out)
     flag_member(out, "mrl", info->mrl);
     write_prompts(info, out);
     text_member(out, "precision", OPTION_CHOICE_NAME(precision, info->precision));
+    text_member(out, "instructions", info->instructions);
     text_member(out, "device", info->device);
     text_member(out, "runtime", info->runtime);
     number_member(out, "threads", info->threads);
@@ -153,7 +173,9 @@ static int write_info_json(const struct model *m, struct sink *out)
     text_member(out, "precision_note", info->precision_note);
     text_member(out, "precision_advice", info->precision_advice);
     text_member(out, "device_note", info->device_note);
+    text_member(out, "device_refused", info->device_refused);
     flag_member(out, "fell_back", info->fell_back);
+    number_member(out, "compiled_size", compiled_size());
     number_member(out, "weights_size", (int64_t)info->weights_size);
     number_member(out, "weights_16bit_size", (int64_t)info->weights_16bit_size);
     number_member(out, "resident_size", (int64_t)machine_resident());

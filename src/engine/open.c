@@ -1,5 +1,6 @@
 /* Unit open: opens and closes a model; its info and health check; the devices. */
 #include "engine/judge.h"
+#include "engine/known.h"
 
 #include "arch/arch.h"
 #include "kernel/kernel.h"
@@ -235,6 +236,7 @@ void aki_model_close(aki_model *m)
     if (!m)
         return;
     aki__session_close(m->session);
+    aki__known_close(m->known, m);
     aki__onnx_file_close(m->file);
     aki__prefix_free(&m->prefixes);
     aki__tokenizer_free(m->tokenizer);
@@ -278,7 +280,8 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .outputs = 1u << (f->labels.count ? AKI_OUTPUT_SCORES : AKI_OUTPUT_VECTOR) | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
         .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed,
         .label_count = f->labels.count, .labels = (const char *const *)f->labels.names, .activation = f->labels.activation,
-        .labels_exclusive = f->labels.exclusive, .weights_16bit_size = run.weights_16bit_size };
+        .labels_exclusive = f->labels.exclusive, .weights_16bit_size = run.weights_16bit_size,
+        .instructions = aki__kernels()->isa, .device_refused = run.refused };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;
