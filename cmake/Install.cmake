@@ -67,7 +67,7 @@ install(EXPORT akiembed_targets NAMESPACE akiembed:: FILE akiembedTargets.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/akiembed)
 configure_package_config_file(packaging/akiembedConfig.cmake.in ${PROJECT_BINARY_DIR}/akiembedConfig.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/akiembed)
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/akiembedConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/akiembedConfigVersion.cmake COMPATIBILITY SameMajorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/akiembedConfig.cmake ${PROJECT_BINARY_DIR}/akiembedConfigVersion.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/akiembed)
 
