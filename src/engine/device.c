@@ -356,7 +356,7 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
     }
     say(figures, t, f);
     snprintf(m->device, sizeof m->device, "%.63s", device->name);
-    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%s", figures, remembered ? " (" AGAIN ")" : "",
+    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%.110s", figures, remembered ? " (" AGAIN ")" : "",
              set[0] ? "; options: " : "", set, tried[0] ? "; refused: " : "", tried);
     return AKI_OK;
 }
