@@ -362,7 +362,7 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
 }
 
 /* The state of the search for "auto". */
-struct best { struct aki__session *session; double seconds; char name[64], note[600]; };
+struct best { struct aki__session *session; double seconds; char name[64], note[400]; };
 
 static void keep_faster(aki_model *m, struct best *b, double time)
 {

@@ -21,7 +21,7 @@ struct aki_model {
     bool     splits_special;                /* the files specify that special strings in a text are plain text */
     bool     fell_back;
     char     device[64];                    /* the device in use */
-    char     note[600];                     /* device_note; "": none */
+    char     note[400];                     /* device_note; "": none */
     char     precision_note[96];            /* "": none */
     const char *precision_advice;           /* static; NULL: none */
     const struct aki__choice *choice;       /* while aki__judge measures, else NULL */
