@@ -249,7 +249,7 @@ const struct option option_table[] = {
     { .name = "preload", .kind = OPTION_FLAG, .verbs = SERVE, .group = "Server", .field = AT(serve.preload),
       .help = "open all models at the start, not only the first" },
     { .name = "idle-close", .kind = OPTION_NUMBER, .verbs = SERVE, .group = "Server", .value = "SECONDS", .field = AT(serve.idle_close),
-      .least = 0, .most = INT_MAX, .preset = "0", .preset_note = "0: never", .help = "close a model that nobody used for so long" },
+      .least = 0, .most = INT_MAX, .preset = "0", .preset_note = "0: never", .help = "close a model that nobody used for that long" },
 
     { .name = "max-inputs", .kind = OPTION_NUMBER, .verbs = SERVE, .group = "Limits", .value = "N", .field = AT(serve.max_inputs),
       .least = 1, .most = 1 << 20, .preset = "32", .help = "texts in a request of TEI and AkiDB" },
