@@ -67,7 +67,7 @@ const struct verb verbs[VERB_COUNT] = {
       "akiembed export --for coreml --batch 8 all-MiniLM-L6-v2 minilm.onnx",
       "The file takes input_ids and attention_mask, any number of texts of any length, and gives last_hidden_state, or sentence_embedding with "
       "--pooled. It needs standard operators only (opset 21), so that any ONNX runtime can run it. Weights above 1.9 GiB go to OUT.onnx.data "
-      "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md describes its inputs.",
+      "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md tells its inputs.",
       export_run },
     { "verify", "the vectors of a precision and device against f32 on the cpu",
       "[OPTIONS]\n[OPTIONS] -f FILE",
@@ -249,7 +249,7 @@ const struct option option_table[] = {
     { .name = "preload", .kind = OPTION_FLAG, .verbs = SERVE, .group = "Server", .field = AT(serve.preload),
       .help = "open all models at the start, not only the first" },
     { .name = "idle-close", .kind = OPTION_NUMBER, .verbs = SERVE, .group = "Server", .value = "SECONDS", .field = AT(serve.idle_close),
-      .least = 0, .most = INT_MAX, .preset = "0", .preset_note = "0: never", .help = "close a model that nobody used for so long" },
+      .least = 0, .most = INT_MAX, .preset = "0", .preset_note = "0: never", .help = "close a model that nobody used for that long" },
 
     { .name = "max-inputs", .kind = OPTION_NUMBER, .verbs = SERVE, .group = "Limits", .value = "N", .field = AT(serve.max_inputs),
       .least = 1, .most = 1 << 20, .preset = "32", .help = "texts in a request of TEI and AkiDB" },
