@@ -19,6 +19,8 @@
  *     what failed and where. The contents of the output buffers are then unspecified.
  *   - Options may be NULL, which selects all defaults. Otherwise initialise the struct with its _init function, then
  *     set fields. Zero always selects the default, so callers need no change when a later version adds fields.
+ *   - ABI: the soname is libakiembed.so.0 for all of 0.x. Functions and structs are only ever added to, at the end, so
+ *     a program that was built with an older 0.x runs with a newer one.
  *   - Limits: aki_option_bounds returns the least and the greatest value of each numeric option, and the greatest
  *     sizes of a text and of a prompt.
  *   - Thread safety: every function may be called from any thread, and any number of threads may use one aki_model at
@@ -339,7 +341,8 @@ AKI_API void aki_rows_init(void *rows, size_t size);
 /* Embeds rows of ids. options: as for aki_embed, but the prompt options (prompt, instruction, prompt_name, kind) must
  * not be set. out, if options->output is AKI_OUTPUT_VECTOR: [count, dim] elements of the dtype.
  * out, if it is AKI_OUTPUT_TOKENS: [starts[count], hidden] floats, one row for each token: its last hidden state, not
- * pooled, and normalised only if normalize is AKI_NORMALIZE_ON. dtype must then be F32, and dim must not be set. A row
+ * pooled, and normalised only if normalize is AKI_NORMALIZE_ON. dtype must then be F32, and dim must not be set.
+ * out, if it is AKI_OUTPUT_SCORES: [count, info.label_count] floats, as of aki_score, with the options that it allows. A row
  * that is empty, longer than the limit, or contains an id outside the vocabulary is INVALID; error->item is its index.
  * Errors: as aki_embed, UNSUPPORTED (the model does not support the output, see info.outputs). */
 AKI_API aki_status aki_embed_rows(aki_model *model, const aki_rows *rows, const aki_embed_options *options, void *out, size_t out_size,

@@ -167,17 +167,23 @@ static bool read_input(const struct aki__json *node, struct request_input *in, c
     return true;
 }
 
+/* One more than count: read_similarity puts the source before its sentences. */
+static bool room_for_inputs(struct request *r, const char *name, size_t count, size_t most, struct problem *p)
+{
+    if (count > most) {
+        p->param = name;
+        return refuse(p, 422, type_validation, "batch size %zu > maximum allowed batch size %zu", count, most);
+    }
+    r->count = count;
+    r->inputs = calloc(count + 1, sizeof *r->inputs);
+    return r->inputs ? true : refuse(p, 503, type_unhealthy, "out of memory");
+}
+
 static bool read_inputs(struct request *r, const struct aki__json *node, const char *name, bool texts_only, size_t most, struct problem *p)
 {
     r->single = node->kind != AKI_JSON_ARRAY || (node->size && node[1].kind == AKI_JSON_NUMBER);
-    r->count = r->single ? 1 : node->size;
-    if (r->count > most) {
-        p->param = name;
-        return refuse(p, 422, type_validation, "batch size %zu > maximum allowed batch size %zu", r->count, most);
-    }
-    r->inputs = calloc(r->count + 1, sizeof *r->inputs);
-    if (!r->inputs)
-        return refuse(p, 503, type_unhealthy, "out of memory");
+    if (!room_for_inputs(r, name, r->single ? 1 : node->size, most, p))
+        return false;
     if (r->single)
         return read_input(node, r->inputs, name, texts_only, p);
     const struct aki__json *element = node + 1;
@@ -380,7 +386,7 @@ static bool read_similarity(struct request *r, const struct aki__json *body, siz
         return refuse_member(p, "sentences", "is an array of strings");
     if (!r->count || !check_filled(r, "sentences", p))
         return check_filled(r, "sentences", p);
-    memmove(r->inputs + 1, r->inputs, r->count * sizeof *r->inputs);          /* read_inputs keeps room for one more */
+    memmove(r->inputs + 1, r->inputs, r->count * sizeof *r->inputs);
     r->inputs[0] = first;
     r->count++;
     return check_filled(r, "source_sentence", p);
@@ -398,17 +404,6 @@ static bool read_document(const struct aki__json *node, struct request_input *in
     in->second = text->text;
     in->second_size = text->size;
     return true;
-}
-
-static bool room_for_inputs(struct request *r, const char *name, size_t count, size_t most, struct problem *p)
-{
-    if (count > most) {
-        p->param = name;
-        return refuse(p, 422, type_validation, "batch size %zu > maximum allowed batch size %zu", count, most);
-    }
-    r->count = count;
-    r->inputs = calloc(count + 1, sizeof *r->inputs);
-    return r->inputs ? true : refuse(p, 503, type_unhealthy, "out of memory");
 }
 
 /* Pairs: one query with each document, or as many queries as documents. */
@@ -497,18 +492,12 @@ static bool read_predict(struct request *r, const struct aki__json *body, size_t
     return check_filled(r, "inputs", p);
 }
 
-static bool read_classify(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
+/* Texts, and nothing else to be read by hand; of BODY_ALL also ids. */
+static bool read_plain(struct request *r, const struct aki__json *body, enum body_kind kind, const char *name, size_t most, struct problem *p)
 {
-    const struct aki__json *input = need(body, "input", p);
+    const struct aki__json *inputs = need(body, name, p);
 
-    return input && read_members(r, body, BODY_CLASSIFY, p) && read_inputs(r, input, "input", true, most, p) && check_filled(r, "input", p);
-}
-
-static bool read_tokenize(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
-{
-    const struct aki__json *inputs = need(body, "inputs", p);
-
-    return inputs && read_members(r, body, BODY_TOKENIZE, p) && read_inputs(r, inputs, "inputs", true, most, p) && check_filled(r, "inputs", p);
+    return inputs && read_members(r, body, kind, p) && read_inputs(r, inputs, name, kind != BODY_ALL, most, p) && check_filled(r, name, p);
 }
 
 static bool read_decode(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
@@ -581,18 +570,17 @@ bool request_read(struct request *r, enum body_kind kind, char *body, size_t siz
     case BODY_OLLAMA:     return read_ollama(r, top, kind, limits->inputs_openai, p);
     case BODY_OLLAMA_OLD: return read_ollama(r, top, kind, 1, p);
     case BODY_SIMILARITY: return read_similarity(r, top, limits->inputs, p);
-    case BODY_TOKENIZE:   return read_tokenize(r, top, limits->inputs, p);
+    case BODY_TOKENIZE:   return read_plain(r, top, kind, "inputs", limits->inputs, p);
     case BODY_DECODE:     return read_decode(r, top, limits->inputs, p);
     case BODY_RERANK:     return read_rerank(r, top, limits, p);
     case BODY_PREDICT:    return read_predict(r, top, limits->inputs, p);
     case BODY_SCORE:      return read_score(r, top, limits->inputs_openai, p);
-    case BODY_CLASSIFY:   return read_classify(r, top, limits->inputs_openai, p);
+    case BODY_CLASSIFY:   return read_plain(r, top, kind, "input", limits->inputs_openai, p);
     case BODY_SHOW:
     case BODY_PULL:       return read_members(r, top, kind, p);
     case BODY_ALL:        break;
     }
-    const struct aki__json *inputs = need(top, "inputs", p);
-    return inputs && read_members(r, top, BODY_ALL, p) && read_inputs(r, inputs, "inputs", false, limits->inputs, p) && check_filled(r, "inputs", p);
+    return read_plain(r, top, BODY_ALL, "inputs", limits->inputs, p);
 }
 
 void request_free(struct request *r)

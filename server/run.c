@@ -368,17 +368,19 @@ void run_next(struct served *s, struct batch_run *r)
     through = NULL;
     double start = seconds_now();
     if (jobs && count) {
-        metrics_observe(SIZE_BATCH, (double)texts);
-        metrics_observe(SIZE_BATCH_TOKENS, (double)tokens);
-        metrics_count(COUNT_RUNS, 1);
+        metrics_observe(&s->metrics, SIZE_BATCH, (double)texts);
+        metrics_observe(&s->metrics, SIZE_BATCH_TOKENS, (double)tokens);
+        metrics_count_model(&s->metrics, COUNT_RUNS, 1);
         run_all(s, r);
     }
     double seconds = seconds_now() - start;
 
     pthread_mutex_lock(&s->lock);
     s->run_count = 0;
-    if (s->lost)                                             /* who did that has finished them */
-        return free(jobs);
+    if (s->lost) {                                           /* who did that has finished them */
+        free(jobs);
+        return;
+    }
     tokens = settle(s, jobs ? jobs : r->jobs, count, seconds, &through);
     if (seconds > 0 && tokens)                               /* of those that were computed */
         s->speed = s->speed > 0 ? s->speed * 0.8 + 0.2 * (double)tokens / seconds : (double)tokens / seconds;

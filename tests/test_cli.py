@@ -860,8 +860,10 @@ class Resume(Case):
         self.fails(2, "finished, or not of akiembed: no .*rows.npy.resume", *self.command("rows.npy", "--resume"))
         self.path("empty.npy", b"")
         self.ok(*self.command("empty.npy", "--resume"))
-        self.path("rows.npy.resume", b"my own notes, and more than one line of them, which nobody may overwrite, so that they can be read tomorrow as well\n")
-        self.fails(2, "not of akiembed", *self.command("rows.npy"))
+        for notes in (b"my own notes, and more than one line of them, which nobody may overwrite, so that they can be read tomorrow as well\n", b"notes\n"):
+            self.path("rows.npy.resume", notes)
+            self.fails(2, "not of akiembed", *self.command("rows.npy"))
+            self.fails(2, "not of akiembed", *self.command("rows.npy", "--resume"))
 
     def test_more_rows_than_texts(self):
         self.begun("rows.jsonl")

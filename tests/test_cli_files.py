@@ -224,6 +224,9 @@ class Search(Case):
                                    ("huge", data.replace(b"(2500, 48)", b"(%d, 48)" % (1 << 62)), "shorter|C order"), ("flat", data.replace(b"(2500, 48)", b"(120000,) "), "C order")]:
             with self.subTest(name):
                 self.fails(4, says, "similarity", "a", "--vectors", self.path("broken.npy", broken))
+        # What a message quotes of a file does not reach the terminal as a command, and is short.
+        quoted = self.fails(4, "elements of", "similarity", "a", "--vectors", self.path("broken.npy", data.replace(b"<f4", b"\x1b[7")))
+        self.assertNotIn("\x1b", quoted.err)
         # Another model with as many elements is noticed by the texts.
         other = self.ok("similarity", "a cat", "--vectors", path, "--texts", self.lines, "-m", os.path.join(CHECKPOINTS, "xlmr"))
         self.assertIn("is not the vector that this model gives its text", other.err)

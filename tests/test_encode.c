@@ -433,6 +433,7 @@ static const struct number numbers[] = {
     { "normalize", offsetof(aki_embed_options, normalize) },   { "dim", offsetof(aki_embed_options, dim) },
     { "dtype", offsetof(aki_embed_options, dtype) },           { "truncate", offsetof(aki_embed_options, truncate) },
     { "max_tokens", offsetof(aki_embed_options, max_tokens) }, { "output", offsetof(aki_embed_options, output) },
+    { "activation", offsetof(aki_embed_options, activation) },
 };
 
 static aki_status set_and_ask(aki_model *m, const struct number *n, int64_t value)

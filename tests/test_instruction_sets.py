@@ -33,7 +33,7 @@ LEAST, LEAST_BF16, LEAST_ENGLISH, LEAST_F32 = 0.9995, 0.999, 0.9995, 0.999999
 
 def verify_texts():
     """The built-in texts of `verify`, read as the C that they are."""
-    with open(os.path.join(ROOT, "cli/judging/verify_texts.c"), encoding="utf-8") as f:
+    with open(os.path.join(ROOT, "src/util/verify_texts.c"), encoding="utf-8") as f:
         literals = re.findall(r'(?:"(?:[^"\\]|\\.)*"\s*)+(?=,)', f.read().partition("verify_texts[] = {")[2])
     return ["".join(json.loads(part.replace("\\x", "\\u00")) for part in re.findall(r'"(?:[^"\\]|\\.)*"', one)) for one in literals]
 

@@ -563,7 +563,7 @@ class Processes(PullCase):
         process.communicate()
         os.close(master)
         self.assertEqual(process.returncode, 0)
-        self.assertRegex(shown.decode(), r"#+\.* +\d+ %  [0-9.]+ MiB of 3\.\d MiB, [0-9.]+ [KM]iB/s, \d+ s left")
+        self.assertRegex(shown.decode(), r"#+\.* +\d+ %, \d+ s left, [0-9.]+ [KM]iB of 3\.\d MiB, [0-9.]+ [KM]iB/s")
         self.assertRegex(shown.decode(), r"akiembed: 3\.\d MiB of 3\.\d MiB, [0-9.]+ [KM]iB/s, \d+\.\d s")
 
 

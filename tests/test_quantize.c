@@ -334,8 +334,9 @@ static void test_measured(void **state)
 
 static void test_measured_fails(void **state)
 {
-    const char *const bad[] = { "a cat", "a \xff" };
+    const char *bad[] = { "a cat", "a \xff" };
     struct told told = { .cancel_at = 1 };
+    char nan[600], command[2000];
     aki_quantize_options o;
     aki_error e = { 0 };
     char out[600];
@@ -353,6 +354,17 @@ static void test_measured_fails(void **state)
     o.text_count = 2;
     assert_int_equal(aki_quantize_measured(CHECKPOINTS "bert", out, &o, &e), AKI_E_INVALID);
     assert_int_equal(e.item, 1);
+    bad[1] = NULL;
+    assert_int_equal(aki_quantize_measured(CHECKPOINTS "bert", out, &o, &e), AKI_E_INVALID);
+    assert_int_equal(e.item, 1);
+    /* A text that is built in has no index among the caller's. */
+    bad[1] = "a dog";
+    path_of(nan, sizeof nan, "nan");
+    snprintf(command, sizeof command, "cp -r '" CHECKPOINTS "qwen3' '%s' && cd '%s' && truncate -s -2 model.safetensors && printf '\\377\\377' >> model.safetensors",
+             nan, nan);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(aki_quantize_measured(nan, out, &o, &e), AKI_E_INVALID);
+    assert_int_equal(e.item, -1);
     o.texts = NULL;
     assert_int_equal(aki_quantize_measured(CHECKPOINTS "bert", out, &o, &e), AKI_E_INVALID);
     assert_non_null(strstr(e.message, "text_count 2"));

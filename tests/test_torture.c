@@ -68,13 +68,14 @@ struct subject {
     aki_status (*attempt)(struct subject *s, void **made, aki_error *error);
     void       (*undo)(void *made);
     void       (*check)(struct subject *s);
+    bool        sparse;         /* so many allocations that only every so many-th is tried, the later the rarer */
 };
 
 static void torture(struct subject *s)
 {
     for (int all = 0; all < 2; all++) {
         long n = 0, survived = 0;
-        for (;; n++) {
+        for (;; n += s->sparse ? 1 + n / 16 : 1) {
             void *made = NULL;
             aki_error error = { 0 };
             atomic_store(&failed, false);
@@ -101,7 +102,7 @@ static void torture(struct subject *s)
                 break;
         }
         assert_true(n > 0);         /* else nothing was tried */
-        print_message("%s: %ld allocations failed%s, %ld of them survived\n", s->name, n, all ? " with all behind them" : "", survived);
+        print_message("%s: %ld allocations%s failed%s, %ld of them survived\n", s->name, n, s->sparse ? " (some of them)" : "", all ? " with all behind them" : "", survived);
     }
 }
 
@@ -330,6 +331,104 @@ static void test_int8_models(void **state)
     torture_models(AKI_PRECISION_INT8);
 }
 
+/* ---------------------------------------------------------------- scores, search, quantising -------------------- */
+
+static aki_status score_attempt(struct subject *s, void **made, aki_error *error)
+{
+    float out[TEXTS * 8];
+    int32_t tokens[TEXTS];
+    uint8_t truncated[TEXTS];
+    aki_embed_options options;
+
+    (void)made;
+    aki_embed_options_init(&options, sizeof options);
+    options.prompt = "a prompt: ";
+    return aki_score(s->with, texts, NULL, texts, NULL, TEXTS, &options, out, sizeof out, tokens, truncated, error);
+}
+
+static void test_scores(void **state)
+{
+    static const char *const classifiers[] = { AKI_BINARY_DIR "/checkpoints/scores-bert-nli", AKI_BINARY_DIR "/checkpoints/scores-qwen3" };
+
+    (void)state;
+    aki_model_options_init(&model_options, sizeof model_options);
+    for (size_t i = 0; i < sizeof classifiers / sizeof *classifiers; i++) {
+        aki_model *m = NULL;
+        aki_error error;
+        torture(&(struct subject){ .name = classifiers[i], .with = (void *)(uintptr_t)classifiers[i], .attempt = model_open_attempt, .undo = close_model });
+        if (aki_model_open(classifiers[i], &model_options, &m, &error) != AKI_OK)
+            fail_msg("%s", error.message);
+        torture(&(struct subject){ .name = "scores", .with = m, .attempt = score_attempt });
+        aki_model_close(m);
+    }
+}
+
+/* So many rows that threads share them. */
+enum { ROWS = 2048, DIM = 512 };
+
+static aki_status search_attempt(struct subject *s, void **made, aki_error *error)
+{
+    const aki_vectors *v = s->with;
+    aki_hit hits[10];
+    size_t count;
+
+    (void)made;
+    return aki_search(v, v->ranges + DIM, 10, hits, &count, error);
+}
+
+static aki_status duplicates_attempt(struct subject *s, void **made, aki_error *error)
+{
+    static aki_hit hits[ROWS];
+
+    (void)made;
+    return aki_duplicates(s->with, 0.9f, hits, error);
+}
+
+static void test_search(void **state)
+{
+    static uint8_t rows[ROWS][DIM];
+    static float ranges[2][DIM];
+    aki_vectors v;
+
+    (void)state;
+    for (size_t i = 0; i < ROWS; i++)
+        for (size_t k = 0; k < DIM; k++)
+            rows[i][k] = (uint8_t)(i * 31 + k * (i % 7 + 1));
+    for (size_t k = 0; k < DIM; k++)
+        ranges[1][k] = (float)(k + 1);
+    aki_vectors_init(&v, sizeof v);
+    v.dtype = AKI_DTYPE_UINT8;
+    v.rows = rows;
+    v.count = ROWS;
+    v.dim = DIM;
+    v.threads = 2;
+    v.ranges = ranges[0];
+    torture(&(struct subject){ .name = "search", .with = &v, .attempt = search_attempt });
+    torture(&(struct subject){ .name = "duplicates", .with = &v, .attempt = duplicates_attempt });
+}
+
+#define QUANTISED AKI_BINARY_DIR "/torture-int8"
+
+static aki_status quantize_attempt(struct subject *s, void **made, aki_error *error)
+{
+    aki_quantize_options options;
+
+    (void)made;
+    aki_quantize_options_init(&options, sizeof options);
+    options.texts = texts;
+    options.text_count = TEXTS;
+    aki_status rc = aki_quantize_measured(s->with, QUANTISED, &options, error);
+    assert_int_equal(access(QUANTISED, F_OK) == 0, rc == AKI_OK);
+    assert_int_equal(rc == AKI_OK ? system("rm -r '" QUANTISED "'") : 0, 0);
+    return rc;
+}
+
+static void test_quantize(void **state)
+{
+    (void)state;
+    torture(&(struct subject){ .name = "quantize", .with = (void *)(uintptr_t)folders[2], .attempt = quantize_attempt, .sparse = true });
+}
+
 /* ---------------------------------------------------------------- checking -------------------------------------- */
 
 static int ignore_event(void *user, const aki_check_event *event)
@@ -398,9 +497,9 @@ static void test_export(void **state)
 /* A real limit, which ONNX Runtime's own allocations meet too: the process may have so many pages more than it has now. */
 static void test_address_limit(void **state)
 {
-    enum { WORDS = 60, ROWS = 2000, STEP = 1 << 20, MOST = 512 };
+    enum { WORDS = 60, MANY = 2000, STEP = 1 << 20, MOST = 512 };
     static char words[WORDS * 8 + 1];
-    const char *rows[ROWS];
+    const char *rows[MANY];
     struct rlimit before, limit;
     aki_model *m = NULL;
     aki_embed_options options;
@@ -414,14 +513,14 @@ static void test_address_limit(void **state)
         skip();
     for (int i = 0; i < WORDS; i++)
         memcpy(words + i * 8, "letters ", 8);
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < MANY; i++)
         rows[i] = words;
     aki_model_options_init(&model_options, sizeof model_options);
     model_options.max_batch_tokens = 1 << 20;
     assert_int_equal(aki_model_open(folders[2], &model_options, &m, &error), AKI_OK);
     aki_embed_options_init(&options, sizeof options);
     options.no_reuse = 1;
-    size_t size = aki_embed_bound(m, ROWS, &options);
+    size_t size = aki_embed_bound(m, MANY, &options);
     void *out = malloc(size);
     assert_true(size > 0 && out);
     /* A thread's first work registers thread-local destructors with glibc, which ends the process where it finds no memory: let the pool's
@@ -437,7 +536,7 @@ static void test_address_limit(void **state)
         limit = before;
         limit.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (rlim_t)extra * STEP;
         assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
-        rc = aki_embed(m, rows, NULL, ROWS, &options, out, size, NULL, NULL, &error);
+        rc = aki_embed(m, rows, NULL, MANY, &options, out, size, NULL, NULL, &error);
         assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
         refused += rc == AKI_E_NOMEM;
     }
@@ -456,6 +555,9 @@ int main(void)
         cmocka_unit_test(test_tokenizers),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_int8_models),
+        cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_search),
+        cmocka_unit_test(test_quantize),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_device),
         cmocka_unit_test(test_export),

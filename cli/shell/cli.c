@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -35,7 +36,7 @@ void cli_before_message(void (*clear)(void))
 
 static void say(const char *event, const char *format, va_list args)
 {
-    char text[800];
+    char text[800], *line = NULL;
 
     if (listener) {
         vsnprintf(text, sizeof text, format, args);
@@ -44,9 +45,13 @@ static void say(const char *event, const char *format, va_list args)
     }
     if (clear_line)
         clear_line();
-    fputs("akiembed: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    const bool made = vasprintf(&line, format, args) >= 0;
+    /* What is quoted of a file does not command the terminal. */
+    for (char *c = made ? line : NULL; c && *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == '\x7f')
+            *c = '?';
+    fprintf(stderr, "akiembed: %s\n", made ? line : format);
+    free(made ? line : NULL);
 }
 
 int cli_fail(int code, const char *format, ...)

@@ -168,7 +168,8 @@ static int read_array(struct npy *a, const char *path, const char *header, size_
         }
     }
     if (!size)
-        return cli_fail(CLI_INPUT, "%s: elements of %.*s; float32, float16, int8 and uint8 are read (numpy: a.astype('float32'))", path, (int)strcspn(type, ","), type);
+        return cli_fail(CLI_INPUT, "%s: elements of %.*s; float32, float16, int8 and uint8 are read (numpy: a.astype('float32'))", path,
+                        strcspn(type, ",") < 40 ? (int)strcspn(type, ",") : 40, type);
     if (strncmp(entry(header, "'fortran_order'"), "False", 5) || !read_shape(entry(header, "'shape'"), &a->rows, &a->columns))
         return cli_fail(CLI_INPUT, "%s: not an array of rows and columns in C order", path);
     if (a->rows > SIZE_MAX || a->columns > SIZE_MAX || !aki__mul((size_t)a->rows, (size_t)a->columns, &bytes) || !aki__mul(bytes, size, &bytes) ||

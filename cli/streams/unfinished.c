@@ -79,7 +79,7 @@ static int read_earlier(struct unfinished *u, char **text)
     /* One that was torn while it was begun belongs to an output that has no row yet. */
     if (mark && sscanf(mark + 1, MARK_READ, &u->texts, &u->rows, &u->hash) != 3)
         u->texts = u->rows = 0;
-    if (size >= sizeof magic - 1 && memcmp(all, magic, sizeof magic - 1)) {
+    if (memcmp(all, magic, size < sizeof magic - 1 ? size : sizeof magic - 1)) {
         free(all);
         return cli_fail(CLI_USAGE, "%s is there and not of akiembed; nothing is changed", u->path);
     }

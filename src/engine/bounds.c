@@ -57,6 +57,8 @@ static struct aki__bounds bounds_of(const struct number *n, const aki_model *m)
         b.preset = m->folder->normalize ? AKI_NORMALIZE_ON : AKI_NORMALIZE_OFF;
     else if (strcmp(n->name, "truncate") == 0)
         b.preset = m->cuts_left ? AKI_TRUNCATE_LEFT : AKI_TRUNCATE_RIGHT;
+    else if (strcmp(n->name, "output") == 0)
+        b.most = m->folder->labels.count ? AKI_OUTPUT_SCORES : AKI_OUTPUT_TOKENS;
     else if (strcmp(n->name, "activation") == 0)
         b.preset = m->folder->labels.activation;
     else if (strcmp(n->name, "max_tokens") == 0)

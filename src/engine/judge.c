@@ -29,6 +29,7 @@ struct judge {
     const aki_quantize_options *o;
     const char **texts;                     /* [count] */
     size_t      *sizes;                     /* [count] */
+    int32_t     *given;                     /* [count] index among the caller's; -1: built in */
     size_t       count, dim;
     float       *wanted, *got;              /* [count, dim] in f32; of a trial */
     struct aki__graph graph;
@@ -45,7 +46,7 @@ struct judge {
 /* ---------------------------------------------------------------- texts ----------------------------------------- */
 
 /* Adds a text, unless half or more of it are words that the tokenizer does not know, or it has no tokens. */
-static aki_status add_text(struct judge *j, const char *text, size_t size)
+static aki_status add_text(struct judge *j, const char *text, size_t size, int32_t given)
 {
     struct aki__encoding e = { 0 };
     const struct aki__encode_options plain = { .parse_special = true };
@@ -59,6 +60,7 @@ static aki_status add_text(struct judge *j, const char *text, size_t size)
     }
     if (!rc && 2 * unknown < e.count) {
         j->texts[j->count] = text;
+        j->given[j->count] = given;
         j->sizes[j->count++] = size;
     }
     aki__encoding_free(&e);
@@ -72,14 +74,17 @@ static aki_status choose_texts(struct judge *j)
 
     j->texts = aki__zalloc(most, sizeof *j->texts);
     j->sizes = aki__zalloc(most, sizeof *j->sizes);
+    j->given = aki__zalloc(most, sizeof *j->given);
     j->wanted = aki__zalloc(2 * most, j->dim * sizeof *j->wanted);
-    if (!j->texts || !j->sizes || !j->wanted)
+    if (!j->texts || !j->sizes || !j->given || !j->wanted)
         return aki__fail(j->err, AKI_E_NOMEM, "texts to measure with");
     j->got = j->wanted + most * j->dim;
     for (size_t i = 0; i < aki__verify_text_count && !rc; i++)
-        rc = add_text(j, aki__verify_texts[i], strlen(aki__verify_texts[i]));
+        rc = add_text(j, aki__verify_texts[i], strlen(aki__verify_texts[i]), -1);
     for (size_t i = 0; i < j->o->text_count && !rc; i++) {
-        rc = add_text(j, j->o->texts[i], j->o->sizes ? j->o->sizes[i] : strlen(j->o->texts[i]));
+        if (!j->o->texts[i])
+            return aki__fail_at(j->err, AKI_E_INVALID, i, 0, "texts[%zu] is NULL", i);
+        rc = add_text(j, j->o->texts[i], j->o->sizes ? j->o->sizes[i] : strlen(j->o->texts[i]), (int32_t)i);
         if (rc && j->err)
             j->err->item = (int32_t)i;
     }
@@ -92,7 +97,10 @@ static aki_status embed(struct judge *j, float *out)
 
     aki_embed_options_init(&e, sizeof e);
     e.normalize = AKI_NORMALIZE_ON;
-    return aki_embed(j->m, j->texts, j->sizes, j->count, &e, out, j->count * j->dim * sizeof *out, NULL, NULL, j->err);
+    aki_status rc = aki_embed(j->m, j->texts, j->sizes, j->count, &e, out, j->count * j->dim * sizeof *out, NULL, NULL, j->err);
+    if (rc && j->err && j->err->item >= 0)
+        j->err->item = j->given[j->err->item];
+    return rc;
 }
 
 /* ---------------------------------------------------------------- trials ---------------------------------------- */
@@ -263,6 +271,7 @@ aki_status aki__judge(struct aki__judged *out, const char *folder, const aki_qua
     aki__free(j.kept);
     aki__free(j.texts);
     aki__free(j.sizes);
+    aki__free(j.given);
     aki__free(j.wanted);
     aki_model_close(j.m);                   /* the graph's blocks are about its folder */
     aki__graph_free(&j.graph);

@@ -206,8 +206,8 @@ aki_status aki__request_open(struct aki__request *out, const aki_model *m, const
     if (!m->session)
         return aki__fail(err, AKI_E_UNSUPPORTED, "only the tokenizer was opened: it cannot embed");
     aki_status rc = aki__options_read(&o, sizeof o, options, "aki_embed_options", err);
-    if (!rc) rc = check_numbers(m, &o, err);
     if (!rc) rc = check_kind(m, &o, err);
+    if (!rc) rc = check_numbers(m, &o, err);
     if (rc)
         return rc;
     set_output(out, m, &o);
