@@ -224,6 +224,7 @@ typedef struct {
     const char *const *labels;             /* [label_count] their names; NULL: the files have none */
     int32_t           activation;          /* AKI_ACTIVATION_*: what AKI_ACTIVATION_DEFAULT applies to scores */
     int32_t           labels_exclusive;    /* 1: of several labels exactly one applies to a text */
+    const char       *instructions;        /* instruction set of the CPU's arithmetic: "avx512bf16", "avx512", "avxvnni", "avx2", … */
 } aki_model_info;
 
 /* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
@@ -422,6 +423,43 @@ AKI_API void aki_similarity(const float *a, size_t a_count, const float *b, size
  * element.
  * vectors: [count, dim], count >= 1; ranges: [2, dim]. */
 AKI_API void aki_ranges(const float *vectors, size_t count, size_t dim, float *ranges);
+
+/* ---------------------------------------------------------------- searching ------------------------------------- */
+
+/* Vectors to search in: rows that aki_embed wrote, in memory or in a mapped file, which are read once for each search. */
+typedef struct {
+    uint32_t     struct_size;       /* set by aki_vectors_init */
+    int32_t      dtype;             /* AKI_DTYPE_* of the rows */
+    const void  *rows;              /* [count] rows without padding, aligned for their elements */
+    size_t       count;
+    int32_t      dim;               /* elements of a vector; of BINARY and UBINARY too, whose rows have (dim + 7) / 8 bytes */
+    int32_t      threads;           /* threads to compute with; 0: the cores allowed */
+    const float *ranges;            /* [2, dim] those that the rows of INT8 and UINT8 were made with */
+    int        (*progress)(void *user, double done);   /* called now and then on the calling thread, with the share of the work
+                                     * that is done; nonzero: end with CANCELLED */
+    void        *progress_user;     /* passed to progress */
+} aki_vectors;
+
+AKI_API void aki_vectors_init(void *vectors, size_t size);
+
+/* A row that was found. */
+typedef struct {
+    uint64_t row;                   /* its index; UINT64_MAX: none */
+    float    score;                 /* its cosine */
+} aki_hit;
+
+/* Finds the rows that are nearest to a query, by comparing it with all of them. Elements of INT8 and UINT8 count as the
+ * middle of their bucket, those of BINARY and UBINARY as 1 and -1. query: [dim] floats, of any length.
+ * hits: [top] set to the nearest rows, the nearest first, of equals the earlier; *count: how many, fewer than top if there
+ * are no more rows that are finite.
+ * Errors: INVALID (vectors, or a query that is all zero or not finite), NOMEM, CANCELLED. */
+AKI_API aki_status aki_search(const aki_vectors *vectors, const float *query, size_t top, aki_hit *hits, size_t *count, aki_error *error);
+
+/* Finds, for each row, the nearest of the rows before it. hits: [count]; hits[i] is that row if its cosine is threshold or
+ * more, else none (UINT64_MAX, 0). A row with a hit is a duplicate of an earlier row; the rows without one are the set that
+ * is left without duplicates. The work grows with the square of count. Errors: as aki_search, UNSUPPORTED (more than
+ * 2147483647 rows). */
+AKI_API aki_status aki_duplicates(const aki_vectors *vectors, float threshold, aki_hit *hits, aki_error *error);
 
 /* ---------------------------------------------------------------- quantising ------------------------------------ */
 

@@ -3,6 +3,8 @@ set_tests_properties(embed PROPERTIES FIXTURES_REQUIRED checkpoints)
 
 aki_test(row all)
 
+aki_test(search all)
+
 aki_test(host_environment all)
 target_link_libraries(test_host_environment PRIVATE OnnxRuntime::OnnxRuntime)
 set_tests_properties(host_environment PROPERTIES FIXTURES_REQUIRED checkpoints)

@@ -6,6 +6,9 @@
 #include "cli/shell/system.h"
 #include "util/names.h"
 
+#include "util/hash.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,8 +154,9 @@ static int read_info(struct model *m, const struct options *o)
                  m->info.pooling == AKI_POOLING_LAST ? "last token" : "mean");
     if (m->info.precision_advice)
         cli_warn("%s: %s: %s", m->path, m->info.precision_note, m->info.precision_advice);
-    cli_note("model %s (%s), %s%s%s on %s, %d threads, %s", m->path, m->info.architecture, aki__precision_name(m->info.precision),
-             m->info.precision_note ? ", but " : "", m->info.precision_note ? m->info.precision_note : "", m->info.device, m->info.threads, m->info.runtime);
+    cli_note("model %s (%s), %s%s%s on %s (%s), %d threads, %s", m->path, m->info.architecture, aki__precision_name(m->info.precision),
+             m->info.precision_note ? ", but " : "", m->info.precision_note ? m->info.precision_note : "", m->info.device, m->info.instructions,
+             m->info.threads, m->info.runtime);
     return CLI_OK;
 }
 
@@ -199,6 +203,38 @@ int model_open(struct model *m, const struct options *o, bool tokenizer_only)
         return aki_tokenizer_open(m->path, &m->handle, &error) ? model_failed(&error, NULL) : CLI_OK;
     rc = open_on(m, o);
     return rc ? rc : read_info(m, o);
+}
+
+const char *model_int8_cost(const aki_model_info *info, char *out, size_t size)
+{
+    if (info->precision != AKI_PRECISION_INT8)
+        return NULL;
+    snprintf(out, size, "8-bit products on %s; of the 10 texts nearest to a text by f32 it finds 97 to 99 %% with all-MiniLM-L6-v2: 'akiembed verify "
+             "--precision int8' measures a model", info->instructions);
+    return out;
+}
+
+int model_hash(const struct model *m, uint64_t *hash)
+{
+    enum { END = 1 << 16 };
+    char *part = malloc(2 * END);
+    int rc = part ? CLI_OK : cli_no_memory();
+
+    *hash = 0;
+    for (int i = 0; i < m->info.file_count && !rc; i++) {
+        const aki_file *file = &m->info.files[i];
+        FILE *f = system_fopen(file->path, "rb");
+        size_t size = f ? fread(part, 1, END, f) : 0;
+        if (f && file->size > END && !fseek(f, -(long)(file->size - END < END ? file->size - END : END), SEEK_END))
+            size += fread(part + size, 1, END, f);
+        if (!f || ferror(f))
+            rc = cli_fail(CLI_IO, "cannot read %s: %s", file->path, strerror(errno));
+        if (f)
+            fclose(f);
+        *hash = aki__hash(part, size, aki__hash(&file->size, sizeof file->size, *hash));
+    }
+    free(part);
+    return rc;
 }
 
 void model_close(struct model *m)

@@ -23,6 +23,10 @@ int  model_open(struct model *m, const struct options *o, bool tokenizer_only);
 /* name as it is, in f32 on the cpu. CLI_CHECK, nothing said: its folder is quantised. */
 int  model_open_reference(struct model *m, const struct options *o, const char *name);
 void model_close(struct model *m);
+/* What int8 costs on this processor, in a line; NULL: the model is not int8. */
+const char *model_int8_cost(const aki_model_info *info, char *out, size_t size);
+/* A hash of what the model is read from: sizes, beginnings and ends of its files, wherever they lie. */
+int  model_hash(const struct model *m, uint64_t *hash);
 
 /* The exit code of a failed library call, whose message is said; where: what to call the thing at fault, or NULL. */
 int  model_failed(const aki_error *error, const char *where);

@@ -44,7 +44,7 @@ static int cancel(void *user)
     const struct bench_job *j = user;
     double elapsed = aki__seconds() - j->start;
 
-    progress_show(0, 0, (uint64_t)(elapsed * 1000), (uint64_t)(j->seconds * 1000));
+    progress_share(elapsed / j->seconds);
     return cli_signal != 0;
 }
 
@@ -148,7 +148,7 @@ static int measure_file(struct bench_job *j, double share, size_t count)
     struct input in;
     struct batch b = { 0 };
     double start = aki__seconds();
-    int rc = input_open_file(&in, j->o->bench.texts, INPUT_LINES);
+    int rc = input_open_beside(&in, j->o->bench.texts, j->o);
 
     *row = (struct bench_row){ .name = "bulk, texts of the file", .json = "bulk" };
     in.batch_texts = count;
@@ -218,10 +218,12 @@ static double rate(uint64_t count, double seconds)
 static void write_rows(const struct bench_job *j, struct sink *out)
 {
     const aki_model_info *info = &j->model.info;
-    char a[128], b[128], c[128];
+    char a[128], b[128], c[128], text[256];
+    const char *cost = model_int8_cost(info, text, sizeof text);
 
-    sink_printf(out, "%s: %s%s%s on %s, %d thread%s\n", j->model.name, OPTION_CHOICE_NAME(precision, info->precision), info->precision_note ? ", but " : "",
-                info->precision_note ? info->precision_note : "", info->device, info->threads, info->threads == 1 ? "" : "s");
+    sink_printf(out, "%s: %s%s%s on %s (%s), %d thread%s\n%s%s", j->model.name, OPTION_CHOICE_NAME(precision, info->precision),
+                info->precision_note ? ", but " : "", info->precision_note ? info->precision_note : "", info->device, info->instructions, info->threads,
+                info->threads == 1 ? "" : "s", cost ? cost : "", cost ? "\n" : "");
     sink_printf(out, "%s, %s\nakiembed %s, %s\n\n", machine_processor(a, sizeof a), machine_system(b, sizeof b), aki_version(), info->runtime);
     sink_printf(out, "%-30s%7s%9s%9s%9s%9s%10s%11s\n", "milliseconds of a call", "calls", "tokens", "p50", "p95", "p99", "texts/s", "tokens/s");
     for (size_t i = 0; i < j->row_count; i++) {
@@ -252,6 +254,7 @@ static void write_rows_json(const struct bench_job *j, struct sink *out)
     sink_json_string(out, j->model.name);
     sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"f32_share\": %.4f,\n  \"device\": ", OPTION_CHOICE_NAME(precision, info->precision), info->f32_share);
     sink_json_string(out, info->device);
+    sink_printf(out, ",\n  \"instructions\": \"%s\"", info->instructions);
     sink_printf(out, ",\n  \"threads\": %d,\n  \"open_seconds\": %.4f,\n", info->threads, j->open_seconds);
     sink_printf(out, "  \"memory\": {\"before\": %llu, \"opened\": %llu, \"peak\": %llu},\n  \"rows\": [", (unsigned long long)j->before, (unsigned long long)j->opened, (unsigned long long)machine_peak());
     for (size_t i = 0; i < j->row_count; i++) {

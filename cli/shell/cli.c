@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 volatile sig_atomic_t cli_signal;
 
@@ -73,6 +75,17 @@ void cli_warn(const char *format, ...)
     va_end(args);
 }
 
+void cli_tell(const char *format, ...)
+{
+    va_list args;
+
+    if (voice_quiet)
+        return;
+    va_start(args, format);
+    say("note", format, args);
+    va_end(args);
+}
+
 void cli_note(const char *format, ...)
 {
     va_list args;
@@ -105,6 +118,13 @@ bool cli_room_for_one(void *pointer, size_t count, size_t *capacity, size_t size
         return false;
     *capacity = more;
     return true;
+}
+
+bool cli_has_end(const char *path, const char *end)
+{
+    size_t size = strlen(path), end_size = strlen(end);
+
+    return size > end_size && !strcasecmp(path + size - end_size, end);
 }
 
 char *cli_format(const char *format, ...)

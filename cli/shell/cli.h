@@ -9,7 +9,8 @@
 #include <signal.h>
 
 /* Fixed by contract: scripts rely on them. 128 + n: stopped by signal n. */
-enum { CLI_OK = 0, CLI_INTERNAL = 1, CLI_USAGE = 2, CLI_NO_MODEL = 3, CLI_INPUT = 4, CLI_DEVICE = 5, CLI_IO = 6, CLI_CHECK = 7, CLI_STOPPED = 128 };
+enum { CLI_OK = 0, CLI_INTERNAL = 1, CLI_USAGE = 2, CLI_NO_MODEL = 3, CLI_INPUT = 4, CLI_DEVICE = 5, CLI_IO = 6, CLI_CHECK = 7, CLI_UNVERIFIED = 8,
+       CLI_STOPPED = 128 };
 
 /* Says on stderr what went wrong, "akiembed: …", and answers code, so that a failure is one line. */
 int  cli_fail(int code, const char *format, ...) AKI_PRINTF(2, 3);
@@ -17,6 +18,8 @@ int  cli_no_memory(void);
 /* The same for what does not end the run: warnings (silent with --quiet) and details (only with -v). */
 void cli_warn(const char *format, ...) AKI_PRINTF(1, 2);
 void cli_note(const char *format, ...) AKI_PRINTF(1, 2);
+/* A note that is said without -v, but not with --quiet. */
+void cli_tell(const char *format, ...) AKI_PRINTF(1, 2);
 void cli_set_voice(bool quiet, bool verbose);
 bool cli_quiet(void);
 /* Receives these messages instead of stderr ("akiembed: …"); event: "error", "warning" or "note". */
@@ -35,6 +38,9 @@ extern volatile sig_atomic_t cli_signal;
 bool cli_resize(void *pointer, size_t count, size_t size);
 /* Makes sure that the array whose pointer stands at pointer, with count of *capacity elements of size bytes, can take one more. */
 bool cli_room_for_one(void *pointer, size_t count, size_t *capacity, size_t size);
+
+/* The name of a file ends so, in small letters or capitals; the end is not all of it. */
+bool cli_has_end(const char *path, const char *end);
 
 /* printf into a string of its own, malloc'd; NULL: no memory. */
 char *cli_format(const char *format, ...) AKI_PRINTF(1, 2);

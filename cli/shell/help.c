@@ -1,13 +1,17 @@
 /* Unit help: --help of the program and of each verb, and the manual page, written from the table of options. */
 #include "options.h"
 #include "sink.h"
+#include "terminal.h"
 
 #include <akiembed.h>
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { HELP_WIDTH = 80, OPTION_COLUMN = 28 };
+/* Longer lines are hard to read; on a narrow terminal an option's help stands under it. */
+enum { MOST_WIDTH = 100, NARROW = 64, OPTION_COLUMN = 28, NARROW_COLUMN = 8 };
+static size_t help_width = 80;
 
 /* What is the same for --help and for the manual. */
 static const struct { int code; const char *meaning; } exit_codes[] = {
@@ -15,6 +19,7 @@ static const struct { int code; const char *meaning; } exit_codes[] = {
     { CLI_NO_MODEL, "no such model; the message has the command that fetches it" },
     { CLI_INPUT, "a text or a file's content is not valid" }, { CLI_DEVICE, "the device cannot be used" },
     { CLI_IO, "reading or writing failed" }, { CLI_CHECK, "a verification or check failed" },
+    { CLI_UNVERIFIED, "not verified: there was nothing to compare with" },
     { 130, "stopped by Ctrl-C (143: by SIGTERM); rows already written are whole" },
 };
 static const char environment[] =
@@ -30,7 +35,7 @@ static void wrap(struct sink *out, const char *text, size_t column, size_t inden
 {
     while (*text) {
         size_t word = strcspn(text, " \n");
-        if (column > indent && column + 1 + word > HELP_WIDTH) {
+        if (column > indent && column + 1 + word > help_width) {
             sink_printf(out, "\n%*s", (int)indent, "");
             column = indent;
         } else if (column > indent) {
@@ -68,12 +73,13 @@ static void help_option(struct sink *out, const struct option *option)
 
     if (value)
         at += snprintf(left + at, sizeof left - (size_t)at, " %s", value);
-    if (at + 2 <= OPTION_COLUMN)
-        sink_printf(out, "%-*s", OPTION_COLUMN, left);
+    const int column = help_width < NARROW ? NARROW_COLUMN : OPTION_COLUMN;
+    if (at + 2 <= column)
+        sink_printf(out, "%-*s", column, left);
     else
-        sink_printf(out, "%s\n%*s", left, OPTION_COLUMN, "");
+        sink_printf(out, "%s\n%*s", left, column, "");
     option_help(text, option);
-    wrap(out, text, OPTION_COLUMN, OPTION_COLUMN);
+    wrap(out, text, (size_t)column, (size_t)column);
 }
 
 static void help_verb(struct sink *out, const struct verb *verb)
@@ -81,7 +87,10 @@ static void help_verb(struct sink *out, const struct verb *verb)
     const char *group = "";
     char before[32];
 
-    sink_printf(out, "akiembed %s: %s\n\n", verb->name, verb->summary);
+    snprintf(before, sizeof before, "akiembed %s:", verb->name);
+    sink_printf(out, "%s", before);
+    wrap(out, verb->summary, strlen(before), 2);
+    sink_printf(out, "\n");
     snprintf(before, sizeof before, "  akiembed %s ", verb->name);
     each_line(out, before, verb->synopsis, "\n");
     for (size_t i = 0; i < option_count; i++) {
@@ -103,11 +112,16 @@ static void help_verb(struct sink *out, const struct verb *verb)
 
 static void help_program(struct sink *out)
 {
-    sink_printf(out, "akiembed %s: text in, embedding vectors out\n\n  akiembed VERB [OPTIONS] [TEXT...]\n\nVerbs\n", aki_version());
-    for (size_t i = 0; i < VERB_COUNT; i++)
-        sink_printf(out, "  %-12s%s\n", verbs[i].name, verbs[i].summary);
-    sink_printf(out, "\n  akiembed VERB --help (or: akiembed help VERB) shows a verb's options and\n  examples, akiembed --version the version.\n"
-                     "\nExamples\n"
+    sink_printf(out, "akiembed %s:", aki_version());
+    wrap(out, "text in, embedding vectors out", strlen("akiembed :") + strlen(aki_version()), 2);
+    sink_printf(out, "\n  akiembed VERB [OPTIONS] [TEXT...]\n\nVerbs\n");
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        sink_printf(out, "  %-12s", verbs[i].name);
+        wrap(out, verbs[i].summary, 14, 14);
+    }
+    sink_printf(out, "\n  ");
+    wrap(out, "akiembed VERB --help (or: akiembed help VERB) shows a verb's options and examples, akiembed --version the version.", 2, 2);
+    sink_printf(out, "\nExamples\n"
                      "  akiembed embed \"a cat\" \"a dog\"\n"
                      "  akiembed embed -m all-MiniLM-L6-v2 -f lines.txt -o vectors.npy\n"
                      "  akiembed similarity \"how do cats purr\" -f lines.txt --top 10\n\nModels\n  ");
@@ -115,8 +129,10 @@ static void help_program(struct sink *out)
     sink_printf(out, "\nEnvironment\n  ");
     wrap(out, environment, 2, 2);
     sink_printf(out, "\nExit status\n");
-    for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++)
-        sink_printf(out, "  %3d  %s\n", exit_codes[i].code, exit_codes[i].meaning);
+    for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++) {
+        sink_printf(out, "  %3d  ", exit_codes[i].code);
+        wrap(out, exit_codes[i].meaning, 7, 7);
+    }
 }
 
 int help_print(const struct verb *verb)
@@ -124,6 +140,8 @@ int help_print(const struct verb *verb)
     struct sink out;
     int rc = sink_open_stdout(&out);
 
+    help_width = terminal_width(STDOUT_FILENO);
+    help_width = help_width < MOST_WIDTH ? help_width : MOST_WIDTH;
     if (!rc) {
         if (verb)
             help_verb(&out, verb);

@@ -389,7 +389,8 @@ static int read_environment(struct options *o)
             continue;
         if (!value || !*value || (rival && o->source[rival - option_table] == SOURCE_TYPED))
             continue;
-        if (has_texts && (option->field == AT(file) || option->field == AT(jsonl) || option->field == AT(null)))
+        if (has_texts && (option->field == AT(file) || option->field == AT(jsonl) || option->field == AT(null) || option->field == AT(csv) ||
+                          option->field == AT(column) || option->field == AT(field)))
             continue;
         if (option->kind != OPTION_LIST)
             rc = set(o, option, name, value, SOURCE_ENVIRONMENT);
@@ -478,6 +479,33 @@ int options_check_model(const struct options *o, const aki_model *model)
         return cli_fail(CLI_USAGE, "%s is a number from %d to %d for this model, not '%d'", name, least, most, value);
     }
     return CLI_OK;
+}
+
+void options_write(const struct options *o, const char *group, struct aki__buf *out)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *option = &option_table[i];
+        const void *field = (const char *)o + option->field;
+        char number[24];
+
+        if (!option_is_of(option, o->verb) || strcmp(option->group, group))
+            continue;
+        const bool is_text = option->kind == OPTION_TEXT;
+        const char *text = is_text ? *(const char *const *)field : NULL;
+        const int value = is_text ? 0 : *(const int *)field;
+        if (!text && !value)
+            continue;
+        if (option->kind == OPTION_CHOICE)
+            text = option->choices[value - 1];
+        else if (!is_text)
+            snprintf(number, sizeof number, "%d", value);
+        text = text ? text : number;
+        aki__buf_append(out, "--", 2, CLI_CEILING);
+        aki__buf_append(out, option->name, strlen(option->name), CLI_CEILING);
+        aki__buf_append(out, ": ", 2, CLI_CEILING);
+        aki__buf_json(out, text, strlen(text), CLI_CEILING);
+        aki__buf_append(out, "\n", 1, CLI_CEILING);
+    }
 }
 
 bool options_typed(const struct options *o, size_t field)

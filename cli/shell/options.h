@@ -72,20 +72,22 @@ struct options {
     int         device_option_count;
     int         precision, device_fallback, test_cache, max_buckets, threads, max_batch_tokens, prefix_cache, check_files;
     const char *file, *output;
-    int         jsonl, null;
+    int         jsonl, null, csv;
+    const char *column, *field;
     const char *prompt, *prompt_name, *instruction;
     int         kind, max_tokens, truncate, no_parse_special, pooling, dim;
     int         json, quiet, verbose, help, version;
 
     struct {
         const char *ranges, *calibrate;
-        int         chunk, overlap, chunk_pool, no_normalize, dtype, tokens, format, resume;
+        int         chunk, overlap, chunk_pool, no_normalize, dtype, tokens, format, resume, force;
     } embed;
     struct {
         int decode, pieces, no_special;
     } tokenize;
     struct {
-        int top, no_prompts;
+        int         top, no_prompts, duplicates;
+        const char *vectors, *texts, *threshold;
     } similarity;
     struct {
         int f16, pooled, form, batch, length;
@@ -121,6 +123,9 @@ int options_parse(struct options *o, const struct verb *verb, int count, char **
 /* True where the option whose value is o->FIELD was given on the command line; the environment does not count. */
 #define OPTIONS_TYPED(o, FIELD) options_typed(o, offsetof(struct options, FIELD))
 bool options_typed(const struct options *o, size_t field);
+
+/* Appends "--NAME: VALUE\n" for each option of a group (its heading in --help) that has a value. */
+void options_write(const struct options *o, const char *group, struct aki__buf *out);
 
 /* Checks the numbers that were given against this model's bounds. Answers CLI_OK, or CLI_USAGE with the message out. */
 int options_check_model(const struct options *o, const aki_model *model);

@@ -10,11 +10,15 @@ const struct verb verbs[VERB_COUNT] = {
       "[OPTIONS] TEXT...\n[OPTIONS] -f FILE\n[OPTIONS] < FILE",
       "akiembed embed -m all-MiniLM-L6-v2 \"a cat\" \"a dog\"\n"
       "akiembed embed -f lines.txt -o vectors.npy\n"
-      "akiembed embed --jsonl -f rows.jsonl -o vectors.jsonl --resume\n"
+      "akiembed embed -f rows.jsonl --field body -o vectors.jsonl --resume\n"
+      "akiembed embed -f table.csv --column text -o vectors.npy\n"
       "akiembed embed --kind query \"how do cats purr\" --format raw > query.f32\n"
       "akiembed embed -f books.txt --null --chunk 256 --overlap 32",
       "A jsonl row is {\"index\":0,\"tokens\":7,\"embedding\":[...]}; json is one array of such rows; npy is [rows, dim]; raw is the "
-      "numbers alone, little-endian; csv has a heading. Numbers are printed so that they parse back to the same float.\n"
+      "numbers alone, little-endian; csv has a heading. Numbers are printed so that they parse back to the same float. Other members of the input's "
+      "objects, or other columns of a CSV, are in the jsonl rows too.\n"
+      "While -o FILE is not finished FILE.resume stands beside it: with it --resume knows what was begun, and refuses another model, other options or "
+      "other texts; without --resume or --force a half-done file is not overwritten.\n"
       "A row of --chunk also has \"chunk\", \"begin\" and \"end\": the bytes of the text that it stands for. A row of --tokens has "
       "\"ids\", \"pieces\", \"spans\" (bytes in prompt and text) and \"embeddings\", the last hidden states.",
       embed_run },
@@ -29,11 +33,19 @@ const struct verb verbs[VERB_COUNT] = {
       "written as a JSON string.",
       tokenize_run },
     { "similarity", "how near texts are to a query, nearest first",
-      "[OPTIONS] QUERY TEXT...\n[OPTIONS] QUERY -f FILE\n[OPTIONS] QUERY < FILE",
+      "[OPTIONS] QUERY TEXT...\n[OPTIONS] QUERY -f FILE\n[OPTIONS] QUERY < FILE\n[OPTIONS] QUERY --vectors FILE.npy [--texts FILE]\n"
+      "[OPTIONS] --duplicates --vectors FILE.npy [--texts FILE]",
       "akiembed similarity \"how do cats purr\" \"A cat's larynx\" \"Dog food\"\n"
       "akiembed similarity \"how do cats purr\" -f lines.txt --top 10\n"
-      "akiembed similarity \"how do cats purr\" -f lines.txt --json",
-      "Scores are cosines. Where the model has prompts for queries and documents, QUERY and the texts get them.",
+      "akiembed similarity \"how do cats purr\" -f lines.txt --json\n"
+      "akiembed similarity \"how do cats purr\" --vectors vectors.npy --texts lines.txt\n"
+      "akiembed similarity --duplicates --vectors vectors.npy --texts lines.txt",
+      "Scores are cosines. Where the model has prompts for queries and documents, QUERY and the texts get them. A row is score, the text's number "
+      "from 1 (its line) and the text.\n"
+      "--vectors compares the query with every row of a mapped file. Rows of f16, int8, uint8 and bits count as the numbers they stand for; the "
+      "ranges of int8 are those in FILE.npy.ranges.npy, which embed leaves there. The model is to be that which FILE.npy was made with.\n"
+      "A row of --duplicates is score, the number of a text, that of the nearest text before it, and the text. Texts that are in no row are the set "
+      "without duplicates.",
       similarity_run },
     { "info", "what a model is and how it runs here",
       "[OPTIONS]",
@@ -63,7 +75,7 @@ const struct verb verbs[VERB_COUNT] = {
       "akiembed verify -m qwen3-int8 --against Qwen/Qwen3-Embedding-0.6B\n"
       "akiembed verify --precision int8 -f lines.txt --json",
       "The texts are built in, in many languages, or those of FILE, at most 2000 of them. A quantised folder has no f32 weights left: without "
-      "--against it is compared with itself only. Exit status 7 where a value is below its bound.",
+      "--against it is compared with itself only, and exit status 8 says that it is not verified. Exit status 7 where a value is below its bound.",
       verify_run },
     { "bench", "how fast a model is here",
       "[OPTIONS]\n[OPTIONS] --texts FILE",
@@ -149,17 +161,30 @@ enum {
 const struct option option_table[] = {
     { .name = "file", .letter = 'f', .kind = OPTION_TEXT, .verbs = READS, .group = "Input", .value = "FILE", .field = AT(file),
       .suffix = ".onnx", .suffix_field = AT(weights),
-      .help = "texts, one a line; - is standard input. (NAME.onnx: the model's file, see --file of info)" },
+      .help = "texts, one a line; - is standard input; NAME.jsonl, NAME.csv and NAME.tsv are read as such. (NAME.onnx: the model's file, see --file "
+              "of info)" },
     { .name = "file", .kind = OPTION_TEXT, .verbs = INFO | BENCH | SERVE | PULL, .group = "Model", .value = "NAME", .field = AT(weights),
       .help = "this file of the model instead of model.safetensors or its shards, as onnx/model_int8.onnx" },
     { .name = "offline", .kind = OPTION_FLAG, .verbs = PULL, .group = "Model", .field = AT(pull.offline),
       .help = "no network: only say where the model is in the cache" },
     { .name = "jsonl", .kind = OPTION_FLAG, .verbs = READS, .group = "Input", .field = AT(jsonl),
-      .rivals = 1, .help = "lines are JSON strings, or objects with \"text\"" },
+      .rivals = 1, .help = "lines are JSON strings, or objects with \"text\"; embed's jsonl rows keep their other members" },
+    { .name = "field", .kind = OPTION_TEXT, .verbs = READS | BENCH | QUANTIZE, .group = "Input", .value = "NAME", .field = AT(field), .rivals = 7,
+      .help = "the text is this member of the objects, not \"text\"; implies --jsonl" },
+    { .name = "csv", .kind = OPTION_FLAG, .verbs = READS, .group = "Input", .field = AT(csv),
+      .rivals = 1, .help = "comma-separated values under a heading, quoted where needed; needs --column" },
+    { .name = "column", .kind = OPTION_TEXT, .verbs = READS | BENCH | QUANTIZE, .group = "Input", .value = "NAME", .field = AT(column), .rivals = 7,
+      .help = "the column of a CSV that has the texts; implies --csv. embed's jsonl rows keep the others" },
     { .name = "null", .kind = OPTION_FLAG, .verbs = READS, .group = "Input", .field = AT(null),
       .rivals = 1, .help = "texts end with a NUL byte, not at a line's end" },
     { .name = "texts", .kind = OPTION_TEXT, .verbs = BENCH, .group = "Input", .value = "FILE", .field = AT(bench.texts),
       .preset_note = "made up", .help = "texts for the bulk row, one a line" },
+    { .name = "vectors", .kind = OPTION_TEXT, .verbs = SIMILARITY, .group = "Input", .value = "FILE.npy", .field = AT(similarity.vectors),
+      .help = "search in these vectors, which embed -o FILE.npy wrote in any --dtype, instead of embedding texts" },
+    { .name = "texts", .kind = OPTION_TEXT, .verbs = SIMILARITY, .group = "Input", .value = "FILE", .field = AT(similarity.texts),
+      .help = "the texts that --vectors were made of, to be shown" },
+    { .name = "duplicates", .kind = OPTION_FLAG, .verbs = SIMILARITY, .group = "Input", .field = AT(similarity.duplicates),
+      .help = "no query: each row of --vectors that is near to an earlier one, and that one" },
     { .name = "decode", .kind = OPTION_FLAG, .verbs = TOKENIZE, .group = "Input", .field = AT(tokenize.decode), .rivals = 3,
       .help = "lines are ids; gives their texts" },
 
@@ -295,10 +320,10 @@ const struct option option_table[] = {
     { .name = "dtype", .kind = OPTION_CHOICE, .verbs = EMBED, .group = "Vector",
       .choices = CHOICES("f32", "f16", "int8", "uint8", "binary", "ubinary"), .field = AT(embed.dtype), .preset = "f32",
       .help = "type of an element; int8 and uint8 need one of the next two" },
-    { .name = "ranges", .kind = OPTION_TEXT, .verbs = EMBED, .group = "Vector", .value = "FILE.npy", .field = AT(embed.ranges),
-      .rivals = 5, .help = "least and largest value of each element: [2, dim] f32" },
+    { .name = "ranges", .kind = OPTION_TEXT, .verbs = EMBED | SIMILARITY, .group = "Vector", .value = "FILE.npy", .field = AT(embed.ranges),
+      .rivals = 5, .help = "least and largest value of each element: [2, dim] f32; similarity finds those that embed left beside int8 vectors" },
     { .name = "calibrate", .kind = OPTION_TEXT, .verbs = EMBED, .group = "Vector", .value = "FILE", .field = AT(embed.calibrate),
-      .rivals = 5, .help = "texts, one a line, to find these ranges with" },
+      .rivals = 5, .help = "texts, one a line, to find these ranges with; -o FILE gets them as FILE.ranges.npy beside it" },
     { .name = "tokens", .kind = OPTION_FLAG, .verbs = EMBED, .group = "Vector", .field = AT(embed.tokens), .rivals = 4,
       .help = "a vector a token, neither pooled nor normalised" },
 
@@ -321,9 +346,13 @@ const struct option option_table[] = {
     { .name = "output", .letter = 'o', .kind = OPTION_TEXT, .verbs = EMBED | TOKENIZE, .group = "Output", .value = "FILE",
       .field = AT(output), .help = "write there, not to standard output" },
     { .name = "resume", .kind = OPTION_FLAG, .verbs = EMBED, .group = "Output", .field = AT(embed.resume),
-      .help = "go on after the last whole row that -o FILE already has" },
+      .rivals = 8, .help = "go on after the last whole row of a half-done -o FILE; FILE.resume beside it says of what it was made" },
+    { .name = "force", .kind = OPTION_FLAG, .verbs = EMBED, .group = "Output", .field = AT(embed.force),
+      .rivals = 8, .help = "write -o FILE anew though it is half done" },
     { .name = "top", .kind = OPTION_NUMBER, .verbs = SIMILARITY, .group = "Output", .value = "N", .field = AT(similarity.top), .least = 1,
-      .most = INT_MAX, .help = "only the N nearest" },
+      .most = INT_MAX, .preset_note = "all; of --vectors 10", .help = "only the N nearest" },
+    { .name = "threshold", .kind = OPTION_TEXT, .verbs = SIMILARITY, .group = "Output", .value = "COSINE", .field = AT(similarity.threshold),
+      .preset_note = "0.95", .help = "how near duplicates are, -1 to 1" },
     { .name = "seconds", .kind = OPTION_NUMBER, .verbs = BENCH, .group = "Output", .value = "N", .field = AT(bench.seconds), .least = 1,
       .most = 86400, .preset = "10", .help = "how long to measure, about" },
     { .name = "known", .kind = OPTION_FLAG, .verbs = MODELS, .group = "Output", .field = AT(models.known),

@@ -15,9 +15,12 @@
 enum { SILENT_SECONDS = 1, LINE_SECONDS = 5 };
 
 static struct {
-    bool     running, terminal, drawn, plain;   /* plain: bytes, neither texts nor tokens */
+    bool     running, terminal, drawn;
+    enum { TEXTS, BYTES, SHARE } measure;
     double   start, shown;                /* seconds; shown: when the last figures were printed */
     uint64_t texts, tokens, bytes, total, skipped;
+    uint64_t step_bytes, step_ticks, ticks;    /* where the step at hand began, and its tokens by progress_tick */
+    double   share;
 } state;
 
 /* Clears the line that the bar is drawn in. */
@@ -38,12 +41,16 @@ void progress_start(void)
     state.start = state.shown = aki__seconds();
 }
 
-/* "1234 texts, 567 texts/s, 8.9k tokens/s" */
+/* "1234 texts, 567 texts/s, 8901 tokens/s" */
 static void figures(char *out, size_t size, double elapsed)
 {
     double texts = (double)state.texts / elapsed, tokens = (double)state.tokens / elapsed;
 
-    if (state.plain) {
+    if (state.measure == SHARE) {
+        out[0] = '\0';
+        return;
+    }
+    if (state.measure == BYTES) {
         char done[32], all[32], rate[32];
         machine_size_text(done, sizeof done, state.bytes);
         machine_size_text(all, sizeof all, state.total);
@@ -69,31 +76,37 @@ static void time_left(char *out, size_t size, double seconds)
         snprintf(out, size, "%.1f h left", seconds / 3600);
 }
 
+/* What matters most comes first, so that it is there on a narrow terminal. */
 static void draw(double now)
 {
-    char text[160], left[48] = "";
-    double elapsed = now - state.start, share = state.total ? (double)state.bytes / (double)state.total : 0;
+    char text[160], line[512] = "", left[48];
+    double elapsed = now - state.start, begun = 0, done = state.share;
+    size_t width = terminal_width(STDERR_FILENO), at = 0;
 
-    if (share > 1)
-        share = 1;
+    if (state.measure != SHARE && state.total) {
+        done = (double)state.bytes / (double)state.total;
+        begun = (double)state.skipped / (double)state.total;
+    }
+    done = done > 1 ? 1 : done;
+    if (done > 0 && state.terminal && width >= 60) {
+        terminal_bar(line, sizeof line, done, 20, true);
+        at = strlen(line);
+    }
+    if (done > 0)
+        at += (size_t)snprintf(line + at, sizeof line - at, "%s%.0f %%", at ? " " : "", done * 100);
+    if (done > begun && done < 1) {
+        time_left(left, sizeof left, elapsed * (1 - done) / (done - begun));
+        at += (size_t)snprintf(line + at, sizeof line - at, ", %s", left);
+    }
     figures(text, sizeof text, elapsed);
-    if (state.total > state.bytes && state.bytes > state.skipped)
-        time_left(left, sizeof left, elapsed * (double)(state.total - state.bytes) / (double)(state.bytes - state.skipped));
+    if (*text)
+        snprintf(line + at, sizeof line - at, "%s%s", at ? ", " : "", text);
+    if (!*line)
+        return;
     if (!state.terminal) {
-        if (state.total && left[0])
-            fprintf(stderr, "akiembed: %s, %.0f %%, %s\n", text, share * 100, left);
-        else
-            fprintf(stderr, "akiembed: %s\n", text);
+        fprintf(stderr, "akiembed: %s\n", line);
         return;
     }
-    char line[512];
-    size_t width = terminal_width(STDERR_FILENO), at = 0;
-    if (state.total && (state.texts || state.plain) && width >= 60) {
-        char bar[128];
-        terminal_bar(bar, sizeof bar, share, 20, true);
-        at = (size_t)snprintf(line, sizeof line, "%s %3.0f %%  ", bar, share * 100);
-    }
-    snprintf(line + at, sizeof line - at, "%s%s%s", text, left[0] ? ", " : "", left);
     line[terminal_cut(line, strlen(line), width - 1, NULL)] = '\0';
     fprintf(stderr, "\r\033[K%s", line);
     fflush(stderr);
@@ -116,14 +129,15 @@ void progress_show(uint64_t texts, uint64_t tokens, uint64_t bytes, uint64_t tot
 {
     state.texts = texts;
     state.tokens = tokens;
-    state.bytes = bytes;
+    state.bytes = state.step_bytes = bytes;
+    state.step_ticks = state.ticks;
     state.total = total;
     show();
 }
 
 void progress_bytes(uint64_t bytes, uint64_t total)
 {
-    state.plain = true;
+    state.measure = BYTES;
     state.bytes = bytes;
     state.total = total;
     show();
@@ -131,13 +145,26 @@ void progress_bytes(uint64_t bytes, uint64_t total)
 
 void progress_skip(uint64_t bytes)
 {
-    state.skipped = bytes;
+    state.skipped = state.step_bytes = bytes;
 }
 
-void progress_tick(uint64_t tokens)
+void progress_tick(uint64_t tokens, uint64_t reached)
 {
+    enum { BYTES_PER_TOKEN = 4 };          /* until some are counted */
+    double rate = state.step_ticks ? (double)(state.step_bytes - state.skipped) / (double)state.step_ticks : BYTES_PER_TOKEN;
+    uint64_t bytes = tokens > state.step_ticks ? state.step_bytes + (uint64_t)(rate * (double)(tokens - state.step_ticks)) : state.step_bytes;
+
+    state.ticks = tokens;
+    state.bytes = bytes < reached ? bytes : reached;
     if (tokens > state.tokens)
         state.tokens = tokens;
+    show();
+}
+
+void progress_share(double done)
+{
+    state.measure = SHARE;
+    state.share = done;
     show();
 }
 
@@ -149,7 +176,7 @@ void progress_end(void)
         char text[160];
         clear_bar();
         figures(text, sizeof text, elapsed);
-        fprintf(stderr, "akiembed: %s, %.1f s\n", text, elapsed);
+        fprintf(stderr, "akiembed: %s%s%.1f s\n", text, *text ? ", " : "", elapsed);
     }
     state.running = false;
 }

@@ -12,8 +12,10 @@ void progress_skip(uint64_t bytes);
 void progress_show(uint64_t texts, uint64_t tokens, uint64_t bytes, uint64_t total);
 /* For work whose measure is bytes: of total, the skipped ones (progress_skip) included. */
 void progress_bytes(uint64_t bytes, uint64_t total);
-/* Shows the last figures again, with newer tokens: for calls from inside a long step. */
-void progress_tick(uint64_t tokens);
+/* For calls from inside a long step: tokens computed since the start, which tell how far it is with the bytes up to `reached`, that it reads. */
+void progress_tick(uint64_t tokens, uint64_t reached);
+/* For work that has no measure but its share of the whole. */
+void progress_share(double done);
 /* The end: clears the bar; on a terminal the totals stay if the work lasted over a second. */
 void progress_end(void);
 

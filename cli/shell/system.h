@@ -48,6 +48,9 @@ bool system_write_at(int fd, const void *data, size_t size, uint64_t at);
 /* What pull needs, which is not for Windows: the file's bytes are on the disk, and not on their way there; bytes that this user may still write. */
 bool system_sync(int fd);
 bool system_room(const char *folder, uint64_t *bytes);
+/* The whole of a file in memory, to be read; NULL: errno says why. *size: its bytes. */
+const void *system_map(int fd, size_t *size);
+void        system_unmap(const void *map, size_t size);
 /* What is written to a file that was opened elsewhere goes to its end, wherever that is. */
 bool system_appends(int fd);
 /* The file at path is the one behind fd, and a regular one. */

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -92,6 +93,22 @@ int system_open_regular(const char *path, const char **why)
     errno = EINVAL;
     *why = "not a regular file";
     return -1;
+}
+
+const void *system_map(int fd, size_t *size)
+{
+    struct stat st;
+
+    if (fstat(fd, &st))
+        return NULL;
+    *size = (size_t)st.st_size;
+    void *map = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0);
+    return map == MAP_FAILED ? NULL : map;
+}
+
+void system_unmap(const void *map, size_t size)
+{
+    munmap((void *)(uintptr_t)map, size);
 }
 
 int system_stat(const char *path, struct stat *out)

@@ -232,6 +232,25 @@ static HANDLE handle_of(int fd)
     return (HANDLE)_get_osfhandle(fd);
 }
 
+const void *system_map(int fd, size_t *size)
+{
+    LARGE_INTEGER bytes;
+    HANDLE map = GetFileSizeEx(handle_of(fd), &bytes) ? CreateFileMappingW(handle_of(fd), NULL, PAGE_READONLY, 0, 0, NULL) : NULL;
+    const void *view = map ? MapViewOfFile(map, FILE_MAP_READ, 0, 0, 0) : NULL;
+
+    errno = EIO;
+    *size = map ? (size_t)bytes.QuadPart : 0;
+    if (map)
+        CloseHandle(map);
+    return view;
+}
+
+void system_unmap(const void *map, size_t size)
+{
+    (void)size;
+    UnmapViewOfFile(map);
+}
+
 bool system_write_at(int fd, const void *data, size_t size, uint64_t at)
 {
     OVERLAPPED place = { .Offset = (DWORD)at, .OffsetHigh = (DWORD)(at >> 32) };

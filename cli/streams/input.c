@@ -43,10 +43,44 @@ void input_set_pace(struct input *in, int64_t parameters)
     in->batch_bytes = BATCH_BYTES / (by < MOST ? by : MOST);
 }
 
-int input_open_file(struct input *in, const char *path, enum input_form form)
+/* The form of a file, by options and by the end of its name. Nothing is read as lines that is certainly something else. */
+static int find_form(struct input *in, const char *path, const struct options *o)
+{
+    static const struct { const char *end, *says; enum input_form form; char separator; } ends[] = {
+        { ".jsonl", NULL, INPUT_JSONL, 0 }, { ".ndjson", NULL, INPUT_JSONL, 0 }, { ".csv", NULL, INPUT_CSV, ',' }, { ".tsv", NULL, INPUT_CSV, '\t' },
+        { ".json", "one JSON document is not read; write a line for each text (pandas: to_json(orient='records', lines=True)), with --jsonl if it has them", INPUT_LINES, 0 },
+        { ".parquet", "Parquet is not read; write CSV or JSON lines (pandas: to_json(orient='records', lines=True))", INPUT_LINES, 0 },
+        { ".xlsx", "spreadsheets are not read; save it as CSV", INPUT_LINES, 0 }, { ".npy", "an array, not texts", INPUT_LINES, 0 },
+    };
+    const char *says = NULL;
+
+    in->form = o->null ? INPUT_NULL : o->csv || o->column ? INPUT_CSV : o->jsonl || o->field ? INPUT_JSONL : INPUT_LINES;
+    in->separator = ',';
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (!cli_has_end(path, ends[i].end))
+            continue;
+        says = ends[i].says;
+        if (in->form == INPUT_LINES)
+            in->form = ends[i].form;
+        if (ends[i].separator)
+            in->separator = ends[i].separator;
+    }
+    if (says && in->form == INPUT_LINES)
+        return cli_fail(CLI_USAGE, "%s: %s (lines as they are: -f - < %s)", path, says, path);
+    if (o->column && (o->jsonl || o->field || o->null))
+        return cli_fail(CLI_USAGE, "--column is for CSV; it does not go with --%s", o->jsonl ? "jsonl" : o->field ? "field" : "null");
+    if (o->field && in->form != INPUT_JSONL)
+        return cli_fail(CLI_USAGE, "--field is for JSON lines; it does not go with --%s", o->csv ? "csv" : "null");
+    in->field = in->form == INPUT_CSV ? o->column : o->field;
+    return CLI_OK;
+}
+
+int input_open_file(struct input *in, const char *path, const struct options *o)
 {
     clear(in);
-    in->form = form;
+    int rc = find_form(in, path, o);
+    if (rc)
+        return rc;
     in->name = path;
     in->fd = STDIN_FILENO;
     if (strcmp(path, "-")) {
@@ -63,18 +97,31 @@ int input_open_file(struct input *in, const char *path, enum input_form form)
     return CLI_OK;
 }
 
+int input_open_beside(struct input *in, const char *path, const struct options *o)
+{
+    struct options own = *o;
+
+    own.jsonl = own.null = own.csv = 0;
+    if (!cli_has_end(path, ".csv") && !cli_has_end(path, ".tsv"))
+        own.column = NULL;
+    if (!cli_has_end(path, ".jsonl") && !cli_has_end(path, ".ndjson"))
+        own.field = NULL;
+    return input_open_file(in, path, &own);
+}
+
 int input_open(struct input *in, const struct options *o, size_t skip)
 {
     if (o->word_count <= skip)
-        return input_open_file(in, o->file ? o->file : "-", o->jsonl ? INPUT_JSONL : o->null ? INPUT_NULL : INPUT_LINES);
+        return input_open_file(in, o->file ? o->file : "-", o);
     clear(in);
     in->name = "arguments";
     in->words = o->words + skip;
     in->word_count = o->word_count - skip;
     if (o->file)
         return cli_fail(CLI_USAGE, "texts come from the command line or from --file, not from both");
-    if (o->jsonl || o->null)
-        return cli_fail(CLI_USAGE, "--%s is for texts from --file or standard input", o->jsonl ? "jsonl" : "null");
+    const char *form = o->jsonl ? "jsonl" : o->null ? "null" : o->csv ? "csv" : o->column ? "column" : o->field ? "field" : NULL;
+    if (form)
+        return cli_fail(CLI_USAGE, "--%s is for texts from --file or standard input", form);
     for (size_t i = 0; i < in->word_count; i++)
         in->total += strlen(in->words[i]);
     return CLI_OK;
@@ -85,6 +132,8 @@ void input_close(struct input *in)
     if (in->owned)
         close(in->fd);
     aki__buf_free(&in->buffer);
+    csv_free(&in->heading);
+    csv_free(&in->record);
     clear(in);
 }
 
@@ -102,7 +151,7 @@ const char *input_where(const struct input *in, uint64_t text, char *out, size_t
     if (in->words)
         snprintf(out, size, "text %" PRIu64, text + 1);
     else
-        snprintf(out, size, "%s: %s %" PRIu64, in->name, in->form == INPUT_NULL ? "text" : "line", text + 1);
+        snprintf(out, size, "%s: %s %" PRIu64, in->name, in->form == INPUT_NULL ? "text" : in->form == INPUT_CSV ? "row" : "line", text + 1);
     return out;
 }
 
@@ -155,14 +204,27 @@ static char *behind_mark(const struct input *in, char *start, const char *stop)
     return !in->consumed && stop - start >= 3 && !memcmp(start, "\xEF\xBB\xBF", 3) ? start + 3 : start;
 }
 
+/* The end of the record at hand; NULL: it is not there yet. */
+static char *find_end(struct input *in)
+{
+    char *data = in->buffer.data;
+
+    if (in->form != INPUT_CSV)
+        return in->scanned < in->buffer.size ? memchr(data + in->scanned, in->form == INPUT_NULL ? '\0' : '\n', in->buffer.size - in->scanned) : NULL;
+    /* A quote behind the mark opens the first field. */
+    if (!in->consumed && !in->scanned && in->buffer.size)
+        in->scanned = (size_t)(behind_mark(in, data, data + in->buffer.size) - data);
+    size_t end = csv_scan(&in->scan, data, in->scanned, in->buffer.size, in->separator);
+    return end < in->buffer.size ? data + end : NULL;
+}
+
 /* The next record, NULL at the end. It stays valid until the next call. */
 static int next_record(struct input *in, bool may_wait, const char **record, size_t *size)
 {
-    const char end = in->form == INPUT_NULL ? '\0' : '\n';
-
     *record = NULL;
     for (;;) {
-        char *found = in->scanned < in->buffer.size ? memchr(in->buffer.data + in->scanned, end, in->buffer.size - in->scanned) : NULL;
+        /* Fewer bytes than a mark has do not tell whether it is there. */
+        char *found = in->consumed || in->buffer.size >= 3 || in->ended || in->form != INPUT_CSV ? find_end(in) : NULL;
         if (found || (in->ended && in->begin < in->buffer.size)) {
             char *begin = in->buffer.data + in->begin;
             char *stop = found ? found : in->buffer.data + in->buffer.size;
@@ -171,7 +233,7 @@ static int next_record(struct input *in, bool may_wait, const char **record, siz
             in->consumed += (size_t)(stop - begin) + (found != NULL);
             if (!found && start == stop)
                 return CLI_OK;             /* a file of the mark alone */
-            if (found && end == '\n' && stop > start && stop[-1] == '\r')
+            if ((found || in->form == INPUT_CSV) && in->form != INPUT_NULL && stop > start && stop[-1] == '\r')
                 stop--;
             *record = start;
             *size = (size_t)(stop - start);
@@ -179,7 +241,8 @@ static int next_record(struct input *in, bool may_wait, const char **record, siz
         }
         if (in->ended)
             return CLI_OK;
-        in->scanned = in->buffer.size;
+        if (in->form != INPUT_CSV || in->consumed || in->buffer.size >= 3)
+            in->scanned = in->buffer.size;
         int rc = refill(in, may_wait);
         if (rc)
             return rc;
@@ -203,12 +266,12 @@ static bool room_for_one(struct batch *b)
 static int read_json(struct input *in, struct batch *b, struct piece *piece, const char *record, size_t size)
 {
     struct aki__buf extra = { 0 };
-    struct jsonl_problem problem = { 0, NULL };
+    struct jsonl_problem problem = { 0 };
     char where[512];
     int rc = CLI_OK;
 
-    if (!jsonl_read(record, size, in->reserved, &b->data, &extra, &in->dropped, &problem)) {
-        rc = !problem.what ? cli_no_memory()
+    if (!jsonl_read(record, size, in->field, in->reserved, &b->data, &extra, &in->dropped, &problem)) {
+        rc = !*problem.what ? cli_no_memory()
                            : cli_fail(CLI_INPUT, "%s, byte %zu: %s", input_where(in, in->taken, where, sizeof where), problem.at + 1, problem.what);
     } else {
         piece->text_size = b->data.size - piece->text;
@@ -221,8 +284,124 @@ static int read_json(struct input *in, struct batch *b, struct piece *piece, con
     return rc;
 }
 
+/* A place in the record at hand, by its line and byte. */
+static int fail_at(const struct input *in, const char *record, size_t at, const char *what)
+{
+    uint64_t line = in->line;
+    size_t begin = 0;
+
+    for (size_t i = 0; i < at; i++) {
+        if (record[i] == '\n') {
+            line++;
+            begin = i + 1;
+        }
+    }
+    return cli_fail(CLI_INPUT, "%s: line %" PRIu64 ", byte %zu: %s", in->name, line + 1, at - begin + 1, what);
+}
+
+/* The names of a heading, for a message. */
+static const char *column_names(const struct csv_record *heading, char *out, size_t size)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < heading->count && at < size; i++) {
+        size_t name_size;
+        const char *name = csv_field(heading, i, &name_size);
+        at += (size_t)snprintf(out + at, size - at, "%s%.*s", i ? ", " : "", name_size > 60 ? 60 : (int)name_size, name);
+    }
+    return out;
+}
+
+static int read_heading(struct input *in, const char *record, size_t size)
+{
+    char names[400];
+    size_t found = 0, at, name_size;
+    const char *what;
+
+    if (!csv_split(&in->heading, record, size, in->separator, &at, &what))
+        return what ? fail_at(in, record, at, what) : cli_no_memory();
+    for (size_t i = 0; i < in->heading.count && in->field; i++) {
+        const char *name = csv_field(&in->heading, i, &name_size);
+        if (name_size == strlen(in->field) && !memcmp(name, in->field, name_size)) {
+            in->column = i;
+            found++;
+        }
+    }
+    column_names(&in->heading, names, sizeof names);
+    if (!in->field)
+        return cli_fail(CLI_USAGE, "%s: a CSV: --column NAME says which of its columns has the texts: %s (lines as they are: -f - < %s)", in->name, names, in->name);
+    if (found != 1)
+        return cli_fail(CLI_USAGE, "%s: %s column '%s'; its heading has: %s", in->name, found ? "more than one" : "no", in->field, names);
+    return CLI_OK;
+}
+
+static bool is_reserved(const struct input *in, const char *name, size_t size)
+{
+    for (const char *const *r = in->reserved; *r; r++)
+        if (strlen(*r) == size && !memcmp(*r, name, size))
+            return true;
+    return false;
+}
+
+/* The other columns, as JSON members with strings. */
+static void add_members(struct input *in, struct batch *b, struct piece *piece)
+{
+    piece->extra = b->data.size;
+    for (size_t i = 0; i < in->record.count && in->reserved; i++) {
+        size_t name_size, value_size;
+        const char *name = csv_field(&in->heading, i, &name_size), *value = csv_field(&in->record, i, &value_size);
+        if (i == in->column)
+            continue;
+        if (is_reserved(in, name, name_size)) {
+            in->dropped++;
+            continue;
+        }
+        aki__buf_append(&b->data, ",", b->data.size > piece->extra, CLI_CEILING);
+        aki__buf_json(&b->data, name, name_size, CLI_CEILING);
+        aki__buf_append(&b->data, ":", 1, CLI_CEILING);
+        aki__buf_json(&b->data, value, value_size, CLI_CEILING);
+    }
+    piece->extra_size = b->data.size - piece->extra;
+}
+
+/* *is_text false: the heading, or an empty line. */
+static int read_csv(struct input *in, struct batch *b, struct piece *piece, const char *record, size_t size, bool *is_text)
+{
+    size_t at, text_size;
+    const char *what, *text;
+    char says[96];
+
+    *is_text = false;
+    if (!in->heading.count)
+        return read_heading(in, record, size);
+    if (!size && in->heading.count > 1)
+        return CLI_OK;
+    if (!csv_split(&in->record, record, size, in->separator, &at, &what))
+        return what ? fail_at(in, record, at, what) : cli_no_memory();
+    snprintf(says, sizeof says, "the row has %zu field%s, the heading %zu", in->record.count, in->record.count == 1 ? "" : "s", in->heading.count);
+    if (in->record.count != in->heading.count)
+        return fail_at(in, record, 0, says);
+    text = csv_field(&in->record, in->column, &text_size);
+    piece->text_size = text_size;
+    *is_text = true;
+    if (!aki__buf_append(&b->data, text, text_size, CLI_CEILING))
+        return cli_no_memory();
+    add_members(in, b, piece);
+    return b->data.failed ? cli_no_memory() : CLI_OK;
+}
+
+static uint64_t line_breaks(const char *record, size_t size)
+{
+    uint64_t count = 1;                                       /* the one that ends it */
+
+    for (size_t i = 0; i < size; i++)
+        count += record[i] == '\n';
+    return count;
+}
+
 static int add_record(struct input *in, struct batch *b, const char *record, size_t size)
 {
+    bool is_text = true;
     struct piece piece = { .text = b->data.size, .text_size = size };
     size_t invalid = aki__utf8_check(record, size);
     char where[512];
@@ -230,6 +409,8 @@ static int add_record(struct input *in, struct batch *b, const char *record, siz
 
     if (size > TEXT_LIMIT)
         return fail_too_long(in);
+    if (invalid != SIZE_MAX && in->form == INPUT_CSV)
+        return fail_at(in, record, invalid, "not UTF-8");
     if (invalid != SIZE_MAX)
         return cli_fail(CLI_INPUT, "%s, byte %zu: not UTF-8 (0x%02X)", input_where(in, in->taken, where, sizeof where), invalid + 1,
                         (unsigned char)record[invalid]);
@@ -237,10 +418,15 @@ static int add_record(struct input *in, struct batch *b, const char *record, siz
         return cli_no_memory();
     if (in->form == INPUT_JSONL && !in->raw)
         rc = read_json(in, b, &piece, record, size);
+    else if (in->form == INPUT_CSV)
+        rc = read_csv(in, b, &piece, record, size, &is_text);
     else if (!aki__buf_append(&b->data, record, size, CLI_CEILING))
         rc = cli_no_memory();
     if (rc)
         return rc;
+    in->line += in->form == INPUT_CSV ? line_breaks(record, size) : 0;
+    if (!is_text)
+        return CLI_OK;
     b->pieces[b->count++] = piece;
     in->taken++;
     return CLI_OK;

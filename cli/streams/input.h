@@ -1,7 +1,8 @@
-/* Unit input: the texts of a call, batch by batch: from the command line, a file or stdin; as lines, JSON lines or NUL-ended. */
+/* Unit input: the texts of a call, batch by batch: from the command line, a file or stdin; as lines, JSON lines, a column of CSV, or NUL-ended. */
 #ifndef AKI_CLI_INPUT_H
 #define AKI_CLI_INPUT_H
 
+#include "csv.h"
 #include "cli/shell/options.h"
 
 /* A batch ends with the text that reaches one of these, or of the lower limits that input_set_pace gives. What is computed together
@@ -10,7 +11,7 @@ enum { BATCH_TEXTS = 1024, BATCH_BYTES = 1 << 18 };
 /* The longest text that is read; a longer one is an error naming its line. */
 enum { TEXT_LIMIT = 64 << 20 };
 
-enum input_form { INPUT_LINES, INPUT_JSONL, INPUT_NULL };
+enum input_form { INPUT_LINES, INPUT_JSONL, INPUT_NULL, INPUT_CSV };
 
 struct piece {
     size_t text, text_size;                /* in batch.data */
@@ -34,6 +35,12 @@ struct input {
     bool            eager;                 /* hand out what is there rather than wait for more */
     size_t          batch_texts, batch_bytes;
     bool            raw;                   /* records as they are: jsonl lines are not looked into */
+    const char     *field;                 /* the member of jsonl, or the column of CSV, that has the text; NULL: "text", or not said */
+    char            separator;             /* of CSV */
+    struct csv_scan scan;
+    struct csv_record heading, record;
+    size_t          column;                /* of the text in the heading */
+    uint64_t        line;                  /* of CSV: line breaks before the unread bytes */
     const char *const *words;              /* texts on the command line */
     size_t          word_count;
     const char *const *reserved;           /* members of jsonl that the output has itself; NULL-ended */
@@ -46,7 +53,10 @@ struct input {
 
 /* The texts behind the first skip words of o; else -f; else stdin. */
 int  input_open(struct input *in, const struct options *o, size_t skip);
-int  input_open_file(struct input *in, const char *path, enum input_form form);
+/* A file of texts, - for stdin, in the form that o says, or else its name: .jsonl and .csv are what they are called. */
+int  input_open_file(struct input *in, const char *path, const struct options *o);
+/* A second file of a call, whose form its name alone says; --column and --field are for it too. */
+int  input_open_beside(struct input *in, const char *path, const struct options *o);
 /* Smaller batches for larger models, so that rows come out every few seconds and an interrupted run has little to do again. */
 void input_set_pace(struct input *in, int64_t parameters);
 /* Fills *b (zeroed at first, then reused); count 0: the end. */

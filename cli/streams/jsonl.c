@@ -3,18 +3,22 @@
 
 #include "util/json.h"
 
+#include <stdio.h>
+#include <string.h>
+
 /* Numbers in arrays are passed on as they are spelled, or counted: a row with a vector for every token may have millions. */
 enum { HOW = AKI_JSON_REPEATED_KEYS | AKI_JSON_COUNT_NUMBERS };
 
 static bool bad(struct jsonl_problem *problem, size_t at, const char *what)
 {
-    *problem = (struct jsonl_problem){ at, what };
+    problem->at = at;
+    snprintf(problem->what, sizeof problem->what, "%s", what);
     return false;
 }
 
 static bool no_memory(struct jsonl_problem *problem)
 {
-    return bad(problem, 0, NULL);
+    return bad(problem, 0, "");
 }
 
 static bool is_blank(char c)
@@ -40,17 +44,26 @@ static size_t end_before(const char *line, size_t next)
     return next;
 }
 
-static bool read_text(const struct aki__json *key, const struct aki__json *value, bool *has_text, struct aki__buf *text, struct jsonl_problem *problem)
+/* "WHAT "field" MORE" as the problem. */
+static bool bad_field(struct jsonl_problem *problem, size_t at, const char *before, const char *field, const char *behind)
+{
+    problem->at = at;
+    snprintf(problem->what, sizeof problem->what, "%s\"%.60s\"%s", before, field, behind);
+    return false;
+}
+
+static bool read_text(const struct aki__json *key, const struct aki__json *value, const char *field, bool *has_text, struct aki__buf *text,
+                      struct jsonl_problem *problem)
 {
     if (*has_text)
-        return bad(problem, key->offset, "a second \"text\"");
+        return bad_field(problem, key->offset, "a second ", field, "");
     if (value->kind != AKI_JSON_STRING)
-        return bad(problem, value->offset, "\"text\" is not a string");
+        return bad_field(problem, value->offset, "", field, " is not a string");
     *has_text = true;
     return aki__buf_append(text, value->text, value->size, CLI_CEILING) || no_memory(problem);
 }
 
-static bool read_members(const char *line, size_t size, const struct aki__json *object, const char *const *reserved, struct aki__buf *text,
+static bool read_members(const char *line, size_t size, const struct aki__json *object, const char *field, const char *const *reserved, struct aki__buf *text,
                          struct aki__buf *extra, size_t *dropped, struct jsonl_problem *problem)
 {
     const struct aki__json *key = object + 1;
@@ -60,8 +73,8 @@ static bool read_members(const char *line, size_t size, const struct aki__json *
     for (uint32_t i = 0; i < object->size; i++) {
         const struct aki__json *value = key + 1, *next = aki__json_next(value);
         size_t from = key->offset, end = end_before(line, i + 1 < object->size ? next->offset : size);
-        if (aki__json_equals(key, "text")) {
-            if (!read_text(key, value, &has_text, text, problem))
+        if (aki__json_equals(key, field)) {
+            if (!read_text(key, value, field, &has_text, text, problem))
                 return false;
         } else if (is_reserved(key, reserved)) {
             ++*dropped;
@@ -71,10 +84,10 @@ static bool read_members(const char *line, size_t size, const struct aki__json *
         }
         key = next;
     }
-    return has_text || bad(problem, 0, "the object has no \"text\"");
+    return has_text || bad_field(problem, 0, "the object has no ", field, strcmp(field, "text") ? "" : " (--field NAME reads another member)");
 }
 
-bool jsonl_read(const char *line, size_t size, const char *const *reserved, struct aki__buf *text, struct aki__buf *extra, size_t *dropped,
+bool jsonl_read(const char *line, size_t size, const char *field, const char *const *reserved, struct aki__buf *text, struct aki__buf *extra, size_t *dropped,
                 struct jsonl_problem *problem)
 {
     struct aki__json_problem p;
@@ -82,13 +95,13 @@ bool jsonl_read(const char *line, size_t size, const char *const *reserved, stru
     bool ok;
 
     if (!aki__json_read(&doc, line, size, HOW, AKI_JSON_MAX_DEPTH, &p))
-        ok = bad(problem, p.offset, p.error == AKI_JSON_NO_MEMORY ? NULL : aki__json_words(p.error));
+        ok = bad(problem, p.offset, p.error == AKI_JSON_NO_MEMORY ? "" : aki__json_words(p.error));
     else if (doc.nodes->kind == AKI_JSON_STRING)
         ok = aki__buf_append(text, doc.nodes->text, doc.nodes->size, CLI_CEILING) || no_memory(problem);
     else if (doc.nodes->kind == AKI_JSON_OBJECT)
-        ok = read_members(line, size, doc.nodes, reserved, text, extra, dropped, problem);
+        ok = read_members(line, size, doc.nodes, field ? field : "text", reserved, text, extra, dropped, problem);
     else
-        ok = bad(problem, doc.nodes->offset, "a line is a JSON string or an object with \"text\"");
+        ok = bad(problem, doc.nodes->offset, "a line is a JSON string, or an object with the text in a member");
     aki__json_free(&doc);
     return ok;
 }

@@ -6,13 +6,13 @@
 
 struct jsonl_problem {
     size_t      at;                        /* byte of the line */
-    const char *what;                      /* static */
+    char        what[160];
 };
 
-/* line: valid UTF-8. Appends the text to *text, and the members that are neither "text" nor named in reserved (NULL-ended, may be
- * NULL) to *extra, as they are spelled, with commas between. *dropped counts those that reserved keeps out.
- * false: *problem says what; problem->what NULL: no memory. */
-bool jsonl_read(const char *line, size_t size, const char *const *reserved, struct aki__buf *text, struct aki__buf *extra, size_t *dropped,
+/* line: valid UTF-8. Appends the text, which is the member `field` (NULL: "text"), to *text, and the members that are neither it nor named in
+ * reserved (NULL-ended, may be NULL) to *extra, as they are spelled, with commas between. *dropped counts those that reserved keeps out.
+ * false: *problem says what; an empty problem->what: no memory. */
+bool jsonl_read(const char *line, size_t size, const char *field, const char *const *reserved, struct aki__buf *text, struct aki__buf *extra, size_t *dropped,
                 struct jsonl_problem *problem);
 
 /* Looks into a row that embed wrote: its "index", and how many elements the array of that name has. false: not such a row. */

@@ -80,6 +80,18 @@ static bool read_header(FILE *f, char **header)
     return true;
 }
 
+int npy_write_ranges(const char *path, size_t dim, const float *values)
+{
+    char header[NPY_HEADER];
+    FILE *f = system_fopen(path, "wb");
+
+    npy_header(header, "<f4", 2, dim);
+    bool written = f && fwrite(header, sizeof header, 1, f) == 1 && fwrite(values, sizeof *values, 2 * dim, f) == 2 * dim;
+    if (f)
+        written &= fclose(f) == 0;
+    return written ? CLI_OK : cli_fail(CLI_IO, "cannot write %s: %s", path, strerror(errno));
+}
+
 int npy_read_ranges(const char *path, size_t dim, float **values)
 {
     FILE *f = system_fopen(path, "rb");
@@ -127,4 +139,72 @@ done:
     free(header);
     fclose(f);
     return rc;
+}
+
+/* The shape is "(rows, columns)". */
+static bool read_shape(const char *at, uint64_t *rows, uint64_t *columns)
+{
+    char *end;
+
+    if (*at++ != '(')
+        return false;
+    *rows = strtoull(at, &end, 10);
+    if (end == at || *end++ != ',')
+        return false;
+    *columns = strtoull(end, &end, 10);
+    return *columns && end[strspn(end, ", ")] == ')';
+}
+
+static int read_array(struct npy *a, const char *path, const char *header, size_t offset)
+{
+    static const struct { const char *type; size_t size; } types[] = { { "'<f4'", 4 }, { "'<f2'", 2 }, { "'|i1'", 1 }, { "'|u1'", 1 } };
+    const char *type = entry(header, "'descr'");
+    size_t size = 0, bytes;
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (!strncmp(type, types[i].type, 5)) {
+            size = types[i].size;
+            memcpy(a->type, type + 1, 3);
+        }
+    }
+    if (!size)
+        return cli_fail(CLI_INPUT, "%s: elements of %.*s; float32, float16, int8 and uint8 are read (numpy: a.astype('float32'))", path, (int)strcspn(type, ","), type);
+    if (strncmp(entry(header, "'fortran_order'"), "False", 5) || !read_shape(entry(header, "'shape'"), &a->rows, &a->columns))
+        return cli_fail(CLI_INPUT, "%s: not an array of rows and columns in C order", path);
+    if (a->rows > SIZE_MAX || a->columns > SIZE_MAX || !aki__mul((size_t)a->rows, (size_t)a->columns, &bytes) || !aki__mul(bytes, size, &bytes) ||
+        bytes > a->map_size - offset)
+        return cli_fail(CLI_INPUT, "%s: shorter than its header says", path);
+    if (offset % size)
+        return cli_fail(CLI_INPUT, "%s: its header has an odd size", path);
+    a->data = (const char *)a->map + offset;
+    return CLI_OK;
+}
+
+int npy_map(struct npy *a, const char *path)
+{
+    const char *why = "";
+    char *header = NULL;
+    FILE *f = system_fopen_regular(path, &why);
+    int rc = CLI_OK;
+
+    memset(a, 0, sizeof *a);
+    if (!f)
+        return cli_fail(CLI_IO, "cannot read %s: %s", path, why);
+    long offset = read_header(f, &header) ? ftell(f) : -1;
+    if (offset < 0)
+        rc = cli_fail(CLI_INPUT, "%s: not a .npy file, as embed -o FILE.npy writes them", path);
+    else if (!(a->map = system_map(fileno(f), &a->map_size)))
+        rc = cli_fail(CLI_IO, "cannot map %s: %s", path, strerror(errno));
+    else
+        rc = read_array(a, path, header, (size_t)offset);
+    free(header);
+    fclose(f);
+    return rc;
+}
+
+void npy_unmap(struct npy *a)
+{
+    if (a->map)
+        system_unmap(a->map, a->map_size);
+    memset(a, 0, sizeof *a);
 }

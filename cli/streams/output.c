@@ -115,7 +115,7 @@ static void npy_heading(struct sink *s, const struct layout *layout, uint64_t ro
     sink_bytes(s, header, sizeof header);
 }
 
-int output_open(struct output *out, const char *path, const struct layout *layout, bool resume)
+int output_open(struct output *out, const char *path, const struct layout *layout, uint64_t keep)
 {
     struct kept kept = { 0 };
     int rc = CLI_OK;
@@ -123,15 +123,15 @@ int output_open(struct output *out, const char *path, const struct layout *layou
     memset(out, 0, sizeof *out);
     out->sink.fd = out->spill.fd = -1;
     out->layout = *layout;
-    if (resume)
-        rc = resume_examine(path, layout, &kept);
+    if (keep)
+        rc = resume_examine(path, layout, keep, &kept);
     if (rc)
         return rc;
     rc = path ? sink_open_file(&out->sink, path, kept.bytes, kept.rows) : sink_open_stdout(&out->sink);
     if (rc)
         return rc;
     out->rows = out->kept = kept.rows;
-    if (resume)
+    if (keep)
         cli_note("%s has %llu whole rows", path, (unsigned long long)kept.rows);
     if (layout->format == FORMAT_NPY && !out->sink.seekable) {
         out->spilling = true;

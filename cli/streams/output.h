@@ -26,9 +26,9 @@ struct output {
     uint64_t      kept;                    /* rows that --resume found */
 };
 
-/* path NULL: stdout. resume: keeps the whole rows that the file has, if it is one of this layout. On failure the message is out and
+/* path NULL: stdout. keep (for --resume): keeps so many whole rows of the file, or all that it has, if it is one of this layout. On failure the message is out and
  * output_close is still due. */
-int output_open(struct output *out, const char *path, const struct layout *layout, bool resume);
+int output_open(struct output *out, const char *path, const struct layout *layout, uint64_t keep);
 void output_row(struct output *out, const struct row *row);
 int output_flush(struct output *out);
 /* Ends the format and closes. rc: of the work so far; rows written before a failure stay whole and readable. */

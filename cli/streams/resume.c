@@ -77,16 +77,16 @@ static bool is_row(const struct layout *layout, const char *line, size_t size, i
 }
 
 /* Every row is counted; the first and the last are looked into. */
-static int examine_jsonl(struct lines *l, const struct layout *layout, struct kept *kept)
+static int examine_jsonl(struct lines *l, const struct layout *layout, uint64_t most, struct kept *kept)
 {
     static const char beginning[] = "{\"index\":0,";
     struct aki__buf last = { 0 };
     const char *line;
     size_t size;
     int64_t index = 0;
-    int rc;
+    int rc = CLI_OK;
 
-    while (!(rc = next_line(l, &line, &size)) && line) {
+    while (kept->rows < most && !(rc = next_line(l, &line, &size)) && line) {
         if (!kept->rows && !is_row(layout, line, size, &index)) {
             rc = refuse(l->path, "does not begin with a row of this format and dimension");
             goto done;
@@ -110,7 +110,7 @@ done:
     return rc;
 }
 
-static int examine_csv(struct lines *l, const struct layout *layout, struct kept *kept)
+static int examine_csv(struct lines *l, const struct layout *layout, uint64_t most, struct kept *kept)
 {
     struct sink heading = { .fd = -1 };
     const char *line;
@@ -133,6 +133,8 @@ static int examine_csv(struct lines *l, const struct layout *layout, struct kept
     }
     while (line && !rc) {
         kept->bytes = l->offset + l->scanned;
+        if (kept->rows == most)
+            break;
         rc = next_line(l, &line, &size);
         kept->rows += !rc && line;
     }
@@ -141,7 +143,7 @@ done:
     return rc;
 }
 
-static int examine_fixed(int fd, const char *path, const struct layout *layout, uint64_t size, struct kept *kept)
+static int examine_fixed(int fd, const char *path, const struct layout *layout, uint64_t size, uint64_t most, struct kept *kept)
 {
     size_t row = layout->elements * layout->element_size, head = layout->format == FORMAT_NPY ? NPY_HEADER : 0;
     char header[NPY_HEADER], own[NPY_HEADER];
@@ -156,12 +158,12 @@ static int examine_fixed(int fd, const char *path, const struct layout *layout, 
         if (!npy_same(header, layout_npy_type(layout), layout->elements))
             return refuse(path, "is not a .npy file of this type and dimension, as written here");
     }
-    kept->rows = (size - head) / row;
+    kept->rows = (size - head) / row < most ? (size - head) / row : most;
     kept->bytes = head + kept->rows * row;
     return CLI_OK;
 }
 
-int resume_examine(const char *path, const struct layout *layout, struct kept *kept)
+int resume_examine(const char *path, const struct layout *layout, uint64_t most, struct kept *kept)
 {
     struct stat st;
     const char *why = "";
@@ -177,11 +179,11 @@ int resume_examine(const char *path, const struct layout *layout, struct kept *k
     if (fstat(l.fd, &st))
         rc = cli_fail(CLI_IO, "cannot read %s: %s", path, strerror(errno));
     else if (layout->format == FORMAT_JSONL)
-        rc = examine_jsonl(&l, layout, kept);
+        rc = examine_jsonl(&l, layout, most, kept);
     else if (layout->format == FORMAT_CSV)
-        rc = examine_csv(&l, layout, kept);
+        rc = examine_csv(&l, layout, most, kept);
     else
-        rc = examine_fixed(l.fd, path, layout, (uint64_t)st.st_size, kept);
+        rc = examine_fixed(l.fd, path, layout, (uint64_t)st.st_size, most, kept);
     aki__buf_free(&l.buffer);
     close(l.fd);
     return rc;

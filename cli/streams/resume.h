@@ -9,7 +9,7 @@ struct kept {
     uint64_t bytes, rows;
 };
 
-/* A file that is not there is an empty one. Nothing is changed. On failure the message is out. */
-int resume_examine(const char *path, const struct layout *layout, struct kept *kept);
+/* The first `most` rows that are whole. A file that is not there is an empty one. Nothing is changed. On failure the message is out. */
+int resume_examine(const char *path, const struct layout *layout, uint64_t most, struct kept *kept);
 
 #endif

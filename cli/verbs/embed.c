@@ -3,6 +3,7 @@
 
 #include "cli/streams/npy.h"
 #include "cli/shell/progress.h"
+#include "util/hash.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,21 +11,26 @@
 
 /* ---------------------------------------------------------------- options --------------------------------------- */
 
-static int format_of(const struct options *o)
+/* A name that ends in nothing known is refused rather than filled with something else than it says; one without an end is JSON lines. */
+static int find_format(const struct options *o, int *format)
 {
-    static const struct { const char *suffix; int format; } suffixes[] = {
-        { ".npy", FORMAT_NPY }, { ".csv", FORMAT_CSV }, { ".json", FORMAT_JSON }, { ".raw", FORMAT_RAW },
+    static const struct { const char *end; int format; } ends[] = {
+        { ".npy", FORMAT_NPY }, { ".csv", FORMAT_CSV }, { ".json", FORMAT_JSON }, { ".raw", FORMAT_RAW }, { ".jsonl", FORMAT_JSONL }, { ".ndjson", FORMAT_JSONL },
     };
-    size_t size = o->output ? strlen(o->output) : 0;
 
-    if (o->embed.format)
-        return o->embed.format;
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        size_t length = strlen(suffixes[i].suffix);
-        if (size > length && !strcmp(o->output + size - length, suffixes[i].suffix))
-            return suffixes[i].format;
+    *format = o->embed.format ? o->embed.format : FORMAT_JSONL;
+    if (o->embed.format || !o->output)
+        return CLI_OK;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (cli_has_end(o->output, ends[i].end)) {
+            *format = ends[i].format;
+            return CLI_OK;
+        }
     }
-    return FORMAT_JSONL;
+    const char *name = strrchr(o->output, '/'), *dot;
+    name = name ? name + 1 : o->output;
+    dot = *name ? strrchr(name + 1, '.') : NULL;
+    return dot ? cli_fail(CLI_USAGE, "-o %s: no format is called '%s'; there are .jsonl, .json, .npy, .raw and .csv, or --format says which", o->output, dot) : CLI_OK;
 }
 
 static int check_tokens(const struct options *o, int format)
@@ -117,7 +123,7 @@ int embed_cancel(void *job)
 
     aki_model_info_init(&info, sizeof info);
     if (!aki_model_get_info(j->model.handle, &info, NULL))
-        progress_tick(info.tokens - j->tokens_before);
+        progress_tick(info.tokens - j->tokens_before, j->input.consumed);
     return cli_signal != 0;
 }
 
@@ -202,7 +208,7 @@ static int calibrate(struct embed_job *j)
     float *vectors = NULL, *ranges = aki__realloc(NULL, dim, 4 * sizeof *ranges), *part = ranges ? ranges + 2 * dim : NULL;
     aki_error error;
     char where[512];
-    int rc = input_open_file(&in, j->o->embed.calibrate, INPUT_LINES);
+    int rc = input_open_beside(&in, j->o->embed.calibrate, j->o);
 
     input_set_pace(&in, j->model.info.parameters);
     if (!rc && !ranges)
@@ -241,6 +247,64 @@ static int calibrate(struct embed_job *j)
 
 /* ---------------------------------------------------------------- the verb -------------------------------------- */
 
+/* The lines of FILE.resume. What a model is, is said in words; the hash tells others of the same shape. */
+static int made_of(const struct embed_job *j, struct aki__buf *out)
+{
+    static const char *const forms[] = { "lines", "jsonl", "null", "csv" };
+    const aki_model_info *info = &j->model.info;
+    const size_t dim = (size_t)model_setting(&j->model, "dim", j->o->dim);
+    uint64_t hash;
+    int rc = model_hash(&j->model, &hash);
+    char *text = rc ? NULL : cli_format("akiembed: %s\nmodel: %s, %" PRId64 " parameters, %016" PRIx64 "\nprecision: %s\ndevice: %s\ntexts as: %s %s\nformat: %s\n"
+                                        "ranges: %016" PRIx64 "\n", aki_version(), info->architecture, info->parameters, hash,
+                                        OPTION_CHOICE_NAME(precision, info->precision), info->device, j->input.words ? "arguments" : forms[j->input.form],
+                                        j->input.field ? j->input.field : "", OPTION_CHOICE_NAME(embed.format, j->layout.format),
+                                        j->ranges ? aki__hash(j->ranges, 2 * dim * sizeof *j->ranges, 0) : 0);
+
+    if (rc)
+        return rc;
+    /* Where ranges come from does not matter, they are above. */
+    struct options o = *j->o;
+    o.embed.ranges = o.embed.calibrate = NULL;
+    if (text)
+        aki__buf_append(out, text, strlen(text), CLI_CEILING);
+    options_write(&o, "Text", out);
+    options_write(&o, "Vector", out);
+    aki__buf_append(out, "", 1, CLI_CEILING);
+    free(text);
+    if (!text || out->failed)
+        return cli_no_memory();
+    out->size--;
+    return CLI_OK;
+}
+
+/* FILE.ranges.npy, so that queries get the same. */
+static int keep_ranges(const struct embed_job *j)
+{
+    char *path = j->ranges && j->unfinished.path ? cli_format("%s.ranges.npy", j->o->output) : NULL;
+    int rc = path ? npy_write_ranges(path, (size_t)model_setting(&j->model, "dim", j->o->dim), j->ranges) : CLI_OK;
+
+    free(path);
+    return rc;
+}
+
+static int open_output(struct embed_job *j)
+{
+    const struct options *o = j->o;
+    const enum unfinished_how how = o->embed.resume ? UNFINISHED_RESUME : o->embed.force ? UNFINISHED_FORCE : UNFINISHED_NEW;
+    struct aki__buf lines = { 0 };
+    int rc = o->output ? made_of(j, &lines) : CLI_OK;
+
+    if (!rc)
+        rc = unfinished_open(&j->unfinished, o->output, &lines, how, j->layout.format != FORMAT_JSON);
+    if (!rc)
+        rc = keep_ranges(j);
+    if (!rc)
+        rc = output_open(&j->output, o->output, &j->layout, j->unfinished.rows);
+    aki__buf_free(&lines);
+    return rc;
+}
+
 static int open_all(struct embed_job *j, int format)
 {
     const struct options *o = j->o;
@@ -272,7 +336,7 @@ static int open_all(struct embed_job *j, int format)
         return cli_fail(CLI_USAGE, "-o %s is the file that the texts are read from", o->output);
     input_set_pace(&j->input, j->model.info.parameters);
     j->input.reserved = reserved_members(&j->layout);
-    return output_open(&j->output, o->output, &j->layout, o->embed.resume);
+    return open_output(j);
 }
 
 /* Rows of a batch that are all there from an earlier run are passed over. One that is there in part is computed whole again: f32
@@ -297,8 +361,12 @@ static int run_batches(struct embed_job *j)
     if (!aki_model_get_info(j->model.handle, &info, NULL))
         j->tokens_before = info.tokens;
     progress_start();
+    progress_show(0, 0, 0, j->input.total);
     while (!rc && !(rc = input_batch(&j->input, &j->batch)) && j->batch.count) {
         j->texts += j->batch.count;
+        rc = unfinished_texts(&j->unfinished, &j->batch);
+        if (rc)
+            return rc;
         if (j->layout.tokens && j->layout.format == FORMAT_NPY && j->texts > 1)
             return cli_fail(CLI_USAGE, "--tokens as npy is for one text; there are more");
         if (pass_over(j))
@@ -306,6 +374,8 @@ static int run_batches(struct embed_job *j)
         rc = j->layout.tokens ? embed_tokens(j) : j->layout.chunks || j->layout.chunk_counts ? embed_chunks(j) : embed_texts(j);
         if (!rc)
             rc = output_flush(&j->output);
+        if (!rc)
+            rc = unfinished_mark(&j->unfinished, j->row);
         if (!rc && cli_signal)
             rc = CLI_STOPPED + cli_signal;
     }
@@ -345,9 +415,11 @@ static void report_end(const struct embed_job *j, int rc)
 
 int embed_run(const struct options *o)
 {
-    struct embed_job j = { .o = o, .input.fd = -1, .output.sink.fd = -1, .output.spill.fd = -1 };
-    int format = format_of(o), rc = check_options(o, format);
+    struct embed_job j = { .o = o, .input.fd = -1, .output.sink.fd = -1, .output.spill.fd = -1, .unfinished.fd = -1 };
+    int format, rc = find_format(o, &format);
 
+    if (!rc)
+        rc = check_options(o, format);
     if (!rc)
         rc = open_all(&j, format);
     if (!rc)
@@ -355,7 +427,9 @@ int embed_run(const struct options *o)
     progress_end();
     report_end(&j, rc);
     report_reuse(&j);
+    const bool has_rows = j.output.rows;
     rc = output_close(&j.output, rc);
+    rc = unfinished_close(&j.unfinished, rc, has_rows);
     batch_free(&j.batch);
     input_close(&j.input);
     chunk_free(&j.chunker);

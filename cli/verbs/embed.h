@@ -6,6 +6,7 @@
 #include "cli/streams/input.h"
 #include "cli/hub/model.h"
 #include "cli/streams/output.h"
+#include "cli/streams/unfinished.h"
 
 struct embed_job {
     const struct options *o;
@@ -15,6 +16,7 @@ struct embed_job {
     struct batch      batch;
     struct output     output;
     struct layout     layout;
+    struct unfinished unfinished;
     struct chunker    chunker;
     float            *ranges;              /* [2, dim] or NULL */
     char             *vectors;             /* [count] vectors of the last computed texts */

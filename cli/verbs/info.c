@@ -36,7 +36,7 @@ static const char *inside(const struct model *m, const char *path)
 static int write_info(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
-    char number[64], peak[64], hash[SUMS_TEXT];
+    char number[64], peak[64], hash[SUMS_TEXT], text[256];
     int rc = CLI_OK;
 
     field(out, "model", "%s", m->name);
@@ -58,6 +58,10 @@ static int write_info(const struct model *m, struct sink *out)
         field(out, "prompts", "none");
     field(out, "precision", "%s%s%s", OPTION_CHOICE_NAME(precision, info->precision), info->precision_note ? ", but " : "",
           info->precision_note ? info->precision_note : "");
+    const char *cost = model_int8_cost(info, text, sizeof text);
+    if (cost)
+        field(out, "int8", "%s", cost);
+    field(out, "instructions", "%s", info->instructions);
     field(out, "device", "%s, %d threads, %d tokens at once", info->device, info->threads,
           info->max_batch_tokens);
     field(out, "runtime", "%s", info->runtime);
@@ -66,7 +70,7 @@ static int write_info(const struct model *m, struct sink *out)
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
     if (info->sessions > 1)
         field(out, "sessions", "%d, of a shape each", info->sessions);
-    field(out, "weights", "%s", machine_size_text(number, sizeof number, info->weights_size));
+    field(out, "weights", "%s in memory; embedding tables are read from the file", machine_size_text(number, sizeof number, info->weights_size));
     field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
           machine_size_text(peak, sizeof peak, machine_peak()));
     sink_printf(out, "files\n");
@@ -136,6 +140,7 @@ static int write_info_json(const struct model *m, struct sink *out)
     flag_member(out, "mrl", info->mrl);
     write_prompts(info, out);
     text_member(out, "precision", OPTION_CHOICE_NAME(precision, info->precision));
+    text_member(out, "instructions", info->instructions);
     text_member(out, "device", info->device);
     text_member(out, "runtime", info->runtime);
     number_member(out, "threads", info->threads);

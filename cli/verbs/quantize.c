@@ -60,9 +60,10 @@ static void take_back(const char *out, bool made)
 /* ---------------------------------------------------------------- measuring ------------------------------------- */
 
 /* The texts of the file. *count: of them, MOST_TEXTS at most. */
-static int read_texts(struct input *in, struct batch *b, const char *path, size_t *count)
+static int read_texts(struct input *in, struct batch *b, const struct options *o, size_t *count)
 {
-    int rc = input_open_file(in, path, INPUT_LINES);
+    const char *path = o->quantize.calibrate;
+    int rc = input_open_beside(in, path, o);
 
     in->batch_texts = MOST_TEXTS;
     in->batch_bytes = CLI_CEILING;
@@ -81,7 +82,7 @@ static int tell(void *user, const aki_quantize_trial *trial)
     struct best *b = user;
 
     cli_note("%d of %d products in f32: least cosine %.6f%s", trial->products_f32, trial->products, trial->cosine_least, trial->good ? "" : ", too little");
-    progress_show(0, 0, (uint64_t)trial->number, MOST_TRIALS);
+    progress_share((double)trial->number / MOST_TRIALS);
     if (trial->good && (b->fewest < 0 || trial->products_f32 <= b->fewest)) {
         b->fewest = trial->products_f32;
         b->least = trial->cosine_least;
@@ -103,7 +104,7 @@ static int quantize(const struct options *o, const char *folder, const char *out
         return aki_quantize(folder, out, &error) ? model_failed(&error, NULL) : CLI_OK;
     aki_quantize_options_init(&q, sizeof q);
     if (o->quantize.calibrate)
-        rc = read_texts(&in, &texts, o->quantize.calibrate, &q.text_count);
+        rc = read_texts(&in, &texts, o, &q.text_count);
     q.texts = texts.texts;
     q.sizes = texts.sizes;
     q.tell = tell;

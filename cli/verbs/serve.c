@@ -28,7 +28,12 @@ static int open_model_at(void *user, const char *path, aki_model **out)
     struct model m = { 0 };
 
     o.model = path;
+    char text[256];
     int rc = model_open(&m, &o, false);
+    const char *cost = rc ? NULL : model_int8_cost(&m.info, text, sizeof text);
+
+    if (cost)
+        cli_tell("%s: %s", path, cost);
     *out = m.handle;
     m.handle = NULL;
     if (rc && *out) {

@@ -1,8 +1,8 @@
 /* Unit similarity: the verb `similarity`: texts sorted by how near they are to a query. */
+#include "similarity.h"
+
 #include "cli/streams/input.h"
-#include "cli/hub/model.h"
 #include "cli/shell/progress.h"
-#include "cli/shell/sink.h"
 #include "cli/shell/terminal.h"
 
 #include <math.h>
@@ -10,26 +10,18 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A text that may come out: all of them, or with --top the best so far. */
-struct hit {
-    char    *text;                         /* malloc'd */
-    size_t   size;
-    uint64_t index;
-    float    score;
-};
-
 struct similarity_job {
     const struct options *o;
     struct model      model;
-    aki_embed_options query, document;
+    aki_embed_options document;
     struct input      input;
     struct batch      batch;
     float            *query_vector;        /* [dim] */
     float            *vectors;             /* [BATCH_TEXTS, dim] */
     size_t            dim;
-    struct hit       *hits;                /* [count] */
+    struct hit       *hits;                /* [count] texts that may come out: all of them, or with --top the best so far */
     size_t            count, capacity;
-    uint64_t          tokens, cut;
+    uint64_t          tokens, cut, tokens_before;
 };
 
 /* The nearest first; of equals, the earlier. */
@@ -92,22 +84,21 @@ static int score_batch(struct similarity_job *j)
 
 /* ---------------------------------------------------------------- output ---------------------------------------- */
 
-/* The text in one line: what would break it, or steer a terminal, becomes a blank. Malloc'd. */
-static char *one_line(const struct hit *hit, size_t *size)
+char *similarity_line(const char *text, size_t text_size, size_t *size)
 {
-    char *line = malloc(hit->size + 1);
+    char *line = malloc(text_size + 1);
     size_t at = 0;
 
-    for (size_t i = 0; line && i < hit->size;) {
-        const char *next = hit->text + i;
+    for (size_t i = 0; line && i < text_size;) {
+        const char *next = text + i;
         uint32_t code = aki__utf8_next(&next);
-        size_t length = (size_t)(next - hit->text) - i;
+        size_t length = (size_t)(next - text) - i;
         bool steers = code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029 || (code >= 0x202A && code <= 0x202E) ||
                       (code >= 0x2066 && code <= 0x2069);
         if (steers)
             line[at++] = ' ';
         else
-            memcpy(line + at, hit->text + i, length);
+            memcpy(line + at, text + i, length);
         at += steers ? 0 : length;
         i += length;
     }
@@ -115,24 +106,34 @@ static char *one_line(const struct hit *hit, size_t *size)
     return line;
 }
 
-static int write_table(struct similarity_job *j, struct sink *out)
+static size_t digits(uint64_t number)
+{
+    size_t count = 1;
+
+    while (number /= 10)
+        count++;
+    return count;
+}
+
+static int write_table(const struct hit *hits, size_t count, struct sink *out)
 {
     enum { BAR = 20 };
-    size_t width = terminal_width(STDOUT_FILENO), taken = 8 + (width >= 60 ? BAR + 2 : 0);
+    size_t width = terminal_width(STDOUT_FILENO), numbers = 1;
 
-    for (size_t i = 0; i < j->count; i++) {
+    for (size_t i = 0; i < count; i++)
+        numbers = digits(hits[i].index + 1) > numbers ? digits(hits[i].index + 1) : numbers;
+    const bool bars = width >= 60;
+    const size_t taken = 8 + numbers + (bars ? BAR + 3 : 2), room = width > taken ? width - taken : 1;
+    for (size_t i = 0; i < count; i++) {
         size_t size, cut;
-        char bar[128], *line = one_line(&j->hits[i], &size);
+        char bar[128], *line = similarity_line(hits[i].text ? hits[i].text : "", hits[i].size, &size);
         if (!line)
             return cli_no_memory();
-        sink_printf(out, "%7.4f ", (double)j->hits[i].score);
-        if (width >= 60) {
-            terminal_bar(bar, sizeof bar, (double)j->hits[i].score, BAR, false);
-            sink_printf(out, "%s  ", bar);
-        }
-        cut = terminal_cut(line, size, width - taken, NULL);
+        terminal_bar(bar, sizeof bar, (double)hits[i].score, BAR, false);
+        sink_printf(out, "%7.4f %*llu %s  ", (double)hits[i].score, (int)numbers, (unsigned long long)hits[i].index + 1, bars ? bar : "");
+        cut = terminal_cut(line, size, room, NULL);
         if (cut < size)
-            cut = terminal_cut(line, size, width - taken - 1, NULL);
+            cut = terminal_cut(line, size, room - 1, NULL);
         sink_bytes(out, line, cut);
         sink_printf(out, "%s\n", cut < size ? "…" : "");
         free(line);
@@ -140,14 +141,14 @@ static int write_table(struct similarity_job *j, struct sink *out)
     return CLI_OK;
 }
 
-static int write_lines(struct similarity_job *j, struct sink *out)
+static int write_lines(const struct hit *hits, size_t count, struct sink *out)
 {
-    for (size_t i = 0; i < j->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         size_t size;
-        char *line = one_line(&j->hits[i], &size);
+        char *line = similarity_line(hits[i].text ? hits[i].text : "", hits[i].size, &size);
         if (!line)
             return cli_no_memory();
-        sink_printf(out, "%.6f\t", (double)j->hits[i].score);
+        sink_printf(out, "%.6f\t%llu%s", (double)hits[i].score, (unsigned long long)hits[i].index + 1, hits[i].text ? "\t" : "");
         sink_bytes(out, line, size);
         sink_bytes(out, "\n", 1);
         free(line);
@@ -155,31 +156,33 @@ static int write_lines(struct similarity_job *j, struct sink *out)
     return CLI_OK;
 }
 
-static void write_hits_json(struct similarity_job *j, struct sink *out)
+static void write_json(const struct options *o, const struct hit *hits, size_t count, struct sink *out)
 {
     sink_printf(out, "{\"query\":");
-    sink_json_string(out, j->o->words[0]);
+    sink_json_string(out, o->words[0]);
     sink_printf(out, ",\"results\":[");
-    for (size_t i = 0; i < j->count; i++) {
-        sink_printf(out, "%s\n{\"index\":%llu,\"score\":", i ? "," : "", (unsigned long long)j->hits[i].index);
-        sink_f32(out, j->hits[i].score);
-        sink_printf(out, ",\"text\":");
-        sink_json(out, j->hits[i].text, j->hits[i].size);
+    for (size_t i = 0; i < count; i++) {
+        sink_printf(out, "%s\n{\"index\":%llu,\"line\":%llu,\"score\":", i ? "," : "", (unsigned long long)hits[i].index,
+                    (unsigned long long)hits[i].index + 1);
+        sink_f32(out, hits[i].score);
+        if (hits[i].text) {
+            sink_printf(out, ",\"text\":");
+            sink_json(out, hits[i].text, hits[i].size);
+        }
         sink_bytes(out, "}", 1);
     }
-    sink_printf(out, "%s]}\n", j->count ? "\n" : "");
+    sink_printf(out, "%s]}\n", count ? "\n" : "");
 }
 
-static int write_all(struct similarity_job *j)
+int similarity_write(const struct options *o, const struct hit *hits, size_t count)
 {
     struct sink out;
     int rc = sink_open_stdout(&out);
 
-    keep_best(j);
-    if (j->o->json)
-        write_hits_json(j, &out);
+    if (o->json)
+        write_json(o, hits, count, &out);
     else
-        rc = isatty(STDOUT_FILENO) ? write_table(j, &out) : write_lines(j, &out);
+        rc = isatty(STDOUT_FILENO) ? write_table(hits, count, &out) : write_lines(hits, count, &out);
     return sink_close(&out, rc);
 }
 
@@ -187,42 +190,69 @@ static int write_all(struct similarity_job *j)
 
 static int is_stopped(void *user)
 {
-    (void)user;
+    struct similarity_job *j = user;
+    aki_model_info info;
+
+    aki_model_info_init(&info, sizeof info);
+    if (!aki_model_get_info(j->model.handle, &info, NULL))
+        progress_tick(info.tokens - j->tokens_before, j->input.consumed);
     return cli_signal != 0;
 }
 
-/* Options of one side. kind: AKI_KIND_*. */
-static int side_options(struct similarity_job *j, int kind, aki_embed_options *e)
+int similarity_side(const struct model *m, const struct options *o, int kind, aki_embed_options *e)
 {
-    struct options o = *j->o;
+    struct options own = *o;
 
-    o.kind = o.similarity.no_prompts ? AKI_KIND_NONE : kind;
-    o.prompt = o.similarity.no_prompts ? "" : NULL;
+    own.kind = o->similarity.no_prompts ? AKI_KIND_NONE : kind;
+    own.prompt = o->similarity.no_prompts ? "" : NULL;
     if (kind == AKI_KIND_DOCUMENT)
-        o.instruction = NULL;
-    int rc = model_embed_options(&j->model, &o, e);
-    e->cancel = is_stopped;
+        own.instruction = NULL;
+    return model_embed_options(m, &own, e);
+}
+
+int similarity_query(const struct model *m, const struct options *o, float **vector)
+{
+    const size_t dim = (size_t)model_setting(m, "dim", o->dim);
+    aki_embed_options e;
+    aki_error error;
+    int rc = similarity_side(m, o, AKI_KIND_QUERY, &e);
+
+    *vector = rc ? NULL : aki__realloc(NULL, dim, sizeof **vector);
+    if (!rc && !*vector)
+        rc = cli_no_memory();
+    if (!rc && aki_embed(m->handle, o->words, NULL, 1, &e, *vector, dim * sizeof **vector, NULL, NULL, &error))
+        rc = model_failed(&error, "query");
     return rc;
+}
+
+static int check_query(const struct options *o)
+{
+    size_t invalid = o->word_count ? aki__utf8_check(o->words[0], strlen(o->words[0])) : AKI_UTF8_VALID;
+
+    if (!o->similarity.vectors && (o->similarity.texts || o->similarity.duplicates || o->similarity.threshold || OPTIONS_TYPED(o, embed.ranges)))
+        return cli_fail(CLI_USAGE, "--%s needs --vectors FILE.npy (embed -o FILE.npy writes it)",
+                        o->similarity.texts ? "texts" : o->similarity.duplicates ? "duplicates" : o->similarity.threshold ? "threshold" : "ranges");
+    if (!o->word_count && !o->similarity.duplicates)
+        return cli_fail(CLI_USAGE, "similarity needs a QUERY, and texts behind it, in --file or on standard input, or --vectors");
+    if (invalid != AKI_UTF8_VALID)
+        return cli_fail(CLI_INPUT, "query, byte %zu: not UTF-8", invalid + 1);
+    return CLI_OK;
 }
 
 static int embed_query(struct similarity_job *j)
 {
     const struct options *o = j->o;
-    aki_error error;
-
-    if (!o->word_count)
-        return cli_fail(CLI_USAGE, "similarity needs a QUERY, and texts behind it, in --file or on standard input");
-    size_t invalid = aki__utf8_check(o->words[0], strlen(o->words[0]));
-    if (invalid != AKI_UTF8_VALID)
-        return cli_fail(CLI_INPUT, "query, byte %zu: not UTF-8", invalid + 1);
     int rc = model_open(&j->model, o, false);
+
     if (!rc)
-        rc = side_options(j, AKI_KIND_QUERY, &j->query);
+        rc = similarity_query(&j->model, o, &j->query_vector);
     if (rc)
         return rc;
     /* One warning for both sides is enough. */
     cli_set_voice(true, o->verbose);
-    rc = side_options(j, AKI_KIND_DOCUMENT, &j->document);
+    rc = similarity_side(&j->model, o, AKI_KIND_DOCUMENT, &j->document);
+    j->document.cancel = is_stopped;
+    j->document.cancel_user = j;
     cli_set_voice(o->quiet, o->verbose);
     if (!rc)
         rc = input_open(&j->input, o, 1);
@@ -230,21 +260,21 @@ static int embed_query(struct similarity_job *j)
         return rc;
     input_set_pace(&j->input, j->model.info.parameters);
     j->dim = (size_t)model_setting(&j->model, "dim", o->dim);
-    j->query_vector = aki__realloc(NULL, j->dim, sizeof *j->query_vector);
     j->vectors = aki__realloc(NULL, j->dim, BATCH_TEXTS * sizeof *j->vectors);
-    if (!j->query_vector || !j->vectors)
-        return cli_no_memory();
-    if (aki_embed(j->model.handle, o->words, NULL, 1, &j->query, j->query_vector, j->dim * sizeof(float), NULL, NULL, &error))
-        return model_failed(&error, "query");
-    return CLI_OK;
+    return j->vectors ? CLI_OK : cli_no_memory();
 }
 
 int similarity_run(const struct options *o)
 {
     struct similarity_job j = { .o = o, .input.fd = -1 };
-    int rc = embed_query(&j);
+    int rc = check_query(o);
 
+    if (!rc && o->similarity.vectors)
+        return similarity_vectors(o);
+    if (!rc)
+        rc = embed_query(&j);
     progress_start();
+    progress_show(0, 0, 0, j.input.total);
     while (!rc && !(rc = input_batch(&j.input, &j.batch)) && j.batch.count) {
         rc = score_batch(&j);
         if (!rc && cli_signal)
@@ -253,8 +283,10 @@ int similarity_run(const struct options *o)
     progress_end();
     if (!rc && j.cut)
         cli_warn("%llu of %llu texts cut to what the model takes", (unsigned long long)j.cut, (unsigned long long)j.input.taken);
-    if (!rc)
-        rc = write_all(&j);
+    if (!rc) {
+        keep_best(&j);
+        rc = similarity_write(o, j.hits, j.count);
+    }
     for (size_t i = 0; i < j.count; i++)
         free(j.hits[i].text);
     free(j.hits);

@@ -277,7 +277,7 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .outputs = 1u << (f->labels.count ? AKI_OUTPUT_SCORES : AKI_OUTPUT_VECTOR) | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
         .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed,
         .label_count = f->labels.count, .labels = (const char *const *)f->labels.names, .activation = f->labels.activation,
-        .labels_exclusive = f->labels.exclusive };
+        .labels_exclusive = f->labels.exclusive, .instructions = aki__kernels()->isa };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;

@@ -141,6 +141,9 @@ void ISA(pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
 void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
 void ISA(squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);
 void ISA(pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);
+void ISA(search)(const struct aki__stored *a, const float *query, float *scores, size_t begin, size_t end, float *scratch);
+void ISA(unpack)(const struct aki__stored *a, float *out, size_t begin, size_t end);
+void ISA(keep_best)(const float *scores, size_t columns, int32_t row, float *best, int32_t *at);
 
 extern const struct aki__kernels ISA(kernels);
 

@@ -23,4 +23,7 @@ const struct aki__kernels ISA(kernels) = {
     .pack_s8 = ISA(pack_s8),
     .squares = ISA(squares),
     .pool = ISA(pool),
+    .search = ISA(search),
+    .unpack = ISA(unpack),
+    .keep_best = ISA(keep_best),
 };

@@ -201,6 +201,18 @@ static inline size_t aki__product_count(const struct aki__product *a)
     return (a->rows + AKI_PRODUCT_ROWS - 1) / AKI_PRODUCT_ROWS * aki__panels(a->w->n);
 }
 
+/* ---- stored vectors ---- */
+
+enum aki__stored_dtype { AKI_STORED_F32, AKI_STORED_F16, AKI_STORED_BYTES, AKI_STORED_BITS };
+/* Vectors as they lie in a file. An element of bytes: base[i] + step[i] * u8; of bits: 1 or -1, the most significant bit first. */
+struct aki__stored {
+    const void  *rows;                  /* [count, row_size] bytes; f32 and f16 at multiples of their size */
+    size_t       dim, row_size;
+    enum aki__stored_dtype dtype;
+    const float *base, *step;           /* [dim], of bytes */
+    uint8_t      flip;                  /* bytes and bits: each byte is ^ flip */
+};
+
 struct aki__kernels {
     const char *isa;                    /* "avx512bf16", "avx512", "avxvnni", "avx2", "i8mm", "dotprod", "baseline" */
     bool bf16;                          /* it has bf16 products, for attention */
@@ -228,6 +240,13 @@ struct aki__kernels {
     void (*squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);   /* columns: [k], added to */
     /* scratch: [hidden] doubles; with an activation also as many floats */
     void (*pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);
+    /* scores: [end - begin] cosines of rows and query ([dim], of length 1); 0 for a row of zeros, NaN for one that is not finite.
+     * scratch: [dim] floats */
+    void (*search)(const struct aki__stored *a, const float *query, float *scores, size_t begin, size_t end, float *scratch);
+    /* out: [end - begin, dim] rows in f32, of length 1 */
+    void (*unpack)(const struct aki__stored *a, float *out, size_t begin, size_t end);
+    /* best[i] = scores[i] and at[i] = row where that is greater. [columns] each */
+    void (*keep_best)(const float *scores, size_t columns, int32_t row, float *best, int32_t *at);
 };
 
 /* The best set for this processor, or the one that the environment variable AKIEMBED_ISA names (for tests). Selected at the
