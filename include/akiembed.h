@@ -506,7 +506,8 @@ AKI_API aki_status aki_quantize_measured(const char *folder, const char *out, co
 typedef struct {
     uint32_t struct_size;           /* set by aki_export_options_init */
     int32_t  f16;                   /* 1: weights and arithmetic in f16; the types of inputs and outputs do not change */
-    int32_t  pooled;                /* output, 1: sentence_embedding [batch, dim], pooled and normalised; 0: last_hidden_state */
+    int32_t  pooled;                /* output, 1: sentence_embedding [batch, dim], pooled and normalised; 0: last_hidden_state. A
+                                     * classifier's or cross-encoder's file gives logits [batch, labels] in any case */
     int32_t  device_form;           /* 1: the inputs are inputs_embeds, mask, cos and sin (docs/coreml.md) */
     int32_t  batch, length;         /* fixed dimensions of the input; 0: free */
 } aki_export_options;
@@ -514,7 +515,7 @@ typedef struct {
 AKI_API void aki_export_options_init(void *options, size_t size);
 
 /* Writes a model's network as an ONNX file (IR 10, opset 21, standard operators only). Inputs: input_ids and
- * attention_mask, i64 [batch, sequence]; output: f32. folder: path of the model; out: path of the file, which is
+ * attention_mask (of a classifier with token types also token_type_ids), i64 [batch, sequence]; output: f32. folder: path of the model; out: path of the file, which is
  * replaced if it exists. Weights above 1.9 GiB are written to out + ".data". On failure no file is left. Errors: as
  * aki_model_open, INVALID (options), UNSUPPORTED (a quantised folder), IO. */
 AKI_API aki_status aki_export(const char *folder, const char *out, const aki_export_options *options, aki_error *error);

@@ -13,6 +13,7 @@ struct lowering {
     struct aki__portable_needs needs;
     int         embeds, masks[AKI_PORTABLE_MASKS], cos[AKI_PORTABLE_ROPES], sin[AKI_PORTABLE_ROPES], biases[AKI_PORTABLE_BIASES];
     int         ids, attention_mask, index; /* client form; index: 0 … sequence - 1, i64 */
+    int         types;                      /* client form of classifiers with token types, else 0 */
     aki_status  rc;
     aki_error  *err;
 };
@@ -366,7 +367,9 @@ static int lower_embed(struct lowering *l, const struct aki__block *b)
         x = apply(l, "Mul", x, number(l, (float)t->scale), -1);
     if (t->positions)
         x = apply(l, "Add", x, position_rows(l, t->positions), -1);
-    if (t->types)
+    if (l->types)
+        x = apply(l, "Add", x, apply(l, "Gather", table(l, t->types), l->types, -1), -1);
+    else if (t->types)
         x = apply(l, "Add", x, weights_from(l, 1, t->types->shape[1], 0, (struct aki__onnx_constant){ .tensor = t->types, .factor = 1.0f }), -1);
     return x;
 }
@@ -439,8 +442,11 @@ static void make_rotation(struct lowering *l, int i)
 /* The weight of every token, [batch, sequence] f32, so that pooling is one product. */
 static int pooling_weights(struct lowering *l, int32_t pooling)
 {
+    const struct aki__labels *labels = &l->g->model->labels;
     int mask = cast(l, l->attention_mask, AKI_ONNX_F32);
 
+    if (labels->count && labels->pad_id >= 0)
+        mask = apply(l, "Mul", mask, cast(l, apply(l, "Not", apply(l, "Equal", l->ids, integer(l, labels->pad_id), -1), -1), AKI_ONNX_F32), -1);
     if (pooling == AKI_POOLING_CLS || pooling == AKI_POOLING_LAST) {
         int one = apply(l, "ArgMax", mask, -1);
         attribute(l, "axis", 1);
@@ -497,6 +503,8 @@ static void make_inputs(struct lowering *l)
     if (l->options.client) {
         l->ids = input(l, "input_ids", AKI_ONNX_I64, 2, (int64_t[]){ batch, rows });
         l->attention_mask = input(l, "attention_mask", AKI_ONNX_I64, 2, (int64_t[]){ batch, rows });
+        if (l->g->model->labels.count && l->g->model->types > 1)
+            l->types = input(l, "token_type_ids", AKI_ONNX_I64, 2, (int64_t[]){ batch, rows });
         l->index = apply(l, "Range", scalar(l, 0), apply(l, "Squeeze", sequence_of(l), -1), scalar(l, 1), -1);
         int row = unsqueeze(l, l->index, 1), column = unsqueeze(l, l->index, 0);
         make_masks(l, row, column);
@@ -532,7 +540,7 @@ static void make_output(struct lowering *l)
         int x = l->places[vectors];
         if (g->model->normalize)
             x = normalise(l, x);
-        aki__onnx_output(l->o, "sentence_embedding", x, AKI_ONNX_F32, 2, batch, g->blocks[vectors].columns);
+        aki__onnx_output(l->o, g->model->labels.count ? "logits" : "sentence_embedding", x, AKI_ONNX_F32, 2, batch, g->blocks[vectors].columns);
         return;
     }
     const struct aki__block *pool = &g->blocks[hidden];
