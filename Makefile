@@ -52,7 +52,7 @@ fuzz: libraries ## run every fuzz target for FUZZ_SECONDS (60) each; new inputs 
 	@scripts/fuzz $(FUZZ_SECONDS)
 
 bench: everything ## the comparison with other engines: all of it, within 45 minutes after its set-up; see bench/README.md
-	@$(call build,release,--target akiembed_cli bench_embed bench_tokenize)
+	@$(call build,release,--target akiembed_cli bench_embed bench_kernels bench_peak bench_tokenize)
 	@python=$$(bench/setup) && status=0 && { bench/run.py --python "$$python" $(BENCH) || status=$$?; \
 	    bench/table.py; "$$python" bench/plot.py; bench/floors.py || echo "make bench: floors are missed"; exit $$status; }
 

@@ -1,6 +1,6 @@
 /* Bench embed: our side of the comparison, over the public header alone. One JSON line, as the peers' programs print it (peers/common.py).
  *
- *   bench_embed --model FOLDER --workload FILE [--precision f32|int8] [--threads N] [--seconds S] [--rows a,b]
+ *   bench_embed --model FOLDER --workload FILE [--precision f32|int8|bf16] [--threads N] [--seconds S] [--rows a,b]
  *               --dim N           vectors cut to N numbers
  *               --once            one vector, then exit; the caller takes the time
  *               --vectors FILE    the vectors of every text of the workload, f32, one after the other; nothing is timed
@@ -30,7 +30,7 @@ struct row {
     size_t  *sizes;
 };
 
-enum { REPEATS = 4, FEWEST = 2, WARM = 1 };     /* as in peers/common.py */
+enum { REPEATS = 4, FEWEST = 2, LONG = 20, FIRST = 8 };     /* as in peers/common.py */
 
 static void die(const char *what, const aki_error *e)
 {
@@ -172,21 +172,21 @@ static int compare(const void *a, const void *b)
 static void time_row(struct bench *b, const struct row *r, double seconds, int first)
 {
     size_t calls = r->calls > 1 ? r->calls : REPEATS, n = 0;
-    double *times = grown(NULL, calls * sizeof *times), end = 0;
+    double *times = grown(NULL, calls * sizeof *times), end;
     int64_t tokens = 0;
+    struct row some = *r;
 
-    for (size_t call = 0; call < calls; call++) {
+    some.texts = r->texts < FIRST ? r->texts : FIRST;
+    embed(b, &some, 0);
+    end = now() + seconds;
+    for (size_t call = 1; call < calls; call++) {
         size_t which = r->calls > 1 ? call : 0;
         double begin = now();
 
         embed(b, r, which);
-        if (call < WARM) {
-            end = now() + seconds;
-            continue;
-        }
         times[n++] = now() - begin;
         tokens += r->starts[(which + 1) * r->texts] - r->starts[which * r->texts];
-        if (now() > end && n >= FEWEST)
+        if (now() > end && (n >= FEWEST || times[n - 1] > LONG))
             break;
     }
     qsort(times, n, sizeof *times, compare);
@@ -321,7 +321,7 @@ static struct settings parse(int argc, char **argv)
         switch (c) {
         case 'm': s.model = optarg; break;
         case 'w': s.workload = optarg; break;
-        case 'p': s.precision = strcmp(optarg, "int8") == 0 ? AKI_PRECISION_INT8 : strcmp(optarg, "f32") == 0 ? AKI_PRECISION_F32 : AKI_PRECISION_DEFAULT; break;
+        case 'p': s.precision = strcmp(optarg, "int8") == 0 ? AKI_PRECISION_INT8 : strcmp(optarg, "bf16") == 0 ? AKI_PRECISION_BF16 : strcmp(optarg, "f32") == 0 ? AKI_PRECISION_F32 : AKI_PRECISION_DEFAULT; break;
         case 't': s.threads = atoi(optarg); break;
         case 's': s.seconds = atof(optarg); break;
         case 'r': s.rows = optarg; break;
@@ -332,7 +332,7 @@ static struct settings parse(int argc, char **argv)
         default: exit(2);
         }
     if (!s.model || (!s.workload && !s.memory)) {
-        fputs("usage: bench_embed --model FOLDER --workload FILE [--precision f32|int8] [--threads N] [--seconds S] [--rows a,b] [--dim N] [--once] "
+        fputs("usage: bench_embed --model FOLDER --workload FILE [--precision f32|int8|bf16] [--threads N] [--seconds S] [--rows a,b] [--dim N] [--once] "
               "[--vectors FILE] [--memory N]\n", stderr);
         exit(2);
     }
@@ -360,8 +360,8 @@ int main(int argc, char **argv)
     aki_model_get_info(b.model, &b.info, NULL);
     b.out = grown(NULL, b.out_size = 64 * (size_t)b.info.dim * sizeof(float));
 
-    printf("{\"engine\": \"akiembed %s\", \"version\": \"%s, %s\", \"open_s\": %.4f, ", b.info.precision == AKI_PRECISION_INT8 ? "int8" : "f32",
-           aki_version(), b.info.runtime, opened);
+    printf("{\"engine\": \"akiembed %s\", \"version\": \"%s, %s, %s\", \"open_s\": %.4f, ", b.info.precision == AKI_PRECISION_INT8 ? "int8" : b.info.precision == AKI_PRECISION_BF16 ? "bf16" : "f32",
+           aki_version(), b.info.runtime, b.info.instructions, opened);
     if (s.memory) {
         measure_memory(&b, s.memory);
         printf("\"rows\": [");

@@ -1,4 +1,5 @@
-/* Micro-benchmark of src/kernel: one core, the shapes of MiniLM and Qwen3, every instruction set. Best of many runs.
+/* Micro-benchmark of src/kernel: one core, the shapes of MiniLM and Qwen3, every instruction set. Best of many runs;
+ * products beside the peak of their instructions on registers alone, where it is known.
  * bench_kernels [ISA [WORD]]: only that set, only the lines whose name contains the word. */
 #include "kernel/kernel.h"
 
@@ -52,14 +53,63 @@ static double best(void (*run)(void *a), void *a)
     return least;
 }
 
-/* Elements a nanosecond, or operations (2 a multiply-add). */
-static void line(const char *name, void (*run)(void *a), void *a, double elements, double operations)
+/* ---- peaks: the instructions that add a product to a sum, on registers alone ---- */
+
+#if defined(__x86_64__)
+enum { STEPS = 20000 };
+#  define TWELVE(add) add(0) add(1) add(2) add(3) add(4) add(5) add(6) add(7) add(8) add(9) add(10) add(11)
+#  define PEAK(name, add)                                                                                                               \
+    static void name(void *unused)                                                                                                      \
+    {                                                                                                                                   \
+        (void)unused;                                                                                                                   \
+        for (int i = 0; i < STEPS; i++)                                                                                                 \
+            __asm__ volatile(TWELVE(add) : : : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+                             "xmm11", "xmm12");                                                                                         \
+    }
+#  define F32_SSE(s) "movaps %%xmm13, %%xmm12\n mulps %%xmm14, %%xmm12\n addps %%xmm12, %%xmm" #s "\n"
+#  define INT8_SSE(s) "movdqa %%xmm13, %%xmm12\n pmaddwd %%xmm14, %%xmm12\n paddd %%xmm12, %%xmm" #s "\n"
+#  define F32_AVX2(s) "vfmadd231ps %%ymm13, %%ymm14, %%ymm" #s "\n"
+#  define INT8_AVX2(s) "vpmaddwd %%ymm13, %%ymm14, %%ymm12\n vpaddd %%ymm12, %%ymm" #s ", %%ymm" #s "\n"
+#  define F32_AVX512(s) "vfmadd231ps %%zmm13, %%zmm14, %%zmm" #s "\n"
+#  define INT8_AVX512(s) "vpdpbusd %%zmm13, %%zmm14, %%zmm" #s "\n"
+PEAK(f32_sse, F32_SSE)
+PEAK(int8_sse, INT8_SSE)
+PEAK(f32_avx2, F32_AVX2)
+PEAK(int8_avx2, INT8_AVX2)
+PEAK(f32_avx512, F32_AVX512)
+PEAK(int8_avx512, INT8_AVX512)
+
+/* Lanes of 32 bits; f32 has a multiply-add in each, int8 two with pmaddwd and four with vpdpbusd. */
+static const struct peak { const char *isa; void (*run[2])(void *); double sums[2]; } peaks[] = {
+    { "baseline", { f32_sse, int8_sse }, { 4, 8 } },
+    { "avx2", { f32_avx2, int8_avx2 }, { 8, 16 } },
+    { "avx512", { f32_avx512, int8_avx512 }, { 16, 64 } },
+    { "avx512bf16", { f32_avx512, int8_avx512 }, { 16, 64 } },
+};
+#endif
+
+/* Operations a second; 0: not known. */
+static double peak(bool i8)
+{
+#if defined(__x86_64__)
+    for (size_t i = 0; i < sizeof peaks / sizeof *peaks; i++)
+        if (!strcmp(peaks[i].isa, set->isa))
+            return 2 * 12 * STEPS * peaks[i].sums[i8] / best(peaks[i].run[i8], NULL);
+#endif
+    (void)i8;
+    return 0;
+}
+
+/* Elements a nanosecond, or operations (2 a multiply-add), and their share of the peak if there is one. */
+static void line(const char *name, void (*run)(void *a), void *a, double elements, double operations, double most)
 {
     double t = best(run, a);
-    if (operations > 0)
-        printf("%-9s %-44s %10.1f us %8.1f GFLOP/s\n", set->isa, name, t * 1e6, operations / t * 1e-9);
+    if (most > 0)
+        printf("%-10s %-43s %10.1f us %8.1f GFLOP/s, %5.1f %% of %.1f\n", set->isa, name, t * 1e6, operations / t * 1e-9, 100 * operations / t / most, most * 1e-9);
+    else if (operations > 0)
+        printf("%-10s %-43s %10.1f us %8.1f GFLOP/s\n", set->isa, name, t * 1e6, operations / t * 1e-9);
     else
-        printf("%-9s %-44s %10.1f us %8.2f elements/ns\n", set->isa, name, t * 1e6, elements / t * 1e-9);
+        printf("%-10s %-43s %10.1f us %8.2f elements/ns\n", set->isa, name, t * 1e6, elements / t * 1e-9);
 }
 
 static struct aki__rows some_rows(size_t rows, size_t n) { return (struct aki__rows){ .f32 = floats(rows * n, 1), .stride = n }; }
@@ -118,7 +168,7 @@ static void bench_norm(size_t rows, size_t n, bool rms)
         j.norm.out = i8 ? out_u8(rows, n) : out_f32(rows, n);
         if (i8 && !rms)
             j.norm.out.f32 = need(rows * n, 4);
-        line(name, run_norm, &j, (double)(rows * n), 0);
+        line(name, run_norm, &j, (double)(rows * n), 0, 0);
     }
 }
 
@@ -135,7 +185,7 @@ static void bench_act(size_t rows, size_t n, enum aki__kernel_act act, const cha
                                    .out = i8 ? out_u8(rows, n) : out_f32(rows, n) };
         if (gate)
             j.act.gate = some_rows(rows, n);
-        line(name, run_act, &j, (double)(rows * n), 0);
+        line(name, run_act, &j, (double)(rows * n), 0, 0);
     }
 }
 
@@ -150,7 +200,7 @@ static void bench_quantise(size_t rows, size_t n)
     j.scratch = need(n, 4);
     j.x = some_rows(rows, n);
     j.out = out_u8(rows, n);
-    line(name, run_quantise, &j, (double)(rows * n), 0);
+    line(name, run_quantise, &j, (double)(rows * n), 0, 0);
 }
 
 static void bench_pack(size_t n, size_t k)
@@ -162,24 +212,30 @@ static void bench_pack(size_t n, size_t k)
     if (!strstr(name, filter))
         return;
     j.pack = (struct aki__pack){ .w = { floats(n * k / 2, 1), AKI_TABLE_BF16 }, .k = k, .block = aki__rotation_block(k),
-                                 .out = need(aki__packed_count(n, k, false), 1), .scale = need(n, 4), .sum = need(n, 4) };
+                                 .out = need(aki__packed_size(n, k, 1), 1), .scale = need(n, 4), .sum = need(n, 4) };
     j.scratch = need(k + (k + 3) / 4, 4);
-    line(name, run_pack, &j, (double)(n * k), 0);
+    line(name, run_pack, &j, (double)(n * k), 0, 0);
 }
 
-static void bench_product(size_t rows, size_t n, size_t k)
+/* most: the peaks in f32 and int8. */
+static void bench_product(size_t rows, size_t n, size_t k, const double most[2])
 {
     char name[80];
 
-    for (int i8 = 0; i8 < 2; i8++) {
-        struct aki__packed w = { .data = need(aki__packed_count(n, k, !i8), i8 ? 1 : 4), .bias = floats(n, 1), .n = n, .k = k,
+    enum { BF16 = AKI_TABLE_BF16 + 1, INT8 };
+
+    for (int type = AKI_TABLE_F32; type <= INT8; type++) {
+        const bool i8 = type == INT8;
+        struct aki__packed w = { .dtype = (enum aki__table_dtype)(i8 ? 0 : type == BF16 ? AKI_TABLE_BF16 : type), .bf16 = type == BF16, .bias = floats(n, 1), .n = n, .k = k,
                                  .scale = i8 ? floats(n, 1) : NULL, .sum = i8 ? need(n, 4) : NULL };
         struct job j = { .product = { .x = i8 ? need(rows * k, 1) : (void *)floats(rows * k, 1), .x_scale = floats(rows, 1), .w = &w, .rows = rows,
                                       .out = need(rows * n, 4) } };
+        static const char *const names[] = { "f32", "f32, weights of f16", "f32, weights of bf16", "bf16", "int8" };
+        w.data = need(aki__packed_size(n, k, aki__packed_weight_size(&w)), 1);
         j.scratch = need(set->product_scratch_size(&j.product) + 1, 1);
-        snprintf(name, sizeof name, "product %zu x %zu x %zu %s", rows, n, k, i8 ? "int8" : "f32");
-        if (strstr(name, filter))
-            line(name, run_product, &j, 0, 2.0 * (double)rows * (double)n * (double)k);
+        snprintf(name, sizeof name, "product %zu x %zu x %zu %s", rows, n, k, names[type]);
+        if (strstr(name, filter) && (type != BF16 || set->bf16))
+            line(name, run_product, &j, 0, 2.0 * (double)rows * (double)n * (double)k, type == BF16 ? 0 : most[i8]);
     }
 }
 
@@ -216,14 +272,17 @@ static void bench_attention(size_t texts, size_t length, size_t heads, size_t kv
     a->work = need(aki__attention_work_size(a), 4);
     j.scratch = need(aki__attention_scratch_size(a), 4);
     if (strstr(prepare, filter))
-        line(prepare, run_prepare, &j, (double)(a->tokens * (heads + 2 * kv_heads) * head_dim), 0);
+        line(prepare, run_prepare, &j, (double)(a->tokens * (heads + 2 * kv_heads) * head_dim), 0, 0);
     run_prepare(&j);
     if (strstr(name, filter))
-        line(name, run_attention, &j, 0, pairs * (double)texts * (double)heads * (double)head_dim * 4);
+        line(name, run_attention, &j, 0, pairs * (double)texts * (double)heads * (double)head_dim * 4, 0);
 }
 
 static void bench_all(void)
 {
+    static const size_t rows_of[] = { 8, 64, 170, 512 };        /* 170: a run of MiniLM */
+    const double most[2] = { peak(false), peak(true) };
+
     bench_norm(80, 384, false);
     bench_norm(80, 1024, true);
     bench_act(80, 1536, AKI_KACT_GELU, "gelu", false);
@@ -238,13 +297,14 @@ static void bench_all(void)
     bench_pack(4096, 1024);
     bench_pack(1024, 3072);
     bench_pack(1536, 384);
-    for (size_t rows = 8; rows <= 512; rows *= 8) {
-        bench_product(rows, 1152, 384);
-        bench_product(rows, 384, 384);
-        bench_product(rows, 1536, 384);
-        bench_product(rows, 384, 1536);
-        bench_product(rows, 6144, 1024);
-        bench_product(rows, 1024, 3072);
+    for (size_t i = 0; i < sizeof rows_of / sizeof *rows_of; i++) {
+        size_t rows = rows_of[i];
+        bench_product(rows, 1152, 384, most);
+        bench_product(rows, 384, 384, most);
+        bench_product(rows, 1536, 384, most);
+        bench_product(rows, 384, 1536, most);
+        bench_product(rows, 6144, 1024, most);
+        bench_product(rows, 1024, 3072, most);
     }
     for (int bf16 = 0; bf16 < 1 + set->bf16; bf16++) {
         bench_attention(1, 8, 12, 12, 32, false, bf16);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The comparison: every engine in a process of its own, one after the other, in one run on one machine. See bench/README.md.
 
-    run.py --python PEERS_PYTHON [--build build] [--out bench/results] [--quick | --long] [--only WORD] [--skip WORD,WORD] [--seconds 5] [--threads 2]
+    run.py --python PEERS_PYTHON [--build build] [--out bench/results] [--quick | --long | --table] [--only WORD] [--skip WORD,WORD] [--seconds 5] [--threads 2]
 
 Writes run.json (machine, versions, date) and CSV files to OUT as it goes: rows.csv (calls), process.csv (start to exit), products.csv (matrix
 products alone), values.csv (tokenising, fidelity, retrieval, memory …), memory.csv (resident memory over requests). Standard Python only: a
@@ -25,6 +25,12 @@ ROOT = os.path.dirname(HERE)
 THIRD = os.path.join(ROOT, "third_party")
 MADE = os.path.join(THIRD, "bench")
 MINILM = os.path.join(THIRD, "models", "all-MiniLM-L6-v2")
+REAL = {"MiniLM": MINILM, **{name: os.path.join(os.environ.get("AKIEMBED_REAL", os.path.join(THIRD, "real")), name)
+                             for name in ("bge-small-en", "e5-small", "paraphrase-l3", "splade-tiny")}}
+# AKIEMBED_ISA=avx2 where the processor has more: our kernels are held to AVX2, so the peers are. bench/setup has made what is in HELD.
+HELD = os.path.join(THIRD, "bench-avx2")
+HOLD = {"PYTHONPATH": HELD, "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+HOLDABLE = ("ours", "st", "ort", "llama")       # the others know no such limit, and are left out
 FIELDS = {"rows": "model engine row variant texts tokens calls best_ms median_ms", "process": "model engine open_s wall_s peak_mb",
           "products": "model kind rows k n gops", "values": "what subject value", "memory": "engine requests resident_kb private_kb"}
 
@@ -35,7 +41,8 @@ def made(name):
 
 class Run:
     def __init__(self, args):
-        self.args, self.begin, self.versions, self.failed = args, time.monotonic(), {}, []
+        self.args, self.begin, self.versions, self.failed, self.isa = args, time.monotonic(), {}, [], None
+        self.held = os.environ.get("AKIEMBED_ISA") == "avx2" and any(i.startswith("avx512") or i == "avx_vnni" for i in machine()["isa"])
         os.makedirs(args.out, exist_ok=True)
         for name, fields in FIELDS.items():
             with open(os.path.join(args.out, name + ".csv"), "w", newline="") as f:
@@ -51,20 +58,26 @@ class Run:
     def say(self, text):
         print(f"[{time.monotonic() - self.begin:6.0f} s] {text}", file=sys.stderr, flush=True)
 
-    def call(self, name, command, seconds=1200):
+    def call(self, name, command, seconds=1200, timed=True):
         """The JSON line that the command prints last, with wall_s; None where it failed, which is said and ends nothing."""
         if self.args.only and self.args.only not in name or any(word in name for word in self.args.skip):
+            return None
+        program = command[1 if command[0] == self.args.python else 0]
+        if self.held and os.path.dirname(program) == os.path.join(HERE, "peers") and not os.path.basename(program).startswith(HOLDABLE):
+            self.say(f"{name}: left out, as it cannot be held to AVX2")
             return None
         self.say(name)
         begin = time.monotonic()
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd=ROOT)
+            done = subprocess.run(self.args.under * timed + command, capture_output=True, text=True, timeout=seconds, cwd=ROOT, env={**os.environ, **(HOLD if self.held else {})})
             wall = time.monotonic() - begin
             if done.returncode == 0:
                 out = json.loads(done.stdout.strip().splitlines()[-1])
                 out["wall_s"] = round(wall, 4)
                 if "engine" in out:
                     self.versions[out["engine"]] = out.get("version", "")
+                    if out["engine"].startswith("akiembed"):
+                        self.isa = out["version"].rsplit(", ", 1)[1]
                 return out
             why = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
         except (subprocess.TimeoutExpired, json.JSONDecodeError, IndexError) as e:
@@ -77,8 +90,8 @@ class Run:
 # ---------------------------------------------------------------- engines
 
 class Engine:
-    def __init__(self, key, workload, program, model, *more):
-        self.key, self.workload, self.program, self.model, self.more = key, workload, program, model, list(more)
+    def __init__(self, key, workload, program, model, *more, note=""):
+        self.key, self.workload, self.program, self.model, self.more, self.note = key, workload, program, model, list(more), note
 
     def command(self, args, *more):
         suffix = "-quick" if args.quick else ""
@@ -92,7 +105,7 @@ def engines():
     all_of_them = [
         Engine("ours minilm f32", "minilm", "ours", MINILM, "--precision", "f32"),
         Engine("ours minilm int8", "minilm", "ours", MINILM, "--precision", "int8"),
-        Engine("ours minilm quantised", "minilm", "ours", made("minilm-quantised")),
+        Engine("ours minilm quantised", "minilm", "ours", made("minilm-quantised"), note=", quantised folder"),
         Engine("st", "minilm", "st.py", MINILM),
         Engine("ort f32", "minilm", "ort.py", made("minilm-f32"), "--variant", "f32"),
         Engine("ort int8 file", "minilm", "ort.py", made("minilm-int8-file"), "--variant", "int8 file"),
@@ -100,7 +113,8 @@ def engines():
         Engine("libembedding", "minilm", "libemb.py", made("minilm-int8-file"), "--variant", "int8 file"),
         Engine("ours qwen3 int8", "qwen3", "ours", q, "--precision", "int8"),
         Engine("ours qwen3 f32", "qwen3", "ours", q, "--precision", "f32"),
-        Engine("ours qwen3 quantised", "qwen3", "ours", made("qwen3-quantised")),
+        Engine("ours qwen3 f32 copy", "qwen3", "ours", made("qwen3-f32"), "--precision", "f32", "--rows", "1x8", note=", f32 folder"),
+        Engine("ours qwen3 quantised", "qwen3", "ours", made("qwen3-quantised"), note=", quantised folder"),
         Engine("llama q8", "qwen3", "llamacpp.py", made("qwen3-q8_0.gguf"), "--variant", "Q8_0"),
         Engine("nbits8", "qwen3", "nbits.py", made("qwen3-nbits8.onnx"), "--variant", "MatMulNBits int8"),
         Engine("nbits4", "qwen3", "nbits.py", made("qwen3-nbits4.onnx"), "--variant", "MatMulNBits int4"),
@@ -115,10 +129,17 @@ def engines():
 # What is measured in turn; ours and the products more than once, since machines drift: the best of each counts.
 ORDER = ["products", "ours minilm int8", "st", "ort f32", "ours minilm f32", "ort int8 file", "ort int8 dynamic", "ours minilm int8", "libembedding",
          "ours minilm f32", "ort f32", "st", "ours qwen3 int8", "products", "llama q8", "nbits8", "ours qwen3 int8", "openvino", "openvino plain", "nbits4", "torch bf16",
-         "torch f32", "ours qwen3 f32", "ours qwen3 int8", "products"]
+         "torch f32", "ours qwen3 f32", "ours qwen3 f32 copy", "ours qwen3 int8", "products"]
 QUICK = ["products", "ours minilm int8", "ours minilm f32", "st", "ort f32", "ort int8 file", "ours qwen3 int8", "llama q8", "ours qwen3 int8"]
 ONCE = ["ours minilm f32", "ours minilm int8", "ours minilm quantised", "st", "ort f32", "ort int8 file", "libembedding", "ours qwen3 int8", "ours qwen3 quantised",
+        "ours qwen3 f32", "ours qwen3 f32 copy",
         "llama q8", "nbits8", "torch bf16"]
+# The rows of the floors that depend on the instruction set: step, rows. Each ends within 90 seconds on two cores of a Zen 4.
+TABLE = [("ours minilm int8", "title,bulk512"), ("ours minilm f32", "title,bulk512"), ("ort f32", "title,bulk512"), ("st", "title,bulk512"), ("ort int8 dynamic", "title,bulk512"),
+         ("ours minilm int8", "title,bulk512"), ("ours minilm f32", "title,bulk512"), ("ort f32", "title,bulk512"), ("ours qwen3 int8", "1x8,32x8,bulk64"),
+         ("llama q8", "1x8,32x8"), ("llama q8", "bulk64"), ("ours qwen3 f32", "1x8"), ("ours qwen3 f32 copy", "1x8"), ("ours qwen3 int8", "1x8,32x8,bulk64"),
+         ("ours qwen3 f32", "1x8"), ("ours qwen3 f32 copy", "1x8")]
+ONCE_TABLE = ["ours qwen3 f32", "ours qwen3 f32 copy"]
 ONCE_QUICK = ["ours minilm f32", "ours minilm int8", "ours minilm quantised", "st", "ort int8 file", "ours qwen3 int8", "ours qwen3 quantised", "llama q8"]
 
 
@@ -133,14 +154,14 @@ def products(run):
 
 
 def rows(run, all_of_them):
-    for key in QUICK if run.args.quick else ORDER:
+    for key, wanted in TABLE if run.args.table else [(key, "") for key in (QUICK if run.args.quick else ORDER)]:
         if key == "products":
             products(run)
             continue
         e = all_of_them[key]
-        out = run.call(key, e.command(run.args))
+        out = run.call(key, e.command(run.args, *(["--rows", wanted] if wanted else [])))
         if out:
-            run.put("rows", [{"model": e.workload, "engine": out["engine"], **r} for r in out["rows"]])
+            run.put("rows", [{"model": e.workload, "engine": out["engine"] + e.note, **r} for r in out["rows"]])
     if run.args.long:
         for key in ("ours minilm int8", "ours minilm f32"):
             command = all_of_them[key].command(run.args)
@@ -152,7 +173,7 @@ def rows(run, all_of_them):
 
 def processes(run, all_of_them):
     """Start, open, one vector, exit: the median of three, files in the page cache (the first run brings them there, and is not counted)."""
-    for key in ONCE_QUICK if run.args.quick else ONCE:
+    for key in ONCE_TABLE if run.args.table else ONCE_QUICK if run.args.quick else ONCE:
         e, outs = all_of_them[key], []
         for i in range(2 if run.args.quick else 4):
             out = run.call(f"process {key}", e.command(run.args, "--once"))
@@ -161,8 +182,7 @@ def processes(run, all_of_them):
             outs += [out] * (i > 0)
         if outs:
             middle = lambda field: statistics.median(o[field] for o in outs)
-            folder = ", quantised folder" if key.endswith("quantised") else ""
-            run.put("process", [{"model": e.workload, "engine": outs[0]["engine"] + folder, "open_s": middle("open_s"), "wall_s": middle("wall_s"),
+            run.put("process", [{"model": e.workload, "engine": outs[0]["engine"] + e.note, "open_s": middle("open_s"), "wall_s": middle("wall_s"),
                                  "peak_mb": middle("peak_mb")}])
 
 
@@ -184,10 +204,56 @@ def tokenising(run):
         run.say("tokenising FAILED: " + (done.stderr.strip().splitlines() or ["no figures"])[-1])
 
 
+def kernels(run):
+    """Our products alone, one thread, of what the processor does with their instructions in registers: the shapes of each model at 512 rows, together."""
+    if run.args.only and run.args.only not in "kernels":
+        return
+    tests = os.path.join(ROOT, run.args.build, "tests")
+    peak = run.isa and run.call("peak", [os.path.join(tests, "bench_peak"), run.isa])
+    if not peak:
+        return
+    run.say("our products alone")
+    done = subprocess.run([*run.args.under, os.path.join(tests, "bench_kernels"), run.isa, "product 512"], capture_output=True, text=True, cwd=ROOT)
+    work, time_of = {}, {}
+    for n, k, kind, us in re.findall(r"product 512 x (\d+) x (\d+) (\w+) +([\d.]+) us", done.stdout):
+        subject = ("minilm" if min(int(n), int(k)) == 384 else "qwen3") + " " + kind
+        work[subject] = work.get(subject, 0) + 2e-9 * 512 * int(n) * int(k)
+        time_of[subject] = time_of.get(subject, 0) + 1e-6 * float(us)
+    for subject in work:
+        limit = peak.get(subject.split()[1])
+        run.value("our products alone, GOP/s", subject, round(work[subject] / time_of[subject], 1))
+        if limit:
+            run.value("our products alone, % of the register peak", subject, round(100 * work[subject] / time_of[subject] / limit, 1))
+
+
+def real_models(run):
+    """int8 beside f32 on the texts of `verify`, and how many products stay f32; of the models that are there."""
+    program = os.path.join(ROOT, run.args.build, "akiembed")
+    if run.args.only and run.args.only not in "real models":
+        return
+    for name, folder in REAL.items():
+        if not os.path.isdir(folder):
+            run.say(f"{name}: not there ({folder}), not measured")
+            continue
+        run.say(f"verify {name}")
+        for verb, members in (("verify", "checks"), ("info", None)):
+            done = subprocess.run([program, verb, "-m", folder, "--precision", "int8", "--json"], capture_output=True, text=True, cwd=ROOT)
+            try:
+                out = json.loads(done.stdout)
+            except json.JSONDecodeError:
+                run.failed.append(f"{verb} {name}")
+                run.say(f"{verb} {name} FAILED: {done.stderr.strip()[:300]}")
+                continue
+            figures = {c["name"]: c["value"] for c in out[members]} if members else {"products": out["products"], "products_f32": out["products_f32"]}
+            for what in ("cosine_least", "cosine_mean") if members else figures:
+                if what in figures:
+                    run.value(f"{verb}, int8: {what}", name, figures[what])
+
+
 def quality(run):
     program = os.path.join(ROOT, run.args.build, "tests", "bench_embed")
-    for name in ("fidelity", "outliers", "retrieval"):
-        out = run.call(name, [run.args.python, os.path.join(HERE, name + ".py"), program])
+    for name in ("fidelity",) if run.args.table else ("fidelity", "outliers", "retrieval"):
+        out = run.call(name, [run.args.python, os.path.join(HERE, name + ".py"), program, *(["--ours"] if run.args.table else [])], timed=False)
         for what, subject, value in out["values"] if out else []:
             run.value(what, subject, value)
 
@@ -195,7 +261,7 @@ def quality(run):
 def memory(run):
     for model, folder in (("minilm int8", MINILM), ("qwen3 int8", made("qwen3-quantised"))):
         out = run.call(f"memory {model}", [run.args.python, os.path.join(HERE, "memory.py"), os.path.join(ROOT, run.args.build, "tests", "bench_embed"), folder,
-                                           "--threads", str(run.args.threads)])
+                                           "--threads", str(run.args.threads)], timed=False)
         if out:
             run.put("memory", [{"engine": model, **m} for m in out["memory"]])
             for what, subject, value in out["values"]:
@@ -222,31 +288,39 @@ def main():
     p.add_argument("--out")
     p.add_argument("--quick", action="store_true")
     p.add_argument("--long", action="store_true", help="20,000 texts through ours too")
+    p.add_argument("--table", action="store_true", help="only the rows of floors that depend on the instruction set: ten minutes")
+    p.add_argument("--under", default="", help="a command that runs each step that is timed, such as one that stops all else")
     p.add_argument("--only", default="", help="steps whose name holds this")
     p.add_argument("--skip", default="", help="but not those whose name holds one of these words")
     p.add_argument("--seconds", type=float, help="timed calls of a row end then (5; quick: 1.5)")
     p.add_argument("--threads", type=int, default=2)
     args = p.parse_args()
-    args.skip = args.skip.split(",") if args.skip else []
+    args.skip, args.under = args.skip.split(",") if args.skip else [], args.under.split()
     args.seconds = args.seconds or (1.5 if args.quick else 5)
     args.python = os.path.abspath(args.python)
-    args.out = os.path.abspath(args.out or os.path.join(HERE, "results", *(["tmp"] if args.quick or args.only else [])))
+    isa = os.environ.get("AKIEMBED_ISA", "")
+    args.out = os.path.abspath(args.out or os.path.join(HERE, "results", "tmp" if args.quick or args.only or args.table and not isa else isa))
     run = Run(args)
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     load = os.getloadavg()[0]
     all_of_them = engines()
     rows(run, all_of_them)
     processes(run, all_of_them)
-    tokenising(run)
+    if not args.table:
+        tokenising(run)
     if not args.quick:
+        kernels(run)
+        real_models(run)
         quality(run)
+    if not args.quick and not args.table:
         memory(run)
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
-    about = {"date": date, "commit": commit, "threads": args.threads, "kind": "quick" if args.quick else "full", "seconds": round(time.monotonic() - run.begin),
+    about = {"date": date, "commit": commit, "threads": args.threads, "isa": run.isa, "peers": "held to AVX2" if run.held else "as they are", "kind": "table" if args.table else "quick" if args.quick else "full", "seconds": round(time.monotonic() - run.begin),
              "load_before": round(load, 2), "machine": machine(), "versions": run.versions, "failed": run.failed}
     with open(os.path.join(args.out, "run.json"), "w") as f:
         json.dump(about, f, indent=1)
         f.write("\n")
+    run.say(f"ran on {run.isa}, peers {about['peers']}")
     run.say(f"done: {args.out}" + (f"; failed: {', '.join(run.failed)}" if run.failed else ""))
     return bool(run.failed)
 

@@ -29,7 +29,8 @@ def calls(r, model, names):
 def main():
     r = Results(sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "results"))
     m = r.about["machine"]
-    print(f"{r.about['date']}, {m['cpu']}, {m['cores']} cores ({', '.join(m['isa'])}), {m['memory_gib']} GiB, {r.about['threads']} threads; commit {r.about['commit']}. "
+    print(f"{r.about['date']}, {m['cpu']}, {m['cores']} cores ({', '.join(m['isa'])}), {m['memory_gib']} GiB, {r.about['threads']} threads, "
+          f"ours on {r.about['isa']}, peers {r.about['peers']}; commit {r.about['commit']}. "
           f"Medians of single calls; bulk: the best of several. Versions: {'; '.join(f'{e} {v}' for e, v in r.about['versions'].items())}.\n")
     print("### Qwen3-Embedding-0.6B's shape, random weights\n")
     calls(r, "qwen3", ["1x8", "1x32", "1x128", "1x512", "1x2048", "8x8", "32x8", "query"])

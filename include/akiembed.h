@@ -98,7 +98,8 @@ typedef struct aki_model aki_model;
 enum { AKI_PRECISION_DEFAULT = 0,   /* int8 if the folder was quantised, else f32 */
        AKI_PRECISION_F32     = 1,
        AKI_PRECISION_INT8    = 2,   /* only on the CPU */
-       AKI_PRECISION_F16     = 3 }; /* only on other devices */
+       AKI_PRECISION_F16     = 3,   /* only on other devices */
+       AKI_PRECISION_BF16    = 4 }; /* only on CPUs with products of bf16 (x86: AVX512-BF16); others: UNAVAILABLE */
 
 enum { AKI_TEST_CACHE_DEFAULT = 0,  /* reuse the stored result of an earlier self-test, or test and store the result */
        AKI_TEST_CACHE_RENEW   = 1,  /* always test, and store the result */
@@ -213,7 +214,7 @@ typedef struct {
     int32_t           partitions;          /* connected parts of the graph that run on the device; 0: unknown */
     int32_t           sessions;            /* sessions in memory; a device with fixed shapes has one for each shape */
     int32_t           products;            /* matrix products of the graph; 0: unknown */
-    int32_t           products_f32;        /* those of them in f32; with int8: Dense modules, and what is too extreme for int8 */
+    int32_t           products_f32;        /* those of them in f32; with int8 and bf16: Dense modules; with int8 what is too extreme for it */
     uint32_t          outputs;             /* the outputs that the model supports: a bit 1 << AKI_OUTPUT_* for each */
     int32_t           truncates_left;      /* 1: AKI_TRUNCATE_DEFAULT removes the beginning of a long text */
     int32_t           pooling_assumed;     /* 1: no file specifies the pooling; sentence-transformers' default may be wrong */
@@ -224,7 +225,10 @@ typedef struct {
     const char *const *labels;             /* [label_count] their names; NULL: the files have none */
     int32_t           activation;          /* AKI_ACTIVATION_*: what AKI_ACTIVATION_DEFAULT applies to scores */
     int32_t           labels_exclusive;    /* 1: of several labels exactly one applies to a text */
+    uint64_t          weights_16bit_size;  /* bytes of weights_size that are bf16 or f16, as in the folder; arithmetic is in f32 */
     const char       *instructions;        /* instruction set of the CPU's arithmetic: "avx512bf16", "avx512", "avxvnni", "avx2", … */
+    const char       *device_refused;      /* the first program that the device compiled for a shape and that was refused, with the reason, so
+                                            * that another one computes it or a call failed; NULL: none */
 } aki_model_info;
 
 /* Fills *info; call aki_model_info_init first. Errors: INVALID (NULL, or struct_size is not set), UNSUPPORTED (only the
@@ -505,7 +509,7 @@ AKI_API aki_status aki_quantize_measured(const char *folder, const char *out, co
 /* Options of aki_export. */
 typedef struct {
     uint32_t struct_size;           /* set by aki_export_options_init */
-    int32_t  f16;                   /* 1: weights and arithmetic in f16; the types of inputs and outputs do not change */
+    int32_t  f16;                   /* 1: weights and arithmetic in f16; and in the device form, inputs and outputs */
     int32_t  pooled;                /* output, 1: sentence_embedding [batch, dim], pooled and normalised; 0: last_hidden_state. A
                                      * classifier's or cross-encoder's file gives logits [batch, labels] in any case */
     int32_t  device_form;           /* 1: the inputs are inputs_embeds, mask, cos and sin (docs/coreml.md) */
@@ -565,6 +569,22 @@ AKI_API aki_status aki_devices(const aki_device **devices, size_t *count, aki_er
  * library: "PATH", or "NAME=PATH" to register it under that name. Errors: UNAVAILABLE (no such library, or it does not
  * fit this ONNX Runtime). */
 AKI_API aki_status aki_load_device_plugin(const char *library, aki_error *error);
+
+/* What devices keep on the disk of the programs that they compiled (CoreML; docs/coreml.md). */
+typedef struct {
+    uint32_t struct_size;           /* set by aki_device_cache_init */
+    int32_t  programs;              /* complete ones */
+    uint64_t size, most_size;       /* their bytes, and the most: what was not used for longest goes first */
+    char     folder[1024];          /* "": there is no place for them */
+} aki_device_cache;
+
+AKI_API void aki_device_cache_init(void *cache, size_t size);
+
+/* Fills *cache; call aki_device_cache_init first. Errors: INVALID. */
+AKI_API aki_status aki_device_cache_get(aki_device_cache *cache, aki_error *error);
+
+/* Removes all of them that no process uses. *freed (may be NULL): their bytes. Errors: IO (some are in use). */
+AKI_API aki_status aki_device_cache_clear(uint64_t *freed, aki_error *error);
 
 #ifdef __cplusplus
 }

@@ -128,7 +128,7 @@ void answer_vectors(struct exchange *x, struct aki__buf *out)
 
 static const char *precision_name(int precision)
 {
-    return precision == AKI_PRECISION_INT8 ? "int8" : precision == AKI_PRECISION_F16 ? "float16" : "float32";
+    return precision == AKI_PRECISION_INT8 ? "int8" : precision == AKI_PRECISION_F16 ? "float16" : precision == AKI_PRECISION_BF16 ? "bfloat16" : "float32";
 }
 
 void answer_info(struct exchange *x, struct aki__buf *out)
@@ -218,7 +218,7 @@ static void details(const aki_model_info *info, struct aki__buf *out)
     buf_text(out, ",\"families\":[");
     json_text(out, info->architecture ? info->architecture : "unknown");
     buf_format(out, "],\"parameter_size\":\"%s\",\"quantization_level\":\"%s\"}", info->architecture ? size : "",
-                 !info->architecture ? "" : info->precision == AKI_PRECISION_INT8 ? "I8" : info->precision == AKI_PRECISION_F16 ? "F16" : "F32");
+                 !info->architecture ? "" : info->precision == AKI_PRECISION_INT8 ? "I8" : info->precision == AKI_PRECISION_F16 ? "F16" : info->precision == AKI_PRECISION_BF16 ? "BF16" : "F32");
 }
 
 static void json_joined(struct aki__buf *out, const char *text, const char *end)

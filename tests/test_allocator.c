@@ -1,15 +1,17 @@
 /* Tests of ort/allocator: blocks of regions, which go when the last of their blocks does. */
+#include "base/os.h"
 #include "ort/allocator.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
 /* Blocks of malloc that are not freed yet, as this program's own code asks for them. */
-static int alive;
+static atomic_int alive;
 
 void *__real_malloc(size_t size);
 void  __real_free(void *block);
@@ -58,9 +60,68 @@ static void test_regions(void **state)
     assert_null(aki__allocator_reserve(SIZE_MAX));
 }
 
+/* ---------------------------------------------------------------- threads --------------------------------------- */
+
+static void take_and_give(void *user)
+{
+    enum { BLOCKS = 8, ROUNDS = 2000 };
+    struct { unsigned char *data; size_t size; } blocks[BLOCKS] = { { 0 } };
+    const unsigned char mine = (unsigned char)(uintptr_t)user;
+
+    for (size_t i = 0; i < ROUNDS; i++) {
+        size_t k = i * 7 % BLOCKS, size = ((i * 37 + mine) % 24 + 1) << 14;     /* some go back to malloc, some to a shelf */
+        if (blocks[k].data && (blocks[k].data[0] != mine || blocks[k].data[blocks[k].size - 1] != mine))
+            abort();
+        aki__allocator_give(blocks[k].data);
+        blocks[k].data = aki__allocator_take(size);
+        blocks[k].size = size;
+        if (!blocks[k].data)
+            abort();
+        blocks[k].data[0] = blocks[k].data[size - 1] = mine;
+    }
+    for (size_t k = 0; k < BLOCKS; k++)
+        aki__allocator_give(blocks[k].data);
+}
+
+/* No block is two threads' at a time. */
+static void test_threads(void **state)
+{
+    enum { THREADS = 64 };
+    struct aki__thread threads[THREADS];
+
+    (void)state;
+    for (size_t i = 0; i < THREADS; i++)
+        assert_true(aki__thread_start(&threads[i], take_and_give, (void *)(uintptr_t)(i + 1)));
+    for (size_t i = 0; i < THREADS; i++)
+        aki__thread_join(&threads[i]);
+}
+
+/* Threads one after the other take what those before gave back: a host whose threads come and go does not keep memory for each. */
+static void take_once(void *user)
+{
+    void **last = user, *data = aki__allocator_take(100000);
+
+    if (*last && data != *last)
+        abort();
+    *last = data;
+    aki__allocator_give(data);
+}
+
+static void test_threads_in_turn(void **state)
+{
+    struct aki__thread thread;
+    void *last = NULL;
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_true(aki__thread_start(&thread, take_once, &last));
+        aki__thread_join(&thread);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_regions) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_regions), cmocka_unit_test(test_threads), cmocka_unit_test(test_threads_in_turn) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -454,6 +454,17 @@ class Bench(Case):
         self.fails(2, "--texts FILE", "bench", "a")
         self.fails(2, "1 to 86400", "bench", "--seconds", "0")
 
+    def test_threads(self):
+        got = self.bench("--threads", "1,3,2")
+        self.assertEqual([p["threads"] for p in got["curve"]], [1, 3, 2])
+        for p in got["curve"]:
+            self.assertTrue(p["single_p50_ms"] > 0 and p["bulk_texts_per_second"] > 0, p)
+        self.assertEqual(self.bench("--threads", "3")["threads"], 3)
+        self.assertRegex(self.ok("bench", "--seconds", "1", "--threads", "2,1").stdout.decode(), r"\n +2 .* 1\.00 .* 1\.00\n +1 ")
+        for wrong in ["0", "1025", "x", "1,", ",1", "1,,2", "1 2"]:
+            self.fails(2, "1 to 1024", "bench", "--threads", wrong)
+        self.fails(3, "no such folder", "bench", "--threads", "1,2", "-m", "/no/such", "--seconds", "1")
+
 
 class PrefixCache(Case):
     def test_option(self):

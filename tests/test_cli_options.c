@@ -120,7 +120,7 @@ static void given(void **state)
     assert_true(OPTIONS_TYPED(&o, embed.overlap) && !OPTIONS_TYPED(&o, embed.chunk));
     assert_int_equal(parse(&o, "embed", "--quiet", "--verbose"), CLI_USAGE);
     assert_string_equal(message, "--quiet and --verbose exclude each other");
-    assert_int_equal(parse(&o, "bench", "--threads=1025", NULL), CLI_USAGE);
+    assert_int_equal(parse(&o, "embed", "--threads=1025", NULL), CLI_USAGE);
     assert_string_equal(message, "--threads is a number from 1 to 1024, not '1025'");
     assert_int_equal(parse(&o, "bench", "--nonsense", NULL), CLI_USAGE);
     assert_true(parse(&o, "bench", "--version", "--nonsense") == CLI_OK && o.version);

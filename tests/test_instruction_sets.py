@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,55 @@ class InstructionSets(Case):
     def test_f32(self):
         for model in ["bert", "qwen3", "roberta"]:
             self.agree(os.path.join(CHECKPOINTS, model), TEXTS, LEAST_F32, LEAST_F32)
+
+    def test_weights_keep_their_type(self):
+        """A folder of 16 bits, and the same numbers as f32, all or some: the same bits of vectors in every set; of half the memory."""
+        for model, precision in itertools.product(["qwen3", "bert-tanh-max-f16"], ["f32", "int8"]):
+            source = os.path.join(CHECKPOINTS, model)
+            some, every = self.widened(source, "some", ["k_proj", ".key.", "layers.1."]), self.widened(source, "every", [""])
+            embed, lines = ["embed", "-q", "--precision", precision, "--format", "raw", "--jsonl", "-m"], "".join(json.dumps(t) + "\n" for t in TEXTS).encode()
+            for name in self.sets:
+                wanted = self.ok(*embed, every, stdin=lines, env=in_set(name)).stdout
+                for folder in source, some:
+                    self.assertTrue(self.ok(*embed, folder, stdin=lines, env=in_set(name)).stdout == wanted, (folder, precision, name))
+            if precision == "f32":
+                sizes = [json.loads(self.ok("info", "--json", "-m", folder).stdout) for folder in (source, some, every)]
+                self.assertEqual([s["weights_size"] == s["weights_16bit_size"] for s in sizes], [True, False, False])
+                self.assertEqual((sizes[0]["weights_size"] * 2, 0), (sizes[2]["weights_size"], sizes[2]["weights_16bit_size"]))
+                self.assertTrue(0 < sizes[1]["weights_16bit_size"] < sizes[0]["weights_size"] < sizes[1]["weights_size"], sizes[1])
+
+    def widened(self, source, name, parts):
+        """The same folder, where tensors whose names have one of the parts are f32."""
+        out = os.path.join(self.work, os.path.basename(source) + "-" + name)
+        if os.path.exists(out):
+            return out
+        shutil.copytree(source, out)
+        with open(out + "/model.safetensors", "rb") as f:
+            header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+            data, header = f.read(), {k: v for k, v in header.items() if k != "__metadata__"}
+        numbers = b""
+        for tensor, entry in header.items():
+            raw = data[slice(*entry["data_offsets"])]
+            if any(part in tensor for part in parts):
+                count = len(raw) // 2
+                values = struct.unpack("<%de" % count, raw) if entry["dtype"] == "F16" else [h << 16 for h in struct.unpack("<%dH" % count, raw)]
+                raw, entry["dtype"] = struct.pack("<%d%s" % (count, "f" if entry["dtype"] == "F16" else "I"), *values), "F32"
+            entry["data_offsets"] = [len(numbers), len(numbers) + len(raw)]
+            numbers += raw
+        with open(out + "/model.safetensors", "wb") as f:
+            text = json.dumps(header).encode()
+            f.write(struct.pack("<Q", len(text)) + text + numbers)
+        return out
+
+    def test_bf16(self):
+        """Where the set has its products; elsewhere an error that names the set."""
+        bert = os.path.join(CHECKPOINTS, "bert")
+        for name in self.sets:
+            if name == "avx512bf16":
+                self.ok("verify", "-q", "-m", bert, "--precision", "bf16", env=in_set(name))
+                self.fails(4, ["quantised to int8; bf16 needs the folder"], "embed", "-m", self.quantised(bert, name), "--precision", "bf16", "a", env=in_set(name))
+            else:
+                self.fails(5, ["bf16: no products of it here: the instruction set is " + name], "embed", "-m", bert, "--precision", "bf16", "a", env=in_set(name))
 
     def test_folders_of_7_bits(self):
         """Older versions wrote them; the number is all that tells them apart."""

@@ -388,28 +388,34 @@ static void test_quantise_special_rows(void **unused)
 /* ---------------------------------------------------------------- products -------------------------------------- */
 
 /* A packed matrix of which w [n, k] is what it stands for: pieces of it come in turn, as the linears of one product do. */
-static struct aki__packed some_packed(const struct aki__kernels *set, struct aki__table w, size_t n, size_t k, bool s8, struct aki__outliers outliers)
+static struct aki__packed packed_as(enum aki__table_dtype dtype, const struct aki__kernels *set, struct aki__table w, size_t n, size_t k, bool s8,
+                                    struct aki__outliers outliers)
 {
-    size_t padded = aki__panels(n) * AKI_PANEL, count = aki__packed_count(n, k, !s8), size = s8 ? 1 : sizeof(float), half = below(n + 1);
-    char *data = NEW(char, count * size);
+    size_t padded = aki__panels(n) * AKI_PANEL, size = s8 ? 1 : aki__weight_size(dtype), last = aki__packed_size(AKI_PANEL, k, size), half = below(n + 1);
+    char *data = NEW(char, aki__packed_size(n, k, size));
     float *scale = NEW(float, padded), *bias = chance(50) ? normals(padded, 1) : NULL, *scratch = NEW(float, k + (k + 3) / 4);
     float *side = NEW(float, padded * outliers.count);
     int32_t *sum = NEW(int32_t, padded);
 
-    memset(data + (count - AKI_PANEL * aki__packed_depth(k, !s8)) * size, 0, AKI_PANEL * aki__packed_depth(k, !s8) * size);
+    memset(data + aki__packed_size(n, k, size) - last, 0, last);
     memset(scale, 0, padded * sizeof *scale);
     memset(sum, 0, padded * sizeof *sum);
     memset(side, 0, padded * outliers.count * sizeof *side);
     for (size_t from = 0, rows = half; from < n; from += rows, rows = n - from) {
-        struct aki__pack p = { .k = k, .column = from, .block = aki__rotation_block(k), .out = data, .scale = scale, .sum = sum, .outliers = outliers, .side = side,
+        struct aki__pack p = { .k = k, .column = from, .block = aki__rotation_block(k), .out = data, .dtype = dtype, .scale = scale, .sum = sum, .outliers = outliers, .side = side,
                                .w = { .data = (const char *)w.data + from * k * (w.dtype == AKI_TABLE_F32 ? 4 : 2), .dtype = w.dtype } };
         if (s8)
             RANGES(rows, set->pack_s8(&p, begin, end, scratch));
         else
-            RANGES(rows, set->pack_f32(&p, begin, end));
+            RANGES(rows, set->pack_float(&p, begin, end));
     }
-    return (struct aki__packed){ .data = data, .scale = s8 ? scale : NULL, .sum = s8 ? sum : NULL, .bias = bias, .n = n, .k = k,
+    return (struct aki__packed){ .data = data, .dtype = dtype, .scale = s8 ? scale : NULL, .sum = s8 ? sum : NULL, .bias = bias, .n = n, .k = k,
                                  .outliers = outliers, .side = side };
+}
+
+static struct aki__packed some_packed(const struct aki__kernels *set, struct aki__table w, size_t n, size_t k, bool s8, struct aki__outliers outliers)
+{
+    return packed_as(w.dtype, set, w, n, k, s8, outliers);
 }
 
 /* Where docs/quantised-folder.md and kernel.h say it is. */
@@ -483,6 +489,52 @@ static void test_product_f32(void **unused)
                 else
                     assert_false(isfinite(out[t * n + j]));
             }
+        /* Weights of 16 bits give the bits of the same weights as f32. */
+        struct aki__packed wide = packed_as(AKI_TABLE_F32, set, from, n, k, false, (struct aki__outliers){ 0 });
+        struct aki__product b = a;
+        wide.bias = p.bias;
+        b.w = &wide;
+        b.out = NEW(float, rows * n);
+        set->product(&b, 0, aki__product_count(&b), NEW(char, set->product_scratch_size(&b)));
+        assert_memory_equal(a.out, b.out, rows * n * sizeof(float));
+        free_blocks();
+    }
+}
+
+/* To the nearest bf16, of two that are as near to the even one. */
+static double in_bf16(double x)
+{
+    int exponent;
+    double fraction = frexp(x, &exponent);
+    return exponent < -125 ? 0 : ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);       /* products read what is below the normal numbers as 0 */
+}
+
+static void test_product_bf16(void **unused)
+{
+    (void)unused;
+    for (int round = 0; round < 150; round++) {
+        const struct aki__kernels *set = any_set();
+        size_t n = between(1, chance(50) ? 40 : 200), k = chance(5) ? 1024 : between(1, chance(20) ? 700 : 70), rows = between(1, chance(10) ? 600 : 40);
+        struct aki__table from = some_table(n * k);
+        struct aki__packed p = packed_as(AKI_TABLE_BF16, set, from, n, k, false, (struct aki__outliers){ 0 });
+        float *x = normals(rows * k, 1);
+        struct aki__product a = { .x = x, .w = &p, .out = NEW(float, rows * n), .rows = rows };
+
+        p.bf16 = true;
+        for (size_t i = 0; i < rows * k; i += between(1, 50))
+            x[i] = chance(50) ? 1.00390625f : 1.01171875f;      /* half way between two */
+        if (set->bf16)
+            RANGES(aki__product_count(&a), set->product(&a, begin, end, NEW(char, set->product_scratch_size(&a))));
+        for (size_t t = 0; t < rows && set->bf16; t++)
+            for (size_t j = 0; j < n; j++) {
+                double want = p.bias ? p.bias[j] : 0, size = fabs(want);
+                for (size_t i = 0; i < k; i++) {
+                    double v = in_bf16(x[t * k + i]) * in_bf16(reference_table(&from, j * k + i));
+                    want += v;
+                    size += fabs(v);
+                }
+                near_to(a.out[t * n + j], want, size * 1e-6 * (1 + sqrt((double)k) / 8) + 1e-30, "product", t * n + j);
+            }
         free_blocks();
     }
 }
@@ -494,7 +546,7 @@ static void test_product_s8(void **unused)
     for (int round = 0; round < 150; round++) {
         const struct aki__kernels *set = any_set();
         size_t n = between(1, chance(50) ? 40 : 200), k = chance(5) ? 4096 : between(1, chance(20) ? 3000 : 70), rows = between(1, chance(10) ? 600 : 40);
-        size_t padded = aki__panels(n) * AKI_PANEL, count = aki__packed_count(n, k, false);
+        size_t padded = aki__panels(n) * AKI_PANEL, count = aki__packed_size(n, k, 1);
         int8_t *data = NEW(int8_t, count);
         uint8_t *x = NEW(uint8_t, rows * k);
         int32_t *sum = NEW(int32_t, padded);
@@ -546,7 +598,7 @@ static int extreme(size_t kind, size_t i, int least, int most)
 
 static void product_is_exact(size_t rows, size_t n, size_t k, size_t weights, size_t inputs)
 {
-    size_t padded = aki__panels(n) * AKI_PANEL, depth = aki__packed_depth(k, false);
+    size_t padded = aki__panels(n) * AKI_PANEL, depth = aki__packed_inputs(k, 1);
     int8_t *data = NEW(int8_t, padded * depth);
     uint8_t *x = NEW(uint8_t, rows * k);
     int32_t *sum = NEW(int32_t, padded);
@@ -603,14 +655,15 @@ static void test_product_bits(void **unused)
     (void)unused;
     for (int round = 0; round < 100; round++) {
         const struct aki__kernels *set = any_set();
-        bool s8 = chance(50);
+        bool s8 = chance(50), bf16 = !s8 && set->bf16 && chance(50);
         size_t n = between(1, 100), k = chance(5) ? 4096 : between(1, 200), rows = between(1, chance(20) ? 600 : 50), from = below(rows), some = between(1, rows - from);
         struct aki__table w = { normals(n * k, 1), AKI_TABLE_F32 };
-        struct aki__packed p = some_packed(set, w, n, k, s8, s8 ? some_outliers(k) : (struct aki__outliers){ 0 });
+        struct aki__packed p = packed_as(bf16 ? AKI_TABLE_BF16 : AKI_TABLE_F32, set, w, n, k, s8, s8 ? some_outliers(k) : (struct aki__outliers){ 0 });
         struct aki__out u8 = { .u8 = NEW(uint8_t, rows * k), .row_scale = NEW(float, rows), .stride = k, .block = aki__rotation_block(k) };
         struct aki__rows x = { .f32 = normals(rows * k, 1), .stride = k };
         struct aki__product a = { .x = s8 ? (const void *)u8.u8 : x.f32, .x_scale = u8.row_scale, .w = &p, .out = NEW(float, rows * n), .rows = rows }, b = a;
 
+        p.bf16 = bf16;
         add_outliers(&u8, rows, p.outliers);
         a.x_side = b.x_side = u8.side;
         set->quantise_rows(&x, k, &u8, 0, rows, NEW(float, k));
@@ -857,7 +910,7 @@ int main(void)
         cmocka_unit_test(test_quantise_special_rows),
         cmocka_unit_test(test_squares),
         cmocka_unit_test(test_pack_s8),
-        cmocka_unit_test(test_product_f32),
+        cmocka_unit_test(test_product_f32), cmocka_unit_test(test_product_bf16),
         cmocka_unit_test(test_product_s8),
         cmocka_unit_test(test_product_exact),
         cmocka_unit_test(test_product_bits),

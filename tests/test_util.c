@@ -173,14 +173,14 @@ static void test_names(void **state)
 {
     (void)state;
     assert_string_equal(AKI_POOLING_CHOICES, "cls|mean|max|mean_sqrt_len|weightedmean|last");
-    assert_string_equal(AKI_PRECISION_CHOICES, "f32|int8|f16");
+    assert_string_equal(AKI_PRECISION_CHOICES, "f32|int8|f16|bf16");
     assert_string_equal(AKI_KIND_CHOICES, "query|document");
     assert_string_equal(aki__pooling_name(AKI_POOLING_LAST), "last");
     assert_string_equal(aki__pooling_name(AKI_POOLING_DEFAULT), "default");
     assert_string_equal(aki__pooling_name(7), "unknown");
     assert_string_equal(aki__pooling_name(-1), "unknown");
     assert_string_equal(aki__precision_name(AKI_PRECISION_F16), "f16");
-    assert_string_equal(aki__precision_name(4), "unknown");
+    assert_string_equal(aki__precision_name(5), "unknown");
     assert_string_equal(aki__json_files[AKI_NEEDED_FILES - 1], "tokenizer.json");
     assert_string_equal(aki__json_files[AKI_JSON_FILES - 1], aki__sentence_files[AKI_SENTENCE_FILES - 1]);
 }

@@ -249,6 +249,11 @@ int model_gives(const struct model *m, bool scores)
 
 void model_close(struct model *m)
 {
+    aki_model_info now;
+
+    aki_model_info_init(&now, sizeof now);
+    if (m->handle && !aki_model_get_info(m->handle, &now, NULL) && now.device_refused)
+        cli_warn("a program of the device was refused: %s", now.device_refused);
     aki_model_close(m->handle);
     free(m->path);
     memset(m, 0, sizeof *m);

@@ -1,4 +1,5 @@
-/* Unit bench: the verb `bench`: how long calls of one text and of batches take, how much goes through in bulk, and what memory it takes. */
+/* Unit bench: the verb `bench`: how long calls of one text and of batches take, how much goes through in bulk, and what memory it takes; or how both
+ * change with the number of threads. */
 #include "bench_texts.h"
 #include "cli/streams/input.h"
 #include "cli/shell/machine.h"
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_LIMIT = 8, LEAST_CALLS = 3, WARM_CALLS = 2, BULK_MOST = 1024, SHORT_LEAST = 6, SHORT_MOST = 20, BULK_LONGEST = 96 };
+enum { CURVE_LIMIT = 16, ROW_LIMIT = 8, LEAST_CALLS = 3, WARM_CALLS = 2, BULK_MOST = 1024, SHORT_LEAST = 6, SHORT_MOST = 20, BULK_LONGEST = 96 };
 
 /* Calls of one kind. */
 struct bench_row {
@@ -291,7 +292,17 @@ static int open_model(struct bench_job *j)
     return j->vectors ? CLI_OK : cli_no_memory();
 }
 
-int bench_run(const struct options *o)
+static void close_job(struct bench_job *j)
+{
+    for (size_t i = 0; i < j->row_count; i++)
+        free(j->rows[i].times);
+    free(j->vectors);
+    aki__buf_free(&j->data);
+    model_close(&j->model);
+    free(j);
+}
+
+static int bench_one(const struct options *o)
 {
     struct bench_job *j = calloc(1, sizeof *j);
     struct sink out;
@@ -314,11 +325,120 @@ int bench_run(const struct options *o)
             write_rows(j, &out);
         rc = sink_close(&out, rc);
     }
-    for (size_t i = 0; i < j->row_count; i++)
-        free(j->rows[i].times);
-    free(j->vectors);
-    aki__buf_free(&j->data);
-    model_close(&j->model);
-    free(j);
+    close_job(j);
     return rc;
+}
+
+/* ---------------------------------------------------------------- several numbers of threads -------------------- */
+
+struct point {
+    double single, bulk;                   /* seconds of one text of 128 tokens (p50), texts a second of many */
+    int    tokens, precision;              /* of the one text; of the model */
+    char   device[64], runtime[64];
+};
+
+/* In a process of its own: the first model that a process opens fixes its threads. */
+static int measure_point(const void *user, void *out)
+{
+    const struct options *o = user;
+    struct bench_job *j = calloc(1, sizeof *j);
+    struct point *p = out;
+
+    if (!j)
+        return cli_no_memory();
+    j->o = o;
+    int rc = open_model(j);
+    j->start = aki__seconds();
+    if (!rc) {
+        p->tokens = j->model.info.max_tokens < 128 ? (int)j->model.info.max_tokens : 128;
+        p->precision = j->model.info.precision;
+        snprintf(p->device, sizeof p->device, "%s", j->model.info.device);
+        snprintf(p->runtime, sizeof p->runtime, "%s, %s", j->model.info.runtime, j->model.info.instructions);
+        rc = time_calls(j, "single", "single", 0.4, 1, (size_t)p->tokens, (size_t)p->tokens, AKI_KIND_NONE);
+    }
+    if (!rc) {
+        size_t most = (size_t)j->model.info.max_tokens < BULK_LONGEST ? (size_t)j->model.info.max_tokens : BULK_LONGEST;
+        rc = time_calls(j, "bulk", "bulk", 0.6, bulk_count(j, 0.6), SHORT_LEAST, most, AKI_KIND_NONE);
+    }
+    if (!rc) {
+        p->single = percentile(&j->rows[0], 0.5);
+        p->bulk = rate(j->rows[1].texts, j->rows[1].seconds);
+    }
+    close_job(j);
+    return rc;
+}
+
+static void write_curve(const struct options *o, const int *counts, const struct point *points, size_t count, struct sink *out)
+{
+    char a[128];
+
+    if (o->json) {
+        sink_printf(out, "{\n  \"version\": \"%s\",\n  \"runtime\": \"%s\",\n  \"processor\": ", aki_version(), points->runtime);
+        sink_json_string(out, machine_processor(a, sizeof a));
+        sink_printf(out, ",\n  \"model\": ");
+        sink_json_string(out, o->model);
+        sink_printf(out, ",\n  \"precision\": \"%s\",\n  \"single_tokens\": %d,\n  \"curve\": [", OPTION_CHOICE_NAME(precision, points->precision), points->tokens);
+        for (size_t i = 0; i < count; i++)
+            sink_printf(out, "%s\n    {\"threads\": %d, \"single_p50_ms\": %.4f, \"bulk_texts_per_second\": %.2f}", i ? "," : "", counts[i],
+                        points[i].single * 1e3, points[i].bulk);
+        sink_printf(out, "\n  ]\n}\n");
+        return;
+    }
+    sink_printf(out, "%s: %s on %s; %s\nakiembed %s, %s\n\n", o->model, OPTION_CHOICE_NAME(precision, points->precision), points->device,
+                machine_processor(a, sizeof a), aki_version(), points->runtime);
+    sink_printf(out, "threads   one text of %d tokens, ms   faster   bulk, texts/s   faster\n", points->tokens);
+    for (size_t i = 0; i < count; i++)
+        sink_printf(out, "%7d%29.2f%9.2f%16.1f%9.2f\n", counts[i], points[i].single * 1e3, points->single / points[i].single, points[i].bulk,
+                    points[i].bulk / points->bulk);
+}
+
+static int bench_curve(const struct options *o, const int *counts, size_t count)
+{
+    struct point points[CURVE_LIMIT] = { 0 };
+    struct sink out;
+    int rc = CLI_OK;
+
+    for (size_t i = 0; i < count && !rc; i++) {
+        struct options one = *o;
+        one.threads = counts[i];
+        one.bench.seconds = o->bench.seconds / (int)count > 1 ? o->bench.seconds / (int)count : 1;
+        rc = system_apart(measure_point, &one, &points[i], sizeof points[i]);
+    }
+    if (rc)
+        return rc;
+    rc = sink_open_stdout(&out);
+    write_curve(o, counts, points, count, &out);
+    return sink_close(&out, rc);
+}
+
+/* "1,2,4"; NULL: one number, which is not given. */
+static int read_counts(const char *text, int *counts, size_t *count)
+{
+    int64_t most = 1;
+    const char *at = text;
+
+    counts[0] = 0;
+    aki_option_bounds(NULL, "threads", NULL, &most, NULL, NULL);
+    for (*count = !text; at; at = *at ? at + 1 : NULL) {
+        char *end;
+        long n = strtol(at, &end, 10);
+        if (end == at || (*end && *end != ',') || n < 1 || n > most || *count == CURVE_LIMIT)
+            return cli_fail(CLI_USAGE, "--threads is a number from 1 to %d, or up to %d of them with commas between, not '%s'", (int)most, CURVE_LIMIT, text);
+        counts[(*count)++] = (int)n;
+        at = end;
+    }
+    return CLI_OK;
+}
+
+int bench_run(const struct options *o)
+{
+    struct options one = *o;
+    int counts[CURVE_LIMIT];
+    size_t count;
+    int rc = read_counts(o->bench.threads, counts, &count);
+
+    if (rc)
+        return rc;
+    one.threads = counts[0];
+    return count > 1 ? bench_curve(o, counts, count) : bench_one(&one);
 }

@@ -311,13 +311,13 @@ static void at_most(struct check *c, double bound)
     c->bound = bound;
 }
 
-/* int8 sums are exact, so that a text's bits cannot depend on its batch; f32 sums may in the last digits. */
+/* int8 sums are exact, and bf16 sums of one order, so that a text's bits cannot depend on its batch; f32 sums may in the last digits. */
 static void check_same(struct verify_job *j, const float *other, const char *bits, const char *bits_json, const char *most, const char *most_json)
 {
     double difference;
     size_t differing = fidelity_difference(other, j->together, j->count, j->dim, &difference);
 
-    if (j->precision == AKI_PRECISION_INT8) {
+    if (j->precision == AKI_PRECISION_INT8 || j->precision == AKI_PRECISION_BF16) {
         struct check *c = add_check(j, bits, bits_json, (double)differing);
         c->whole = true;
         at_most(c, 0);
@@ -336,7 +336,7 @@ static int check_reference(struct verify_job *j)
         (j->count >= LEAST_FOR_TOP && !fidelity_overlap(j->together, j->reference, j->count, j->dim, TOP, &overlap)))
         return cli_no_memory();
     struct check *c = add_check(j, "cosine, least", "cosine_least", plain.least);
-    at_least(c, j->precision == AKI_PRECISION_INT8 ? AKI_INT8_LEAST : j->precision == AKI_PRECISION_F16 ? 0.9999 : 0.99999);
+    at_least(c, j->precision == AKI_PRECISION_INT8 ? AKI_INT8_LEAST : j->precision == AKI_PRECISION_F32 ? 0.99999 : 0.9999);
     if (!plain.count)
         c->skipped = "the tokenizer knows none of the texts";
     if (unknown.count)

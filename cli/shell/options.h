@@ -103,7 +103,7 @@ struct options {
         const char *against;
     } verify;
     struct {
-        const char *texts;
+        const char *texts, *threads;       /* threads: one number, or several */
         int         seconds;
     } bench;
     struct {
@@ -112,6 +112,9 @@ struct options {
     struct {
         int known;
     } models;
+    struct {
+        int compiled;
+    } rm;
     struct {
         const char *models[MODEL_LIMIT];   /* "NAME=MODEL" or "MODEL" */
         int         model_count;

@@ -65,6 +65,10 @@ bool system_is_locked(const char *path);
  * files to *freed. An exit code; the message is out. */
 int  system_remove_tree(const char *folder, const char *part, uint64_t *freed);
 
+/* Runs body in a process of its own, as it would run here, and brings back what it leaves in out (at most 4 KiB). An exit code, body's own among
+ * them; the message is out. Before threads are started. Not on Windows. */
+int system_apart(int (*body)(const void *user, void *out), const void *user, void *out, size_t size);
+
 /* Columns of the terminal behind fd; 0: none, or it does not say. */
 size_t system_columns(int fd);
 /* Cells that a character occupies on it; -1: not printable. */

@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -401,4 +402,29 @@ const char *machine_system(char *out, size_t size)
     else
         snprintf(out, size, "%s %s %s", name.sysname, name.release, name.machine);
     return out;
+}
+
+int system_apart(int (*body)(const void *user, void *out), const void *user, void *out, size_t size)
+{
+    int ends[2], status = 0;
+
+    if (pipe(ends) != 0)
+        return cli_fail(CLI_INTERNAL, "a process of its own: %s", strerror(errno));
+    pid_t child = fork();
+    if (child == 0) {
+        int rc = body(user, out);
+        if (!rc && write(ends[1], out, size) != (ssize_t)size)
+            rc = CLI_INTERNAL;
+        _exit(rc);
+    }
+    close(ends[1]);
+    bool whole = child > 0 && read(ends[0], out, size) == (ssize_t)size;
+    close(ends[0]);
+    if (child < 0)
+        return cli_fail(CLI_INTERNAL, "a process of its own: %s", strerror(errno));
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFSIGNALED(status))
+        return CLI_STOPPED + WTERMSIG(status);
+    return WEXITSTATUS(status) || whole ? WEXITSTATUS(status) : cli_fail(CLI_INTERNAL, "a process of its own ended early");
 }

@@ -494,3 +494,12 @@ const char *machine_system(char *out, size_t size)
     free(number);
     return out;
 }
+
+int system_apart(int (*body)(const void *user, void *out), const void *user, void *out, size_t size)
+{
+    (void)body;
+    (void)user;
+    (void)out;
+    (void)size;
+    return cli_fail(CLI_USAGE, "on Windows one number of threads is measured at a time");
+}

@@ -50,6 +50,7 @@ static int write_info(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
     char number[64], peak[64], hash[SUMS_TEXT], text[256];
+    aki_device_cache cache;
     int rc = CLI_OK;
 
     field(out, "model", "%s", m->name);
@@ -84,10 +85,18 @@ static int write_info(const struct model *m, struct sink *out)
     field(out, "runtime", "%s", info->runtime);
     if (info->device_note)
         field(out, "note", "%s", info->device_note);
+    if (info->device_refused)
+        field(out, "refused", "%s", info->device_refused);
     field(out, "graph", "%d nodes on %s, %d elsewhere", info->nodes, info->device, info->nodes_elsewhere);
     if (info->sessions > 1)
         field(out, "sessions", "%d, of a shape each", info->sessions);
-    field(out, "weights", "%s in memory; embedding tables are read from the file", machine_size_text(number, sizeof number, info->weights_size));
+    aki_device_cache_init(&cache, sizeof cache);
+    if (!aki_device_cache_get(&cache, NULL) && cache.programs)
+        field(out, "compiled", "%d programs of devices, %s of at most %s, in %s", cache.programs, machine_size_text(number, sizeof number, cache.size),
+              machine_size_text(peak, sizeof peak, cache.most_size), cache.folder);
+    field(out, "weights", "%s in memory%s%s%s; embedding tables are read from the file", machine_size_text(number, sizeof number, info->weights_size),
+          info->weights_16bit_size ? ", " : "", info->weights_16bit_size ? machine_size_text(peak, sizeof peak, info->weights_16bit_size) : "",
+          info->weights_16bit_size ? " of it in the folder's 16 bits" : "");
     field(out, "memory", "%s (%s at its peak)", machine_size_text(number, sizeof number, machine_resident()),
           machine_size_text(peak, sizeof peak, machine_peak()));
     sink_printf(out, "files\n");
@@ -128,6 +137,14 @@ static void write_prompts(const aki_model_info *info, struct sink *out)
     }
     sink_printf(out, "}");
     text_member(out, "default_prompt_name", info->default_prompt_name);
+}
+
+static int64_t compiled_size(void)
+{
+    aki_device_cache cache;
+
+    aki_device_cache_init(&cache, sizeof cache);
+    return aki_device_cache_get(&cache, NULL) ? 0 : (int64_t)cache.size;
 }
 
 static int write_info_json(const struct model *m, struct sink *out)
@@ -181,8 +198,11 @@ static int write_info_json(const struct model *m, struct sink *out)
     text_member(out, "precision_note", info->precision_note);
     text_member(out, "precision_advice", info->precision_advice);
     text_member(out, "device_note", info->device_note);
+    text_member(out, "device_refused", info->device_refused);
     flag_member(out, "fell_back", info->fell_back);
+    number_member(out, "compiled_size", compiled_size());
     number_member(out, "weights_size", (int64_t)info->weights_size);
+    number_member(out, "weights_16bit_size", (int64_t)info->weights_16bit_size);
     number_member(out, "resident_size", (int64_t)machine_resident());
     number_member(out, "peak_size", (int64_t)machine_peak());
     sink_printf(out, ",\n  \"files\": [");

@@ -290,14 +290,28 @@ static int remove_repository(const char *cache, const char *entry, const char *m
     return rc ? rc : system_remove_tree(cache, aside, freed);
 }
 
+/* What devices keep. */
+static int remove_compiled(void)
+{
+    char text[32];
+    uint64_t freed = 0;
+    aki_error error;
+    aki_status status = aki_device_cache_clear(&freed, &error);
+
+    cli_warn("compiled programs: %s freed", machine_size_text(text, sizeof text, freed));
+    return status ? cli_fail(CLI_IO, "%s", error.message) : CLI_OK;
+}
+
 int rm_run(const struct options *o)
 {
     char repository[CACHE_PATH], snapshot[CACHE_PATH], text[32], name[CACHE_NAME + 64];
     struct cache_name parts;
     uint64_t freed = 0;
 
-    if (o->word_count != 1)
-        return cli_fail(CLI_USAGE, "rm takes the name of one model of the cache");
+    if (o->rm.compiled && !o->word_count)
+        return remove_compiled();
+    if (o->word_count != 1 || o->rm.compiled)
+        return cli_fail(CLI_USAGE, o->rm.compiled ? "rm takes the name of a model or --compiled, not both" : "rm takes the name of one model of the cache");
     if (!cache_name_read(&parts, o->words[0]))
         return cli_fail(CLI_USAGE, "'%s' is no model's name; rm takes models out of the cache, not folders", o->words[0]);
     int rc = cache_find_repository(&parts, repository);

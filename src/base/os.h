@@ -59,9 +59,9 @@ bool       aki__folder_is_empty(const char *path);
 void       aki__folder_each(const char *path, void (*tell)(void *user, const char *name), void *user);
 
 /* A folder of this library's among the user's caches: what `rest` names below akiembed/ in $XDG_CACHE_HOME, else ~/Library/Caches on macOS and
- * ~/.cache elsewhere, %LOCALAPPDATA% on Windows; made where it is missing. To be freed with aki__free; NULL: no home, it cannot be made, or no
+ * ~/.cache elsewhere, %LOCALAPPDATA% on Windows; make: made where it is missing. To be freed with aki__free; NULL: no home, it cannot be made, or no
  * memory. */
-char *aki__cache_folder(const char *rest);
+char *aki__cache_folder(const char *rest, bool make);
 /* The file holds these bytes, or what it held before: written beside it, then renamed. false: it could not be. */
 bool  aki__file_replace(const char *path, const void *bytes, size_t size);
 /* Its size, and when it was changed last; false: no such file. */
@@ -98,6 +98,7 @@ void aki__bell_ring(struct aki__bell *b);
 /* A plain lock. Zeroed memory is a valid, open lock. */
 struct aki__lock { void *opaque[8]; };
 void aki__lock_acquire(struct aki__lock *l);
+bool aki__lock_try(struct aki__lock *l);        /* false, at once: somebody has it */
 void aki__lock_release(struct aki__lock *l);
 /* INTERNAL: zeroed memory is no lock on this system (tried at the first call), or a lock has failed since, so that threads may have mixed their
  * work. Locks themselves tell nobody, as nobody who takes one could go on; builds with assertions stop there. */

@@ -204,7 +204,7 @@ static const char caches[] = "/Library/Caches";
 static const char caches[] = "/.cache";
 #endif
 
-char *aki__cache_folder(const char *rest)
+char *aki__cache_folder(const char *rest, bool make)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     const bool own = xdg && xdg[0] == '/';  /* others are to be ignored, says its specification */
@@ -217,6 +217,8 @@ char *aki__cache_folder(const char *rest)
         if (out)
             snprintf(out, size, "%s%s/akiembed/%s", root, below, rest);
     }
+    if (!make)
+        return out;
     bool made = out != NULL;
     for (char *slash = out ? strchr(out + 1, '/') : NULL; slash && made; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
@@ -483,19 +485,20 @@ _Static_assert(sizeof(system_lock) <= sizeof(struct aki__lock), "aki__lock holds
 
 void aki__lock_acquire(struct aki__lock *l) { take((system_lock *)l); }
 
+bool aki__lock_try(struct aki__lock *l) { return take_at_once((system_lock *)l); }
+
 void aki__lock_release(struct aki__lock *l) { drop((system_lock *)l); }
 
 aki_status aki__locks_check(aki_error *err)
 {
     if (atomic_load(&locks) == LOCKS_UNTRIED) {
         struct aki__lock zeroed = { 0 };
-        system_lock *l = (system_lock *)&zeroed;
         int untried = LOCKS_UNTRIED;
 
         aki__lock_acquire(&zeroed);
-        const bool closed = !take_at_once(l);
+        const bool closed = !aki__lock_try(&zeroed);
         aki__lock_release(&zeroed);
-        const bool open = take_at_once(l);
+        const bool open = aki__lock_try(&zeroed);
         if (open)
             aki__lock_release(&zeroed);
         atomic_compare_exchange_strong(&locks, &untried, closed && open ? LOCKS_GOOD : LOCKS_FAILED);

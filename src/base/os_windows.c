@@ -250,13 +250,13 @@ bool aki__folder_is_empty(const char *path)
     return count == 0 && aki__is_folder(path);
 }
 
-char *aki__cache_folder(const char *rest)
+char *aki__cache_folder(const char *rest, bool make)
 {
     const wchar_t *local = _wgetenv(L"LOCALAPPDATA");
     char *root = local && *local ? aki__narrow(local) : NULL, *own = root ? aki__join(root, "akiembed") : NULL, *out = own ? aki__join(own, rest) : NULL;
     bool made = out != NULL && aki__is_folder(root);
 
-    for (char *s = out ? out + strlen(root) + 1 : NULL; s && made; s++)
+    for (char *s = out && make ? out + strlen(root) + 1 : NULL; s && made; s++)
         if (*s == '/' || !*s) {
             const char was = *s;
             *s = '\0';
@@ -410,6 +410,8 @@ void aki__bell_ring(struct aki__bell *b)
 }
 
 void aki__lock_acquire(struct aki__lock *l) { AcquireSRWLockExclusive((SRWLOCK *)l); }
+
+bool aki__lock_try(struct aki__lock *l) { return TryAcquireSRWLockExclusive((SRWLOCK *)l); }
 
 void aki__lock_release(struct aki__lock *l) { ReleaseSRWLockExclusive((SRWLOCK *)l); }
 

@@ -7,12 +7,18 @@
 
 #include <stdatomic.h>
 
-enum { TURNS_AWAKE = 1024 };                /* about as long as a wake-up takes */
+enum {
+    TURNS_AWAKE = 1024,                     /* about as long as a wake-up takes */
+    APART = 128                             /* bytes: no cache line is longer */
+};
 
+/* What every thread writes for every index has a cache line of its own, so that it is not taken from those who only read the rest. */
 struct aki__pool {
     _Atomic uint64_t ticket;
-    _Atomic uint32_t count;                 /* of the round */
+    char             apart_1[APART];
     _Atomic uint32_t done;
+    char             apart_2[APART];
+    _Atomic uint32_t count;                 /* of the round */
     void (*_Atomic body)(void *user, size_t i);
     void *_Atomic    user;
     _Atomic bool     taken, closing;

@@ -23,7 +23,7 @@ static const struct number of_embed[] = {
 
 #define MODEL(field, ...) { #field, offsetof(aki_model_options, field), __VA_ARGS__ }
 static const struct number of_opening[] = {
-    MODEL(precision, AKI_PRECISION_DEFAULT, AKI_PRECISION_F16, AKI_PRECISION_DEFAULT),
+    MODEL(precision, AKI_PRECISION_DEFAULT, AKI_PRECISION_BF16, AKI_PRECISION_DEFAULT),
     MODEL(threads, 0, 1024, 0),
     MODEL(max_batch_tokens, 1, INT32_MAX, AKI_DEFAULT_BATCH_TOKENS),
     MODEL(max_tokens, 1, INT32_MAX, 0),

@@ -1,10 +1,12 @@
 /* Unit device: opens the session on the requested device, but only if its vectors are right: a self-test compares those of
  * built-in texts with the CPU's in f32, or the stored figures of an earlier test are used (remember.h). Nothing falls back
  * silently. */
+#include "engine/known.h"
 #include "engine/remember.h"
 
 #include "arch/arch.h"
 #include "util/clock.h"
+#include "util/names.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,6 +32,7 @@ struct tester {
     double                   bound;         /* least accepted cosine */
     float                   *wanted, *got;  /* [2 * TEST_TEXTS, r.columns] vectors of the CPU in f32, and of the device */
     bool                     ready;         /* `wanted` is computed: at the first test that needs it */
+    bool                     known_ready;   /* and the vectors of m->known */
     uint64_t                 content;       /* aki__remember_model; 0: not computed yet */
 };
 
@@ -62,7 +65,7 @@ static aki_status check_columns(struct aki__session **session, const aki_model *
 static aki_status make_session(struct aki__session **out, aki_model *m, const aki_model_options *o,
                                const struct aki__device *device, int32_t precision, aki_error *err)
 {
-    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .choice = m->choice, .f16 = precision == AKI_PRECISION_F16,
+    const struct aki__session_options options = { .int8 = precision == AKI_PRECISION_INT8, .choice = m->choice, .bf16 = precision == AKI_PRECISION_BF16, .f16 = precision == AKI_PRECISION_F16,
                                                   .threads = o->threads, .device = device,
         .file = m->file, .max_buckets = o->max_buckets ? o->max_buckets : AKI_DEFAULT_BUCKETS,
         .max_tokens = (size_t)m->max_tokens, .max_batch_tokens = (size_t)m->max_batch_tokens };
@@ -133,20 +136,23 @@ static void compare(struct aki__figures *f, const float *got, const float *wante
         f->cosine = 0;                      /* there was no valid vector to compare */
 }
 
-/* Computes t->wanted on the CPU in f32. */
-static aki_status reference(struct tester *t, aki_error *err)
+/* Computes t->wanted on the CPU in f32; known: the vectors of m->known as well. */
+static aki_status reference(struct tester *t, bool known, aki_error *err)
 {
     aki_model *m = t->m;
     struct aki__session *own = m->session;
 
-    if (t->ready)
+    known = known && !t->known_ready;
+    if (t->ready && !known)
         return AKI_OK;
     m->session = NULL;
     aki_status rc = make_session(&m->session, m, t->o, NULL, AKI_PRECISION_F32, err);
-    if (!rc) rc = run_test(m, &t->r, t->wanted, err);
+    if (!rc && !t->ready) rc = run_test(m, &t->r, t->wanted, err);
+    if (!rc && known) rc = aki__known_compute(m->known, m, &t->r, err);
     aki__session_close(m->session);
     m->session = own;
-    t->ready = rc == AKI_OK;
+    t->ready = t->ready || rc == AKI_OK;
+    t->known_ready = t->known_ready || (known && rc == AKI_OK);
     return rc;
 }
 
@@ -203,17 +209,17 @@ static void say_fault(char *out, size_t size, const struct tester *t, const stru
 }
 
 /* Runs the self-test; *f are its figures. UNAVAILABLE: m->session cannot compute the texts. */
-static aki_status self_test(struct tester *t, const char *name, struct aki__figures *f, aki_error *err)
+static aki_status self_test(struct tester *t, const struct aki__device *d, struct aki__figures *f, aki_error *err)
 {
     aki_error own = { 0 };
 
     memset(f, 0, sizeof *f);
-    aki_status rc = reference(t, err);
+    aki_status rc = reference(t, aki__device_is_fixed(d), err);
     if (rc)
         return rc;
     rc = measure(t, f, &own);
     if (rc)
-        return aki__fail(err, rc == AKI_E_NOMEM ? rc : AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %.180s", name,
+        return aki__fail(err, rc == AKI_E_NOMEM ? rc : AKI_E_UNAVAILABLE, "device \"%.40s\" failed its self-test: %.180s", d->name,
                          own.message);
     compare(f, t->got, t->wanted, t->r.columns);
     count_nodes(t->m, f);
@@ -242,16 +248,18 @@ static aki_status refuse(const struct tester *t, const struct aki__device *d, co
 
 /* If the device passes, the node counts of its first session are stored, and the next open compares them with its own. Sessions
  * of other shapes may have fewer nodes. */
-static void keep(const struct tester *t, const char *path, const struct aki__figures *f, const struct aki__figures *first)
+static void keep(const struct tester *t, const struct aki__device *d, const char *path, const struct aki__figures *f, const struct aki__figures *first)
 {
     struct aki__figures kept = *f;
+    size_t known_count = 0;
+    const float *known = aki__device_is_fixed(d) ? aki__known_vectors(t->m->known, &known_count) : NULL;
 
     if (passes(t, f)) {
         kept.nodes = first->nodes;
         kept.elsewhere = first->elsewhere;
         kept.partitions = first->partitions;
     }
-    aki__remember_write(path, &kept);
+    aki__remember_write(path, &kept, known, known_count);
 }
 
 /* Opens m->session with one option set. Stored figures replace the test: bad ones need no session, and good ones are valid if
@@ -261,6 +269,10 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
 {
     aki_model *m = t->m;
     struct aki__figures now = { 0 };
+    const bool fixed = aki__device_is_fixed(d);
+    size_t known_count = 0;
+    float *vectors = fixed ? aki__known_vectors(m->known, &known_count) : NULL;
+    bool whole = false;
     char *path = NULL;
 
     if (t->o->test_cache != AKI_TEST_CACHE_OFF) {
@@ -268,7 +280,9 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
         path = aki__remember_path(m, t->content, d);
     }
     memset(f, 0, sizeof *f);
-    const bool known = t->o->test_cache == AKI_TEST_CACHE_DEFAULT && aki__remember_read(path, 2 * TEST_TEXTS, f);
+    const bool known = t->o->test_cache == AKI_TEST_CACHE_DEFAULT && aki__remember_read(path, 2 * TEST_TEXTS, f, vectors, known_count, &whole);
+    if (known && fixed)
+        t->known_ready = whole;
     *remembered = known && !passes(t, f);
     aki_status rc = *remembered ? refuse(t, d, f, true, err) : make_session(&m->session, m, t->o, d, m->precision, err);
     if (rc && !*remembered)
@@ -276,12 +290,14 @@ static aki_status open_set(struct tester *t, const struct aki__device *d, struct
     if (rc)
         goto done;
     count_nodes(m, &now);
-    *remembered = known && now.nodes == f->nodes && now.elsewhere == f->elsewhere && now.partitions == f->partitions;
+    *remembered = known && whole && now.nodes == f->nodes && now.elsewhere == f->elsewhere && now.partitions == f->partitions;
     if (!*remembered) {
-        rc = self_test(t, d->name, f, err);
-        if (!rc) keep(t, path, f, &now);
+        rc = self_test(t, d, f, err);
+        if (!rc) keep(t, d, path, f, &now);
         if (!rc && !passes(t, f)) rc = refuse(t, d, f, false, err);
     }
+    if (!rc && fixed)
+        aki__known_expect(m->known, m, t->bound);
     if (rc) {
         aki__session_close(m->session);
         m->session = NULL;
@@ -312,9 +328,14 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
     const int sets = aki__device_sets(device);
     char tried[TRIED] = "", figures[FIGURES], set[80] = "";
     aki_error own = { 0 };
-    aki_status rc = AKI_E_UNAVAILABLE;
     bool remembered = false, any = false;
+    aki_status rc = m->precision == AKI_PRECISION_F16 ? aki__device_check_f16(device, err) : AKI_OK;
 
+    if (!rc && aki__device_is_fixed(device) && !m->known)
+        rc = aki__known_open(&m->known, m, &t->r, test_texts[TEST_TEXTS - 1], err);
+    if (rc)
+        return rc;
+    rc = AKI_E_UNAVAILABLE;
     for (int i = 0; i < sets && rc == AKI_E_UNAVAILABLE; i++) {
         struct aki__device d = *device;
         d.set = i;
@@ -419,8 +440,8 @@ static aki_status open_tested(aki_model *m, const aki_model_options *o, aki_erro
     if (!rc && fastest && d.option_count)
         rc = aki__fail(err, AKI_E_INVALID, "device options are for a device by name, not for \"auto\"");
     if (!rc && !fastest) rc = aki__device_check(&d, err);
-    if (!rc && m->precision == AKI_PRECISION_INT8)
-        rc = aki__fail(err, AKI_E_UNSUPPORTED, "device \"%.40s\" computes in f32 or f16; int8 is for the cpu", o->device);
+    if (!rc && m->precision != AKI_PRECISION_F32 && m->precision != AKI_PRECISION_F16)
+        rc = aki__fail(err, AKI_E_UNSUPPORTED, "device \"%.40s\" computes in f32 or f16; %s is for the cpu", o->device, aki__precision_name(m->precision));
     if (!rc) rc = fastest ? open_fastest(&t, err) : open_device(&t, &d, &f, err);
     aki__free(t.wanted);
     m->tokens = m->tokens_reused = 0;

@@ -13,6 +13,7 @@ struct aki_model {
     struct aki__tokenizer *tokenizer;
     struct aki__model     *folder;          /* NULL: only the tokenizer is open */
     struct aki__session   *session;         /* NULL: only the tokenizer is open */
+    struct aki__known_text *known;          /* what the session is compared with; or NULL */
     struct aki__onnx_file *file;            /* until the session owns it */
     struct aki__session_info run;
     bool     end_appended;                  /* see aki_model_info */
@@ -158,6 +159,8 @@ struct aki__row {
 /* Adds a text. Errors: NOMEM, INVALID (no token is left to pool). */
 aki_status aki__plan_add(struct aki__plan *p, aki_model *m, const struct aki__request *r, const struct aki__row *row,
                          aki_error *err);
+/* The plan as the session takes it: borrowed, until the plan changes. */
+struct aki__batch aki__plan_batch(const struct aki__plan *p, const aki_model *m, const struct aki__request *r);
 /* Runs the plan; the vectors are written to p->out. */
 aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, aki_error *err);
 

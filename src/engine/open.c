@@ -1,9 +1,11 @@
 /* Unit open: opens and closes a model; its info and health check; the devices. */
 #include "engine/judge.h"
+#include "engine/known.h"
 
 #include "arch/arch.h"
 #include "kernel/kernel.h"
 #include "model/reader.h"
+#include "util/names.h"
 
 #include <stdio.h>
 
@@ -53,10 +55,10 @@ static aki_status set_precision(aki_model *m, const aki_model_options *o, aki_er
     }
 
     m->precision = f->int8_bits ? AKI_PRECISION_INT8 : o->precision ? o->precision : AKI_PRECISION_F32;
-    if ((o->precision == AKI_PRECISION_F32 || o->precision == AKI_PRECISION_F16) && f->int8_bits)
+    if (o->precision && o->precision != AKI_PRECISION_INT8 && f->int8_bits)
         return aki__fail(err, AKI_E_UNSUPPORTED, "%s: a folder quantised to int8; %s needs the folder it was made from", f->path,
-                         o->precision == AKI_PRECISION_F32 ? "f32" : "f16");
-    return AKI_OK;
+                         aki__precision_name(o->precision));
+    return m->precision == AKI_PRECISION_BF16 ? aki__kernels_bf16(err) : AKI_OK;
 }
 
 static aki_status open_tokenizer_file(aki_model *m, const char *path, const struct aki__tokenizer_config *c, aki_error *err)
@@ -234,6 +236,7 @@ void aki_model_close(aki_model *m)
     if (!m)
         return;
     aki__session_close(m->session);
+    aki__known_close(m->known, m);
     aki__onnx_file_close(m->file);
     aki__prefix_free(&m->prefixes);
     aki__tokenizer_free(m->tokenizer);
@@ -277,7 +280,8 @@ aki_status aki_model_get_info(const aki_model *m, aki_model_info *info, aki_erro
         .outputs = 1u << (f->labels.count ? AKI_OUTPUT_SCORES : AKI_OUTPUT_VECTOR) | (f->onnx && !f->hidden_rows ? 0 : 1u << AKI_OUTPUT_TOKENS),
         .truncates_left = m->cuts_left, .pooling_assumed = f->pooling_assumed,
         .label_count = f->labels.count, .labels = (const char *const *)f->labels.names, .activation = f->labels.activation,
-        .labels_exclusive = f->labels.exclusive, .instructions = aki__kernels()->isa };
+        .labels_exclusive = f->labels.exclusive, .weights_16bit_size = run.weights_16bit_size,
+        .instructions = aki__kernels()->isa, .device_refused = run.refused };
     memset(info, 0, full.struct_size);
     memcpy(info, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
     return AKI_OK;

@@ -137,20 +137,26 @@ static int32_t mode_of(int32_t pooling)
     }
 }
 
+struct aki__batch aki__plan_batch(const struct aki__plan *p, const aki_model *m, const struct aki__request *r)
+{
+    const bool each = r->output == AKI_OUTPUT_TOKENS;
+
+    return (struct aki__batch){ .ids = p->ids, .positions = p->positions, .types = p->typed ? p->types : NULL,
+        .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,
+        .pool_starts = p->pool_starts, .weight_from = p->weight_from, .mode = each ? AKI_POOL_MEAN : mode_of(r->pooling),
+        .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors,
+        .pooled = !each && aki__request_is_pooled(r, m->folder), .dense = !each };
+}
+
 aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, aki_error *err)
 {
-    bool   each = r->output == AKI_OUTPUT_TOKENS;
     size_t need;
 
     if (!p->vectors)
         return AKI_OK;
     if (!aki__mul(p->vectors, r->columns, &need) || !aki__grow((void **)&p->out, &p->out_capacity, need, sizeof *p->out))
         return aki__fail(err, AKI_E_NOMEM, "%zu vectors", p->vectors);
-    const struct aki__batch b = { .ids = p->ids, .positions = p->positions, .types = p->typed ? p->types : NULL,
-        .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,
-        .pool_starts = p->pool_starts, .weight_from = p->weight_from, .mode = each ? AKI_POOL_MEAN : mode_of(r->pooling),
-        .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors,
-        .pooled = !each && aki__request_is_pooled(r, m->folder), .dense = !each };
+    const struct aki__batch b = aki__plan_batch(p, m, r);
     aki_status rc = aki__session_run(m->session, &b, p->out, r->columns, err);
     if (!rc) {
         atomic_fetch_add_explicit(&m->tokens, p->tokens, memory_order_relaxed);

@@ -194,10 +194,10 @@ static bool collect(struct tensor_list *l, const struct aki__graph *g, const str
         const struct aki__packed *w = keep->products[i].packed;
         if (!w->scale)
             continue;                       /* part of a Dense module, or added already */
-        const int64_t n = (int64_t)w->n, panels = (int64_t)aki__panels(w->n), depth = (int64_t)aki__packed_depth(w->k, false);
+        const int64_t n = (int64_t)w->n, panels = (int64_t)aki__panels(w->n), depth = (int64_t)aki__packed_inputs(w->k, 1);
         ok = push(l, (struct aki__written){ .name = name, .suffix = ".int8", .dtype = AKI_I8, .rank = 4,
                                             .shape = { panels, depth / 4, (int64_t)AKI_PANEL, 4 },
-                                             .data = w->data, .size = aki__packed_count(w->n, w->k, false) }) &&
+                                             .data = w->data, .size = aki__packed_size(w->n, w->k, 1) }) &&
              push(l, (struct aki__written){ .name = name, .suffix = ".int8_scale", .dtype = AKI_F32, .rank = 1, .shape = { n },
                                             .data = w->scale, .size = w->n * sizeof(float) }) &&
              push(l, (struct aki__written){ .name = name, .suffix = ".int8_sum", .dtype = AKI_I32, .rank = 1, .shape = { n },

@@ -245,9 +245,9 @@ static void compare_block(struct block *b, aki_hit *hits)
     const size_t dim = b->s->rows.dim, n = b->end - b->begin;
 
     b->weights = (struct aki__packed){ .data = b->packed, .n = n, .k = dim };
-    memset(b->packed, 0, aki__packed_count(n, dim, true) * sizeof *b->packed);
+    memset(b->packed, 0, aki__packed_size(n, dim, sizeof *b->packed));
     k->unpack(&b->s->rows, b->unpacked, b->begin, b->end);
-    k->pack_f32(&(struct aki__pack){ .w = { .data = b->unpacked, .dtype = AKI_TABLE_F32 }, .k = dim, .out = b->packed }, 0, n);
+    k->pack_float(&(struct aki__pack){ .w = { .data = b->unpacked, .dtype = AKI_TABLE_F32 }, .k = dim, .out = b->packed }, 0, n);
     aki__pool_each(b->s->pool, b->count, compare_share, b);
     for (size_t c = 0; c < n; c++) {
         aki_hit best = { .row = UINT64_MAX };

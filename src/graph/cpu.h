@@ -31,13 +31,15 @@ struct aki__keep {
     bool  *f32;                     /* [g->count] the linears that stay f32 with int8 */
 };
 void     aki__keep_free(struct aki__keep *k);
-uint64_t aki__keep_weights_size(const struct aki__keep *k);    /* bytes of all products' weights */
+/* Bytes of all products' weights; of those that have 16 bits. */
+uint64_t aki__keep_weights_size(const struct aki__keep *k);
+uint64_t aki__keep_16bit_size(const struct aki__keep *k);
 size_t   aki__keep_f32_products(const struct aki__keep *k);
 double   aki__keep_f32_share(const struct aki__keep *k);        /* of the multiply-adds that a token needs: these products, and outliers beside the others */
 size_t   aki__keep_widest(const struct aki__keep *k);          /* columns of the widest product */
 
 /* choice: what stays f32 with int8 (outliers.h); NULL: judged by the weights. pool: for packing, acquired by the caller; or NULL. */
-struct aki__cpu_options { bool int8; const struct aki__choice *choice; struct aki__pool *pool; };
+struct aki__cpu_options { bool int8, bf16; const struct aki__choice *choice; struct aki__pool *pool; };
 
 /* A tensor from its element `at` on, and an activation, in the types of kernel/. */
 static inline struct aki__table aki__table_from(const struct aki__tensor *t, size_t at)

@@ -39,6 +39,7 @@ static inline void aki__cpu_input(struct aki__onnx_node *n, int value) { n->inpu
 int   aki__cpu_output(struct aki__cpu_lowering *l, struct aki__onnx_node *n, bool wanted);
 
 bool  aki__cpu_is_int8(const struct aki__cpu_lowering *l, aki__blk x);          /* x is a linear with an int8 product */
+bool  aki__cpu_is_bf16(const struct aki__cpu_lowering *l, aki__blk x);          /* with a bf16 product */
 /* Emits one product for `count` linears (at most 3) with the same input, whose rows are emitted already, and sets their values. */
 void  aki__cpu_product(struct aki__cpu_lowering *l, const aki__blk *linears, size_t count);
 

@@ -20,7 +20,7 @@ void aki__keep_free(struct aki__keep *k)
     *k = (struct aki__keep){ 0 };
 }
 
-static size_t data_size(const struct aki__packed *p) { return aki__packed_count(p->n, p->k, !p->scale) * (p->scale ? 1 : sizeof(float)); }
+static size_t data_size(const struct aki__packed *p) { return aki__packed_size(p->n, p->k, aki__packed_weight_size(p)); }
 
 uint64_t aki__keep_weights_size(const struct aki__keep *k)
 {
@@ -31,12 +31,21 @@ uint64_t aki__keep_weights_size(const struct aki__keep *k)
     return sum;
 }
 
+uint64_t aki__keep_16bit_size(const struct aki__keep *k)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < k->product_count; i++)
+        sum += aki__packed_weight_size(k->products[i].packed) == 2 ? data_size(k->products[i].packed) : 0;
+    return sum;
+}
+
 size_t aki__keep_f32_products(const struct aki__keep *k)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < k->product_count; i++)
-        count += !k->products[i].packed->scale;
+        count += !k->products[i].packed->scale && !k->products[i].packed->bf16;
     return count;
 }
 
@@ -82,6 +91,13 @@ bool aki__cpu_is_int8(const struct aki__cpu_lowering *l, aki__blk x)
     return l->options.int8 && b->op == AKI_G_LINEAR && b->rows != AKI_ROWS_VECTORS && !l->keep->f32[x];
 }
 
+bool aki__cpu_is_bf16(const struct aki__cpu_lowering *l, aki__blk x)
+{
+    const struct aki__block *b = &l->g->blocks[x];
+
+    return l->options.bf16 && b->op == AKI_G_LINEAR && b->rows != AKI_ROWS_VECTORS;
+}
+
 /* ---------------------------------------------------------------- weights --------------------------------------- */
 
 struct pack_args { struct aki__pack pack; size_t rows; float *scratch; size_t scratch_size; };
@@ -94,20 +110,34 @@ static void pack_step(void *user, size_t i)
     if (a->scratch)
         aki__kernels()->pack_s8(&a->pack, begin, end, a->scratch + i * a->scratch_size);
     else
-        aki__kernels()->pack_f32(&a->pack, begin, end);
+        aki__kernels()->pack_float(&a->pack, begin, end);
+}
+
+/* The type in which floats are kept: the file's, if it is the same for all of the linears. */
+static enum aki__table_dtype kept_dtype(const struct aki__block *blocks, const aki__blk *linears, size_t count)
+{
+    const enum aki__table_dtype first = aki__table_of(blocks[linears[0]].weight).dtype;
+
+    for (size_t i = 1; i < count; i++)
+        if (aki__table_of(blocks[linears[i]].weight).dtype != first)
+            return AKI_TABLE_F32;
+    return first;
 }
 
 /* Packs the weights of several linears, one below the other, into w, whose n and k are set. */
 static void pack(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__blk *linears, size_t count, bool int8)
 {
     const struct aki__block *blocks = l->g->blocks;
-    size_t panels = aki__panels(w->n), elements = aki__packed_count(w->n, w->k, !int8), size = int8 ? 1 : sizeof(float), steps = 0;
-    struct pack_args a = { .pack = { .k = w->k, .block = aki__rotation_block(w->k), .outliers = w->outliers },
+    const enum aki__table_dtype dtype = int8 ? AKI_TABLE_F32 : w->bf16 ? AKI_TABLE_BF16 : kept_dtype(blocks, linears, count);
+    const size_t panels = aki__panels(w->n), size = int8 ? 1 : aki__weight_size(dtype), panel_size = aki__packed_size(AKI_PANEL, w->k, size);
+    size_t steps = 0;
+    struct pack_args a = { .pack = { .k = w->k, .block = aki__rotation_block(w->k), .dtype = dtype, .outliers = w->outliers },
                            .scratch_size = (w->k + (w->k + 3) / 4 + 15) & ~(size_t)15 };
 
     for (size_t i = 0; i < count; i++)
         steps = aki__panels((size_t)blocks[linears[i]].columns) > steps ? aki__panels((size_t)blocks[linears[i]].columns) : steps;
-    w->data = a.pack.out = keep_block(l->keep, aki__alloc_aligned(elements, size));
+    w->data = a.pack.out = keep_block(l->keep, aki__alloc_aligned(panels, panel_size));
+    w->dtype = dtype;
     if (int8) {
         w->scale = a.pack.scale = aki__cpu_keep(l, panels * AKI_PANEL, sizeof(float));
         w->sum = a.pack.sum = aki__cpu_keep(l, panels * AKI_PANEL, sizeof(int32_t));
@@ -121,7 +151,7 @@ static void pack(struct aki__cpu_lowering *l, struct aki__packed *w, const aki__
         aki__free_aligned(a.scratch);
         return;
     }
-    memset((char *)a.pack.out + elements / panels * (panels - 1) * size, 0, elements / panels * size);
+    memset((char *)a.pack.out + (panels - 1) * panel_size, 0, panel_size);
     for (size_t i = 0; i < count; i++) {
         const struct aki__block *b = &blocks[linears[i]];
         a.pack.w = aki__table_from(b->weight, (size_t)b->first * w->k);
@@ -208,12 +238,12 @@ static int exact_product(struct aki__cpu_lowering *l, const struct aki__keep_pro
     const struct aki__packed *w = kept->packed;
     size_t n = kept->rows.count;
     struct aki__product_plan *plan = aki__cpu_keep(l, 1, sizeof *plan);
-    float *data = aki__cpu_keep(l, aki__packed_count(n, w->k, true), sizeof *data);
+    float *data = aki__cpu_keep(l, aki__packed_size(n, w->k, sizeof *data), 1);
     float *bias = w->bias ? aki__cpu_keep(l, aki__panels(n) * AKI_PANEL, sizeof *bias) : NULL;
 
     if (l->rc)
         return 0;
-    aki__kernels()->pack_f32(&(struct aki__pack){ .w = { .data = kept->exact, .dtype = AKI_TABLE_F32 }, .k = w->k, .out = data }, 0, n);
+    aki__kernels()->pack_float(&(struct aki__pack){ .w = { .data = kept->exact, .dtype = AKI_TABLE_F32 }, .k = w->k, .out = data }, 0, n);
     for (size_t r = 0; r < n && bias; r++)
         bias[r] = w->bias[kept->rows.columns[r]];
     plan->w = (struct aki__packed){ .data = data, .bias = bias, .n = n, .k = w->k };
@@ -229,6 +259,7 @@ static bool measure(struct aki__cpu_lowering *l, struct aki__packed *w, size_t *
     const bool int8 = aki__cpu_is_int8(l, linears[0]);
 
     w->k = (size_t)l->g->blocks[first->in[0]].columns;
+    w->bf16 = aki__cpu_is_bf16(l, linears[0]);
     if (int8)
         w->outliers = l->outliers[first->in[0]].read;
     for (size_t i = 0; i < count; i++) {

@@ -2,7 +2,7 @@
  * [batch, sequence, columns].
  *
  * Device form: only operators that CoreML's ML Program has (docs/coreml.md), and no dimension of the size of the vocabulary.
- * Inputs (f32):
+ * Inputs (f32, with f16 in f16: devices take a Cast less willingly than a port):
  *     inputs_embeds  [batch, sequence, columns]: embeddings, which the caller looks up
  *     mask           added to the scores: 0 if the query attends to the key, else AKI_PORTABLE_HIDDEN. [1, 1, sequence, sequence]
  *                    with causal attention (the padding is at the end, so no query attends to it), else [batch, 1, 1, sequence]
@@ -10,10 +10,10 @@
  *     cos, sin       [sequence, 1, head_dim], for rotary positions: the cosines twice; the sines negated, then as they are
  *     bias           [1, heads, sequence, sequence], for scores with a bias by distance
  * If layers need several of a kind, the second is called mask2, window_mask2, cos2 and sin2, bias2, and so on.
- * Output (f32): last_hidden_state [batch, sequence, hidden].
+ * Output (of the same type): last_hidden_state [batch, sequence, hidden].
  *
  * Client form, for other programs. Inputs: input_ids and attention_mask [batch, sequence] (i64). The padding is at the end of the
- * texts, or at the beginning if the model has no table of positions. Output: last_hidden_state, or with `pooled`
+ * texts, or at the beginning if the model has no table of positions. Output (f32): last_hidden_state, or with `pooled`
  * sentence_embedding [batch, dim], after the pooling, the Dense modules and the normalisation of the model. Classifiers have
  * with `pooled` the output logits [batch, labels], and the input token_type_ids where their tables have several. */
 #ifndef AKI_PORTABLE_H
@@ -26,7 +26,7 @@
 #define AKI_PORTABLE_HIDDEN (-1e4f)
 
 struct aki__portable_options {
-    bool    f16;                            /* weights and arithmetic in f16; inputs and outputs are f32 */
+    bool    f16;                            /* weights and arithmetic in f16 */
     bool    client, pooled;
     int64_t batch, sequence;                /* 0: free */
 };

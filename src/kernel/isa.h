@@ -137,7 +137,7 @@ void ISA(quantise_rows)(const struct aki__rows *x, size_t columns, const struct 
          float *scratch);
 void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);
 size_t ISA(product_scratch_size)(const struct aki__product *a);
-void ISA(pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
+void ISA(pack_float)(const struct aki__pack *a, size_t begin, size_t end);
 void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
 void ISA(squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);
 void ISA(pool)(const struct aki__pooling *a, size_t begin, size_t end, double *scratch);

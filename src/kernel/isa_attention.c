@@ -2,26 +2,16 @@
  * With a->bf16 the factors of both products are rounded to bf16, two in a float, and one instruction multiplies pairs of them. */
 #include "kernel/attention_layout.h"
 #include "kernel/isa.h"
+#include "kernel/isa_half.h"
 #include "kernel/isa_math.h"
 
 #include <float.h>
 #include <math.h>
 
-#if defined(__AVX512BF16__)
-#  define HAS_BF16 true
-#else
-#  define HAS_BF16 false
-#endif
-
 /* sum + a * b, of floats or of pairs of bf16, of which both products are added. */
 AKI_INLINE vf multiply_add(vf sum, vf a, vf b, bool bf16)
 {
-#if defined(__AVX512BF16__)
-    if (bf16)
-        return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
-#endif
-    (void)bf16;
-    return sum + a * b;
+    return BF16_PRODUCTS && bf16 ? bf16_dot(sum, a, b) : sum + a * b;
 }
 
 /* The float at p, or its pair of bf16, in every lane. */
@@ -32,33 +22,22 @@ AKI_INLINE vf vset_place(const float *p)
     return (vf)(bits - (vi){0});
 }
 
-#if defined(__AVX512BF16__)
-typedef uint16_t vh __attribute__((vector_size(2 * AKI_LANES)));
-AKI_INLINE vi rounded(const float *x) { return __builtin_convertvector((vh)_mm512_cvtneps_pbh((__m512)vload(x)), vi); }
-#endif
-
 /* pairs[n / 2] of x[n], n a multiple of 16; pairs may be x. */
 AKI_INLINE void pair_row(float *pairs, const float *x, size_t n)
 {
-#if defined(__AVX512BF16__)
     for (size_t i = 0; i < n; i += AKI_LANES) {
-        vh h = (vh)_mm512_cvtneps_pbh((__m512)vload(x + i));
+        vh h = bf16_rounded(vload(x + i));
         memcpy(pairs + i / 2, &h, sizeof h);
     }
-#else
-    (void)pairs, (void)x, (void)n;
-#endif
 }
 
 /* pairs[n] of two rows, n a multiple of 16. */
 AKI_INLINE void pair_rows(float *pairs, const float *x, const float *y, size_t n)
 {
-#if defined(__AVX512BF16__)
-    for (size_t i = 0; i < n; i += AKI_LANES)
-        vstore(pairs + i, (vf)(rounded(x + i) | rounded(y + i) << 16));
-#else
-    (void)pairs, (void)x, (void)y, (void)n;
-#endif
+    for (size_t i = 0; i < n; i += AKI_LANES) {
+        vi first = __builtin_convertvector(bf16_rounded(vload(x + i)), vi), second = __builtin_convertvector(bf16_rounded(vload(y + i)), vi);
+        vstore(pairs + i, (vf)(first | second << 16));
+    }
 }
 
 /* ---------------------------------------------------------------- prepare --------------------------------------- */
@@ -335,7 +314,7 @@ AKI_INLINE void product(float *c, size_t c_stride, const float *keep, const floa
 static __attribute__((noinline)) void product_new(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
                                                   size_t b_group, size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
-    if (HAS_BF16 && bf16)
+    if (BF16_PRODUCTS && bf16)
         product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups, true);
     else
         product(c, c_stride, NULL, a, a_stride, b, b_group, b_stride, depth, rows, groups, false);
@@ -345,7 +324,7 @@ static __attribute__((noinline)) void product_keep(float *c, size_t c_stride, co
                                                    const float *b,
                                                    size_t b_group, size_t b_stride, size_t depth, size_t rows, size_t groups, bool bf16)
 {
-    if (HAS_BF16 && bf16)
+    if (BF16_PRODUCTS && bf16)
         product(c, c_stride, keep, a, a_stride, b, b_group, b_stride, depth, rows, groups, true);
     else
         product(c, c_stride, keep, a, a_stride, b, b_group, b_stride, depth, rows, groups, false);

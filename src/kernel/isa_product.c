@@ -1,17 +1,11 @@
-/* Unit kernel: dense products of f32 or u8 rows with a packed matrix; and the packing. See struct aki__packed in kernel.h.
+/* Unit kernel: dense products of f32 or u8 rows with a packed matrix. See struct aki__packed in kernel.h.
  *
  * A tile of rows and columns is held in registers over the whole depth, and every element is summed in the order of k, so the
  * result for a row depends neither on other rows nor on how the work is split. The weights of a panel are read once for
  * AKI_PRODUCT_ROWS rows; the first tile of rows prefetches them, also beyond the ends of pages and panels, where the
  * processor's own prefetcher stops. */
 #include "kernel/isa.h"
-#include "kernel/isa_math.h"
-
-#include <math.h>
-
-#if defined(__ARM_FEATURE_DOTPROD)
-#  include <arm_neon.h>
-#endif
+#include "kernel/isa_half.h"
 
 #if AKI_LANES == 16
 #  define TILE_ROWS 14
@@ -89,10 +83,27 @@ AKI_INLINE void add_side(const struct tile *t, vf sum[][TILE_VECTORS], int rows)
 
 /* ---------------------------------------------------------------- f32 ------------------------------------------- */
 
-AKI_INLINE void tile_f32(const struct tile *t, int rows)
+AKI_INLINE void step_float(vf sum[][TILE_VECTORS], const float *x, size_t stride, const char *w, enum aki__table_dtype dtype, bool second, int rows)
 {
-    size_t k = t->a->w->k, stride = t->stride / sizeof(float);
-    const float *x = (const float *)(const void *)t->x, *w = (const float *)(const void *)t->w;
+    vf b[TILE_VECTORS];
+
+    AKI_UNROLL
+    for (int v = 0; v < TILE_VECTORS; v++)
+        b[v] = widened(w, v, dtype, second);
+    AKI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        vf y = vset(x[(size_t)r * stride]);
+        AKI_UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++)
+            sum[r][v] = sum[r][v] + y * b[v];
+    }
+}
+
+AKI_INLINE void tile_float(const struct tile *t, int rows, enum aki__table_dtype dtype)
+{
+    const size_t k = t->a->w->k, stride = t->stride / sizeof(float), inputs = 4 / aki__weight_size(dtype);
+    const float *x = (const float *)(const void *)t->x;
+    const char *w = t->w;
     vf sum[TILE_ROWS][TILE_VECTORS];
 
     AKI_UNROLL
@@ -100,18 +111,59 @@ AKI_INLINE void tile_f32(const struct tile *t, int rows)
         AKI_UNROLL
         for (int v = 0; v < TILE_VECTORS; v++)
             sum[r][v] = (vf){0};
-    for (size_t i = 0; i < k; i++) {
-        vf b[TILE_VECTORS];
-        fetch((const char *)(w + i * AKI_PANEL), t->ahead);
+    for (size_t i = 0; i + inputs <= k; i += inputs, w += AKI_PANEL * 4) {
+        fetch(w, t->ahead);
+        step_float(sum, x + i, stride, w, dtype, false, rows);
+        if (inputs == 2)
+            step_float(sum, x + i + 1, stride, w, dtype, true, rows);
+    }
+    if (k % inputs)
+        step_float(sum, x + k - 1, stride, w, dtype, false, rows);
+    put(t, sum, rows);
+}
+
+/* ---------------------------------------------------------------- bf16 ------------------------------------------ */
+
+/* Bytes of a row of bf16, whole vectors. */
+AKI_INLINE size_t rounded_size(size_t k) { return (k + 31) / 32 * 64; }
+
+static void round_row(char *to, const float *x, size_t k)
+{
+    for (size_t i = 0; i < k; i += AKI_LANES) {
+        vf some = {0};
+        if (k - i >= AKI_LANES)
+            some = vload(x + i);
+        else
+            memcpy(&some, x + i, (k - i) * sizeof *x);
+        vh half = bf16_rounded(some);
+        memcpy(to + 2 * i, &half, sizeof half);
+    }
+}
+
+/* A step is two neighbouring inputs. */
+AKI_INLINE void tile_bf16(const struct tile *t, int rows)
+{
+    const char *w = t->w, *x = t->x;
+    vf sum[TILE_ROWS][TILE_VECTORS];
+
+    AKI_UNROLL
+    for (int r = 0; r < rows; r++)
         AKI_UNROLL
         for (int v = 0; v < TILE_VECTORS; v++)
-            b[v] = vload(w + i * AKI_PANEL + v * AKI_LANES);
+            sum[r][v] = (vf){0};
+    for (size_t i = 0; i < t->a->w->k; i += 2, w += AKI_PANEL * 4) {
+        vf b[TILE_VECTORS];
+        fetch(w, t->ahead);
+        AKI_UNROLL
+        for (int v = 0; v < TILE_VECTORS; v++)
+            b[v] = vload((const float *)(const void *)w + v * AKI_LANES);
         AKI_UNROLL
         for (int r = 0; r < rows; r++) {
-            vf y = vset(x[(size_t)r * stride + i]);
+            int32_t pair;
+            memcpy(&pair, x + (size_t)r * t->stride + i * 2, sizeof pair);
             AKI_UNROLL
             for (int v = 0; v < TILE_VECTORS; v++)
-                sum[r][v] = sum[r][v] + y * b[v];
+                sum[r][v] = bf16_dot(sum[r][v], (vf)(pair - (vi){0}), b[v]);
         }
     }
     put(t, sum, rows);
@@ -367,10 +419,22 @@ AKI_INLINE void tile_s8(const struct tile *t, int rows)
 
 /* ---------------------------------------------------------------- all tiles ------------------------------------- */
 
-AKI_INLINE void any_tile(const struct tile *t, size_t rows, bool f32)
+enum kind { FLOAT32 = AKI_TABLE_F32, FLOAT16 = AKI_TABLE_F16, BFLOAT16 = AKI_TABLE_BF16, BFLOAT16_ROWS, INT8 };
+
+AKI_INLINE void some_tile(const struct tile *t, int rows, enum kind kind)
+{
+    if (kind == INT8)
+        tile_s8(t, rows);
+    else if (kind == BFLOAT16_ROWS)
+        tile_bf16(t, rows);
+    else
+        tile_float(t, rows, (enum aki__table_dtype)kind);
+}
+
+AKI_INLINE void any_tile(const struct tile *t, size_t rows, enum kind kind)
 {
     switch (rows) {
-#define TILE_CASE(n) case n: if (f32) tile_f32(t, n <= TILE_ROWS ? n : 1); else tile_s8(t, n <= TILE_ROWS ? n : 1); break;
+#define TILE_CASE(n) case n: some_tile(t, n <= TILE_ROWS ? n : 1, kind); break;
     TILE_CASE(1) TILE_CASE(2) TILE_CASE(3)
 #if TILE_ROWS > 3
     TILE_CASE(4) TILE_CASE(5) TILE_CASE(6)
@@ -381,26 +445,58 @@ AKI_INLINE void any_tile(const struct tile *t, size_t rows, bool f32)
     }
 }
 
-static void any_tile_f32(const struct tile *t, size_t rows) { any_tile(t, rows, true); }
-static void any_tile_s8(const struct tile *t, size_t rows) { any_tile(t, rows, false); }
+/* In functions of their own, where the kind is a constant. */
+static void any_tile_f32(const struct tile *t, size_t rows) { any_tile(t, rows, FLOAT32); }
+static void any_tile_f16(const struct tile *t, size_t rows) { any_tile(t, rows, FLOAT16); }
+static void any_tile_bf16(const struct tile *t, size_t rows) { any_tile(t, rows, BFLOAT16); }
+static void any_tile_s8(const struct tile *t, size_t rows) { any_tile(t, rows, INT8); }
+static void any_tile_bf16_rows(const struct tile *t, size_t rows) { any_tile(t, rows, BFLOAT16_ROWS); }
+
+static void (*tile_of(const struct aki__packed *w))(const struct tile *t, size_t rows)
+{
+    if (w->scale)
+        return any_tile_s8;
+    if (w->dtype == AKI_TABLE_BF16)
+        return BF16_PRODUCTS && w->bf16 ? any_tile_bf16_rows : any_tile_bf16;
+    return w->dtype == AKI_TABLE_F32 ? any_tile_f32 : any_tile_f16;
+}
+
+/* Bytes of a panel of f16 that was widened: for more than one tile of rows that is cheaper than widening it in every tile, which
+ * for f16 takes several instructions a vector. */
+static size_t strip_size(const struct aki__packed *w) { return !w->scale && w->dtype == AKI_TABLE_F16 ? w->k * AKI_PANEL * sizeof(float) : 0; }
+
+static void widen_panel(float *to, const char *from, size_t k)
+{
+    for (size_t i = 0; i < k; i++) {
+        const char *step = from + i / 2 * AKI_PANEL * 4;
+        if (i % 2 == 0)
+            __builtin_prefetch(step + AHEAD), __builtin_prefetch(step + AHEAD + 64);
+        AKI_UNROLL
+        for (int v = 0; v < (int)(AKI_PANEL / AKI_LANES); v++)
+            vstore(to + i * AKI_PANEL + v * AKI_LANES, widened(step, v, AKI_TABLE_F16, i % 2));
+    }
+}
 
 /* Computes the rows first … first + count, at x, with one panel. */
-static void run_panel(const struct aki__product *a, const char *x, size_t stride, size_t first, size_t count, size_t panel)
+static void run_panel(const struct aki__product *a, const char *x, size_t stride, size_t first, size_t count, size_t panel, void *strip)
 {
     const struct aki__packed *w = a->w;
-    size_t tiles = (count + TILE_ROWS - 1) / TILE_ROWS, depth = aki__packed_depth(w->k, !w->scale);
-    const char *weights = (const char *)w->data + panel * AKI_PANEL * depth * (w->scale ? 1 : sizeof(float));
+    void (*tile)(const struct tile *t, size_t rows) = tile_of(w);
+    size_t tiles = (count + TILE_ROWS - 1) / TILE_ROWS;
+    const char *from = (const char *)w->data + panel * aki__packed_size(AKI_PANEL, w->k, aki__packed_weight_size(w));
 
+    if (strip_size(w) && tiles > 1) {
+        widen_panel(strip, from, w->k);
+        from = strip;
+        tile = any_tile_f32;
+    }
     for (size_t c = 0; c < AKI_PANEL && panel * AKI_PANEL + c < w->n; c += TILE_COLUMNS)
         for (size_t i = 0; i < tiles; i++) {
             size_t row = count * i / tiles, rows = count * (i + 1) / tiles - row;       /* of similar height */
-            struct tile t = { .a = a, .x = x + row * stride, .w = weights + c * 4, .stride = stride, .row = first + row,
+            struct tile t = { .a = a, .x = x + row * stride, .w = from + c * 4, .stride = stride, .row = first + row,
                               .column = panel * AKI_PANEL + c,
                               .ahead = i ? 0 : AHEAD };
-            if (w->scale)
-                any_tile_s8(&t, rows);
-            else
-                any_tile_f32(&t, rows);
+            tile(&t, rows);
         }
 }
 
@@ -414,12 +510,14 @@ static size_t copy_stride(const struct aki__packed *w)
     if (w->scale)
         return 2 * pairs_size(w->k) + 64;
 #endif
+    if (BF16_PRODUCTS && w->bf16)
+        return rounded_size(w->k) + 64;
     return row % 4096 ? 0 : row + 64;
 }
 
 size_t ISA(product_scratch_size)(const struct aki__product *a)
 {
-    return (a->rows < AKI_PRODUCT_ROWS ? a->rows : AKI_PRODUCT_ROWS) * copy_stride(a->w);
+    return (a->rows < AKI_PRODUCT_ROWS ? a->rows : AKI_PRODUCT_ROWS) * copy_stride(a->w) + strip_size(a->w);
 }
 
 static void copy_row(char *to, const char *x, size_t row_size, const struct aki__packed *w)
@@ -430,8 +528,10 @@ static void copy_row(char *to, const char *x, size_t row_size, const struct aki_
         return;
     }
 #endif
-    (void)w;
-    memcpy(to, x, row_size);
+    if (BF16_PRODUCTS && w->bf16)
+        round_row(to, (const float *)(const void *)x, w->k);
+    else
+        memcpy(to, x, row_size);
 }
 
 void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *scratch)
@@ -444,43 +544,6 @@ void ISA(product)(const struct aki__product *a, size_t begin, size_t end, void *
         if (stride && (unit == begin || unit % panels == 0))
             for (size_t r = 0; r < count; r++)
                 copy_row((char *)scratch + r * stride, x + r * row_size, row_size, a->w);
-        run_panel(a, stride ? scratch : x, stride ? stride : row_size, first, count, unit % panels);
-    }
-}
-
-/* ---------------------------------------------------------------- packing --------------------------------------- */
-
-void ISA(pack_f32)(const struct aki__pack *a, size_t begin, size_t end)
-{
-    float part[64];
-
-    for (size_t i = 0; i < a->k; i += 64)
-        for (size_t r = begin; r < end; r++) {
-            size_t column = a->column + r, count = a->k - i < 64 ? a->k - i : 64;
-            float *to = (float *)a->out + column / AKI_PANEL * AKI_PANEL * a->k + i * AKI_PANEL + column % AKI_PANEL;
-            ISA(table_row)(part, &a->w, r * a->k + i, count);
-            for (size_t j = 0; j < count; j++)
-                to[j * AKI_PANEL] = part[j];
-        }
-}
-
-void ISA(pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch)
-{
-    size_t depth = aki__packed_depth(a->k, false);
-    int8_t *row = (int8_t *)(scratch + a->k);
-
-    memset(row, 0, depth);
-    for (size_t r = begin; r < end; r++) {
-        size_t column = a->column + r;
-        int8_t *to = (int8_t *)a->out + column / AKI_PANEL * AKI_PANEL * depth + column % AKI_PANEL * 4;
-        ISA(table_row)(scratch, &a->w, r * a->k, a->k);
-        for (size_t c = 0, count = a->outliers.count; c < count; c++) {
-            float *w = scratch + a->outliers.columns[c];
-            a->side[(column / AKI_PANEL * count + c) * AKI_PANEL + column % AKI_PANEL] = *w;
-            *w = 0;
-        }
-        a->scale[column] = ISA(quantise_weights)(row, scratch, a->k, a->block, &a->sum[column]);
-        for (size_t i = 0; i < depth; i += 4)
-            memcpy(to + i * AKI_PANEL, row + i, 4);
+        run_panel(a, stride ? scratch : x, stride ? stride : row_size, first, count, unit % panels, (char *)scratch + count * stride);
     }
 }

@@ -1,14 +1,12 @@
 /* Unit kernel: the table of one instruction set's functions. */
-#include "kernel/isa.h"
+#include "kernel/isa_half.h"
 
 #define ISA_STRING(isa) #isa
 #define ISA_NAME(isa) ISA_STRING(isa)
 
 const struct aki__kernels ISA(kernels) = {
     .isa = ISA_NAME(AKI_ISA),
-#if defined(__AVX512BF16__)
-    .bf16 = true,
-#endif
+    .bf16 = BF16_PRODUCTS,
     .embed = ISA(embed),
     .norm = ISA(norm),
     .act = ISA(act),
@@ -19,7 +17,7 @@ const struct aki__kernels ISA(kernels) = {
     .quantise_rows = ISA(quantise_rows),
     .product = ISA(product),
     .product_scratch_size = ISA(product_scratch_size),
-    .pack_f32 = ISA(pack_f32),
+    .pack_float = ISA(pack_float),
     .pack_s8 = ISA(pack_s8),
     .squares = ISA(squares),
     .pool = ISA(pool),

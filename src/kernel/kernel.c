@@ -33,7 +33,7 @@ static bool has(uint64_t wanted)
 {
     unsigned a, b, c, d, saved, high;
 
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & 1u << 27) || !(c & 1u << 12))         /* xgetbv; FMA */
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & 1u << 27) || !(c & 1u << 12) || !(c & 1u << 29))         /* xgetbv; FMA; F16C */
         return false;
     __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
     const unsigned needed = wanted >> AVX512F & 1 ? 0xE6 : 0x06;       /* the registers that the system saves */
@@ -44,7 +44,7 @@ static bool has(uint64_t wanted)
 static bool runs_avx2(void) { return has(HAS(AVX2)); }
 #else
 /* __builtin_cpu_supports considers what the processor has and what the system saves. */
-static bool runs_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static bool runs_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
 #endif
 
 /* A bit of cpuid 7, 1: eax. */
@@ -158,6 +158,14 @@ const struct aki__kernels *aki__kernels(void)
         set = atomic_compare_exchange_strong(&chosen, &set, mine) ? mine : set;     /* else another thread was first */
     }
     return set;
+}
+
+aki_status aki__kernels_bf16(aki_error *err)
+{
+    const struct aki__kernels *set = aki__kernels();
+
+    return set->bf16 ? AKI_OK : aki__fail(err, AKI_E_UNAVAILABLE, "bf16: no products of it here: the instruction set is %s, and only avx512bf16 has them; "
+                                                                  "use f32 or int8", set->isa);
 }
 
 /* ---------------------------------------------------------------- sizes ----------------------------------------- */

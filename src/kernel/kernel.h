@@ -142,14 +142,19 @@ struct aki__pooling {
 
 #define AKI_PANEL ((size_t)32)          /* output columns of a panel */
 
-/* A matrix [n, k] (output channels are rows, as in the file) in the order in which a product reads it, padded with zeros:
+/* A matrix [n, k] (output channels are rows, as in the file) in the order in which a product reads it, padded with zeros. A step
+ * of 128 bytes has as many inputs as fit:
  *     f32   [panels][k][32]              element: column panel * 32 + j, input i
+ *     bf16  [panels][k / 2][32][2]       the last: two neighbouring inputs; k rounded up to 2
+ *     f16   [panels][k / 2][2][2][16]    sixteen columns of an input, then of its neighbour, then the other sixteen columns
  *     s8    [panels][k / 4][32][4]       the last: four neighbouring inputs; k rounded up to 4
- * s8 is rotated like the activations and quantised per output channel: s8 = round(w' / scale), scale = max|w'| / 127, the same
+ * bf16 and f16 are widened to f32 in registers: the sums are those of f32, to the bit. s8 is rotated like the activations and quantised per output channel: s8 = round(w' / scale), scale = max|w'| / 127, the same
  * in every instruction set. scale, sum and bias are padded to whole panels as well. */
 struct aki__packed {
     const void    *data;
-    const float   *scale;               /* [n]; NULL: f32 */
+    enum aki__table_dtype dtype;        /* of data; without scale */
+    bool           bf16;                /* rows are rounded to bf16, as data are; only if aki__kernels.bf16 */
+    const float   *scale;               /* [n]; NULL: not s8 */
     const int32_t *sum;                 /* [n] of each column's s8; with scale */
     const float   *bias;                /* [n] or NULL */
     size_t         n, k;
@@ -159,7 +164,8 @@ struct aki__packed {
 
 /* out[t][n] = sum over i of x[t][i] * w[n][i] + bias[n]; of u8 rows: (sum over i of (x[t][i] - 128) * s8[n][i]) * x_scale[t] *
  * scale[n] + bias[n], where the inner sum is an exact integer, for k up to AKI_INT8_MOST_INPUTS; and + the sum over outliers c
- * of x_side[t][c] * side[n][c]. */
+ * of x_side[t][c] * side[n][c]. With bf16, x is rounded to the nearest (ties: to the even) bf16, pairs of inputs are added to a
+ * sum in f32 in the order of i, and what is below the least normal number counts as 0. */
 #define AKI_INT8_MOST_INPUTS ((size_t)65536)       /* 65536 * 255 * 127 < 2^31 */
 struct aki__product {
     const void               *x;        /* [rows, k] f32, or u8 where w has scales */
@@ -175,6 +181,7 @@ struct aki__pack {
     struct aki__table w;                /* [rows, k] */
     size_t   k, column, block;          /* block: of the rotation; s8 only */
     void    *out;
+    enum aki__table_dtype dtype;        /* of out, but for s8: f32, bf16 or the file's */
     float   *scale;                     /* [n]; s8 only */
     int32_t *sum;                       /* [n]; s8 only */
     struct aki__outliers outliers;      /* s8 only */
@@ -189,9 +196,12 @@ struct aki__squares {
 };
 
 static inline size_t aki__panels(size_t n) { return (n + AKI_PANEL - 1) / AKI_PANEL; }
-static inline size_t aki__packed_depth(size_t k, bool f32) { return f32 ? k : (k + 3) / 4 * 4; }
-/* Elements of a packed matrix, padding included. */
-static inline size_t aki__packed_count(size_t n, size_t k, bool f32) { return aki__panels(n) * AKI_PANEL * aki__packed_depth(k, f32); }
+/* Bytes of a weight. */
+static inline size_t aki__weight_size(enum aki__table_dtype dtype) { return dtype == AKI_TABLE_F32 ? 4 : 2; }
+static inline size_t aki__packed_weight_size(const struct aki__packed *w) { return w->scale ? 1 : aki__weight_size(w->dtype); }
+/* Inputs of a packed matrix, and its bytes, padding included, for weights of `size` bytes. */
+static inline size_t aki__packed_inputs(size_t k, size_t size) { return (k * size + 3) / 4 * 4 / size; }
+static inline size_t aki__packed_size(size_t n, size_t k, size_t size) { return aki__panels(n) * AKI_PANEL * aki__packed_inputs(k, size) * size; }
 /* Rows for which the weights are read once: whole tiles of every instruction set. */
 #define AKI_PRODUCT_ROWS ((size_t)504)
 
@@ -215,7 +225,7 @@ struct aki__stored {
 
 struct aki__kernels {
     const char *isa;                    /* "avx512bf16", "avx512", "avxvnni", "avx2", "i8mm", "dotprod", "baseline" */
-    bool bf16;                          /* it has bf16 products, for attention */
+    bool bf16;                          /* it has bf16 products */
     void (*embed)(const struct aki__embed *a, size_t begin, size_t end);
     /* scratch: [hidden] floats, 64-byte aligned, for each thread */
     void (*norm)(const struct aki__norm *a, size_t begin, size_t end, float *scratch);
@@ -234,7 +244,7 @@ struct aki__kernels {
     void (*product)(const struct aki__product *a, size_t begin, size_t end, void *scratch);
     size_t (*product_scratch_size)(const struct aki__product *a);
     /* Rows of the file's matrix. Split at multiples of AKI_PANEL, so that most cache lines are written by one thread. */
-    void (*pack_f32)(const struct aki__pack *a, size_t begin, size_t end);
+    void (*pack_float)(const struct aki__pack *a, size_t begin, size_t end);
     /* scratch: [k] floats and as many bytes, k rounded up to 4 */
     void (*pack_s8)(const struct aki__pack *a, size_t begin, size_t end, float *scratch);
     void (*squares)(const struct aki__squares *a, size_t begin, size_t end, float *columns);   /* columns: [k], added to */
@@ -255,6 +265,8 @@ const struct aki__kernels *aki__kernels(void);
 /* UNAVAILABLE: AKIEMBED_ISA names a set that this build or processor lacks; the message lists those there are. To be called
  * before other work. */
 aki_status aki__kernels_ready(aki_error *err);
+/* UNAVAILABLE: the set in use has no bf16 products; the message tells what it is. */
+aki_status aki__kernels_bf16(aki_error *err);
 /* A set by name; NULL: this build or this processor lacks it. */
 const struct aki__kernels *aki__kernels_named(const char *isa);
 

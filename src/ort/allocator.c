@@ -8,80 +8,111 @@
 enum {
     HEADER = 64,                /* before every block: its struct block, and the alignment of what follows */
     SMALL = 32 * 1024,          /* below this malloc is as good */
+    LARGE = 2 << 20,            /* above this all threads share a shelf */
     MOST_KEPT = 256,
+    SHELVES = 65,
     REGION = 32 << 20
 };
 
 /* Weights that ONNX Runtime has packed for itself lie together, so that they can be in huge pages: a short text waits for all of them to be read. */
 struct region { size_t used, blocks; };         /* bytes handed out, this header with them; those not given back. The last one gives back the region */
 
-/* size: usable bytes. in, borrowed: of a region, or from ONNX Runtime's own allocator; else alone. */
-struct block { size_t size; struct region *in; bool borrowed; };
+/* size: usable bytes. in, borrowed: of a region, or from ONNX Runtime's own allocator; else alone. shelf: where it is given back to. */
+struct block { size_t size; struct region *in; struct shelf *shelf; bool borrowed; };
+
+/* A run takes and gives back a block some hundred times a millisecond: threads that compute runs side by side would queue for one lock. So each finds a
+ * shelf that nobody else is at: it stays with the one it was at last, and goes on to the next where it meets another thread. One thread after the
+ * other uses the same one. Large blocks, of long texts, are seldom; they would be kept once for each thread. */
+struct shelf {
+    _Alignas(HEADER) struct aki__lock lock;     /* guards the rest; held for a scan of `kept` at most, or while memory is given back */
+    struct block *kept[MOST_KEPT];      /* given back, oldest first */
+    size_t kept_count, kept_size, used_size, most_used;
+};
+
+static struct shelf shelves[SHELVES];   /* the first is for large blocks */
 
 static struct {
     OrtAllocator base;
     OrtAllocator *last_resort;
     const OrtMemoryInfo *info;
-    struct aki__lock lock;      /* guards the rest; held for a scan of `kept` at most, or while memory is asked for */
+    struct aki__lock lock;      /* guards regions */
     struct region *region;      /* the newest, of REGION bytes, that has room; NULL: none */
-    struct block *kept[MOST_KEPT];      /* given back, oldest first */
-    size_t kept_count, kept_size, used_size, most_used;
 } pool;
 
-static void drop_oldest(void)
+/* Comes back with the shelf's lock. */
+static struct shelf *find_shelf(size_t size)
 {
-    struct block *b = pool.kept[0];
+    static _Thread_local size_t at;
 
-    pool.kept_size -= b->size;
-    memmove(pool.kept, pool.kept + 1, --pool.kept_count * sizeof *pool.kept);
+    for (size_t tries = 1; tries < SHELVES && size <= LARGE; tries++) {
+        if (aki__lock_try(&shelves[1 + at].lock))
+            return &shelves[1 + at];
+        at = (at + 1) % (SHELVES - 1);
+    }
+    struct shelf *s = &shelves[size <= LARGE ? 1 + at : 0];
+    aki__lock_acquire(&s->lock);
+    return s;
+}
+
+static void drop_oldest(struct shelf *s)
+{
+    struct block *b = s->kept[0];
+
+    s->kept_size -= b->size;
+    memmove(s->kept, s->kept + 1, --s->kept_count * sizeof *s->kept);
     aki__free_aligned(b);
 }
 
 /* The smallest kept block that fits, unless it wastes more than half. */
-static struct block *take_kept(size_t size)
+static struct block *take_kept(struct shelf *s, size_t size)
 {
     size_t best = MOST_KEPT;
 
-    for (size_t i = 0; i < pool.kept_count; i++)
-        if (pool.kept[i]->size >= size && pool.kept[i]->size / 2 <= size && (best == MOST_KEPT || pool.kept[i]->size < pool.kept[best]->size))
+    for (size_t i = 0; i < s->kept_count; i++)
+        if (s->kept[i]->size >= size && s->kept[i]->size / 2 <= size && (best == MOST_KEPT || s->kept[i]->size < s->kept[best]->size))
             best = i;
     if (best == MOST_KEPT)
         return NULL;
-    struct block *b = pool.kept[best];
-    pool.kept_size -= b->size;
-    memmove(pool.kept + best, pool.kept + best + 1, (--pool.kept_count - best) * sizeof *pool.kept);
+    struct block *b = s->kept[best];
+    s->kept_size -= b->size;
+    memmove(s->kept + best, s->kept + best + 1, (--s->kept_count - best) * sizeof *s->kept);
+    return b;
+}
+
+/* NULL: none fits, and room was made for another one. */
+static struct block *take_from_shelf(struct shelf *s, size_t size)
+{
+    struct block *b = take_kept(s, size);
+
+    if (!b) {
+        /* What is kept and in use together stays within a quarter above the most ever in use. */
+        size_t most = s->used_size + size > s->most_used ? s->used_size + size : s->most_used;
+        while (s->kept_count && s->kept_size + s->used_size + size > most + most / 4)
+            drop_oldest(s);
+    }
+    s->used_size += b ? b->size : size;
+    if (s->used_size > s->most_used)
+        s->most_used = s->used_size;
+    aki__lock_release(&s->lock);
     return b;
 }
 
 void *aki__allocator_take(size_t size)
 {
-    struct block *b = NULL;
+    struct shelf *s = size >= SMALL ? find_shelf(size) : NULL;
+    struct block *b = s ? take_from_shelf(s, size) : NULL;
 
     if (!size)
         return NULL;
-    if (size >= SMALL) {
-        aki__lock_acquire(&pool.lock);
-        b = take_kept(size);
-        if (!b) {
-            /* Make room first: what is kept and in use together stays within a quarter above the most ever in use. */
-            size_t most = pool.used_size + size > pool.most_used ? pool.used_size + size : pool.most_used;
-            while (pool.kept_count && pool.kept_size + pool.used_size + size > most + most / 4)
-                drop_oldest();
-        }
-        pool.used_size += b ? b->size : size;
-        if (pool.used_size > pool.most_used)
-            pool.most_used = pool.used_size;
-        aki__lock_release(&pool.lock);
-    }
     if (!b) {
         size_t bytes;
         b = aki__add(size, HEADER, &bytes) ? aki__alloc_aligned(bytes, 1) : NULL;
         if (b) {
-            *b = (struct block){ .size = size };
-        } else if (size >= SMALL) {
-            aki__lock_acquire(&pool.lock);
-            pool.used_size -= size;
-            aki__lock_release(&pool.lock);
+            *b = (struct block){ .size = size, .shelf = s };
+        } else if (s) {
+            aki__lock_acquire(&s->lock);
+            s->used_size -= size;
+            aki__lock_release(&s->lock);
         }
     }
     return b ? (char *)b + HEADER : NULL;
@@ -142,17 +173,18 @@ void aki__allocator_give(void *data)
         pool.last_resort->Free(pool.last_resort, b);
         return;
     }
-    if (b->size < SMALL) {
+    struct shelf *s = b->shelf;
+    if (!s) {
         aki__free_aligned(b);
         return;
     }
-    aki__lock_acquire(&pool.lock);
-    pool.used_size -= b->size;
-    if (pool.kept_count == MOST_KEPT)
-        drop_oldest();
-    pool.kept[pool.kept_count++] = b;
-    pool.kept_size += b->size;
-    aki__lock_release(&pool.lock);
+    aki__lock_acquire(&s->lock);
+    s->used_size -= b->size;
+    if (s->kept_count == MOST_KEPT)
+        drop_oldest(s);
+    s->kept[s->kept_count++] = b;
+    s->kept_size += b->size;
+    aki__lock_release(&s->lock);
 }
 
 /* ONNX Runtime takes NULL for memory and writes there. Its own allocator fails by a C++ exception, which its API turns into a status.

@@ -19,6 +19,7 @@ aki_status aki__devices(const aki_device **devices, size_t *count, aki_error *er
 /* Loads a provider library, once a process. what: "PATH", or "NAME=PATH" to register it by that name. UNAVAILABLE: it could not be loaded. */
 aki_status aki__device_plugin(const char *what, aki_error *err);
 
+struct aki__device_cache;
 struct aki__runtime;
 struct OrtSession;
 
@@ -37,9 +38,13 @@ void aki__device_set_name(const struct aki__device *d, char *out, size_t size);
  * device's settings, the hardware, versions and drivers that ONNX Runtime tells of, plugin libraries. false: no memory. */
 bool aki__device_identity(struct aki__buf *out, const struct aki__device *d);
 
-/* A session for a ModelProto on the device, by the device's rules. UNAVAILABLE: the device, or a setting of it. */
-aki_status aki__device_session(struct OrtSession **out, struct aki__device_nodes *nodes, const struct aki__runtime *rt, const struct aki__device *d,
-                               const void *bytes, size_t size, aki_error *err);
+/* A session for a ModelProto on the device, by the device's rules. cache: what it keeps on the disk, to be closed after the session's end. UNAVAILABLE:
+ * the device, or a setting of it. */
+aki_status aki__device_session(struct OrtSession **out, struct aki__device_nodes *nodes, struct aki__device_cache *cache, const struct aki__runtime *rt,
+                               const struct aki__device *d, const void *bytes, size_t size, aki_error *err);
+
+/* UNAVAILABLE, with the version that is needed, where this ONNX Runtime takes no half precision to the device. */
+aki_status aki__device_check_f16(const struct aki__device *d, aki_error *err);
 
 /* UNAVAILABLE, with the reason and what is available, where the device cannot be used. */
 aki_status aki__device_check(const struct aki__device *d, aki_error *err);

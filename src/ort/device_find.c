@@ -304,3 +304,14 @@ aki_status aki__device_check(const struct aki__device *d, aki_error *err)
     aki__lock_release(&list_lock);
     return usable ? AKI_OK : aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\" is not available: %s; available: %s", d->name, f.reason, names);
 }
+
+aki_status aki__device_check_f16(const struct aki__device *d, aki_error *err)
+{
+    const struct aki__device_rule *rule = aki__device_rule_of(d->name);
+    const struct aki__runtime *rt;
+    aki_status rc = aki__runtime_get(&rt, -1, err);
+
+    if (rc || aki__device_takes_f16(rule, rt->version))
+        return rc;
+    return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\": half precision needs ONNX Runtime 1.%d or newer, and this is %s", d->name, rule->f16_since, rt->version);
+}

@@ -3,20 +3,23 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Others are taken as they come, with fixed shapes. */
 static const struct aki__device_rule rules[] = {
-    { "portable", NULL, NULL, "the graph that devices get, on this machine's processors: for comparing", false, false, ORT_ENABLE_ALL, { { 0 } }, { { 0 } } },
-    { "coreml", "CoreMLExecutionProvider", "CoreML", "GPU and Neural Engine of Apple, through CoreML", true, false, ORT_ENABLE_BASIC,
+    { "portable", NULL, NULL, "the graph that devices get, on this machine's processors: for comparing", false, false, ORT_ENABLE_ALL, { { 0 } }, { { 0 } }, false, 0 },
+    /* Not even BASIC: it makes Gemm of a product and its bias, whose weights CoreML's provider writes into the program's text instead of beside it:
+     * 27 MiB for all-MiniLM-L6-v2, 768 for a large encoder, where 2 GiB is the end. */
+    { "coreml", "CoreMLExecutionProvider", "CoreML", "GPU and Neural Engine of Apple, through CoreML", true, false, ORT_DISABLE_ALL,
       { { "ModelFormat", "MLProgram" }, { "RequireStaticInputShapes", "0" }, { "EnableOnSubgraphs", "0" } },
       /* Not CPUOnly: whoever asks for CoreML does not mean the processors, which "cpu" uses better. */
-      { { "MLComputeUnits=ALL" }, { "MLComputeUnits=CPUAndGPU" }, { "MLComputeUnits=CPUAndNeuralEngine" } } },
-    { "cuda", "CUDAExecutionProvider", NULL, "GPUs of NVIDIA, through CUDA", false, false, ORT_ENABLE_ALL, { { "arena_extend_strategy", "kSameAsRequested" } }, { { 0 } } },
-    { "dml", "DmlExecutionProvider", "DML", "GPUs of Windows, through DirectML", true, true, ORT_ENABLE_BASIC, { { 0 } }, { { 0 } } },
-    { "webgpu", "WebGpuExecutionProvider", "WebGPU", "GPUs, through WebGPU", true, false, ORT_ENABLE_BASIC, { { 0 } }, { { 0 } } },
+      { { "MLComputeUnits=ALL" }, { "MLComputeUnits=CPUAndGPU" }, { "MLComputeUnits=CPUAndNeuralEngine" } }, true, 24 },
+    { "cuda", "CUDAExecutionProvider", NULL, "GPUs of NVIDIA, through CUDA", false, false, ORT_ENABLE_ALL, { { "arena_extend_strategy", "kSameAsRequested" } }, { { 0 } }, false, 0 },
+    { "dml", "DmlExecutionProvider", "DML", "GPUs of Windows, through DirectML", true, true, ORT_ENABLE_BASIC, { { 0 } }, { { 0 } }, false, 0 },
+    { "webgpu", "WebGpuExecutionProvider", "WebGPU", "GPUs, through WebGPU", true, false, ORT_ENABLE_BASIC, { { 0 } }, { { 0 } }, false, 0 },
     /* Left to itself it computes in bf16 where the processor has it. */
     { "openvino", "OpenVINOExecutionProvider", "OpenVINO", "processors and GPUs of Intel, through OpenVINO", false, false, ORT_ENABLE_BASIC,
-      { { "device_type", "CPU" }, { "precision", "ACCURACY" } }, { { 0 } } },
+      { { "device_type", "CPU" }, { "precision", "ACCURACY" } }, { { 0 } }, false, 0 },
 };
 enum { RULES = sizeof rules / sizeof *rules, MOST_SETS = sizeof rules->sets / sizeof *rules->sets };
 static const struct aki__device_rule stranger = { .fixed = true, .level = ORT_ENABLE_BASIC };
@@ -50,6 +53,11 @@ bool aki__device_is_called(const char *provider, const char *name)
         if (tolower((unsigned char)provider[i]) != tolower((unsigned char)name[i]))
             return false;
     return true;
+}
+
+bool aki__device_takes_f16(const struct aki__device_rule *rule, const char *version)
+{
+    return strncmp(version, "1.", 2) != 0 || strtol(version + 2, NULL, 10) >= rule->f16_since;
 }
 
 const char *aki__device_option(const struct aki__device *d, const char *key)
@@ -86,6 +94,9 @@ aki_status aki__device_check_options(const struct aki__device *d, aki_error *err
     }
     if (shapes && strcmp(shapes, "fixed") != 0 && strcmp(shapes, "free") != 0)
         return aki__fail(err, AKI_E_INVALID, "device option aki.shapes is fixed or free, not \"%.60s\"", shapes);
+    if (shapes && strcmp(shapes, "free") == 0 && aki__device_rule_of(d->name)->compiles)
+        return aki__fail(err, AKI_E_INVALID, "device \"%.40s\" takes no free shapes: with aki.shapes=free it would leave each Reshape to the cpu, and compute in a part for "
+                         "each piece between them", d->name);
     return AKI_OK;
 }
 

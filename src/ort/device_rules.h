@@ -18,6 +18,8 @@ struct aki__device_rule {
     GraphOptimizationLevel level;           /* beyond BASIC, ONNX Runtime makes operators that only its own kernels have */
     const char *settings[6][2];
     const char *sets[4][3];                 /* "KEY=VALUE" that are taken together, tried in turn until the self-test is passed */
+    bool        compiles;                   /* a program for each shape, kept in files (device_cache.h); of free shapes it leaves parts to the cpu */
+    int         f16_since;                  /* ONNX Runtime 1.x takes half precision to it from this x on; 0: any does */
 };
 
 /* The rule of that name. A device without one is taken as it comes, by a rule whose name is NULL. */
@@ -32,7 +34,9 @@ bool aki__device_is_called(const char *provider, const char *name);
 
 /* The value of an option that the caller gave; NULL: none. */
 const char *aki__device_option(const struct aki__device *d, const char *key);
-/* INVALID: an option that is not KEY=VALUE, or not known. */
+/* false: this version of ONNX Runtime ("1.32.0") takes no half precision to the device. */
+bool aki__device_takes_f16(const struct aki__device_rule *rule, const char *version);
+/* INVALID: an option that is not KEY=VALUE, not known, or not for this device. */
 aki_status aki__device_check_options(const struct aki__device *d, aki_error *err);
 
 /* What the provider is given. Values are borrowed of the rule and of d. */

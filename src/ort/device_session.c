@@ -1,18 +1,23 @@
 /* Unit device: sessions on a device, by its rules. See device.h. */
-#include "base/os.h"
+#include "ort/device_cache.h"
 #include "ort/device_find.h"
 #include "ort/device_rules.h"
 
 #include <stdio.h>
 
-/* CoreML compiles a model at every start unless it may keep what it made; the place is named by the content, so that another model can never
- * be taken for it. NULL: there is no place, and it does without. */
-static char *cache_folder(const struct aki__runtime *rt, const void *bytes, size_t count)
+/* A device that compiles does so at every start unless it may keep what it made; the place is named by the content, so that another model can never
+ * be taken for it, and by all settings. Without a place it does without. */
+static void open_cache(struct aki__device_cache *cache, struct aki__device_settings *s, const struct aki__runtime *rt, const void *bytes, size_t size)
 {
-    char rest[96];
+    uint64_t hash[2] = { aki__hash(bytes, size, 1), aki__hash(bytes, size, 2) };
+    char key[96];
 
-    snprintf(rest, sizeof rest, "coreml/%016llx%016llx-%s", (unsigned long long)aki__hash(bytes, count, 1), (unsigned long long)aki__hash(bytes, count, 2), rt->version);
-    return aki__cache_folder(rest);
+    for (size_t i = 0; i < s->count; i++)
+        for (int k = 0; k < 2; k++)         /* with their NULs, so that no two lists look the same */
+            hash[k] = aki__hash(s->values[i], strlen(s->values[i]) + 1, aki__hash(s->keys[i], strlen(s->keys[i]) + 1, hash[k]));
+    snprintf(key, sizeof key, "%016llx%016llx-%s", (unsigned long long)hash[0], (unsigned long long)hash[1], rt->version);
+    if (aki__device_cache_open(cache, key))
+        aki__device_set(s, "ModelCacheDirectory", cache->folder);
 }
 
 static OrtStatus *append_cuda(const struct aki__runtime *rt, OrtSessionOptions *options, const struct aki__device_settings *s)
@@ -84,33 +89,45 @@ static OrtStatus *count_nodes(const struct aki__runtime *rt, const OrtSession *s
     return st;
 }
 
-aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes, const struct aki__runtime *rt, const struct aki__device *d,
-                               const void *bytes, size_t size, aki_error *err)
+static OrtStatus *make_session(OrtSession **out, struct aki__device_nodes *nodes, const struct aki__runtime *rt, const struct aki__device_rule *rule,
+                               const struct aki__device_found *f, const struct aki__device_settings *settings, const void *bytes, size_t size)
 {
-    const struct aki__device_rule *rule = aki__device_rule_of(d->name);
+    const bool other = f->device || f->provider[0];
     OrtSessionOptions *options = NULL;
-    struct aki__device_settings settings;
-    struct aki__device_found f;
-    char *cache = NULL;
 
-    *out = NULL;
-    if (!aki__device_find(rt, d->name, &f))
-        return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\": %s", d->name, f.reason);
-    bool other = f.device || f.provider[0];
-    aki__device_collect(&settings, d);
-    if (strcmp(f.provider, "CoreMLExecutionProvider") == 0 && !aki__device_option(d, "ModelCacheDirectory"))
-        cache = cache_folder(rt, bytes, size);
-    if (cache)
-        aki__device_set(&settings, "ModelCacheDirectory", cache);
     OrtStatus *st = make_options(rt, rule, other, &options);
-    if (!st) st = append(rt, options, rule, &f, &settings);
+    if (!st) st = append(rt, options, rule, f, settings);
     if (!st) st = rt->api->CreateSessionFromArray(rt->env, bytes, size, options, out);
     *nodes = (struct aki__device_nodes){ .on_device = -1 };
     if (!st && other && rt->newer)
         st = count_nodes(rt, *out, nodes);
     if (options)
         rt->api->ReleaseSessionOptions(options);
-    aki__free(cache);
+    return st;
+}
+
+aki_status aki__device_session(OrtSession **out, struct aki__device_nodes *nodes, struct aki__device_cache *cache, const struct aki__runtime *rt,
+                               const struct aki__device *d, const void *bytes, size_t size, aki_error *err)
+{
+    const struct aki__device_rule *rule = aki__device_rule_of(d->name);
+    struct aki__device_settings settings;
+    struct aki__device_found f;
+    OrtStatus *st = NULL;
+    bool again = true;
+
+    *out = NULL;
+    *cache = (struct aki__device_cache){ 0 };
+    if (!aki__device_find(rt, d->name, &f))
+        return aki__fail(err, AKI_E_UNAVAILABLE, "device \"%.40s\": %s", d->name, f.reason);
+    while (again) {                         /* once more where it was what lay on the disk that failed */
+        if (st)
+            rt->api->ReleaseStatus(st);
+        aki__device_collect(&settings, d);
+        if (rule->compiles && !aki__device_option(d, "ModelCacheDirectory"))
+            open_cache(cache, &settings, rt, bytes, size);
+        st = make_session(out, nodes, rt, rule, &f, &settings, bytes, size);
+        again = aki__device_cache_finish(cache, !st);
+    }
     if (!st)
         return AKI_OK;
     char what[AKI_DEVICE_NAME + 16];

@@ -35,13 +35,13 @@ static float *read_numbers(const struct aki__tensor *t, size_t first, size_t cou
 
 static bool pack_linear(struct step *s, const struct aki__block *b, size_t k)
 {
-    const size_t n = (size_t)b->columns, count = aki__packed_count(n, k, true), panel = AKI_PANEL * k;
+    const size_t n = (size_t)b->columns, count = aki__panels(n) * AKI_PANEL * k, panel = AKI_PANEL * k;
 
     s->data = aki__alloc_aligned(count, sizeof *s->data);
     if (!s->data)
         return false;
     memset(s->data + count - panel, 0, panel * sizeof *s->data);
-    aki__kernels()->pack_f32(&(struct aki__pack){ .w = aki__table_from(b->weight, (size_t)b->first * k), .k = k, .out = s->data }, 0, n);
+    aki__kernels()->pack_float(&(struct aki__pack){ .w = aki__table_from(b->weight, (size_t)b->first * k), .k = k, .out = s->data }, 0, n);
     if (b->bias && !(s->bias = read_numbers(b->bias, (size_t)b->first, n, aki__panels(n) * AKI_PANEL)))
         return false;
     s->weight = (struct aki__packed){ .data = s->data, .bias = s->bias, .n = n, .k = k };

@@ -115,11 +115,19 @@ static _Thread_local struct aki__pool *threads;
 
 void aki__ops_use(struct aki__pool *p) { threads = p; }
 
+/* The larger chunks are first: whoever takes the last one keeps the others waiting, and two threads that take turns get as much of each size. */
+static size_t chunk_begin(const struct split *s, size_t i)
+{
+    size_t larger = s->count % s->chunks;
+
+    return s->count / s->chunks * i + (i < larger ? i : larger);
+}
+
 static void run_chunk(void *user, size_t i)
 {
     struct split *s = user;
 
-    s->body(s->args, s->k, s->count * i / s->chunks, s->count * (i + 1) / s->chunks, s->scratch + i * s->scratch_size);
+    s->body(s->args, s->k, chunk_begin(s, i), chunk_begin(s, i + 1), s->scratch + i * s->scratch_size);
 }
 
 /* Splits the units, each of about `cost` elements, between the pool's threads. */

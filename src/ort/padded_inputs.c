@@ -5,13 +5,14 @@
 #include "graph/cpu.h"
 #include "ort/runtime.h"
 
-aki_status aki__padded_inputs_open(struct aki__padded_inputs *in, const struct aki__graph *g, aki_error *err)
+aki_status aki__padded_inputs_open(struct aki__padded_inputs *in, const struct aki__graph *g, bool f16, aki_error *err)
 {
     const struct aki__portable_needs *needs = &in->needs;
     aki_status rc = aki__portable_needs(&in->needs, g, err);
     bool ok = true;
 
     in->graph = g;
+    in->f16 = f16;
     if (rc)
         return rc;
     for (int i = 0; i < needs->rope_count && ok; i++) {
@@ -39,7 +40,8 @@ void aki__padded_inputs_close(struct aki__padded_inputs *in)
     *in = (struct aki__padded_inputs){ 0 };
 }
 
-/* [rows, length, columns] */
+/* [rows, length, columns]. Padding, and rows without a text, repeat rows that there are: among zeros, a norm has no variance to divide by, and
+ * what it gives for them on a device (NaN) would reach the texts through the scores, masked or not. */
 static void fill_embeds(const struct aki__padded_inputs *in, const struct aki__padded_group *g, float *out)
 {
     const struct aki__block *b = &in->graph->blocks[in->needs.embed];
@@ -47,14 +49,15 @@ static void fill_embeds(const struct aki__padded_inputs *in, const struct aki__p
     const size_t columns = (size_t)b->columns;
     struct aki__embed a = { .words = aki__table_of(e->words), .positions = aki__table_of(e->positions), .types = aki__table_of(e->types), .hidden = columns, .scale = (float)e->scale };
 
-    memset(out, 0, g->rows * g->length * columns * sizeof *out);
-    for (size_t i = 0; i < g->count; i++) {
-        size_t start = aki__padded_start(g, i), tokens = aki__padded_tokens(g, i);
+    for (size_t i = 0; i < g->rows; i++) {
+        const size_t text = i < g->count ? i : 0, start = aki__padded_start(g, text), tokens = aki__padded_tokens(g, text);
         a.out = out + i * g->length * columns;
         a.ids = g->b->ids + start;
         a.position_ids = g->b->positions + start;
         a.type_ids = g->b->types ? g->b->types + start : NULL;
         aki__kernels()->embed(&a, 0, tokens);
+        for (size_t t = tokens; t < g->length; t++)
+            memcpy(a.out + t * columns, a.out, columns * sizeof *out);
     }
 }
 
@@ -113,7 +116,7 @@ static aki_status fill_rotation(size_t head_dim, const float *inverse, const str
     return rc;
 }
 
-static float *add_tensor(const struct aki__runtime *rt, struct aki__padded_tensors *t, const char *name, int rank, const int64_t *shape, aki_status *rc, aki_error *err)
+static float *add_tensor(const struct aki__padded_inputs *in, const struct aki__runtime *rt, struct aki__padded_tensors *t, const char *name, int rank, const int64_t *shape, aki_status *rc, aki_error *err)
 {
     size_t elements = 1, bytes = 0;
     bool fits = true;
@@ -123,12 +126,22 @@ static float *add_tensor(const struct aki__runtime *rt, struct aki__padded_tenso
     fits = fits && aki__mul(elements, sizeof(float), &bytes);
     size_t i = t->count++;
     t->names[i] = name;
+    t->elements[i] = elements;
     t->data[i] = *rc || !fits ? NULL : aki__alloc_aligned(bytes, 1);
     if (!*rc && !t->data[i])
         *rc = aki__fail(err, AKI_E_NOMEM, "a run's %s", name);
     if (!*rc)
-        *rc = aki__ort_status(rt, rt->api->CreateTensorWithDataAsOrtValue(rt->cpu, t->data[i], bytes, shape, (size_t)rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &t->values[i]), name, err);
+        *rc = aki__ort_status(rt, rt->api->CreateTensorWithDataAsOrtValue(rt->cpu, t->data[i], in->f16 ? bytes / 2 : bytes, shape, (size_t)rank,
+                                                                          in->f16 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &t->values[i]), name, err);
     return *rc ? NULL : t->data[i];
+}
+
+static void round_to_f16(float *data, size_t elements)
+{
+    for (size_t i = 0; i < elements; i++) {
+        uint16_t h = aki__f32_to_f16(data[i]);
+        memcpy((char *)data + i * sizeof h, &h, sizeof h);
+    }
 }
 
 aki_status aki__padded_fill(const struct aki__padded_inputs *in, const struct aki__runtime *rt, const struct aki__padded_group *g, struct aki__padded_tensors *t, aki_error *err)
@@ -137,27 +150,29 @@ aki_status aki__padded_fill(const struct aki__padded_inputs *in, const struct ak
     const struct aki__portable_needs *needs = &in->needs;
     aki_status rc = AKI_OK;
 
-    float *embeds = add_tensor(rt, t, "inputs_embeds", 3, (int64_t[]){ rows, length, in->graph->blocks[needs->embed].columns }, &rc, err);
+    float *embeds = add_tensor(in, rt, t, "inputs_embeds", 3, (int64_t[]){ rows, length, in->graph->blocks[needs->embed].columns }, &rc, err);
     if (!rc)
         fill_embeds(in, g, embeds);
     for (int i = 0; i < needs->mask_count && !rc; i++) {
         const struct aki__portable_mask *m = &needs->masks[i];
         const int64_t batch = m->causal ? 1 : rows, queries = m->causal || m->window ? length : 1;
-        float *mask = add_tensor(rt, t, m->name, 4, (int64_t[]){ batch, 1, queries, length }, &rc, err);
+        float *mask = add_tensor(in, rt, t, m->name, 4, (int64_t[]){ batch, 1, queries, length }, &rc, err);
         if (!rc)
             fill_mask(m, g, mask, (size_t)batch, (size_t)queries);
     }
     for (int i = 0; i < needs->rope_count && !rc; i++) {
         const int64_t head_dim = needs->ropes[i]->head_dim;
-        float *cos = add_tensor(rt, t, aki__portable_cos(i), 3, (int64_t[]){ length, 1, head_dim }, &rc, err);
-        float *sin = add_tensor(rt, t, aki__portable_sin(i), 3, (int64_t[]){ length, 1, head_dim }, &rc, err);
+        float *cos = add_tensor(in, rt, t, aki__portable_cos(i), 3, (int64_t[]){ length, 1, head_dim }, &rc, err);
+        float *sin = add_tensor(in, rt, t, aki__portable_sin(i), 3, (int64_t[]){ length, 1, head_dim }, &rc, err);
         if (!rc) rc = fill_rotation((size_t)head_dim, in->inverse[i], g, cos, sin, err);
     }
     for (int i = 0; i < needs->bias_count && !rc; i++) {
-        float *bias = add_tensor(rt, t, aki__portable_bias(i), 4, (int64_t[]){ 1, needs->biases[i]->heads, length, length }, &rc, err);
+        float *bias = add_tensor(in, rt, t, aki__portable_bias(i), 4, (int64_t[]){ 1, needs->biases[i]->heads, length, length }, &rc, err);
         if (!rc)
             fill_bias(needs->biases[i], in->biases[i], g, bias);
     }
+    for (size_t i = 0; i < t->count && in->f16 && !rc; i++)
+        round_to_f16(t->data[i], t->elements[i]);
     return rc;
 }
 

@@ -16,6 +16,8 @@ struct aki__runner_kind {
     aki_status (*run)(struct aki__runner *r, const struct aki__batch *b, bool beside, float *out, size_t columns, aki_error *err);
     /* Makes ready for runs beside each other; false: they go one after the other. By one thread at a time. */
     bool       (*spread)(struct aki__runner *r);
+    /* As aki__session_know; NULL: it compiles nothing. */
+    void       (*know)(struct aki__runner *r, const struct aki__known *known);
     void       (*close)(struct aki__runner *r);
 };
 

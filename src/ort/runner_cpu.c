@@ -214,6 +214,7 @@ static void info(struct aki__runner *r, struct aki__session_info *out)
     out->vectors = s->vectors;
     out->nodes = (int)s->onnx.node_count;
     out->weights_size = aki__keep_weights_size(&s->keep);
+    out->weights_16bit_size = aki__keep_16bit_size(&s->keep);
     out->widest = aki__keep_widest(&s->keep);
     out->products = (int)s->keep.product_count;
     out->products_f32 = (int)aki__keep_f32_products(&s->keep);
@@ -252,7 +253,7 @@ aki_status aki__runner_open_cpu(struct aki__runner **out, const struct aki__runt
         s->vectors = s->hidden;
     aki_status rc = aki__ops_domain(rt, &domain, err);
     const bool taken = !rc && aki__pool_acquire(pool);
-    if (!rc) rc = aki__cpu_build(&s->onnx, &s->keep, g, &(struct aki__cpu_options){ .int8 = options->int8, .choice = options->choice, .pool = taken ? pool : NULL }, err);
+    if (!rc) rc = aki__cpu_build(&s->onnx, &s->keep, g, &(struct aki__cpu_options){ .int8 = options->int8, .choice = options->choice, .bf16 = options->bf16, .pool = taken ? pool : NULL }, err);
     if (taken)
         aki__pool_release(pool);
     if (!rc) rc = aki__ort_status(rt, make_session(s, domain), "session", err);

@@ -130,11 +130,17 @@ void aki__session_close(struct aki__session *s)
     aki__free(s);
 }
 
+void aki__session_know(struct aki__session *s, const struct aki__known *known)
+{
+    if (s->runner->kind->know)
+        s->runner->kind->know(s->runner, known);
+}
+
 void aki__session_info(const struct aki__session *s, struct aki__session_info *out)
 {
     *out = (struct aki__session_info){ .threads = s->threads, .lanes = s->pool ? s->threads : 1, .sessions = 1 };
-    s->runner->kind->info(s->runner, out);
     snprintf(out->runtime, sizeof out->runtime, "ONNX Runtime %s", s->rt->version);
+    s->runner->kind->info(s->runner, out);
 }
 
 /* ---------------------------------------------------------------- run ------------------------------------------- */

@@ -12,7 +12,7 @@ enum { AKI_MOST_BUCKETS = 64 };  /* sessions of fixed shapes that may be residen
 struct aki__session;            /* immutable; any number of threads may run it at once */
 
 struct aki__session_options {
-    bool int8;
+    bool int8, bf16;            /* on the cpu only */
     const struct aki__choice *choice;       /* of int8, see graph/outliers.h; or NULL */
     int  threads;
     const struct aki__device *device;       /* another one than the cpu, or NULL */
@@ -35,6 +35,8 @@ struct aki__session_info {
     int      products, products_f32;        /* 0: not known */
     double   f32_share;         /* of the products' multiply-adds for each token */
     uint64_t weights_size;      /* bytes of the constants of all of these */
+    uint64_t weights_16bit_size;        /* of those on the cpu that are bf16 or f16 */
+    const char *refused;        /* the first program that was refused, with its figure; stays while the session is open. NULL: none */
 };
 
 /* The model must outlive the session (embedding tables stay in its map). */
@@ -71,6 +73,17 @@ struct aki__batch {
 };
 /* out: [vectors, columns]: as many columns as info says; without b->dense, those of a hidden row. */
 aki_status aki__session_run(struct aki__session *s, const struct aki__batch *b, float *out, size_t columns, aki_error *err);
+
+/* A text at growing lengths, and what the cpu computes of it in f32. Borrowed while the session is open. */
+struct aki__known {
+    const struct aki__batch *batch;         /* [texts], with a vector each; the first fits every shape */
+    const float *vectors;                   /* [texts, columns] */
+    size_t columns;
+    double bound;                           /* the least cosine that is believed */
+};
+/* From now on the first run of each program that a device has compiled is of this text, and it is refused if its vectors are wrong: then the next
+ * option set is tried, then a shape of fewer texts. Before anyone else has the session. */
+void aki__session_know(struct aki__session *s, const struct aki__known *known);
 
 /* Does body(user, i), i < count, which are runs, beside each other on the session's threads; one after the other while these are busy. */
 void aki__session_each(struct aki__session *s, size_t count, void (*body)(void *user, size_t i), void *user);

@@ -9,7 +9,7 @@ static const char *const poolings[] = { "default", AKI_POOLINGS(AS_ITEM) };
 static const char *const precisions[] = { "default", AKI_PRECISIONS(AS_ITEM) };
 
 _Static_assert(sizeof poolings / sizeof *poolings == AKI_POOLING_LAST + 1 && AKI_POOLING_MEAN == 2, "a name for each pooling, in order");
-_Static_assert(sizeof precisions / sizeof *precisions == AKI_PRECISION_F16 + 1 && AKI_PRECISION_INT8 == 2, "a name for each precision, in order");
+_Static_assert(sizeof precisions / sizeof *precisions == AKI_PRECISION_BF16 + 1 && AKI_PRECISION_INT8 == 2, "a name for each precision, in order");
 _Static_assert(AKI_KIND_QUERY == 1 && AKI_KIND_DOCUMENT == 2, "kinds, in order");
 
 const char *aki__pooling_name(int pooling)
@@ -19,7 +19,7 @@ const char *aki__pooling_name(int pooling)
 
 const char *aki__precision_name(int precision)
 {
-    return precision >= 0 && precision <= AKI_PRECISION_F16 ? precisions[precision] : "unknown";
+    return precision >= 0 && precision <= AKI_PRECISION_BF16 ? precisions[precision] : "unknown";
 }
 
 #define SENTENCE_FILES "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_camembert_config.json", "sentence_xlm-roberta_config.json"

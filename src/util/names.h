@@ -6,7 +6,7 @@
 
 /* In the order of the numbers, from 1 on; AKI_..._CHOICES is "a|b|c", as tables of options and members have it. */
 #define AKI_POOLINGS(EACH)   EACH("cls") EACH("mean") EACH("max") EACH("mean_sqrt_len") EACH("weightedmean") EACH("last")
-#define AKI_PRECISIONS(EACH) EACH("f32") EACH("int8") EACH("f16")
+#define AKI_PRECISIONS(EACH) EACH("f32") EACH("int8") EACH("f16") EACH("bf16")
 #define AKI_KINDS(EACH)      EACH("query") EACH("document")
 
 #define AKI_AS_CHOICE(name)   "|" name
