@@ -471,7 +471,7 @@ AKI_API aki_status aki_duplicates(const aki_vectors *vectors, float threshold, a
  * rotated and rounded, as AKI_PRECISION_INT8 does at open, and the vectors are bit-identical to those; everything else
  * is copied. docs/quantised-folder.md describes the files.
  * folder: path of the source. out: path of a folder that does not exist yet or is empty; on failure it is left empty.
- * The call needs memory for the int8 weights. Errors: as aki_model_open, INVALID (out is not empty, or folder is
+ * A classifier's head stays as it is, and its scores are those bits. The call needs memory for the int8 weights. Errors: as aki_model_open, INVALID (out is not empty, or folder is
  * already quantised), IO. */
 AKI_API aki_status aki_quantize(const char *folder, const char *out, aki_error *error);
 
@@ -500,7 +500,7 @@ AKI_API void aki_quantize_options_init(void *options, size_t size);
 
 /* The same, but what stays f32 is not judged by the weights: it is measured which products need it so that each text's
  * vector has a cosine of 0.999 or more to its f32 vector, and the fewest stay f32. Texts of which the tokenizer knows less
- * than half are left out. Needs the memory of aki_model_open in f32. Errors: also those of aki_embed; an error in a text
+ * than half are left out. Of a classifier it is not the scores, but the hidden rows that its head reads. Needs the memory of aki_model_open in f32. Errors: also those of aki_embed; an error in a text
  * sets error->item to its index. */
 AKI_API aki_status aki_quantize_measured(const char *folder, const char *out, const aki_quantize_options *options, aki_error *error);
 

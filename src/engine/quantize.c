@@ -149,7 +149,9 @@ static bool push(struct tensor_list *l, struct aki__written t)
 
 static bool push_tensor(struct tensor_list *l, const struct aki__tensor *t, const struct aki__model *m)
 {
-    return !t || push(l, (struct aki__written){ .name = t->name + strlen(m->prefix), .suffix = "", .dtype = t->dtype, .rank = t->rank,
+    const size_t prefix = t && strncmp(t->name, m->prefix, strlen(m->prefix)) == 0 ? strlen(m->prefix) : 0;     /* heads have none */
+
+    return !t || push(l, (struct aki__written){ .name = t->name + prefix, .suffix = "", .dtype = t->dtype, .rank = t->rank,
                                                  .shape = { t->shape[0], t->rank > 1 ? t->shape[1] : 0 }, .data = t->data, .size = t->size });
 }
 
@@ -173,8 +175,8 @@ static bool push_outliers(struct tensor_list *l, const struct aki__keep_product 
                                                       .data = p->exact, .size = p->rows.count * w->k * sizeof(float) })));
 }
 
-/* Adds all tensors that the network reads: products as the dialect packs them, everything else as in the file. Dense modules
- * have their own files. */
+/* Adds all tensors that the network reads: products as the dialect packs them, everything else, a classifier's head included, as in the file.
+ * Dense modules have their own files. */
 static bool collect(struct tensor_list *l, const struct aki__graph *g, const struct aki__keep *keep)
 {
     bool ok = true;
@@ -182,10 +184,10 @@ static bool collect(struct tensor_list *l, const struct aki__graph *g, const str
     for (size_t i = 0; i < g->count && ok; i++) {
         const struct aki__block *b = &g->blocks[i];
         const struct aki__g_embed *e = &b->embed;
-        if (b->rows == AKI_ROWS_VECTORS)
+        if (b->rows == AKI_ROWS_VECTORS && !g->model->labels.count)
             continue;
         ok = push_tensor(l, e->words, g->model) && push_tensor(l, e->positions, g->model) && push_tensor(l, e->types, g->model) &&
-             push_tensor(l, b->op == AKI_G_LINEAR && !keep->f32[i] ? NULL : b->weight, g->model) && push_tensor(l, b->bias, g->model) &&
+             push_tensor(l, b->op == AKI_G_LINEAR && b->rows != AKI_ROWS_VECTORS && !keep->f32[i] ? NULL : b->weight, g->model) && push_tensor(l, b->bias, g->model) &&
              push_tensor(l, b->attention.q_norm, g->model) && push_tensor(l, b->attention.k_norm, g->model) &&
              push_tensor(l, b->attention.bias.buckets, g->model);
     }

@@ -16,8 +16,7 @@ struct lowering {
     int        *places;                     /* [blocks] the ONNX value of each */
     struct aki__portable_needs needs;
     int         embeds, masks[AKI_PORTABLE_MASKS], cos[AKI_PORTABLE_ROPES], sin[AKI_PORTABLE_ROPES], biases[AKI_PORTABLE_BIASES];
-    int         ids, attention_mask, index; /* client form; index: 0 … sequence - 1, i64 */
-    int         types;                      /* client form of classifiers with token types, else 0 */
+    int         ids, attention_mask, index, types;      /* client form; index: 0 … sequence - 1, i64; types: of classifiers that have some, else 0 */
     aki_status  rc;
     aki_error  *err;
 };
@@ -372,10 +371,8 @@ static int lower_embed(struct lowering *l, const struct aki__block *b)
         x = apply(l, "Mul", x, number(l, (float)t->scale), -1);
     if (t->positions)
         x = apply(l, "Add", x, position_rows(l, t->positions), -1);
-    if (l->types)
-        x = apply(l, "Add", x, apply(l, "Gather", table(l, t->types), l->types, -1), -1);
-    else if (t->types)
-        x = apply(l, "Add", x, weights_from(l, 1, t->types->shape[1], 0, (struct aki__onnx_constant){ .tensor = t->types, .factor = 1.0f }), -1);
+    if (t->types)
+        x = apply(l, "Add", x, l->types ? apply(l, "Gather", table(l, t->types), l->types, -1) : weights_from(l, 1, t->types->shape[1], 0, (struct aki__onnx_constant){ .tensor = t->types, .factor = 1.0f }), -1);
     return x;
 }
 
@@ -447,11 +444,10 @@ static void make_rotation(struct lowering *l, int i)
 /* The weight of every token, [batch, sequence] f32, so that pooling is one product. */
 static int pooling_weights(struct lowering *l, int32_t pooling)
 {
-    const struct aki__labels *labels = &l->g->model->labels;
     int mask = cast(l, l->attention_mask, AKI_ONNX_F32);
 
-    if (labels->count && labels->pad_id >= 0)
-        mask = apply(l, "Mul", mask, cast(l, apply(l, "Not", apply(l, "Equal", l->ids, integer(l, labels->pad_id), -1), -1), AKI_ONNX_F32), -1);
+    if (l->g->model->labels.count && l->g->model->labels.pad_id >= 0)
+        mask = apply(l, "Mul", mask, cast(l, apply(l, "Not", apply(l, "Equal", l->ids, integer(l, l->g->model->labels.pad_id), -1), -1), AKI_ONNX_F32), -1);
     if (pooling == AKI_POOLING_CLS || pooling == AKI_POOLING_LAST) {
         int one = apply(l, "ArgMax", mask, -1);
         attribute(l, "axis", 1);
