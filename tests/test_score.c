@@ -1,6 +1,7 @@
 /* Tests of classifiers and cross-encoders on generated checkpoints, against what sentence-transformers' CrossEncoder answers for them
  * (tests/data/golden/scores-*.json): ids, scores and logits, alone and in any batch; activations; what each kind of model refuses. */
 #include "golden.h"
+#include "host.h"
 
 enum { MOST_PAIRS = 32, MOST_LABELS = 8 };
 
@@ -207,6 +208,43 @@ static void test_info(void **state)
     aki_model_close(m);
 }
 
+/* A quantised folder gives the bits of int8, has its head as it was, and has no error that aki_check finds. */
+static int no_problem(void *user, const aki_check_event *event)
+{
+    (void)user;
+    if (event->kind == AKI_CHECK_PROBLEM)
+        fail_msg("%s: %s", event->path, event->message);
+    return 0;
+}
+
+static void test_quantised(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < CLASSIFIERS; k++) {
+        float wanted[MOST_PAIRS * MOST_LABELS], got[MOST_PAIRS * MOST_LABELS];
+        char folder[512], out[512], command[600];
+        struct pairs p;
+        aki_error e = { 0 };
+
+        snprintf(folder, sizeof folder, CHECKPOINTS "%s", classifiers[k]);
+        snprintf(out, sizeof out, "%s/scores-XXXXXX", AKI_BINARY_DIR);
+        assert_non_null(mkdtemp(out));
+        if (aki_quantize(folder, out, &e))
+            fail_msg("%s: %s", classifiers[k], e.message);
+        pairs_open(&p, classifiers[k]);
+        aki_model *a = open_checkpoint(classifiers[k], AKI_PRECISION_INT8), *b = open_model(out, AKI_PRECISION_DEFAULT);
+        score(a, &p, AKI_ACTIVATION_NONE, wanted, NULL);
+        score(b, &p, AKI_ACTIVATION_NONE, got, NULL);
+        assert_memory_equal(got, wanted, p.count * (size_t)p.labels * sizeof *got);
+        assert_int_equal(aki_check(out, no_problem, NULL, &e), AKI_OK);
+        aki_model_close(a);
+        aki_model_close(b);
+        pairs_close(&p);
+        snprintf(command, sizeof command, "rm -rf '%s'", out);
+        assert_int_equal(system(command), 0);
+    }
+}
+
 /* A classifier gives no vectors, an embedding model no scores; single texts are scored as well as pairs. */
 static void test_kinds(void **state)
 {
@@ -235,7 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_alone), cmocka_unit_test(test_activations), cmocka_unit_test(test_info),
-        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_kinds), cmocka_unit_test(test_quantised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

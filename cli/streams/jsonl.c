@@ -112,7 +112,7 @@ bool jsonl_pair(const char *line, size_t size, struct aki__buf *text, size_t *fi
     struct aki__json_doc doc;
     bool ok;
 
-    if (!aki__json_read(&doc, line, size, HOW, AKI_JSON_MAX_DEPTH, &p)) {
+    if (!aki__json_read(&doc, line, size, 0, AKI_JSON_MAX_DEPTH, &p)) {
         ok = bad(problem, p.offset, p.error == AKI_JSON_NO_MEMORY ? "" : aki__json_words(p.error));
     } else if (doc.nodes->kind != AKI_JSON_ARRAY || doc.nodes->size != 2 || doc.nodes[1].kind != AKI_JSON_STRING || doc.nodes[2].kind != AKI_JSON_STRING) {
         ok = bad(problem, doc.nodes->offset, "a pair is a JSON array of two strings");
