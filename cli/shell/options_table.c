@@ -83,7 +83,7 @@ const struct verb verbs[VERB_COUNT] = {
       "akiembed export --pooled --f16 Qwen/Qwen3-Embedding-0.6B qwen3.onnx\n"
       "akiembed export --for coreml --batch 8 all-MiniLM-L6-v2 minilm.onnx",
       "The file takes input_ids and attention_mask, any number of texts of any length, and gives last_hidden_state, or sentence_embedding with "
-      "--pooled. It needs standard operators only (opset 21), so that any ONNX runtime can run it. Weights above 1.9 GiB go to OUT.onnx.data "
+      "--pooled. A classifier's gives logits, and takes token_type_ids where the model has them. It needs standard operators only (opset 21), so that any ONNX runtime can run it. Weights above 1.9 GiB go to OUT.onnx.data "
       "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md tells its inputs.",
       export_run },
     { "verify", "the vectors of a precision and device against f32 on the cpu",
@@ -92,13 +92,14 @@ const struct verb verbs[VERB_COUNT] = {
       "akiembed verify -m qwen3-int8 --against Qwen/Qwen3-Embedding-0.6B\n"
       "akiembed verify --precision int8 -f lines.txt --json",
       "The texts are built in, in many languages, or those of FILE, at most 2000 of them. A quantised folder has no f32 weights left: without "
-      "--against it is compared with itself only, and exit status 8 says that it is not verified. Exit status 7 where a value is below its bound.",
+      "--against it is compared with itself only, and exit status 8 says that it is not verified. Exit status 7 where a value is below its bound. "
+      "Of a classifier or cross-encoder the probabilities of a query with each text are compared.",
       verify_run },
     { "bench", "how fast a model is here",
       "[OPTIONS]\n[OPTIONS] --texts FILE",
       "akiembed bench\nakiembed bench --precision int8 --seconds 30 --json\nakiembed bench -m all-MiniLM-L6-v2 --texts lines.txt",
       "Times are milliseconds of a call, and their percentiles. Every text is another one, so that nothing can be reused; but queries begin "
-      "with the model's prompt, which a causal model computes once (--prefix-cache).",
+      "with the model's prompt, which a causal model computes once (--prefix-cache). Of a classifier or cross-encoder calls are scored pairs, a short query before each text.",
       bench_run },
     { "devices", "where models can be computed on this machine",
       "[OPTIONS]",
