@@ -213,8 +213,8 @@ class Routes(Shared):
         _, answer = self.refused(404, "/v1/embeddings", {"input": "a", "model": "none"}, shape="openai")
         self.assertEqual((answer["error"]["code"], answer["error"]["param"]), ("model_not_found", "model"))
         self.refused(404, "/embed", {"inputs": "a", "model": "none"})
-        for path in "/rerank", "/predict", "/embed_sparse":
-            self.refused(424, path, {"inputs": "a"}, kind="Backend")
+        for path, body in ("/rerank", {"query": "a", "texts": ["b"]}), ("/predict", {"inputs": "a"}), ("/embed_sparse", {"inputs": "a"}):
+            self.refused(424, path, body, kind="Backend")
         self.refused(404, "/v1/nothing", {}, shape="openai")
         self.refused(404, "/api/nothing", {}, shape="plain")
         self.refused(404, "/nothing", {})

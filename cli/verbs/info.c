@@ -33,13 +33,17 @@ static const char *inside(const struct model *m, const char *path)
     return path + size + strspn(path + size, "/");
 }
 
-/* What kind of scores, and their labels' names, of many the first. */
-static void write_labels(const aki_model_info *info, struct sink *out)
+/* Vectors; or what kind of scores, and their labels' names, of many the first. */
+static void write_what(const aki_model_info *info, struct sink *out)
 {
     static const char *const behind[] = { "", "logits", "sigmoid", "softmax", "probabilities" };       /* AKI_ACTIVATION_* */
     char names[512] = "";
     size_t at = 0;
 
+    if (!info->label_count) {
+        field(out, "vector", "%d elements%s%s", info->dim, info->mrl ? ", shorter ones allowed (MRL)" : "", info->normalize ? ", length 1" : "");
+        return;
+    }
     for (int i = 0; i < info->label_count && info->labels && at < sizeof names - 64; i++)
         at += (size_t)snprintf(names + at, sizeof names - at, "%s%.60s", i ? ", " : ": ", info->labels[i]);
     field(out, "gives", "%s, %s", info->label_count == 1 ? "a score of a pair (rerank)" : "scores of labels (classify)", behind[info->activation]);
@@ -59,10 +63,7 @@ static int write_info(const struct model *m, struct sink *out)
     field(out, "architecture", "%s, %d layers, hidden %d, %d heads (%d for keys), vocabulary %d", info->architecture, info->layers, info->hidden,
           info->heads, info->kv_heads, info->vocabulary);
     field(out, "parameters", "%s", machine_count_text(number, sizeof number, (double)info->parameters));
-    if (info->label_count)
-        write_labels(info, out);
-    else
-        field(out, "vector", "%d elements%s%s", info->dim, info->mrl ? ", shorter ones allowed (MRL)" : "", info->normalize ? ", length 1" : "");
+    write_what(info, out);
     field(out, "max tokens", "%d%s", info->max_tokens, info->truncates_left ? ", longer texts lose their beginning" : "");
     if (!info->label_count)
         field(out, "pooling", "%s%s", OPTION_CHOICE_NAME(pooling, info->pooling), info->pooling_assumed ? " (assumed: no file says)" : "");
@@ -147,6 +148,19 @@ static int64_t compiled_size(void)
     return aki_device_cache_get(&cache, NULL) ? 0 : (int64_t)cache.size;
 }
 
+static void write_gives(const aki_model_info *info, struct sink *out)
+{
+    number_member(out, "dim", info->dim);
+    text_member(out, "gives", info->label_count ? "scores" : "vectors");
+    sink_printf(out, ",\n  \"labels\": [");
+    for (int i = 0; i < info->label_count && info->labels; i++) {
+        sink_printf(out, "%s", i ? ", " : "");
+        sink_json_string(out, info->labels[i]);
+    }
+    sink_printf(out, "]");
+    number_member(out, "label_count", info->label_count);
+}
+
 static int write_info_json(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
@@ -160,15 +174,7 @@ static int write_info_json(const struct model *m, struct sink *out)
     text_member(out, "name", info->name);
     text_member(out, "architecture", info->architecture);
     number_member(out, "parameters", info->parameters);
-    number_member(out, "dim", info->dim);
-    text_member(out, "gives", info->label_count ? "scores" : "vectors");
-    sink_printf(out, ",\n  \"labels\": [");
-    for (int i = 0; i < info->label_count && info->labels; i++) {
-        sink_printf(out, "%s", i ? ", " : "");
-        sink_json_string(out, info->labels[i]);
-    }
-    sink_printf(out, "]");
-    number_member(out, "label_count", info->label_count);
+    write_gives(info, out);
     number_member(out, "hidden", info->hidden);
     number_member(out, "layers", info->layers);
     number_member(out, "heads", info->heads);
