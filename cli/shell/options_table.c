@@ -61,7 +61,7 @@ const struct verb verbs[VERB_COUNT] = {
       "[OPTIONS] TEXT...\n[OPTIONS] -f FILE\n[OPTIONS] < FILE",
       "akiembed classify -m distilbert/distilbert-base-uncased-finetuned-sst-2-english \"what a film\"\n"
       "akiembed classify -m cross-encoder/nli-MiniLM2-L6-H768 -f pairs.jsonl",
-      "A row is {\"index\":0,\"labels\":[{\"label\":\"positive\",\"score\":0.98},...]}, all labels of the model. Scores are probabilities: softmax where "
+      "A row is {\"index\":0, \"labels\":[{\"label\":\"positive\", \"score\":0.98}, ...]}, all labels of the model. Scores are probabilities: softmax where "
       "one of several labels applies, else sigmoid. With --jsonl a line that is a JSON array of two strings is a pair.",
       classify_run },
     { "info", "what a model is and how it runs here",
