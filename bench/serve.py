@@ -37,11 +37,16 @@ class Server:
     def __init__(self, a, model, *options):
         self.process = subprocess.Popen([a.program, "serve", "--model", "m=" + model, "--port", "0", "--precision", "int8", "--quiet", *options],
                                         stderr=subprocess.PIPE, env=environment(a.threads))
-        self.port = int(json.loads(self.process.stderr.readline())["message"].rsplit(":", 1)[1])
-        while json.loads(self.process.stderr.readline())["event"] != "model":
-            pass
+        self.port = int(self.wait_for("listening")["url"].rsplit(":", 1)[1])
+        self.wait_for("model")
         self.noise = []                                          # what is no line of the log: a sanitizer's report
         threading.Thread(target=lambda: self.noise.extend(l for l in self.process.stderr if not l.startswith(b"{")), daemon=True).start()
+
+    def wait_for(self, event):
+        for line in self.process.stderr:
+            if json.loads(line)["event"] == event:
+                return json.loads(line)
+        raise RuntimeError("the server ended before the line '%s'" % event)
 
     def status(self, name):
         with open("/proc/%d/status" % self.process.pid) as f:

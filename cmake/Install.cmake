@@ -3,6 +3,7 @@
 #   lib/libakiembed.so.0                  RPATH: lib/akiembed, where ONNX Runtime lies when it was fetched
 #   lib/akiembed/libonnxruntime.so.1      only the fetched one; a system's ONNX Runtime stays where it is
 #   (Windows: all three in bin/)
+#   lib/systemd/system/akiembed.service   Linux: with the program's path as installed, the one file that is not relocatable
 #   lib/pkgconfig/akiembed.pc, lib/cmake/akiembed/, include/akiembed.h, share/man/man1/akiembed.1, completions, share/doc/akiembed
 include(CMakePackageConfigHelpers)
 
@@ -79,4 +80,12 @@ if(TARGET akiembed_cli)
       DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
     install(FILES ${PROJECT_BINARY_DIR}/completions/akiembed.man RENAME akiembed.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   endif()
+endif()
+
+if(TARGET akiembed_cli AND TARGET aki_server AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  # The unit names the program by its path, which `cmake --install --prefix` decides: so it is written then.
+  install(CODE "set(prefix \"\${CMAKE_INSTALL_PREFIX}\")
+    set(CMAKE_INSTALL_BINDIR \"${CMAKE_INSTALL_BINDIR}\")
+    configure_file(\"${PROJECT_SOURCE_DIR}/packaging/akiembed.service.in\" \"${PROJECT_BINARY_DIR}/akiembed.service\" @ONLY)")
+  install(FILES ${PROJECT_BINARY_DIR}/akiembed.service DESTINATION lib/systemd/system)
 endif()

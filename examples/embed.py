@@ -34,6 +34,8 @@ class Model:
             raise RuntimeError(error.message.decode())
 
     def embed(self, texts):
+        if not texts:
+            return []
         raw = [text.encode() for text in texts]
         count, error = len(raw), Error()
         out = (ctypes.c_float * (lib.aki_embed_bound(self.handle, count, None) // 4))()

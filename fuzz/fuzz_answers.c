@@ -44,6 +44,13 @@ const char *http_header(const struct exchange *x, const char *name)
     return typed && !strcmp(name, "Content-Type") ? "application/json; charset=utf-8" : NULL;
 }
 
+const char *http_query(const struct exchange *x, const char *name)
+{
+    (void)x;
+    (void)name;
+    return NULL;
+}
+
 void http_send(struct exchange *x, int status, struct aki__buf *body, const char *type, const struct problem *p)
 {
     FUZZ_CHECK(!x->answered && !body->failed && (!p || p->status == status));
@@ -123,6 +130,7 @@ static void start_server(struct server *s, size_t i)
             FUZZ_CHECK(state != SERVED_FAILED && !usleep(1000));
         served_release(m);
     }
+    atomic_store(&s->begun, true);
 }
 
 static void start(void)

@@ -131,6 +131,27 @@ static const char *precision_name(int precision)
     return precision == AKI_PRECISION_INT8 ? "int8" : precision == AKI_PRECISION_F16 ? "float16" : precision == AKI_PRECISION_BF16 ? "bfloat16" : "float32";
 }
 
+/* TEI's: what kind of model it is, with the pooling of one that gives vectors, else with the labels both ways. */
+static void model_type(const struct exchange *x, struct aki__buf *out)
+{
+    char own[LABEL_SIZE];
+
+    buf_format(out, ",\"model_type\":{\"%s\":{", served_kind(x->served));
+    if (!x->info.label_count)
+        buf_format(out, "\"pooling\":\"%s\"", aki__pooling_name(x->info.pooling));
+    for (int turned = 0; turned < 2 && x->info.label_count; turned++) {
+        buf_text(out, turned ? "},\"label2id\":{" : "\"id2label\":{");
+        for (int i = 0; i < x->info.label_count; i++) {
+            const char *label = answer_label(x, (size_t)i, own);
+            buf_format(out, turned ? "%s" : "%s\"%d\":", i ? "," : "", i);
+            json_text(out, label);
+            if (turned)
+                buf_format(out, ":%d", i);
+        }
+    }
+    buf_text(out, x->info.label_count ? "}}}" : "}}");
+}
+
 void answer_info(struct exchange *x, struct aki__buf *out)
 {
     const struct server_options *o = x->server->o;
@@ -140,7 +161,7 @@ void answer_info(struct exchange *x, struct aki__buf *out)
     json_text(out, x->served->name);
     buf_format(out, ",\"model_sha\":null,\"model_dtype\":\"%s\",\"served_model_name\":", precision_name(info->precision));
     json_text(out, x->served->name);
-    buf_format(out, ",\"model_type\":{\"embedding\":{\"pooling\":\"%s\"}}", aki__pooling_name(info->pooling));
+    model_type(x, out);
     buf_format(out, ",\"max_concurrent_requests\":%d,\"max_input_length\":%d,\"max_batch_tokens\":%d,\"max_batch_requests\":null"
                       ",\"max_client_batch_size\":%zu,\"auto_truncate\":true,\"tokenization_workers\":%d,\"version\":\"%s\",\"sha\":null"
                       ",\"docker_label\":null",
@@ -175,14 +196,25 @@ void answer_info(struct exchange *x, struct aki__buf *out)
     buf_text(out, "}");
 }
 
-static void model_openai(const struct server *s, const struct served *m, struct aki__buf *out)
+/* OpenAI's members, and two of ours. */
+static void model_openai(const struct server *s, struct served *m, struct aki__buf *out)
 {
+    static const char *const states[] = { [SERVED_CLOSED] = "closed", [SERVED_OPENING] = "opening", [SERVED_OPEN] = "open", [SERVED_FAILED] = "failed" };
+
+    pthread_mutex_lock(&m->lock);
+    const char *kind = served_kind(m), *state = states[m->state];
+    pthread_mutex_unlock(&m->lock);
     buf_text(out, "{\"id\":");
     json_text(out, m->name);
-    buf_format(out, ",\"object\":\"model\",\"created\":%" PRIu64 ",\"owned_by\":\"akiembed\"}", s->start_time);
+    buf_format(out, ",\"object\":\"model\",\"created\":%" PRIu64 ",\"owned_by\":\"akiembed\",\"state\":\"%s\",\"kind\":", s->start_time, state);
+    if (kind)
+        json_text(out, kind);
+    else
+        buf_text(out, "null");
+    buf_text(out, "}");
 }
 
-void answer_models_openai(const struct server *s, const struct served *only, struct aki__buf *out)
+void answer_models_openai(const struct server *s, struct served *only, struct aki__buf *out)
 {
     if (only) {
         model_openai(s, only, out);
@@ -318,48 +350,38 @@ void answer_show(const struct exchange *x, struct aki__buf *out)
         json_joined(out, info->architecture, numbers[i].end);
         buf_format(out, ":%d", numbers[i].value);
     }
-    buf_text(out, "},\"capabilities\":[\"embedding\"]}");
+    buf_text(out, info->label_count ? "},\"capabilities\":[]}" : "},\"capabilities\":[\"embedding\"]}");
 }
 
 /* ---------------------------------------------------------------- metrics --------------------------------------- */
 
-/* A row a model; 0 where it is closed. */
-static void model_gauge(struct server *s, struct aki__buf *out, const char *name, bool weights)
+void answer_metrics(struct server *s, struct aki__buf *out)
 {
-    buf_format(out, "# TYPE %s gauge\n", name);
-    for (size_t i = 0; i < s->o->model_count; i++) {
-        struct served *m = &s->models[i];
-        pthread_mutex_lock(&m->lock);
-        uint64_t value = m->state != SERVED_OPEN ? 0 : weights ? m->info.weights_size : 1;
-        pthread_mutex_unlock(&m->lock);
-        buf_format(out, "%s{model=", name);
-        json_text(out, m->name);
-        buf_format(out, "} %" PRIu64 "\n", value);
-    }
-}
+    struct model_gauges *models = calloc(s->o->model_count, sizeof *models);
+    struct gauges g = { .requests = atomic_load(&s->in_flight), .resident = s->o->resident(), .models = models, .model_count = s->o->model_count };
 
-void answer_gauges(struct server *s, struct aki__buf *out)
-{
-    struct gauges g = { .model = s->models[0].name, .precision = "", .device = "", .requests = atomic_load(&s->in_flight), .resident = s->o->resident() };
-    char device[64] = "";
-
-    for (size_t i = 0; i < s->o->model_count; i++) {
+    out->failed |= !models;
+    for (size_t i = 0; models && i < g.model_count; i++) {
         struct served *m = &s->models[i];
+        struct model_gauges *to = &models[i];
+        *to = (struct model_gauges){ .counted = &m->metrics, .name = m->name };
         pthread_mutex_lock(&m->lock);
-        g.queue_size += m->queue_count;
-        g.queue_tokens += m->queue_tokens;
-        if (!i && m->state == SERVED_OPEN) {
-            g.precision = precision_name(m->info.precision);
-            g.fell_back = m->info.fell_back;
-            snprintf(device, sizeof device, "%s", m->info.device);         /* the model may close */
+        to->queue_size = m->queue_count;
+        to->queue_tokens = m->queue_tokens;
+        if (m->state == SERVED_OPEN) {
+            to->open = 1;
+            to->kind = served_kind(m);
+            to->precision = precision_name(m->info.precision);
+            to->fell_back = m->info.fell_back;
+            to->weights = m->info.weights_size;
+            snprintf(to->device, sizeof to->device, "%s", m->info.device);     /* the model may close */
         }
         pthread_mutex_unlock(&m->lock);
     }
-    g.device = device;
     pthread_mutex_lock(&s->lock);
     g.connections = s->peer_count;
     pthread_mutex_unlock(&s->lock);
-    metrics_write(out, &g);
-    model_gauge(s, out, "akiembed_model_open", false);
-    model_gauge(s, out, "akiembed_model_weights_bytes", true);
+    if (models)
+        metrics_write(out, &g);
+    free(models);
 }

@@ -37,11 +37,11 @@ static void number(const struct exchange *x, struct aki__buf *out, float value)
     buf_add(out, text, x->server->o->write_f32(text, value));
 }
 
-static const char *label(const struct exchange *x, size_t i, char *own, size_t size)
+const char *answer_label(const struct exchange *x, size_t i, char own[LABEL_SIZE])
 {
     if (x->info.labels)
         return x->info.labels[i];
-    snprintf(own, size, "LABEL_%zu", i);
+    snprintf(own, LABEL_SIZE, "LABEL_%zu", i);
     return own;
 }
 
@@ -98,14 +98,14 @@ static void cohere_rerank(const struct exchange *x, struct aki__buf *out, const 
 static bool predictions(const struct exchange *x, struct aki__buf *out, size_t i)
 {
     struct ranked *r = rank(x->job.out + i * x->job.width, x->job.width);
-    char own[32];
+    char own[LABEL_SIZE];
 
     buf_text(out, "[");
     for (size_t k = 0; r && k < x->job.width; k++) {
         buf_text(out, k ? ",{\"score\":" : "{\"score\":");
         number(x, out, r[k].score);
         buf_text(out, ",\"label\":");
-        json_text(out, label(x, r[k].index, own, sizeof own));
+        json_text(out, answer_label(x, r[k].index, own));
         buf_text(out, "}");
     }
     buf_text(out, "]");
@@ -146,7 +146,7 @@ static void score(const struct exchange *x, struct aki__buf *out)
 static void classify(const struct exchange *x, struct aki__buf *out)
 {
     const size_t width = x->job.width;
-    char own[32];
+    char own[LABEL_SIZE];
 
     heading(x, out, "classify-");
     buf_format(out, ",\"created\":%lld,\"data\":[", (long long)time(NULL));
@@ -156,7 +156,7 @@ static void classify(const struct exchange *x, struct aki__buf *out)
         for (size_t k = 1; k < width; k++)
             best = row[k] > row[best] ? k : best;
         buf_format(out, "%s{\"index\":%zu,\"label\":", i ? "," : "", i);
-        json_text(out, label(x, best, own, sizeof own));
+        json_text(out, answer_label(x, best, own));
         buf_text(out, ",\"probs\":");
         json_floats(out, row, width, x->server->o->write_f32);
         buf_format(out, ",\"num_classes\":%zu}", width);

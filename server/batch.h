@@ -15,6 +15,7 @@
 #ifndef AKI_SERVER_BATCH_H
 #define AKI_SERVER_BATCH_H
 
+#include "metrics.h"
 #include "system.h"
 
 #include <akiembed.h>
@@ -64,6 +65,14 @@ struct batch_job {
 enum served_state { SERVED_CLOSED, SERVED_OPENING, SERVED_OPEN, SERVED_FAILED };
 enum { SERVED_RETRY = 5 };                 /* seconds from a failure to open to the next try */
 
+/* Somebody who waits for a model to be opened. */
+struct served_waiter {
+    struct served_waiter *next;
+    double                deadline;        /* seconds_now() after which it waits no longer; 0: none */
+    void                (*resume)(void *user);   /* called once, from the model's thread or that of served_expire and served_stop */
+    void                 *user;
+};
+
 typedef int open_model_fn(void *user, const char *path, aki_model **out);    /* 0, or an exit code, the message said */
 
 struct served {
@@ -75,6 +84,7 @@ struct served {
     double           idle_close;           /* seconds without a use after which it is closed; 0: never */
     size_t           most_tokens, most_jobs;                                 /* of the queue */
     double           patience;             /* seconds: a job that would wait for longer is not taken; 0: any time */
+    struct model_metrics metrics;
 
     /* Guards what follows; computing, opening and closing happen outside it. */
     pthread_mutex_t  lock;
@@ -83,8 +93,10 @@ struct served {
     int              failure;              /* SERVED_FAILED: the exit code */
     aki_model       *model;                /* SERVED_OPEN; stays while users > 0 */
     aki_model_info   info;
-    int              users;
+    int              users, opens;         /* opens: how often it was opened */
     double           used;
+    struct served_waiter *waiters;
+    size_t           waiter_count;
     bool             stop, started, ended, lost, wanted;                     /* ended: the thread */
     struct batch_job      *head, **tail;
     struct batch_job     **run_jobs;             /* [run_count], those of the run */
@@ -97,7 +109,8 @@ struct served {
 
 /* Starts the model's thread; the model is opened when it is wanted first. false: no thread, nothing to stop. */
 bool served_start(struct served *s);
-/* Asks the thread to end: what waits is finished as JOB_STOPPED, the run between two of its texts, and nothing is taken any more. */
+/* Asks the thread to end: what waits is finished as JOB_STOPPED, the run between two of its texts, and nothing is taken any more. Who waits for
+ * the model to be opened waits no longer. */
 void served_stop(struct served *s);
 bool served_has_ended(struct served *s);
 /* For a process that ends while the thread does not (within one long text, or opening the model): finishes the run's jobs as JOB_STOPPED.
@@ -105,7 +118,8 @@ bool served_has_ended(struct served *s);
 void served_lose(struct served *s);
 /* When the thread has ended, and no other one can come with s: closes the model. */
 void served_close(struct served *s);
-/* From any thread, now and then: finishes as JOB_LATE what waits beyond its deadline, while the model's thread may be in a long run. */
+/* From any thread, now and then: finishes as JOB_LATE what waits beyond its deadline, and resumes such waiters, while the model's thread may
+ * be in a long run, or opening the model. */
 void served_expire(struct served *s);
 
 /* The open model, to be given back with served_release, or NULL: then *state says why, and opening has been asked for. */
@@ -113,8 +127,13 @@ aki_model *served_use(struct served *s, aki_model_info *info, int *state);
 void       served_release(struct served *s);
 /* Asks for opening without waiting for it. */
 void       served_want(struct served *s);
+/* Behind a served_use that gave no model: resumes w when that may have changed, which may be before it is back. false: nothing is being opened,
+ * or so many wait already that more should be told. */
+bool       served_await(struct served *s, struct served_waiter *w);
 /* Open, or closed because nobody used it: then the next request opens it. */
 bool       served_is_ready(struct served *s);
+/* "embedding", "reranker" (one score a text) or "classifier" (several); NULL: it was never open. The lock is held, or the model in use. */
+const char *served_kind(const struct served *s);
 
 /* true: the job was taken, and finish will be called. false: the queue is full; *wait: seconds until it likely is not. A job larger than
  * the queue is taken when nothing waits. The caller uses the model, which is used on until finish. */

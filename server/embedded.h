@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-extern const unsigned char embedded_page[], embedded_openapi[];
-extern const size_t embedded_page_size, embedded_openapi_size;
+extern const unsigned char embedded_docs[], embedded_page[], embedded_openapi[];
+extern const size_t embedded_docs_size, embedded_page_size, embedded_openapi_size;
 
 #endif

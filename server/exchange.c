@@ -39,7 +39,7 @@ static bool hold(struct exchange *x, size_t bytes)
     x->held += bytes;
     if (!others || others + x->held <= HELD_BODIES * x->server->o->max_body)
         return true;
-    metrics_count(COUNT_REJECT_MEMORY, 1);
+    metrics_count(COUNT_REJECT_MEMORY);
     x->problem = (struct problem){ .code = "rate_limit_exceeded", .retry_after = 1 };
     return refuse(&x->problem, 429, type_overloaded, "Model is overloaded");
 }
@@ -69,8 +69,9 @@ void exchange_refuse(struct exchange *x, const struct problem *p)
 
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         if (counters[i].type == p->type)
-            metrics_count(counters[i].counter, 1);
-    x->error_type = p->type;
+            metrics_count(counters[i].counter);
+    if (p != &x->problem)
+        x->problem = *p;
     problem_write(&body, p, x->family);
     http_send(x, p->status, &body, json_type, p);
 }
@@ -120,6 +121,28 @@ bool exchange_find_model(struct exchange *x, const char *name)
     return x->served != NULL;
 }
 
+static void opened(void *user)
+{
+    http_resume(user);
+}
+
+/* Once the service has begun, a request waits for a model that is opened for it, as for its place in the queue. Before, it is refused, so that
+ * what stands in front goes to another instance. Once a request: when the model is closed again at once, or was not opened in time, it is told. */
+static bool await_model(struct exchange *x, int state)
+{
+    const int deadline = x->server->o->deadline;
+
+    if (x->awaited || state == SERVED_FAILED || !atomic_load(&x->server->begun))
+        return false;
+    x->waiter = (struct served_waiter){ .deadline = deadline ? x->start + deadline : 0, .resume = opened, .user = x };
+    x->awaited = x->parked = true;
+    /* Suspended first: it may be resumed before served_await is back. */
+    http_suspend(x);
+    if (!served_await(x->served, &x->waiter))
+        http_resume(x);
+    return true;
+}
+
 bool exchange_use_model(struct exchange *x, const char *name)
 {
     struct problem p = { 0 };
@@ -128,9 +151,9 @@ bool exchange_use_model(struct exchange *x, const char *name)
     if (!exchange_find_model(x, name))
         return false;
     x->model = served_use(x->served, &x->info, &state);
-    if (x->model)
-        return true;
-    metrics_count(COUNT_REJECT_LOADING, 1);
+    if (x->model || await_model(x, state))
+        return x->model != NULL;
+    metrics_count(COUNT_REJECT_LOADING);
     p.retry_after = state == SERVED_FAILED ? SERVED_RETRY : 1;
     p.code = "model_not_ready";
     refuse(&p, 503, type_unhealthy, state == SERVED_FAILED ? "the model could not be opened; the server's log says why" : "the model is loading");
@@ -181,7 +204,7 @@ void exchange_submit(struct exchange *x)
         return;
     x->waits = false;
     http_resume(x);
-    metrics_count(COUNT_REJECT_QUEUE, 1);
+    metrics_count(COUNT_REJECT_QUEUE);
     refuse(&x->problem, 429, type_overloaded, "Model is overloaded");
     x->problem.code = p.code;
     x->problem.retry_after = p.retry_after;
@@ -190,10 +213,14 @@ void exchange_submit(struct exchange *x)
 bool exchange_read_body(struct exchange *x, struct problem *p)
 {
     const struct request_limits limits = { x->server->o->max_inputs, x->server->o->max_inputs_openai };
+
+    if (x->read)
+        return true;
     bool ok = buf_reserve(&x->body, 1) && request_read(&x->request, x->route->body, x->body.data, x->body.size, &limits, p);
 
     x->family = ok || x->request.family ? x->request.family : x->route->family;
     x->parsed = seconds_now();
+    x->read = ok;
     if (!ok && !p->status)
         refuse(p, 503, type_unhealthy, "out of memory");
     return ok;
@@ -283,7 +310,7 @@ static void check_key(struct exchange *x)
         return;
     /* Whoever has no key learns nothing of the paths either. */
     x->allow[0] = '\0';
-    metrics_count(COUNT_REJECT_KEY, 1);
+    metrics_count(COUNT_REJECT_KEY);
     x->problem = (struct problem){ .code = "invalid_api_key" };
     refuse(&x->problem, 401, type_validation, "a valid API key is needed: Authorization: Bearer KEY");
 }
@@ -292,7 +319,7 @@ static void check_size(struct exchange *x)
 {
     if (!x->too_large)
         return;
-    metrics_count(COUNT_REJECT_SIZE, 1);
+    metrics_count(COUNT_REJECT_SIZE);
     refuse(&x->problem, 413, type_validation, "Failed to buffer the request body: length limit exceeded");
 }
 
@@ -376,8 +403,9 @@ void exchange_run(struct exchange *x)
     }
     if (!x->waits)
         exchange_state(x, PEER_WORKS);
+    x->parked = false;
     x->route->run(x);
-    if (!x->answered && !x->waits && !x->problem.status) {
+    if (!x->answered && !x->waits && !x->parked && !x->problem.status) {
         refuse(&p, 500, type_backend, "no answer was made");
         exchange_refuse(x, &p);
     }
@@ -386,21 +414,22 @@ void exchange_run(struct exchange *x)
 static void observe(const struct exchange *x)
 {
     const struct batch_job *j = &x->job;
+    struct model_metrics *of = &x->served->metrics;
     bool batch = x->texts > 1;
     double total = seconds_now() - x->start, queue = j->started - j->queued, tokenization = x->tokenised - x->parsed;
 
-    metrics_count(batch ? COUNT_REQUEST_SUCCESS_BATCH : COUNT_REQUEST_SUCCESS_SINGLE, 1);
-    metrics_count(COUNT_EMBED_SUCCESS, x->texts);
-    metrics_count(COUNT_TOKENS, (uint64_t)j->starts[j->count]);
-    metrics_observe(TIME_REQUEST, total);
-    metrics_observe(TIME_REQUEST_TOKENIZATION, tokenization);
-    metrics_observe(TIME_REQUEST_QUEUE, queue);
-    metrics_observe(TIME_REQUEST_INFERENCE, j->inference);
+    metrics_count_model(of, batch ? COUNT_REQUEST_SUCCESS_BATCH : COUNT_REQUEST_SUCCESS_SINGLE, 1);
+    metrics_count_model(of, COUNT_EMBED_SUCCESS, x->texts);
+    metrics_count_model(of, COUNT_TOKENS, (uint64_t)j->starts[j->count]);
+    metrics_observe(of, TIME_REQUEST, total);
+    metrics_observe(of, TIME_REQUEST_TOKENIZATION, tokenization);
+    metrics_observe(of, TIME_REQUEST_QUEUE, queue);
+    metrics_observe(of, TIME_REQUEST_INFERENCE, j->inference);
     for (size_t i = 0; i < x->texts; i++) {
-        metrics_observe(TIME_EMBED, total);
-        metrics_observe(TIME_EMBED_TOKENIZATION, tokenization / (double)x->texts);
-        metrics_observe(TIME_EMBED_QUEUE, queue);
-        metrics_observe(TIME_EMBED_INFERENCE, j->inference);
+        metrics_observe(of, TIME_EMBED, total);
+        metrics_observe(of, TIME_EMBED_TOKENIZATION, tokenization / (double)x->texts);
+        metrics_observe(of, TIME_EMBED_QUEUE, queue);
+        metrics_observe(of, TIME_EMBED_INFERENCE, j->inference);
     }
 }
 
@@ -410,7 +439,7 @@ void exchange_end(struct exchange *x, bool sent)
         observe(x);
     /* The carrier may see by itself, when the connection is resumed, that nobody is there. */
     if (x->waits && (x->job.status == JOB_GONE || !x->answered))
-        metrics_count(COUNT_GONE, 1);
+        metrics_count(COUNT_GONE);
     if (x->begun && !x->server->o->quiet)
         log_request(x, sent);
     if (x->model)

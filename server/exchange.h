@@ -55,8 +55,9 @@ struct server {
     uint64_t        start_time;            /* seconds since 1970 */
     pthread_t       main_thread;
     _Atomic int     exit_code;             /* -1: go on */
-    _Atomic bool    draining, begun;       /* begun: the first model was open once */
+    _Atomic bool    draining, begun;       /* begun: the models that it starts with were open once */
     bool            bound;                 /* the socket in the file system is ours */
+    _Atomic size_t  needed_open;           /* of these models, so far */
     _Atomic size_t  in_flight;             /* requests whose headers are in and whose answers are not out */
     _Atomic size_t  held;                  /* bytes that requests hold: bodies, jobs, answers */
 
@@ -75,8 +76,9 @@ struct exchange {
     char                   id[65];
     char                  *path;           /* malloc'd; of any length */
     bool                   begun, waits, answered, too_large;
+    bool                   read, parked, awaited;                       /* the body was; it waits for its model to be opened, or did */
     bool                   closes, endless;                             /* the connection, with the answer; where its body ends is in doubt */
-    struct problem         problem;        /* known before the body is in */
+    struct problem         problem;        /* known before the body is in; in the end, what was answered */
     char                   allow[32];
     struct aki__buf             body;
     struct request         request;
@@ -84,6 +86,7 @@ struct exchange {
     bool                   base64, single; /* as of the request, which is gone when the job is through, unless its texts are answered */
     size_t                 top;
     struct served         *served;
+    struct served_waiter   waiter;         /* for it to be opened */
     aki_model             *model;          /* in use; given back at the end */
     aki_model_info         info;
     struct batch_job             job;
@@ -91,7 +94,6 @@ struct exchange {
     double                 start, parsed, tokenised;
     int                    status;
     size_t                 sent;
-    const char            *error_type;
 };
 
 enum { FLOAT_TEXT = 12, FLOAT_BASE64 = 6, TOKEN_TEXT = 72 };            /* about the bytes of one in an answer */
@@ -109,11 +111,12 @@ void exchange_refuse(struct exchange *x, const struct problem *p);
 /* Hands the exchange's job to the batcher; the route runs again when it is through (x->job.status). The body is gone by then. */
 void exchange_submit(struct exchange *x);
 
-/* Who answers: the model of that name (NULL: the first) becomes x->served, and is taken into use. false: answered already. */
+/* Who answers: the model of that name (NULL: the first) becomes x->served, and is taken into use. false: answered already, or, of use_model,
+ * the route runs again when the model may be open. */
 bool exchange_find_model(struct exchange *x, const char *name);
 bool exchange_use_model(struct exchange *x, const char *name);
 
-/* Reads x->body into x->request. false: *p says why not. */
+/* Reads x->body into x->request, once. false: *p says why not. */
 bool exchange_read_body(struct exchange *x, struct problem *p);
 
 /* ---------------------------------------------------------------- for the carrier ------------------------------- */
@@ -131,9 +134,10 @@ void exchange_run(struct exchange *x);
 void exchange_end(struct exchange *x, bool sent);
 void exchange_state(struct exchange *x, int state);
 
-/* What the carrier provides. http_header: the value, or NULL. http_send: takes *body over, and sets x->answered and x->status; p: the problem that
+/* What the carrier provides. http_header, http_query: the value, or NULL. http_send: takes *body over, and sets x->answered and x->status; p: the problem that
  * is told, or NULL. http_suspend: exchange_run is not called until http_resume, which comes from any thread. */
 const char *http_header(const struct exchange *x, const char *name);
+const char *http_query(const struct exchange *x, const char *name);
 void        http_send(struct exchange *x, int status, struct aki__buf *body, const char *type, const struct problem *p);
 void        http_suspend(struct exchange *x);
 void        http_resume(struct exchange *x);

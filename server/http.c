@@ -118,6 +118,11 @@ const char *http_header(const struct exchange *x, const char *name)
     return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 }
 
+const char *http_query(const struct exchange *x, const char *name)
+{
+    return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
 static uint64_t declared_length(struct exchange *x)
 {
     const char *length = http_header(x, "Content-Length");

@@ -13,7 +13,12 @@
 
 enum { PATH_LIMIT = 128 };                 /* bytes of a request's path that are logged */
 
-static void begin(struct aki__buf *line)
+static const char *level_of(const char *event)
+{
+    return !strcmp(event, "error") || !strcmp(event, "warning") ? event : !strcmp(event, "note") ? "debug" : "info";
+}
+
+static void begin(struct aki__buf *line, const char *level, const char *event)
 {
     struct timespec now;
     struct tm tm;
@@ -21,7 +26,7 @@ static void begin(struct aki__buf *line)
 
     clock_gettime(CLOCK_REALTIME, &now);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
-    buf_format(line, "{\"time\":\"%s.%03ldZ\"", text, now.tv_nsec / 1000000);
+    buf_format(line, "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"event\":\"%s\"", text, now.tv_nsec / 1000000, level, event);
 }
 
 /* One write a line, so that lines of several threads do not mix. */
@@ -33,22 +38,40 @@ static void end(struct aki__buf *line)
     aki__buf_free(line);
 }
 
-void log_event(const char *event, const char *format, ...)
+static void write_event(const char *event, const struct aki__buf *members, const char *format, va_list args)
 {
     struct aki__buf line = { 0 };
     char text[800];
-    va_list args;
 
-    va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     size_t bad = aki__utf8_check(text, strnlen(text, sizeof text));
     if (bad != AKI_UTF8_VALID)
         text[bad] = '\0';
-    begin(&line);
-    buf_format(&line, ",\"event\":\"%s\",\"message\":", event);
+    begin(&line, level_of(event), event);
+    buf_text(&line, ",\"message\":");
     json_text(&line, text);
+    if (members && !members->failed)
+        buf_add(&line, members->data, members->size);
     end(&line);
+}
+
+void log_event(const char *event, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    write_event(event, NULL, format, args);
+    va_end(args);
+}
+
+void log_members(const char *event, struct aki__buf *members, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    write_event(event, members, format, args);
+    va_end(args);
+    aki__buf_free(members);
 }
 
 void log_address(char *out, size_t size, const struct sockaddr *address)
@@ -72,8 +95,8 @@ void log_request(const struct exchange *x, bool sent)
     struct aki__buf line = { 0 };
     size_t path = strnlen(x->path, PATH_LIMIT), bad = aki__utf8_check(x->path, path);
 
-    begin(&line);
-    buf_text(&line, ",\"event\":\"request\",\"id\":");
+    begin(&line, x->status < 400 ? "info" : x->status < 500 ? "warning" : "error", "request");
+    buf_text(&line, ",\"id\":");
     json_text(&line, x->id);
     buf_text(&line, ",\"peer\":");
     json_text(&line, x->peer->address);
@@ -82,8 +105,10 @@ void log_request(const struct exchange *x, bool sent)
     buf_text(&line, ",\"path\":");
     json_string(&line, x->path, bad == AKI_UTF8_VALID ? path : bad);
     buf_format(&line, ",\"status\":%d,\"sent\":%s,\"received\":%zu,\"bytes\":%zu", x->status, sent ? "true" : "false", x->received, x->sent);
-    if (x->error_type)
-        buf_format(&line, ",\"error\":\"%s\"", x->error_type);
+    if (x->status >= 400 && x->problem.status) {
+        buf_format(&line, ",\"error\":\"%s\",\"message\":", x->problem.type);
+        json_text(&line, x->problem.message);
+    }
     if (x->served) {
         buf_text(&line, ",\"model\":");
         json_text(&line, x->served->name);

@@ -144,18 +144,12 @@ void queue_finish(struct served *s, struct batch_job *list)
     }
 }
 
-void served_expire(struct served *s)
+void queue_drop_late(struct served *s, double now, struct batch_job **dead)
 {
-    struct batch_job *dead = NULL;
-    double now = seconds_now();
-
-    pthread_mutex_lock(&s->lock);
     for (struct batch_job **link = &s->head; *link;) {
         if (!(*link)->running && job_is_late(*link, now))
-            queue_drop(s, link, JOB_LATE, &dead);
+            queue_drop(s, link, JOB_LATE, dead);
         else
             link = &(*link)->next;
     }
-    pthread_mutex_unlock(&s->lock);
-    queue_finish(s, dead);
 }

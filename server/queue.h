@@ -10,6 +10,8 @@ struct batch_job *queue_remove(struct served *s, struct batch_job **link);
 void queue_drop(struct served *s, struct batch_job **link, int status, struct batch_job **dead);
 /* Moves jobs that nobody waits for any more to *dead. */
 void queue_drop_dead(struct served *s, struct batch_job **dead);
+/* Moves jobs beyond their deadline, of which no text is in a run, to *dead. */
+void queue_drop_late(struct served *s, double now, struct batch_job **dead);
 /* Does somebody wait, beside those of the run, of whom it is certain? */
 bool queue_others_wait(const struct served *s);
 /* JOB_WAITS, or why it need not be computed any more. others: somebody else waits. */

@@ -497,12 +497,12 @@ static bool read_predict(struct request *r, const struct aki__json *body, size_t
     return check_filled(r, "inputs", p);
 }
 
-/* Texts in the member of this name, and no ids. */
-static bool read_texts(struct request *r, const struct aki__json *body, enum body_kind kind, const char *name, size_t most, struct problem *p)
+/* Texts, and nothing else to be read by hand; of BODY_ALL also ids. */
+static bool read_plain(struct request *r, const struct aki__json *body, enum body_kind kind, const char *name, size_t most, struct problem *p)
 {
     const struct aki__json *inputs = need(body, name, p);
 
-    return inputs && read_members(r, body, kind, p) && read_inputs(r, inputs, name, true, most, p) && check_filled(r, name, p);
+    return inputs && read_members(r, body, kind, p) && read_inputs(r, inputs, name, kind != BODY_ALL, most, p) && check_filled(r, name, p);
 }
 
 static bool read_decode(struct request *r, const struct aki__json *body, size_t most, struct problem *p)
@@ -575,18 +575,17 @@ bool request_read(struct request *r, enum body_kind kind, char *body, size_t siz
     case BODY_OLLAMA:     return read_ollama(r, top, kind, limits->inputs_openai, p);
     case BODY_OLLAMA_OLD: return read_ollama(r, top, kind, 1, p);
     case BODY_SIMILARITY: return read_similarity(r, top, limits->inputs, p);
-    case BODY_TOKENIZE:   return read_texts(r, top, kind, "inputs", limits->inputs, p);
+    case BODY_TOKENIZE:   return read_plain(r, top, kind, "inputs", limits->inputs, p);
     case BODY_DECODE:     return read_decode(r, top, limits->inputs, p);
     case BODY_RERANK:     return read_rerank(r, top, limits, p);
     case BODY_PREDICT:    return read_predict(r, top, limits->inputs, p);
     case BODY_SCORE:      return read_score(r, top, limits->inputs_openai, p);
-    case BODY_CLASSIFY:   return read_texts(r, top, kind, "input", limits->inputs_openai, p);
+    case BODY_CLASSIFY:   return read_plain(r, top, kind, "input", limits->inputs_openai, p);
     case BODY_SHOW:
     case BODY_PULL:       return read_members(r, top, kind, p);
     case BODY_ALL:        break;
     }
-    const struct aki__json *inputs = need(top, "inputs", p);
-    return inputs && read_members(r, top, BODY_ALL, p) && read_inputs(r, inputs, "inputs", false, limits->inputs, p) && check_filled(r, "inputs", p);
+    return read_plain(r, top, BODY_ALL, "inputs", limits->inputs, p);
 }
 
 void request_free(struct request *r)

@@ -29,7 +29,7 @@ static void answer_job(struct exchange *x)
             encode_refuse(x, &p, &x->job.error);
         break;
     case JOB_LATE:
-        metrics_count(COUNT_REJECT_DEADLINE, 1);
+        metrics_count(COUNT_REJECT_DEADLINE);
         p.retry_after = 1;
         p.code = "deadline_exceeded";
         refuse(&p, 503, type_overloaded, "the request's deadline of %d s passed before it was computed", x->server->o->deadline);
@@ -48,7 +48,7 @@ static void refuse_full(struct exchange *x, int wait)
 {
     struct problem p = { .retry_after = wait, .code = "rate_limit_exceeded" };
 
-    metrics_count(COUNT_REJECT_QUEUE, 1);
+    metrics_count(COUNT_REJECT_QUEUE);
     refuse(&p, 429, type_overloaded, "Model is overloaded");
     exchange_refuse(x, &p);
 }
@@ -71,10 +71,10 @@ static void embed(struct exchange *x)
     x->base64 = x->request.base64;
     x->single = x->request.single;
     x->top = (size_t)x->request.top;
-    x->asked = x->request.model ? strdup(x->request.model) : NULL;
-    metrics_count(x->texts > 1 ? COUNT_REQUEST_BATCH : COUNT_REQUEST_SINGLE, 1);
     if (!exchange_use_model(x, x->request.model))
         return;
+    x->asked = x->request.model ? strdup(x->request.model) : NULL;
+    metrics_count_model(&x->served->metrics, x->texts > 1 ? COUNT_REQUEST_BATCH : COUNT_REQUEST_SINGLE, 1);
     if (batch_is_full(x->served, &wait)) {
         refuse_full(x, wait);
         return;
@@ -87,10 +87,10 @@ static void embed(struct exchange *x)
         answer_vectors(x, &out);
         exchange_answer(x, 200, &out, json_type);
     } else {
-        metrics_count(COUNT_EMBED, x->texts);
-        metrics_count(COUNT_TRUNCATED, x->truncated);
+        metrics_count_model(&x->served->metrics, COUNT_EMBED, x->texts);
+        metrics_count_model(&x->served->metrics, COUNT_TRUNCATED, x->truncated);
         for (size_t i = 0; i < x->job.count; i++)
-            metrics_observe(SIZE_INPUT, (double)(x->job.starts[i + 1] - x->job.starts[i]));
+            metrics_observe(&x->served->metrics, SIZE_INPUT, (double)(x->job.starts[i + 1] - x->job.starts[i]));
         exchange_submit(x);
     }
 }
@@ -102,12 +102,18 @@ static void health(struct exchange *x)
     struct problem p = { .retry_after = 1 };
     struct aki__buf out = { 0 };
 
-    /* No use of the model: a balancer that asks every second does not keep it from being closed. */
-    if (served_is_ready(x->server->models)) {
+    const struct server *s = x->server;
+    const struct served *bad = NULL;
+    bool begun = atomic_load(&s->begun);
+
+    /* The models that it begins with. No use of them: a balancer that asks every second does not keep them from being closed. */
+    for (size_t i = 0; i < (s->o->preload ? s->o->model_count : 1) && !bad; i++)
+        bad = served_is_ready(&s->models[i]) ? NULL : &s->models[i];
+    if (begun && !bad) {
         exchange_answer(x, 200, &out, json_type);
         return;
     }
-    refuse(&p, 503, type_unhealthy, "the model is not open; the server's log says more");
+    refuse(&p, 503, type_unhealthy, "the model '%.100s' is not open; the server's log says more", (bad ? bad : s->models)->name);
     exchange_refuse(x, &p);
 }
 
@@ -122,7 +128,7 @@ static void info(struct exchange *x)
 {
     struct aki__buf out = { 0 };
 
-    if (!exchange_use_model(x, NULL))
+    if (!exchange_use_model(x, http_query(x, "model")))
         return;
     answer_info(x, &out);
     exchange_answer(x, 200, &out, json_type);
@@ -199,7 +205,7 @@ static void metrics(struct exchange *x)
 {
     struct aki__buf out = { 0 };
 
-    answer_gauges(x->server, &out);
+    answer_metrics(x->server, &out);
     exchange_answer(x, 200, &out, "text/plain; charset=utf-8; version=0.0.4");
 }
 
@@ -217,6 +223,14 @@ static void page(struct exchange *x)
     struct aki__buf out = { 0 };
 
     buf_add(&out, embedded_page, embedded_page_size);
+    exchange_answer(x, 200, &out, "text/html; charset=utf-8");
+}
+
+static void docs(struct exchange *x)
+{
+    struct aki__buf out = { 0 };
+
+    buf_add(&out, embedded_docs, embedded_docs_size);
     exchange_answer(x, 200, &out, "text/html; charset=utf-8");
 }
 
@@ -261,8 +275,9 @@ const struct route route_table[] = {
     { "/api/tags",       "GET",  FAMILY_OLLAMA, 0,               0,                       tags },
     { "/api/ps",         "GET",  FAMILY_OLLAMA, 0,               0,                       processes },
     { "/api/version",    "GET",  FAMILY_OLLAMA, 0,               0,                       version },
-    { "/",               "GET",  FAMILY_TEI,    0,               0,                       page },
-    { "/openapi.json",   "GET",  FAMILY_TEI,    0,               0,                       openapi },
+    { "/",               "GET",  FAMILY_TEI,    0,               NEEDS_NO_KEY,            page },
+    { "/docs",           "GET",  FAMILY_TEI,    0,               NEEDS_NO_KEY,            docs },
+    { "/openapi.json",   "GET",  FAMILY_TEI,    0,               NEEDS_NO_KEY,            openapi },
 };
 // clang-format on
 const size_t route_count = sizeof route_table / sizeof *route_table;

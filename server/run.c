@@ -368,9 +368,9 @@ void run_next(struct served *s, struct batch_run *r)
     through = NULL;
     double start = seconds_now();
     if (jobs && count) {
-        metrics_observe(SIZE_BATCH, (double)texts);
-        metrics_observe(SIZE_BATCH_TOKENS, (double)tokens);
-        metrics_count(COUNT_RUNS, 1);
+        metrics_observe(&s->metrics, SIZE_BATCH, (double)texts);
+        metrics_observe(&s->metrics, SIZE_BATCH_TOKENS, (double)tokens);
+        metrics_count_model(&s->metrics, COUNT_RUNS, 1);
         run_all(s, r);
     }
     double seconds = seconds_now() - start;

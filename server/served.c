@@ -3,6 +3,35 @@
 #include "queue.h"
 #include "run.h"
 
+/* Those of the list whose deadline has passed; all: everybody. The lock is held. */
+static struct served_waiter *take_waiters(struct served *s, bool all, double now)
+{
+    struct served_waiter *taken = NULL;
+
+    for (struct served_waiter **link = &s->waiters; *link;) {
+        struct served_waiter *w = *link;
+        if (!all && (w->deadline == 0 || now < w->deadline)) {
+            link = &w->next;
+            continue;
+        }
+        *link = w->next;
+        w->next = taken;
+        taken = w;
+        s->waiter_count--;
+    }
+    return taken;
+}
+
+/* The lock is not held. */
+static void resume_waiters(struct served_waiter *list)
+{
+    while (list) {
+        struct served_waiter *w = list;
+        list = w->next;
+        w->resume(w->user);                                  /* w may be gone then */
+    }
+}
+
 /* The lock is held before and after. */
 static void open_model(struct served *s)
 {
@@ -24,10 +53,13 @@ static void open_model(struct served *s)
     s->info = info;
     s->failure = rc;
     s->state = rc ? SERVED_FAILED : SERVED_OPEN;
+    s->opens += !rc;
     s->wanted = false;
     s->used = seconds_now();
+    struct served_waiter *waiters = take_waiters(s, true, 0);
     pthread_mutex_unlock(&s->lock);
     s->changed(s->changed_user, s);
+    resume_waiters(waiters);
     pthread_mutex_lock(&s->lock);
 }
 
@@ -100,8 +132,10 @@ void served_stop(struct served *s)
         return;
     pthread_mutex_lock(&s->lock);
     s->stop = true;
+    struct served_waiter *waiters = take_waiters(s, true, 0);
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);
+    resume_waiters(waiters);
 }
 
 bool served_has_ended(struct served *s)
@@ -180,6 +214,37 @@ bool served_is_ready(struct served *s)
     bool ready = s->state == SERVED_OPEN || (s->state == SERVED_CLOSED && !s->wanted);
     pthread_mutex_unlock(&s->lock);
     return ready;
+}
+
+bool served_await(struct served *s, struct served_waiter *w)
+{
+    pthread_mutex_lock(&s->lock);
+    bool waits = !s->stop && (s->wanted || s->state == SERVED_OPENING) && s->waiter_count < s->most_jobs;
+    if (waits) {
+        w->next = s->waiters;
+        s->waiters = w;
+        s->waiter_count++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return waits;
+}
+
+void served_expire(struct served *s)
+{
+    struct batch_job *dead = NULL;
+    double now = seconds_now();
+
+    pthread_mutex_lock(&s->lock);
+    queue_drop_late(s, now, &dead);
+    struct served_waiter *waiters = take_waiters(s, false, now);
+    pthread_mutex_unlock(&s->lock);
+    queue_finish(s, dead);
+    resume_waiters(waiters);
+}
+
+const char *served_kind(const struct served *s)
+{
+    return !s->opens ? NULL : !s->info.label_count ? "embedding" : s->info.label_count == 1 ? "reranker" : "classifier";
 }
 
 void served_want(struct served *s)

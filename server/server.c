@@ -1,8 +1,9 @@
-/* Unit server: listens, sets libmicrohttpd up, minds signals and slow clients, and ends in good order. See server.h. */
+/* Unit server: sets libmicrohttpd up, minds signals and slow clients, and ends in good order. See server.h. */
 #include "server.h"
 
 #include "http.h"
 #include "keys.h"
+#include "listen.h"
 #include "log.h"
 #include "metrics.h"
 #include "system.h"
@@ -10,203 +11,19 @@
 #include "util/names.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Memory of a connection for its headers and what it reads and writes at a time; longer headers are refused. */
-enum { CONNECTION_MEMORY = 32 << 10, BACKLOG = 1024, PEM_LIMIT = 1 << 20 };
+enum { CONNECTION_MEMORY = 32 << 10, PEM_LIMIT = 1 << 20 };
 
 /* Milliseconds from one look at clients and deadlines to the next, and while the service ends. */
 enum { TICK = 500, LAST_TICK = 20 };
-
-/* How often a socket in the file system has to refuse until it counts as left behind, and milliseconds between. */
-enum { PROBES = 4, PROBE_PAUSE = 50 };
-
-/* ---------------------------------------------------------------- listening ------------------------------------- */
-
-static int fail(const char *what, const char *why)
-{
-    log_event("error", "%s: %s", what, why);
-    return SERVER_IO;
-}
-
-static int open_listener(const struct addrinfo *a, bool alone)
-{
-    int one = 1, fd = system_socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (a->ai_family == AF_INET6 && !alone)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) || listen(fd, BACKLOG)) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
-    }
-    return fd;
-}
-
-static void set_port(struct sockaddr *address, in_port_t port)
-{
-    if (address->sa_family == AF_INET6)
-        ((struct sockaddr_in6 *)address)->sin6_port = port;
-    else
-        ((struct sockaddr_in *)address)->sin_port = port;
-}
-
-static bool was_listed(const struct addrinfo *list, const struct addrinfo *a)
-{
-    for (; list != a; list = list->ai_next)
-        if (list->ai_addrlen == a->ai_addrlen && !memcmp(list->ai_addr, a->ai_addr, a->ai_addrlen))
-            return true;
-    return false;
-}
-
-/* Tells the address; answers its port in network order. */
-static in_port_t say_address(const struct server *s, int fd)
-{
-    struct sockaddr_storage address = { 0 };
-    socklen_t size = sizeof address;
-    char name[80];
-
-    if (getsockname(fd, (struct sockaddr *)&address, &size))
-        return 0;
-    log_address(name, sizeof name, (struct sockaddr *)&address);
-    log_event("listening", "%s://%s", s->o->tls_cert ? "https" : "http", name);
-    return address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port;
-}
-
-/* All addresses of the name: "localhost" is ::1 and 127.0.0.1, and clients may try either. Those that this machine does not have are left
- * out; one that somebody else listens on is not. */
-static int listen_tcp(struct server *s)
-{
-    const struct server_options *o = s->o;
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list = NULL;
-    char port[16], name[80];
-    in_port_t taken = 0;
-    int error = 0;
-
-    snprintf(port, sizeof port, "%d", o->port);
-    int rc = getaddrinfo(o->host, port, &hints, &list);
-    if (rc)
-        return fail(o->host, gai_strerror(rc));
-    for (const struct addrinfo *a = list; a && s->more_count < MORE_LISTENERS; a = a->ai_next) {
-        if (was_listed(list, a))
-            continue;
-        if (taken)
-            set_port(a->ai_addr, taken);                     /* port 0: the same for all */
-        int fd = open_listener(a, !list->ai_next);
-        if (fd < 0) {
-            error = errno == EADDRINUSE || !error ? errno : error;
-            continue;
-        }
-        if (s->listener < 0)
-            s->listener = fd;
-        else
-            s->more[s->more_count++] = fd;
-        taken = say_address(s, fd);
-    }
-    freeaddrinfo(list);
-    if (s->listener >= 0 && error != EADDRINUSE)
-        return SERVER_OK;
-    snprintf(name, sizeof name, "%.60s port %d", o->host, o->port);
-    return fail(name, strerror(error));
-}
-
-/* Hands the connections of the addresses beyond the first to libmicrohttpd, which listens on one. */
-static void *accept_more(void *argument)
-{
-    struct server *s = argument;
-    const struct timespec tick = { .tv_nsec = LAST_TICK * 1000000 };
-    struct pollfd fds[MORE_LISTENERS];
-    struct sockaddr_storage address;
-
-    for (size_t i = 0; i < s->more_count; i++)
-        fds[i] = (struct pollfd){ .fd = s->more[i], .events = POLLIN };
-    while (!atomic_load(&s->draining)) {
-        int ready = poll(fds, (nfds_t)s->more_count, 5 * LAST_TICK);
-        for (size_t i = 0; i < s->more_count && ready > 0; i++) {
-            socklen_t size = sizeof address;
-            int fd = fds[i].revents ? system_accept(s->more[i], (struct sockaddr *)&address, &size) : -1;
-            if (fd >= 0)
-                MHD_add_connection(s->daemon, fd, (struct sockaddr *)&address, size);      /* which closes it where it has no place for it */
-            else if (fds[i].revents && errno != EAGAIN)
-                nanosleep(&tick, NULL);                      /* no descriptor is free */
-        }
-    }
-    return NULL;
-}
-
-static int start_accepting(struct server *s)
-{
-    if (s->more_count && pthread_create(&s->acceptor, NULL, accept_more, s))
-        return fail("thread", "cannot be started");
-    s->accepts = s->more_count > 0;
-    return SERVER_OK;
-}
-
-/* 0: nobody listens there. -1: errno is EADDRINUSE where somebody does, else why that cannot be known. A server too busy to take another
- * connection is somebody: Linux says EAGAIN then, but macOS refuses as where nobody listens, so a refusal counts only when it is repeated. */
-static int probe_unix(const struct sockaddr_un *address)
-{
-    const struct timespec pause = { .tv_nsec = PROBE_PAUSE * 1000000L };
-
-    for (int i = 0; i < PROBES; i++) {
-        int fd = system_socket(AF_UNIX, SOCK_STREAM, 0);
-        if (fd < 0)
-            return -1;
-        int rc = connect(fd, (const struct sockaddr *)address, sizeof *address), error = errno;
-        close(fd);
-        errno = rc == 0 || error == EAGAIN || error == EINPROGRESS ? EADDRINUSE : error;
-        if (errno != ECONNREFUSED)
-            return errno == ENOENT ? 0 : -1;
-        if (i + 1 < PROBES)
-            nanosleep(&pause, NULL);
-    }
-    return 0;
-}
-
-/* A socket that a server left behind is replaced; one that answers is not, nor one whose server is too busy to take another connection. */
-static int listen_unix(struct server *s)
-{
-    const char *path = s->o->unix_path;
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    struct stat st;
-
-    if (strlen(path) >= sizeof address.sun_path)
-        return fail(path, "too long for a socket's path");
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    if (probe_unix(&address))
-        return fail(path, errno == EADDRINUSE ? "another server listens there" : strerror(errno));
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        unlink(path);
-    s->listener = system_socket(AF_UNIX, SOCK_STREAM, 0);
-    if (s->listener < 0)
-        return fail(path, strerror(errno));
-    /* Made with nobody's rights, then given those it shall have: there is no moment at which others could connect. */
-    mode_t old = umask(0777);
-    int rc = bind(s->listener, (struct sockaddr *)&address, sizeof address);
-    umask(old);
-    s->bound = !rc;
-    if (rc || chmod(path, (mode_t)s->o->unix_mode) || listen(s->listener, BACKLOG))
-        return fail(path, strerror(errno));
-    log_event("listening", "unix:%s", path);
-    return SERVER_OK;
-}
 
 /* ---------------------------------------------------------------- libmicrohttpd --------------------------------- */
 
@@ -217,7 +34,7 @@ static void free_pem(char *text)
     free(text);
 }
 
-static char *read_pem(const char *path)
+static char *read_pem(const char *option, const char *path)
 {
     char *text = calloc(1, PEM_LIMIT);
     FILE *f = text ? fopen(path, "r") : NULL;
@@ -228,7 +45,7 @@ static char *read_pem(const char *path)
         fclose(f);
         return text;
     }
-    fail(path, f ? "not a PEM file that can be read" : strerror(errno));
+    server_fail(option, path, f ? "not a PEM file that can be read" : strerror(errno));
     if (f)
         fclose(f);
     free_pem(text);
@@ -268,8 +85,8 @@ static int start_daemon(struct server *s)
     if (threads > connections / 2)
         threads = connections / 2 ? connections / 2 : 1;
     if (o->tls_cert) {
-        cert = read_pem(o->tls_cert);
-        key = cert ? read_pem(o->tls_key) : NULL;
+        cert = read_pem("--tls-cert", o->tls_cert);
+        key = cert ? read_pem("--tls-key", o->tls_key) : NULL;
         if (!key) {
             rc = SERVER_IO;
             goto done;
@@ -292,7 +109,7 @@ static int start_daemon(struct server *s)
                                  MHD_OPTION_ARRAY, tls,
                                  MHD_OPTION_END);
     if (!s->daemon)
-        rc = fail("libmicrohttpd", o->tls_cert ? "does not start (are --tls-cert and --tls-key right?)" : "does not start");
+        rc = server_fail("", "libmicrohttpd", o->tls_cert ? "does not start (are --tls-cert and --tls-key right?)" : "does not start");
 done:
     free_pem(cert);
     free_pem(key);
@@ -313,7 +130,7 @@ static void cut_slow(struct server *s)
     for (struct peer *p = s->peers; p; p = p->next) {
         if (limits[p->state] > 0 && now - p->since > limits[p->state]) {
             shutdown(p->fd, SHUT_RDWR);
-            metrics_count(COUNT_CUT, 1);
+            metrics_count(COUNT_CUT);
             p->since = now;
         }
     }
@@ -353,33 +170,67 @@ static void reread_keys(struct server *s)
     if (keys_read(s->o->keys_file, problem, sizeof problem))
         log_event("keys", "read again");
     else
-        log_event("error", "%s: %s; the old keys stay", s->o->keys_file, problem);
+        log_event("error", "--api-keys %s: %s; the old keys stay", s->o->keys_file, problem);
 }
 
-/* The model's thread calls this, and only it changes the state. Without its first model the server does not begin. */
+/* Models that it begins with. */
+static size_t needed(const struct server *s)
+{
+    return s->o->preload ? s->o->model_count : 1;
+}
+
+/* Notes what a model that is needed to begin has come to: without it the server does not begin. */
+static void note_begin(struct server *s, const struct served *m)
+{
+    if (m >= s->models + needed(s) || atomic_load(&s->begun))
+        return;
+    if (m->state == SERVED_FAILED) {
+        atomic_store(&s->exit_code, m->failure);
+        pthread_kill(s->main_thread, SIGUSR1);
+    } else if (m->state == SERVED_OPEN && m->opens == 1 && atomic_fetch_add(&s->needed_open, 1) + 1 == needed(s)) {
+        atomic_store(&s->begun, true);
+    }
+}
+
+/* The members of a line about a model, and what it is where it is open. */
+static struct aki__buf about_model(const struct served *m, uint64_t resident)
+{
+    struct aki__buf b = { 0 };
+
+    buf_text(&b, ",\"model\":");
+    json_text(&b, m->name);
+    if (m->state == SERVED_OPEN) {
+        buf_format(&b, ",\"kind\":\"%s\",\"architecture\":", served_kind(m));
+        json_text(&b, m->info.architecture);
+        buf_format(&b, ",\"precision\":\"%s\",\"device\":", aki__precision_name(m->info.precision));
+        json_text(&b, m->info.device);
+        buf_format(&b, ",\"dimension\":%d,\"max_tokens\":%d", m->info.dim, m->info.max_tokens);
+    }
+    buf_format(&b, ",\"resident_bytes\":%llu", (unsigned long long)resident);
+    return b;
+}
+
+/* The model's thread calls this, and only it changes the state. */
 static void model_changed(void *user, struct served *m)
 {
     struct server *s = user;
-    double resident = (double)s->o->resident() / (1 << 20);
+    uint64_t bytes = s->o->resident();
+    double resident = (double)bytes / (1 << 20);
+    struct aki__buf members = about_model(m, bytes);
 
     if (m->state == SERVED_OPEN && m->info.pooling_assumed)
         log_event("warning", "%s: no file says how to pool (there is no modules.json): what sentence-transformers would do is done", m->name);
     if (m->state == SERVED_OPEN && m->info.precision_advice)
         log_event("warning", "%s: %s: %s", m->name, m->info.precision_note, m->info.precision_advice);
     if (m->state == SERVED_OPEN)
-        log_event("model", "%s: open, %s, %s%s%s, %d dimensions, at most %d tokens; %.0f MiB resident", m->name, m->info.architecture,
-                  aki__precision_name(m->info.precision), m->info.precision_note ? ", but " : "", m->info.precision_note ? m->info.precision_note : "", m->info.dim, m->info.max_tokens, resident);
+        log_members("model", &members, "%s: open, %s, %s%s%s, %d dimensions, at most %d tokens; %.0f MiB resident", m->name, m->info.architecture,
+                    aki__precision_name(m->info.precision), m->info.precision_note ? ", but " : "", m->info.precision_note ? m->info.precision_note : "",
+                    m->info.dim, m->info.max_tokens, resident);
     else if (m->state == SERVED_CLOSED)
-        log_event("closed", "%s: nobody used it for %d s; %.0f MiB resident", m->name, s->o->idle_close, resident);
+        log_members("closed", &members, "%s: nobody used it for %d s; %.0f MiB resident", m->name, s->o->idle_close, resident);
     else
-        log_event("error", "%s: cannot be opened", m->name);
-    if (m != s->models)
-        return;
-    if (m->state == SERVED_FAILED && !atomic_load(&s->begun)) {
-        atomic_store(&s->exit_code, m->failure);
-        pthread_kill(s->main_thread, SIGUSR1);
-    }
-    atomic_store(&s->begun, true);
+        log_members("error", &members, "%s: cannot be opened", m->name);
+    note_begin(s, m);
 }
 
 static void fill_signals(sigset_t *set)
@@ -473,7 +324,7 @@ static int start_models(struct server *s)
 
     s->models = calloc(o->model_count, sizeof *s->models);
     if (!s->models)
-        return fail("memory", "none");
+        return server_fail("", "memory", "none");
     for (size_t i = 0; i < o->model_count; i++) {
         struct served *m = &s->models[i];
         m->name = o->models[i].name;
@@ -487,15 +338,24 @@ static int start_models(struct server *s)
         m->most_jobs = (size_t)o->max_connections / 2;        /* the others can be told that they come too much */
         m->patience = o->deadline;
         if (!served_start(m))
-            return fail("thread", "cannot be started");
+            return server_fail("", "thread", "cannot be started");
     }
-    served_want(&s->models[0]);
+    for (size_t i = 0; i < needed(s); i++)
+        served_want(&s->models[i]);
     return SERVER_OK;
 }
 
 void server_say(const char *event, const char *text)
 {
     log_event(event, "%s", text);
+}
+
+static void say_start(void)
+{
+    struct aki__buf members = { 0 };
+
+    buf_format(&members, ",\"version\":\"%s\",\"pid\":%ld", aki_version(), (long)getpid());
+    log_members("start", &members, "akiembed %s", aki_version());
 }
 
 int server_run(const struct server_options *o)
@@ -510,10 +370,11 @@ int server_run(const struct server_options *o)
     pthread_sigmask(SIG_BLOCK, &set, &old);
     if (pthread_mutex_init(&s.lock, NULL)) {
         pthread_sigmask(SIG_SETMASK, &old, NULL);
-        return fail("memory", "none for a lock");
+        return server_fail("", "memory", "none for a lock");
     }
+    say_start();
     if (o->keys_file && !keys_read(o->keys_file, problem, sizeof problem))
-        rc = fail(o->keys_file, problem);
+        rc = server_fail("--api-keys", o->keys_file, problem);
     if (!rc) rc = o->unix_path ? listen_unix(&s) : listen_tcp(&s);
     if (!rc) rc = start_models(&s);
     if (!rc) rc = start_daemon(&s);

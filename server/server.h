@@ -22,6 +22,7 @@ struct server_options {
     size_t      model_count;
     const char *keys_file, *cors_origin, *tls_cert, *tls_key;                /* NULL: none */
     int         any_model;                 /* an unknown model's name means the default */
+    int         preload;                   /* all models are opened at once, and it has begun when they are open */
     size_t      max_body, max_answer, max_inputs, max_inputs_openai, max_queue_tokens;
     int         max_connections, http_threads;
     int         deadline, idle_timeout, header_timeout, body_timeout, write_timeout, idle_close, drain;   /* seconds */
@@ -32,8 +33,8 @@ struct server_options {
     size_t    (*write_f32)(char *out, float value);                          /* into 32 bytes of room; its length */
 };
 
-/* Serves until SIGTERM or SIGINT, then answers what it has and ends. Answers the exit code: 0, that of open where the first model
- * cannot be opened, or SERVER_IO where it cannot listen; the message is out. */
+/* Serves until SIGTERM or SIGINT, then answers what it has and ends. Answers the exit code: 0, that of open where the first model (preload:
+ * one of them) cannot be opened, or SERVER_IO where it cannot listen; the message is out. */
 enum { SERVER_OK = 0, SERVER_INTERNAL = 1, SERVER_IO = 6 };
 int server_run(const struct server_options *options);
 

@@ -83,6 +83,9 @@ if [ -e "$build/akiembed" ]; then
         share/fish/vendor_completions.d/akiembed.fish; do
         [ -s "$prefix/$file" ] || die "missing or empty: $file"
     done
+    if "$prefix/bin/akiembed" serve --help >/dev/null 2>&1; then
+        grep -qx "ExecStart=/opt/akiembed/bin/akiembed serve" "$prefix/lib/systemd/system/akiembed.service" || die "no unit, or one of another path"
+    fi
     bash -n "$prefix/share/bash-completion/completions/akiembed"
 fi
 say "done"

@@ -4,6 +4,7 @@ The test's command line is PROGRAM CHECKPOINTS [unittest arguments]; CHECKPOINTS
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -54,7 +55,7 @@ class Server:
             if self.process.poll() is not None or time.time() > until:
                 raise RuntimeError("no server: %s" % self.log)
             time.sleep(0.01)
-        while not wait and not self.log and self.process.poll() is None:
+        while not wait and not [e for e in list(self.log) if e.get("event") != "start"] and self.process.poll() is None:
             time.sleep(0.005)
 
     def read(self):
@@ -98,6 +99,12 @@ class Server:
         self.reader.join(600)
         self.process.stderr.close()
         return code
+
+
+def gauge(server, name):
+    """A metric's value, of all models together."""
+    lines = [line.rsplit(" ", 1) for line in server.ask("GET", "/metrics")[2].decode().splitlines() if re.match(name + "[ {]", line)]
+    return sum(float(value) for _, value in lines)
 
 
 class Shared(unittest.TestCase):

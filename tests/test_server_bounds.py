@@ -13,7 +13,7 @@ import threading
 import time
 import unittest
 
-from server_harness import PROGRAM, SCRATCH, TEXTS, Server, Shared, embed, environment, folder, main
+from server_harness import PROGRAM, SCRATCH, TEXTS, Server, Shared, embed, environment, folder, gauge, main
 
 
 def copy_of(model, name, **changes):
@@ -31,12 +31,6 @@ def copy_of(model, name, **changes):
 def head(path, size, *headers):
     return b"".join(h + b"\r\n" for h in (b"POST %s HTTP/1.1" % path, b"Host: x", b"Content-Type: application/json",
                                           b"Content-Length: %d" % size, *headers)) + b"\r\n"
-
-
-def gauge(server, name):
-    for line in server.ask("GET", "/metrics")[2].decode().splitlines():
-        if line.startswith(name + " "):
-            return float(line.split()[1])
 
 
 def wait_for(what, seconds=120):

@@ -19,7 +19,7 @@ import time
 import unittest
 import warnings
 
-from server_harness import PROGRAM, SCRATCH, TEXTS, Server, embed, environment, folder, main
+from server_harness import PROGRAM, SCRATCH, TEXTS, Server, embed, environment, folder, gauge, main
 
 
 class Load(unittest.TestCase):
@@ -47,11 +47,6 @@ class Load(unittest.TestCase):
         s.close()
         return r.status, r.headers
 
-    def gauge(self, server, name):
-        for line in server.ask("GET", "/metrics")[2].decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
-
     def test_overload(self):
         server = self.start("--max-queue-tokens", "6000")
         try:
@@ -66,8 +61,8 @@ class Load(unittest.TestCase):
                 if s == 429:
                     self.assertGreaterEqual(int(headers["Retry-After"]), 1)
             self.assertEqual(self.status(self.send(server))[0], 200)
-            self.assertEqual(self.gauge(server, "te_queue_size"), 0)
-            self.assertEqual(self.gauge(server, "akiembed_queue_tokens"), 0)
+            self.assertEqual(gauge(server, "te_queue_size"), 0)
+            self.assertEqual(gauge(server, "akiembed_queue_tokens"), 0)
         finally:
             self.assertEqual(server.stop(), 0)
 
@@ -75,7 +70,7 @@ class Load(unittest.TestCase):
         server = self.start("--drain", "600", "--deadline", "600")         # however slow the machine is
         sockets = [self.send(server) for _ in range(8)]
         until = time.time() + 600
-        while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
+        while gauge(server, "te_queue_size") < 32 and time.time() < until:
             time.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
         got = [self.status(s) for s in sockets]
@@ -91,7 +86,7 @@ class Load(unittest.TestCase):
         body = json.dumps({"inputs": ["a"], "dimensions": 4}).encode()
         begun = server.connect()
         begun.sendall(b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:5])
-        while self.gauge(server, "akiembed_requests_in_flight") < 2:        # it, and the one that asks
+        while gauge(server, "akiembed_requests_in_flight") < 2:        # it, and the one that asks
             time.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
         until, refused, waiting = time.time() + 60, False, []
@@ -114,7 +109,7 @@ class Load(unittest.TestCase):
         server = self.start()
         sockets = [self.send(server) for _ in range(30)]
         until = time.time() + 600
-        while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
+        while gauge(server, "te_queue_size") < 32 and time.time() < until:
             time.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
         while not any(e.get("event") == "stopping" for e in list(server.log)) and time.time() < until:
@@ -129,16 +124,16 @@ class Load(unittest.TestCase):
             stay = self.send(server)
             gone = [self.send(server) for _ in range(10)]
             until = time.time() + 600
-            while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
+            while gauge(server, "te_queue_size") < 32 and time.time() < until:
                 time.sleep(0.01)
             for s in gone:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))     # no doubt about it: a reset
                 s.close()
             self.assertEqual(self.status(stay)[0], 200)
-            while self.gauge(server, "akiembed_requests_in_flight") > 1 and time.time() < until:
+            while gauge(server, "akiembed_requests_in_flight") > 1 and time.time() < until:
                 time.sleep(0.02)
-            self.assertEqual(self.gauge(server, "te_queue_size"), 0)
-            self.assertGreater(self.gauge(server, "akiembed_clients_gone_total"), 0)
+            self.assertEqual(gauge(server, "te_queue_size"), 0)
+            self.assertGreater(gauge(server, "akiembed_clients_gone_total"), 0)
             self.assertEqual(self.status(self.send(server, 1))[0], 200)
         finally:
             self.assertEqual(server.stop(), 0)
@@ -148,7 +143,7 @@ class Load(unittest.TestCase):
         try:
             sockets = [self.send(server) for _ in range(30)]
             until = time.time() + 600
-            while self.gauge(server, "te_queue_size") < 32 and time.time() < until:
+            while gauge(server, "te_queue_size") < 32 and time.time() < until:
                 time.sleep(0.01)
             server.process.send_signal(signal.SIGSTOP)      # however fast the machine is
             time.sleep(1.2)
@@ -166,13 +161,13 @@ class Load(unittest.TestCase):
             server = self.start("--deadline", str(deadline), "--max-batch-tokens", "1000000", "--max-queue-tokens", "1000000", "--max-inputs", "2000")
             try:
                 s = self.send(server, 2000)
-                while self.gauge(server, "akiembed_runs_total") < 1 and not select.select([s], [], [], 0)[0]:
+                while gauge(server, "akiembed_runs_total") < 1 and not select.select([s], [], [], 0)[0]:
                     time.sleep(0.01)
                 server.process.send_signal(signal.SIGSTOP)      # however fast the machine is
                 time.sleep(deadline + 0.2)
                 server.process.send_signal(signal.SIGCONT)
                 self.assertEqual(self.status(s)[0], 503)
-                runs = self.gauge(server, "akiembed_runs_total")
+                runs = gauge(server, "akiembed_runs_total")
                 self.assertEqual(self.status(self.send(server, 1))[0], 200)
             finally:
                 self.assertEqual(server.stop(), 0)
@@ -186,12 +181,12 @@ class Load(unittest.TestCase):
         try:
             large = [self.send(server, 150) for _ in range(10)]
             until = time.time() + 600
-            while self.gauge(server, "te_queue_size") < 1000 and time.time() < until:
+            while gauge(server, "te_queue_size") < 1000 and time.time() < until:
                 time.sleep(0.01)
-            before = self.gauge(server, "akiembed_runs_total")
+            before = gauge(server, "akiembed_runs_total")
             self.assertEqual(self.status(self.send(server, 1))[0], 200)
-            self.assertLess(self.gauge(server, "akiembed_runs_total") - before, 6)
-            self.assertGreater(self.gauge(server, "akiembed_requests_in_flight"), 10)    # ten, and this question
+            self.assertLess(gauge(server, "akiembed_runs_total") - before, 6)
+            self.assertGreater(gauge(server, "akiembed_requests_in_flight"), 10)    # ten, and this question
             for s in large:
                 s.close()
         finally:
@@ -242,6 +237,9 @@ class Life(unittest.TestCase):
     def test_no_model(self):
         done = subprocess.run([PROGRAM, "serve", "--model", os.path.join(SCRATCH, "nothing"), "--port", "0"], capture_output=True, env=environment())
         self.assertEqual(done.returncode, 3)
+        said = json.loads(done.stderr)                                               # one line, as those of the running service
+        self.assertEqual((said["level"], said["event"]), ("error", "error"))
+        self.assertIn("no such folder", said["message"])
         empty = os.path.join(SCRATCH, "empty")
         os.makedirs(empty, exist_ok=True)
         done = subprocess.run([PROGRAM, "serve", "--model", empty, "--port", "0"], capture_output=True, env=environment())
@@ -256,11 +254,16 @@ class Life(unittest.TestCase):
     def test_lazy_and_idle(self):
         server = Server("--idle-close", "1", models=("bert", "qwen3"))
         try:
-            status, headers, answer = server.post("/v1/embeddings", {"input": "a", "model": "qwen3"})
-            self.assertEqual((status, headers["Retry-After"], answer["error"]["code"]), (503, "1", "model_not_ready"))
+            listed = [(m["state"], m["kind"]) for m in server.ask("GET", "/v1/models")[2]["data"]]
+            self.assertEqual(listed, [("open", "embedding"), ("closed", None)])
+            got = []
+            clients = [threading.Thread(target=lambda: got.append(server.post("/embed", {"inputs": TEXTS, "model": "qwen3"})[::2])) for _ in range(8)]
+            for c in clients:
+                c.start()
+            for c in clients:
+                c.join()
+            self.assertEqual(got, [(200, embed(TEXTS, model="qwen3"))] * 8)          # all waited for it to be opened
             until = time.time() + 600
-            while server.post("/v1/embeddings", {"input": "a", "model": "qwen3"})[0] == 503 and time.time() < until:
-                time.sleep(0.02)
             while len([e for e in list(server.log) if e.get("event") == "closed"]) < 2 and time.time() < until:
                 for path in "/health", "/api/tags", "/v1/models":
                     self.assertEqual(server.ask("GET", path)[0], 200)           # which is no use of the model
@@ -269,13 +272,45 @@ class Life(unittest.TestCase):
             for model in "bert", "qwen3":
                 self.assertIn('akiembed_model_open{model="%s"} 0' % model, metrics)
                 self.assertIn('akiembed_model_weights_bytes{model="%s"} 0' % model, metrics)
-            self.assertEqual(server.post("/embed", {"inputs": TEXTS})[0], 503)
-            while server.post("/embed", {"inputs": TEXTS})[0] == 503 and time.time() < until:
-                time.sleep(0.02)
+            self.assertEqual(server.post("/embed", {"inputs": TEXTS})[::2], (200, embed(TEXTS)))
             self.assertIn('akiembed_model_open{model="bert"} 1', server.ask("GET", "/metrics")[2].decode())
-            self.assertEqual(server.post("/embed", {"inputs": TEXTS})[2], embed(TEXTS))
         finally:
             self.assertEqual(server.stop(), 0)
+
+    def test_preload(self):
+        server = Server("--preload", models=("bert", "qwen3"))
+        try:
+            until = time.time() + 600
+            while server.ask("GET", "/health")[0] != 200 and time.time() < until:
+                time.sleep(0.01)
+            self.assertEqual([m["state"] for m in server.ask("GET", "/v1/models")[2]["data"]], ["open", "open"])
+        finally:
+            self.assertEqual(server.stop(), 0)
+        # One that cannot be opened ends it, as the first does without the option.
+        empty = os.path.join(SCRATCH, "empty")
+        os.makedirs(empty, exist_ok=True)
+        server = Server("--preload", models=("bert", "empty=" + empty), wait=False)
+        self.assertEqual(server.process.wait(600), 3)
+        server.stop()
+        self.assertIn(("error", "empty"), [(e["level"], e.get("model")) for e in server.log])
+
+    def test_models_by_variable(self):
+        env = {"AKIEMBED_MODEL": "a=%s,b=%s" % (folder("bert"), folder("qwen3")), "AKIEMBED_PRELOAD": "1"}
+        server = Server(models=(), more_environment=env)
+        try:
+            self.assertEqual([m["id"] for m in server.ask("GET", "/v1/models")[2]["data"]], ["a", "b"])
+            self.assertEqual(server.post("/embed", {"inputs": TEXTS, "model": "b"})[::2], (200, embed(TEXTS, model="qwen3")))
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_everybody_without_keys(self):
+        path = os.path.join(SCRATCH, "front-door")
+        with open(path, "w") as f:
+            f.write("k\n")
+        for options, warned in ((), 1), (("--api-keys", path), 0):
+            server = Server("--host", "0.0.0.0", *options)
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(len([e for e in server.log if e["event"] == "warning" and "--api-keys" in e["message"]]), warned)
 
     def test_any_model_and_cors(self):
         server = Server("--any-model", "--cors", "https://a.example", "--quiet")
@@ -478,8 +513,7 @@ class Broken(unittest.TestCase):
             for t in threads:
                 t.join()
             self.assertEqual(wrong[:3], [])
-            metrics = server.ask("GET", "/metrics")[2].decode()
-            self.assertLess(int(re.search(r"^akiembed_runs_total (\d+)", metrics, re.M).group(1)), count[0])    # they did share runs
+            self.assertLess(gauge(server, "akiembed_runs_total"), count[0])    # they did share runs
         finally:
             self.assertEqual(server.stop(), 0)
 

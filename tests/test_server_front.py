@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests of what stands in front of `akiembed serve`: the page at / in headless Chromium, and nginx before two instances with the
 configuration of packaging/server, one of which is killed under load. Each is left out where its Debian package (chromium, nginx-light)
-is not installed; CI installs both. And what systemd says of the unit, where it is there. AKIEMBED_SCREENSHOT=FILE keeps the page's picture."""
+is not installed; CI installs both. And what systemd says of the unit, where it is there. AKIEMBED_SCREENSHOT=FOLDER keeps pictures of the page."""
 import base64
 import http.client
 import json
@@ -145,9 +145,6 @@ class Page(Shared):
 
         png = base64.b64decode(b.ask("Page.captureScreenshot", format="png")["data"])
         self.assertGreater(colours(png), 100)
-        if os.environ.get("AKIEMBED_SCREENSHOT"):
-            with open(os.environ["AKIEMBED_SCREENSHOT"], "wb") as f:
-                f.write(png)
 
         b.value("document.querySelector('#texts').value = Array(33).fill('a').join('\\n'); document.querySelector('#go').click()")
         b.wait("document.querySelector('#says').className == 'bad'")
@@ -169,8 +166,111 @@ class Page(Shared):
         self.assertTrue(asked)
         self.assertEqual([u for u in asked if not u.startswith("http://127.0.0.1:%d/" % self.server.port)], [])     # nothing from elsewhere
         said = [e["params"] for e in b.events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
-        self.assertEqual([s for s in said if "favicon" not in str(s) and "422" not in str(s)], [])
+        self.assertEqual([s for s in said if "422" not in str(s)], [])
+        b.ask("Emulation.clearDeviceMetricsOverride")
 
+    def open(self, server, path="/", ready="!!document.querySelector('#matrix td') && !document.querySelector('#go').disabled"):
+        self.browser.ask("Page.navigate", url="http://127.0.0.1:%d%s" % (server.port, path))
+        self.browser.wait("location.port == '%d' && document.readyState == 'complete'" % server.port)
+        if ready:
+            self.browser.wait(ready)
+
+    def run_snippets(self, environment={}):
+        """What the page shows of each language, run as it is: the lines that it prints."""
+        b, said = self.browser, {}
+        for language, program in ("curl", ["bash"]), ("Python", ["python3", "-"]), ("Node", ["node", "--input-type=module"]):
+            if not shutil.which(program[0]) or (language == "curl" and not shutil.which("curl")):
+                continue
+            b.value("[...document.querySelectorAll('#tabs button')].find(e => e.textContent == '%s').click()" % language)
+            done = subprocess.run(program, input=b.value("document.querySelector('#code').textContent").encode(), capture_output=True,
+                                  env={**os.environ, **environment}, timeout=600)
+            self.assertEqual(done.returncode, 0, (language, done.stderr))
+            said[language] = done.stdout.decode()
+        return said
+
+    def test_keys_and_programs(self):
+        """A service with keys asks for one in the page, does not show it, and the programs that the page writes are let in with it."""
+        b, path = self.browser, os.path.join(SCRATCH, "front-keys")
+        with open(path, "w") as f:
+            f.write("secret-key\n")
+        server = Server("--api-keys", path)
+        try:
+            self.open(server, ready="!document.querySelector('#lock').hidden")
+            for key, seen in ("wrong", "!document.querySelector('#lock').hidden && document.querySelector('#model').textContent.includes('valid API key')"), \
+                    ("secret-key", "!!document.querySelector('#matrix td') && document.querySelector('#lock').hidden"):
+                b.value("document.querySelector('#model').textContent = ''; document.querySelector('#key').value = '%s'; "
+                        "document.querySelector('#lock').requestSubmit()" % key)
+                b.wait(seen)
+            texts = ["it's \"quoted\" $HOME `x` \\ \u00e4\u4f60", "two"]
+            b.value("document.querySelector('#texts').value = %s; document.querySelector('#go').click()" % json.dumps("\n".join(texts)))
+            b.wait("document.querySelectorAll('#matrix tbody tr').length == 2 && !document.querySelector('#go').disabled")
+            self.assertNotIn("secret-key", b.value("document.body.innerText"))
+            said = self.run_snippets({"AKIEMBED_KEY": "secret-key"})
+            want = embed(texts)
+            self.assertEqual([d["embedding"] for d in json.loads(said.pop("curl"))["data"]], want)
+            self.assertEqual(set(said.values()), {"2 vectors of %d numbers\n" % len(want[0])})
+            b.ask("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+            b.ask("Emulation.setFocusEmulationEnabled", enabled=True)          # the clipboard is the focused page's
+            b.value("document.querySelector('#copy').click()")
+            b.wait("document.querySelector('#copy').textContent == 'Copied'")
+            self.assertEqual(b.value("navigator.clipboard.readText().then(JSON.parse)"), want)
+            self.open(server, "/docs", "document.querySelectorAll('details').length > 20")          # readable by who has no key yet, too
+            b.ask("Page.navigate", url="about:blank")
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_kinds(self):
+        """A reranker is asked with a query, a classifier for labels; the model is chosen in the page."""
+        b = self.browser
+        server = Server(models=("bert", "scores-bert", "scores-bert-nli"))
+        try:
+            self.open(server)
+            for model, path, rows, label in ("scores-bert", "v1/rerank", 3, "Rank"), ("scores-bert-nli", "predict", 9, "Classify"), ("bert", "v1/embeddings", 3, "Compare"):
+                b.wait("document.querySelector('#which').options.length == 3")
+                b.value("document.querySelector('#which').value = '%s'; document.querySelector('#which').dispatchEvent(new Event('change'))" % model)
+                b.wait("document.querySelector('#model').textContent.startsWith('%s ·') && !document.querySelector('#go').disabled && "
+                       "document.querySelector('#go').textContent == '%s' && !!document.querySelector('#matrix td')" % (model, label))
+                if model == "bert":
+                    b.value("document.querySelector('#texts').value = 'a\\nb\\nc'; document.querySelector('#go').click()")
+                    b.wait("!document.querySelector('#go').disabled && document.querySelectorAll('#matrix tbody tr').length == 3")
+                self.assertEqual(b.value("document.querySelectorAll('#matrix tbody tr').length"), rows)
+                self.assertIn(path, b.value("document.querySelector('#code').textContent"))
+                shown = b.value("[...document.querySelectorAll('#matrix tbody tr')].map(r => [...r.cells].map(c => c.textContent))")
+                said = self.run_snippets()
+                for language in set(said) & {"Python", "Node"}:
+                    first = said[language].splitlines()[0]
+                    if model == "scores-bert":
+                        self.assertTrue(first.endswith(shown[0][0]) and abs(float(first.split()[0]) - float(shown[0][1])) < 0.01, (first, shown))
+                    elif model == "scores-bert-nli":
+                        self.assertTrue(first.startswith(shown[0][1]) and first.endswith(shown[0][0]), (first, shown))
+            b.ask("Page.navigate", url="about:blank")
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_widths(self):
+        """Nothing is wider than the window, light or dark. AKIEMBED_SCREENSHOT=FOLDER keeps the pictures."""
+        b, folder = self.browser, os.environ.get("AKIEMBED_SCREENSHOT")
+        real = os.path.join(ROOT, "third_party", "models", "all-MiniLM-L6-v2")
+        server = Server("--port", "8080", models=("all-MiniLM-L6-v2=" + real,)) if folder else Server()
+        try:
+            for width, scheme, path in [(w, s, p) for w in (1200, 400) for s in ("light", "dark") for p in ("/", "/docs")]:
+                b.ask("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width == 400)
+                b.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+                self.open(server, path, *["!!document.querySelector('details')"] * (path == "/docs"))
+                if path == "/docs":
+                    b.value("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+                self.assertLessEqual(b.value("document.documentElement.scrollWidth"), width, (width, path))
+                dark = b.value("getComputedStyle(document.querySelector('h1')).color") != "rgb(0, 0, 0)"
+                self.assertEqual(dark, scheme == "dark")
+                if path == "/" and folder:
+                    height = b.value("document.documentElement.scrollHeight")
+                    b.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width == 400)
+                    with open(os.path.join(folder, "page-%d-%s.png" % (width, scheme)), "wb") as f:
+                        f.write(base64.b64decode(b.ask("Page.captureScreenshot", format="png")["data"]))
+            b.ask("Emulation.clearDeviceMetricsOverride")
+            b.ask("Page.navigate", url="about:blank")
+        finally:
+            self.assertEqual(server.stop(), 0)
 
     def test_another_origin(self):
         """A page from elsewhere asks as the clients in pages do, with a key and headers of their own, and reads the answer's."""
@@ -325,12 +425,13 @@ class Unit(unittest.TestCase):
     def test_systemd(self):
         if not shutil.which("systemd-analyze"):
             self.skipTest("no systemd-analyze")
-        with open(os.path.join(ROOT, "packaging", "server", "akiembed.service")) as f:
+        with open(os.path.join(ROOT, "packaging", "akiembed.service.in")) as f:
             ours = f.read()
-        self.assertIn("/usr/local/bin/akiembed", ours)
+        installed = "@prefix@/@CMAKE_INSTALL_BINDIR@/akiembed"
+        self.assertIn("ExecStart=%s serve" % installed, ours)
         path = os.path.join(SCRATCH, "akiembed.service")
         with open(path, "w") as f:
-            f.write(ours.replace("/usr/local/bin/akiembed", os.path.abspath(PROGRAM)))
+            f.write(ours.replace(installed, os.path.abspath(PROGRAM)))
         done = subprocess.run(["systemd-analyze", "verify", "--man=no", path], capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", path], capture_output=True, text=True)

@@ -470,7 +470,7 @@ static int report_checks(struct verify_job *j)
     if (!rc && !failed && !j->compared)
         return cli_fail(CLI_UNVERIFIED, "not verified: %s was compared with itself only; --against FOLDER names the model it was made from", j->name);
     return !rc && failed ? cli_fail(CLI_CHECK, "%zu of %zu checks failed: search would find other texts than with f32 on the cpu more often than is usual; "
-                                                             "docs/testing.md says what is usual where", failed, j->check_count) : rc;
+                                                             "docs/verify-and-bench.md says what each row means and what to do", failed, j->check_count) : rc;
 }
 
 /* ---------------------------------------------------------------- the verb -------------------------------------- */

@@ -24,7 +24,7 @@ static const struct { int code; const char *meaning; } exit_codes[] = {
 };
 static const char environment[] =
     "Each option has a variable that stands for it where it is not given: AKIEMBED_ and its name in capitals with _ for -, such as "
-    "AKIEMBED_MODEL or AKIEMBED_MAX_TOKENS. Options without a value take 1 or 0; several settings of AKIEMBED_DEVICE_OPTION are parted "
+    "AKIEMBED_MODEL or AKIEMBED_MAX_TOKENS. Options without a value take 1 or 0; several settings of AKIEMBED_DEVICE_OPTION are separated "
     "by commas.";
 static const char cache[] =
     "Names of models are looked up in the Hugging Face cache: $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub. "

@@ -119,7 +119,7 @@ struct options {
         const char *models[MODEL_LIMIT];   /* "NAME=MODEL" or "MODEL" */
         int         model_count;
         const char *host, *unix_path, *unix_mode, *api_keys, *tls_cert, *tls_key, *cors;
-        int         port, any_model, max_inputs, max_inputs_openai, max_body, max_answer, max_queue_tokens, max_connections, http_threads;
+        int         port, any_model, preload, max_inputs, max_inputs_openai, max_body, max_answer, max_queue_tokens, max_connections, http_threads;
         int         idle_close, deadline, idle_timeout, header_timeout, body_timeout, write_timeout, drain;               /* seconds */
     } serve;
 };

@@ -43,7 +43,7 @@ const struct verb verbs[VERB_COUNT] = {
       "Scores are cosines. Where the model has prompts for queries and documents, QUERY and the texts get them. A row is score, the text's number "
       "from 1 (its line) and the text.\n"
       "--vectors compares the query with every row of a mapped file. Rows of f16, int8, uint8 and bits count as the numbers they stand for; the "
-      "ranges of int8 are those in FILE.npy.ranges.npy, which embed leaves there. The model is to be that which FILE.npy was made with.\n"
+      "ranges of int8 are those in FILE.npy.ranges.npy, which embed leaves there. Use the model that FILE.npy was made with.\n"
       "A row of --duplicates is score, the number of a text, that of the nearest text before it, and the text. Texts that are in no row are the set "
       "without duplicates.",
       similarity_run },
@@ -84,7 +84,7 @@ const struct verb verbs[VERB_COUNT] = {
       "akiembed export --for coreml --batch 8 all-MiniLM-L6-v2 minilm.onnx",
       "The file takes input_ids and attention_mask, any number of texts of any length, and gives last_hidden_state, or sentence_embedding with "
       "--pooled. A classifier's gives logits, and takes token_type_ids where the model has them. It needs standard operators only (opset 21), so that any ONNX runtime can run it. Weights above 1.9 GiB go to OUT.onnx.data "
-      "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md tells its inputs.",
+      "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md describes its inputs.",
       export_run },
     { "verify", "the vectors of a precision and device against f32 on the cpu",
       "[OPTIONS]\n[OPTIONS] -f FILE",
@@ -140,7 +140,7 @@ const struct verb verbs[VERB_COUNT] = {
       "[OPTIONS] FOLDER",
       "akiembed check all-MiniLM-L6-v2\nakiembed check Qwen/Qwen3-Embedding-0.6B --json",
       "Reads every file to its end: configurations, tokenizer, each tensor's shape, type and numbers, and hashes where they are known (SHA256SUMS, "
-      "or the names that a hub's cache gives its files). Tells everything that is wrong, not only the first; exit status 7 then.",
+      "or the names that a hub's cache gives its files). Reports everything that is wrong, not only the first; exit status 7 then.",
       check_run },
     { "completion", "a script that completes akiembed's words in a shell",
       "bash|zsh|fish",
@@ -182,10 +182,6 @@ const struct option option_table[] = {
       .suffix = ".onnx", .suffix_field = AT(weights),
       .help = "texts, one a line; - is standard input; NAME.jsonl, NAME.csv and NAME.tsv are read as such. (NAME.onnx: the model's file, see --file "
               "of info)" },
-    { .name = "file", .kind = OPTION_TEXT, .verbs = INFO | BENCH | SERVE | PULL, .group = "Model", .value = "NAME", .field = AT(weights),
-      .help = "this file of the model instead of model.safetensors or its shards, as onnx/model_int8.onnx" },
-    { .name = "offline", .kind = OPTION_FLAG, .verbs = PULL, .group = "Model", .field = AT(pull.offline),
-      .help = "no network: only say where the model is in the cache" },
     { .name = "jsonl", .kind = OPTION_FLAG, .verbs = READS, .group = "Input", .field = AT(jsonl),
       .rivals = 1, .help = "lines are JSON strings, or objects with \"text\"; embed's jsonl rows keep their other members" },
     { .name = "field", .kind = OPTION_TEXT, .verbs = READS | BENCH | QUANTIZE, .group = "Input", .value = "NAME", .field = AT(field), .rivals = 7,
@@ -216,6 +212,10 @@ const struct option option_table[] = {
     { .name = "model", .letter = 'm', .kind = OPTION_LIST, .verbs = SERVE, .group = "Model", .value = "NAME=MODEL",
       .field = AT(serve.models), .preset = OPTIONS_MODEL,
       .help = "a model's folder or name, and what clients call it; they may also use the last part of either; may be repeated" },
+    { .name = "file", .kind = OPTION_TEXT, .verbs = INFO | BENCH | SERVE | PULL, .group = "Model", .value = "NAME", .field = AT(weights),
+      .help = "this file of the model instead of model.safetensors or its shards, as onnx/model_int8.onnx" },
+    { .name = "offline", .kind = OPTION_FLAG, .verbs = PULL, .group = "Model", .field = AT(pull.offline),
+      .help = "no network: only say where the model is in the cache" },
     { .name = "precision", .kind = OPTION_CHOICE, .verbs = OPENS, .group = "Model",
       .choices = WORDS(AKI_PRECISIONS), .field = AT(precision),
       .preset_note = "f32; a quantised folder is int8 by itself", .help = "what to compute in: int8 on the cpu, bf16 on cpus with AVX512-BF16, f16 on other devices" },
@@ -258,15 +258,17 @@ const struct option option_table[] = {
     { .name = "unix-mode", .kind = OPTION_TEXT, .verbs = SERVE, .group = "Server", .value = "MODE", .field = AT(serve.unix_mode),
       .preset = "660", .help = "its rights, octal" },
     { .name = "api-keys", .kind = OPTION_TEXT, .verbs = SERVE, .group = "Server", .value = "FILE", .field = AT(serve.api_keys),
-      .help = "keys of which clients need one, one a line" },
+      .help = "keys, one a line; a client needs one of them" },
     { .name = "tls-cert", .kind = OPTION_TEXT, .verbs = SERVE, .group = "Server", .value = "FILE", .field = AT(serve.tls_cert),
       .help = "certificate chain in PEM: serve HTTPS" },
     { .name = "tls-key", .kind = OPTION_TEXT, .verbs = SERVE, .group = "Server", .value = "FILE", .field = AT(serve.tls_key),
       .help = "its private key in PEM" },
     { .name = "cors", .kind = OPTION_TEXT, .verbs = SERVE, .group = "Server", .value = "ORIGIN", .field = AT(serve.cors),
-      .preset_note = "none", .help = "let pages of that origin ask; * is any" },
+      .preset_note = "none", .help = "let web pages of that origin ask; * is any" },
     { .name = "any-model", .kind = OPTION_FLAG, .verbs = SERVE, .group = "Server", .field = AT(serve.any_model),
       .help = "take an unknown model's name for the first one's" },
+    { .name = "preload", .kind = OPTION_FLAG, .verbs = SERVE, .group = "Server", .field = AT(serve.preload),
+      .help = "open all models at the start, not only the first" },
     { .name = "idle-close", .kind = OPTION_NUMBER, .verbs = SERVE, .group = "Server", .value = "SECONDS", .field = AT(serve.idle_close),
       .least = 0, .most = INT_MAX, .preset = "0", .preset_note = "0: never", .help = "close a model that nobody used for so long" },
 

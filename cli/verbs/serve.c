@@ -171,7 +171,7 @@ static int run(struct service *j, const struct options *o)
 {
     struct server_options s = {
         .host = o->serve.host, .unix_path = o->serve.unix_path, .port = o->serve.port,
-        .models = j->models, .model_count = j->count, .any_model = o->serve.any_model,
+        .models = j->models, .model_count = j->count, .any_model = o->serve.any_model, .preload = o->serve.preload,
         .keys_file = o->serve.api_keys, .cors_origin = o->serve.cors, .tls_cert = o->serve.tls_cert, .tls_key = o->serve.tls_key,
         .max_body = (size_t)o->serve.max_body, .max_answer = (size_t)o->serve.max_answer,
         .max_inputs = (size_t)o->serve.max_inputs, .max_inputs_openai = (size_t)o->serve.max_inputs_openai,
@@ -187,11 +187,7 @@ static int run(struct service *j, const struct options *o)
     int rc = read_mode(o->serve.unix_mode, &s.unix_mode);
     if (rc)
         return rc;
-    /* What opening a model has to say is a line of the log, and does not mix with those of other threads. */
-    cli_listen(server_say);
-    rc = server_run(&s);
-    cli_listen(NULL);
-    return rc;
+    return server_run(&s);
 }
 
 int serve_run(const struct options *o)
@@ -199,6 +195,8 @@ int serve_run(const struct options *o)
     struct service j = { .o = o };
     int rc = CLI_OK;
 
+    /* What is said from here on, also by the threads that open models, is a line of the log. */
+    cli_listen(server_say);
     if (o->word_count)
         rc = cli_fail(CLI_USAGE, "serve takes no arguments, only options; models go behind --model");
     for (int i = 0; i < o->serve.model_count && !rc; i++)
@@ -211,5 +209,6 @@ int serve_run(const struct options *o)
         for (int k = 0; k < SERVER_ALSO; k++)
             free(j.also[i][k]);
     }
+    cli_listen(NULL);
     return rc;
 }
