@@ -25,7 +25,7 @@ def main():
         model = CrossEncoder(os.path.join(folder, name), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32})
         rows = []
         for a, b in PAIRS:
-            ids = model.preprocess([[texts[a], texts[b]]])["input_ids"][0].tolist()
+            ids = model.preprocess([[texts[a], texts[b]]], prompt=(model.prompts or {}).get(model.default_prompt_name))["input_ids"][0].tolist()
             numbers = lambda **o: [float("%.9g" % x) for x in model.predict([[texts[a], texts[b]]], show_progress_bar=False, **o).reshape(-1).tolist()]
             rows.append({"pair": [a, b], "ids": ids, "scores": numbers(), "logits": numbers(activation_fn=torch.nn.Identity())})
         out = {"about": "sentence-transformers' CrossEncoder on tests/make_checkpoints.py's folder of this name: float32, one pair at a time",

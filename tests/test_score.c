@@ -5,7 +5,7 @@
 
 enum { MOST_PAIRS = 32, MOST_LABELS = 8 };
 
-static const char *const classifiers[] = { "scores-bert", "scores-bert-raw", "scores-bert-nli", "scores-roberta", "scores-xlmr", "scores-camembert",
+static const char *const classifiers[] = { "scores-bert", "scores-bert-raw", "scores-bert-nli", "scores-roberta", "scores-xlmr", "scores-camembert", "scores-saved",
                                            "scores-qwen3" };
 enum { CLASSIFIERS = sizeof classifiers / sizeof *classifiers };
 
