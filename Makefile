@@ -14,9 +14,9 @@ BENCH        ?=
 build = log=$$(cmake --preset $(1) $(CONFIGURE) 2>&1) || { printf '%s\n' "$$log"; exit 1; }; \
         cmake --build --preset $(1) $(if $(JOBS),-j $(JOBS)) $(2)
 
-.PHONY: build demo test install asan tsan darwin fuzz bench bench-quick bench-kernels bench-tokenize dist format clean help tools libraries everything
+.PHONY: build demo test install uninstall asan tsan darwin fuzz bench bench-quick bench-kernels bench-tokenize dist format clean help tools libraries everything
 
-build: libraries ## build the library and the program (build/akiembed); the default
+build: libraries ## build what is installed: the library and the program (build/akiembed); the default
 	@$(call build,release)
 
 demo: libraries ## set up, fetch a small real model, build, and compare real sentences with it
@@ -25,11 +25,14 @@ demo: libraries ## set up, fetch a small real model, build, and compare real sen
 	@scripts/demo
 
 test: everything ## set up, build, and run every test
-	@$(call build,release)
+	@$(call build,release,--target all tests)
 	@ctest --preset release $(if $(JOBS),-j $(JOBS))
 
-install: build ## install under $(DESTDIR)$(PREFIX): program, library, header, pkg-config, CMake package, man page
+install: build ## install under $(DESTDIR)$(PREFIX): program, libraries, header, pkg-config, CMake package, man page
 	@DESTDIR=$(DESTDIR) cmake --install build --prefix $(PREFIX)
+
+uninstall: ## remove what the last `make install` laid down, below $(DESTDIR)
+	@DESTDIR=$(DESTDIR) scripts/uninstall
 
 dist: ## make what is released, under dist/: an archive, a Debian package, their checksums
 	@JOBS=$(JOBS) scripts/dist
@@ -75,7 +78,7 @@ format: ## lay out the C sources as .clang-format says
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 clean: ## remove what was built; what was fetched (third_party/) stays
-	@rm -rf build build-dev build-asan build-tsan build-darwin build-fuzz build-linux-arm64 build-macos-arm64 build-windows-x64 build-dist build-dist-arm64 dist
+	@rm -rf build build-dev build-asan build-tsan build-clang build-darwin build-fuzz build-linux-arm64 build-macos-arm64 build-windows-x64 build-dist build-dist-arm64 dist
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { sub(/\$$\(DESTDIR\)\$$\(PREFIX\)/, "DESTDIR+PREFIX", $$2); printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -19,6 +19,8 @@
  *     what failed and where. The contents of the output buffers are then unspecified.
  *   - Options may be NULL, which selects all defaults. Otherwise initialise the struct with its _init function, then
  *     set fields. Zero always selects the default, so callers need no change when a later version adds fields.
+ *   - ABI: the soname is libakiembed.so.0 for all of 0.x. Functions and structs are only ever added to, at the end, so
+ *     a program that was built with an older 0.x runs with a newer one.
  *   - Limits: aki_option_bounds returns the least and the greatest value of each numeric option, and the greatest
  *     sizes of a text and of a prompt.
  *   - Thread safety: every function may be called from any thread, and any number of threads may use one aki_model at

@@ -34,7 +34,7 @@ static void end(struct aki__buf *line)
 {
     buf_text(line, "}\n");
     if (!line->failed && write(STDERR_FILENO, line->data, line->size) < 0)
-        return aki__buf_free(line);                              /* a full disk or a closed pipe must not stop the service */
+        line->failed = true;                                     /* a full disk or a closed pipe must not stop the service */
     aki__buf_free(line);
 }
 

@@ -377,8 +377,10 @@ void run_next(struct served *s, struct batch_run *r)
 
     pthread_mutex_lock(&s->lock);
     s->run_count = 0;
-    if (s->lost)                                             /* who did that has finished them */
-        return free(jobs);
+    if (s->lost) {                                           /* who did that has finished them */
+        free(jobs);
+        return;
+    }
     tokens = settle(s, jobs ? jobs : r->jobs, count, seconds, &through);
     if (seconds > 0 && tokens)                               /* of those that were computed */
         s->speed = s->speed > 0 ? s->speed * 0.8 + 0.2 * (double)tokens / seconds : (double)tokens / seconds;

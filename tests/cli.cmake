@@ -1,5 +1,4 @@
 # Tests of the program, run as a user runs it, on the small checkpoints; and of its printing of numbers.
-find_package(Python3 REQUIRED COMPONENTS Interpreter)
 if(TARGET akiembed_cli)
   aki_test(cli_number base)
   target_sources(test_cli_number PRIVATE ${PROJECT_SOURCE_DIR}/cli/shell/number.c)

@@ -24,7 +24,6 @@ target_compile_definitions(test_device_plugins PRIVATE AKI_FAKE_PROVIDER="$<TARG
 add_dependencies(test_device_plugins fake_provider)
 
 if(TARGET akiembed_cli)
-  find_package(Python3 REQUIRED COMPONENTS Interpreter)
   add_test(NAME mac_acceptance COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/mac_acceptance.sh ${PROJECT_SOURCE_DIR} $<TARGET_FILE:akiembed_cli>
            ${PROJECT_BINARY_DIR}/checkpoints/bert ${CMAKE_CURRENT_BINARY_DIR}/mac)
   set_tests_properties(mac_acceptance PROPERTIES FIXTURES_REQUIRED checkpoints LABELS plain TIMEOUT 900)

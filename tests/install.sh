@@ -16,7 +16,7 @@ DESTDIR=$work/dest cmake --install "$build" --prefix /opt/akiembed >"$work/log" 
 prefix=$work/dest/opt/akiembed
 [ "$(ls "$work/dest")" = opt ] || die "files outside the prefix: $(ls "$work/dest")"
 libdir=$(dirname "$(find "$prefix" -name 'libakiembed.so' -o -name 'libakiembed.dylib' | head -n 1)")
-for file in "$prefix/include/akiembed.h" "$libdir/libakiembed.so.0" "$libdir/pkgconfig/akiembed.pc" "$libdir/cmake/akiembed/akiembedConfig.cmake" \
+for file in "$prefix/include/akiembed.h" "$libdir/libakiembed.so.0" "$libdir/libakiembed.a" "$libdir/pkgconfig/akiembed.pc" "$libdir/cmake/akiembed/akiembedConfig.cmake" \
     "$prefix/share/doc/akiembed/LICENSE" "$prefix/share/doc/akiembed/docs/bench-minilm.svg" "$prefix/share/doc/akiembed/examples/embed.c"; do
     [ -e "$file" ] || die "missing: ${file#"$prefix"/}"
 done
@@ -24,6 +24,12 @@ done
 ! grep -rlI -e "$source" -e "$build" "$prefix" || die "the files above name the source or the build folder"
 dynamic=$(readelf -d "$libdir/libakiembed.so")
 grep -q 'SONAME.*\[libakiembed\.so\.0\]' <<<"$dynamic" || die "soname is not libakiembed.so.0"
+# What installed documents link is there.
+(cd "$prefix/share/doc/akiembed" && grep -roE --include='*.md' '\]\([^)#: ]+[)#]' . | while IFS=: read -r page link; do
+    link=${link#](}
+    [ -e "$(dirname "$page")/${link%[)#]}" ] || printf '%s links %s, which is not installed\n' "$page" "${link%[)#]}"
+done) >"$work/log"
+[ ! -s "$work/log" ] || { cat "$work/log"; die "documents link what is not there"; }
 # The fetched ONNX Runtime comes along and is the one that is found.
 if [ -d "$libdir/akiembed" ]; then
     loaded=$(ldd "$libdir/libakiembed.so" | sed -n 's/.*libonnxruntime\.so\.1 => \([^ ]*\).*/\1/p')
@@ -62,6 +68,11 @@ export PKG_CONFIG_PATH=$libdir/pkgconfig
 cc "$work/use.c" $(pkg-config --cflags --libs akiembed) -Wl,-rpath,"$libdir" -o "$work/use"
 [ "$("$work/use")" = "$version" ] || die "the program built by pkg-config does not run"
 
+say "pkg-config --static: the archive in the program, ONNX Runtime beside it"
+cc "$work/use.c" -Wl,-Bstatic $(pkg-config --static --cflags --libs akiembed) -o "$work/use_static"
+! ldd "$work/use_static" | grep -E 'libakiembed|not found' || die "the program is not linked with the archive"
+[ "$("$work/use_static")" = "$version" ] || die "the program built by pkg-config --static does not run"
+
 say "find_package"
 mkdir "$work/project"
 cp "$work/use.c" "$work/project/"
@@ -71,10 +82,15 @@ project(use C)
 find_package(akiembed ${version%.*} REQUIRED)
 add_executable(use use.c)
 target_link_libraries(use PRIVATE akiembed::akiembed)
+add_executable(use_static use.c)
+target_link_libraries(use_static PRIVATE akiembed::akiembed_static)
 CMAKE
 cmake -S "$work/project" -B "$work/project/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" 2>&1 || { cat "$work/log"; die "find_package failed"; }
 cmake --build "$work/project/build" >"$work/log" 2>&1 || { cat "$work/log"; die "the CMake project does not build"; }
-[ "$("$work/project/build/use")" = "$version" ] || die "the program built by CMake does not run"
+for program in use use_static; do
+    [ "$("$work/project/build/$program")" = "$version" ] || die "$program, built by CMake, does not run"
+done
+! ldd "$work/project/build/use_static" | grep libakiembed || die "akiembed::akiembed_static is not the archive"
 
 if [ -e "$build/akiembed" ]; then
     say "the program"
@@ -88,4 +104,11 @@ if [ -e "$build/akiembed" ]; then
     fi
     bash -n "$prefix/share/bash-completion/completions/akiembed"
 fi
+say "scripts/uninstall"
+cp "$build/install_manifest.txt" "$work/"
+touch "$prefix/share/doc/akiembed/mine"
+DESTDIR=$work/dest "$source/scripts/uninstall" "$work"
+[ "$(find "$work/dest" ! -type d)" = "$prefix/share/doc/akiembed/mine" ] || die "what is left: $(find "$work/dest" ! -type d)"
+[ "$(find "$work/dest" -path '*/lib*/*akiembed*')" = '' ] || die "folders are left: $(find "$work/dest" -path '*/lib*/*akiembed*')"
+[ ! -e "$work/install_manifest.txt" ] || die "the list of what was installed is left"
 say "done"

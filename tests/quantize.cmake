@@ -3,7 +3,6 @@ aki_test(quantize all)
 set_tests_properties(quantize PROPERTIES FIXTURES_REQUIRED checkpoints)
 
 if(TARGET akiembed_cli)
-  find_package(Python3 REQUIRED COMPONENTS Interpreter)
   add_test(NAME quantised_folder COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_quantised_folder.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
   set_tests_properties(quantised_folder PROPERTIES FIXTURES_REQUIRED checkpoints LABELS plain)
   add_test(NAME threads COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_threads.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)

@@ -1,6 +1,5 @@
 # The HTTP service: its reader of JSON, its batcher's runs by the program, and the program as its clients meet it.
 if(TARGET akiembed_cli AND TARGET aki_server)
-  find_package(Python3 REQUIRED COMPONENTS Interpreter)
   foreach(part server server_scores server_bounds server_faults server_front)
     add_test(NAME ${part} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_${part}.py $<TARGET_FILE:akiembed_cli>
       ${PROJECT_BINARY_DIR}/checkpoints)

@@ -513,7 +513,7 @@ static void test_what_is_no_regular_file_is_refused(void **state)
     expect_no_map(below, AKI_E_NOT_FOUND, "Not a directory");
     expect_no_map(folder, AKI_E_IO, "not a regular file");
     expect_no_map(fifo, AKI_E_IO, "not a regular file");      /* and opening it does not wait for a writer */
-    expect_no_map(loop, AKI_E_IO, "symbolic links");
+    expect_no_map(loop, AKI_E_IO, "ymbolic link");              /* glibc and musl say it differently */
     expect_no_map("/dev/null", AKI_E_IO, "not a regular file");
 
     assert_true(aki__is_folder(folder) && !aki__is_file(folder));

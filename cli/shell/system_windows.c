@@ -132,8 +132,8 @@ int system_stat(const char *path, struct stat *out)
 
 char *system_whole_path(const char *path)
 {
-    wchar_t *name = wide(path), *whole = name ? _wfullpath(NULL, name, 0) : NULL;
-    char *out = whole ? narrow(whole) : NULL;
+    wchar_t *name = aki__wide(path), *whole = name ? _wfullpath(NULL, name, 0) : NULL;
+    char *out = whole ? aki__narrow(whole) : NULL;
 
     for (char *s = out; s && *s; s++)
         if (*s == '\\')

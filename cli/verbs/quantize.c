@@ -77,7 +77,7 @@ static int read_texts(struct input *in, struct batch *b, const struct options *o
     return rc;
 }
 
-static int tell(void *user, const aki_quantize_trial *trial)
+static int tell_trial(void *user, const aki_quantize_trial *trial)
 {
     struct best *b = user;
 
@@ -107,7 +107,7 @@ static int quantize(const struct options *o, const char *folder, const char *out
         rc = read_texts(&in, &texts, o, &q.text_count);
     q.texts = texts.texts;
     q.sizes = texts.sizes;
-    q.tell = tell;
+    q.tell = tell_trial;
     q.tell_user = &best;
     error.item = -1;
     progress_start();

@@ -17,8 +17,8 @@ enum { MOST_PARTITIONS = 8, FIGURES = 200, TRIED = 200 };
 static const char *const test_texts[] = {
     "a", "How do I reset my password?", "The cat sleeps on the windowsill.", "Die Würde des Menschen ist unantastbar.", "机器学习模型需要大量的数据。",
     "Click on Forgot password, then follow the link in the message.", "Быстрая коричневая лиса", "0123456789 + 3.14159 = ?",
-    "Embedding models turn a text into a vector, so that texts of like meaning lie near each other; a search compares the vector of a question "
-    "with those of many passages and answers with the nearest, however differently they are worded, which words alone could never do.",
+    ("Embedding models turn a text into a vector, so that texts of like meaning lie near each other; a search compares the vector of a question "
+     "with those of many passages and answers with the nearest, however differently they are worded, which words alone could never do."),
 };
 enum { TEST_TEXTS = sizeof test_texts / sizeof *test_texts };
 
@@ -356,7 +356,7 @@ static aki_status open_device(struct tester *t, const struct aki__device *device
     }
     say(figures, t, f);
     snprintf(m->device, sizeof m->device, "%.63s", device->name);
-    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%s", figures, remembered ? " (" AGAIN ")" : "",
+    snprintf(m->note, sizeof m->note, "self-test: %s%s%s%s%s%.110s", figures, remembered ? " (" AGAIN ")" : "",
              set[0] ? "; options: " : "", set, tried[0] ? "; refused: " : "", tried);
     return AKI_OK;
 }

@@ -39,7 +39,13 @@ AKI_INLINE vf widened(const char *w, int v, enum aki__table_dtype dtype, bool se
 #if defined(__AVX512BF16__)
 #  define BF16_PRODUCTS true
 AKI_INLINE vh bf16_rounded(vf x) { return (vh)_mm512_cvtneps_pbh((__m512)x); }
-AKI_INLINE vf bf16_dot(vf sum, vf a, vf b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
+AKI_INLINE vf bf16_dot(vf sum, vf a, vf b)
+{
+#  if __clang_major__ == 16         /* crashes where it knows that a factor is one number in all lanes: it is not to know */
+    __asm__("" : "+v"(a));
+#  endif
+    return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+}
 #elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
 #  define BF16_PRODUCTS true
 AKI_INLINE vh bf16_rounded(vf x) { return (vh)vcvt_bf16_f32((float32x4_t)x); }

@@ -179,20 +179,21 @@ void ISA(norm)(const struct aki__norm *a, size_t begin, size_t end, float *scrat
 /* ---------------------------------------------------------------- activation ------------------------------------ */
 
 /* y = act(x) * gate; + (v - v): an infinity is an error of an earlier operator, and must not become 0 or 1. */
-#define ACT_LOOP(value)                                     \
+#define ACT_LOOP_AS(how, value)                             \
     if (gate) {                                             \
-        AKI_SIMD                                            \
+        how                                                 \
         for (size_t i = 0; i < n; i++) {                    \
             float v = x[i];                                 \
             y[i] = ((value) + (v - v)) * gate[i];           \
         }                                                   \
     } else {                                                \
-        AKI_SIMD                                            \
+        how                                                 \
         for (size_t i = 0; i < n; i++) {                    \
             float v = x[i];                                 \
             y[i] = (value) + (v - v);                       \
         }                                                   \
     }
+#define ACT_LOOP(value) ACT_LOOP_AS(AKI_SIMD, value)
 
 #if AKI_LANES == 16
 /* gelu_fast in half the time: Phi(-|x|) by a polynomial of degree 4 for each of 32 intervals, whose coefficients are selected
@@ -239,7 +240,7 @@ static void act_row(float *restrict y, const float *restrict x, const float *res
     case AKI_KACT_RELU:      ACT_LOOP(v > 0.0f ? v : 0.0f) break;
     case AKI_KACT_SILU:      ACT_LOOP(silu_fast(v)) break;
     case AKI_KACT_TANH:      ACT_LOOP(tanh_fast(v)) break;
-    case AKI_KACT_LOG1P_RELU: ACT_LOOP(log1pf(v > 0.0f ? v : 0.0f)) break;
+    case AKI_KACT_LOG1P_RELU: ACT_LOOP_AS(, log1pf(v > 0.0f ? v : 0.0f)) break;       /* a function of the system: one at a time */
     }
 }
 

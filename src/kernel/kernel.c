@@ -43,8 +43,12 @@ static bool has(uint64_t wanted)
 
 static bool runs_avx2(void) { return has(HAS(AVX2)); }
 #else
-/* __builtin_cpu_supports considers what the processor has and what the system saves. */
-static bool runs_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+/* __builtin_cpu_supports considers what the processor has and what the system saves. F16C by its bit: compilers learnt that name late. */
+static bool runs_avx2(void)
+{
+    unsigned a, b, c, d;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
+}
 #endif
 
 /* A bit of cpuid 7, 1: eax. */

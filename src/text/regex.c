@@ -50,7 +50,7 @@ aki_status aki__regex_compile(struct aki__regex **out, struct aki__reader *r, co
         PCRE2_UCHAR message[80] = { 0 };
         pcre2_get_error_message(error, message, sizeof message);
         snprintf(what, sizeof what, "regular expression: %s", (const char *)message);
-        rc = aki__read_fail(r, AKI_E_UNSUPPORTED, NULL, what);
+        rc = aki__read_fail(r, error == PCRE2_ERROR_HEAP_FAILED ? AKI_E_NOMEM : AKI_E_UNSUPPORTED, NULL, what);
         goto done;
     }
     x->jit = pcre2_jit_compile(x->code, PCRE2_JIT_COMPLETE) == 0;      /* without a JIT, the interpreter matches */
@@ -128,6 +128,10 @@ int aki__regex_find(const struct aki__regex *x, struct aki__work *w, const char 
         n = pcre2_match(x->code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->regex->match, w->regex->context);
     if (n == PCRE2_ERROR_NOMATCH)
         return 0;
+    if (n == PCRE2_ERROR_NOMEMORY) {
+        aki__nomem(w);
+        return -1;
+    }
     if (n < 0) {
         w->failure = "the tokenizer's pattern takes too long on this text";
         return -2;

@@ -7,6 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if SIZE_MAX < UINT64_MAX
+#  error "AkiEmbed is for 64-bit processors only"
+#endif
+
 /* false on overflow; *out is then not set. */
 static inline bool aki__add(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool aki__mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
