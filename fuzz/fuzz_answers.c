@@ -7,6 +7,7 @@
 #include "exchange.h"
 #include "metrics.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,8 @@
 
 enum { NO_TYPE = 1, IN_PIECES = 2 };
 
-/* Of tests/make_checkpoints.py: no prompts; a default prompt; prompts that pooling leaves out; an instruction. */
-static const char *const folders[] = { "bert-plain", "xlmr", "xlmr-no-prompt", "qwen3" };
+/* Of tests/make_checkpoints.py: no prompts; a default prompt; prompts that pooling leaves out; an instruction; a reranker; a classifier. */
+static const char *const folders[] = { "bert-plain", "xlmr", "xlmr-no-prompt", "qwen3", "scores-bert", "scores-bert-nli" };
 enum { MODELS = sizeof folders / sizeof *folders };
 
 static char                  paths[MODELS][1024];
@@ -200,6 +201,25 @@ static void check_vectors(const struct aki__json *top)
     }
 }
 
+/* A rerank's results: each document at most once, the best first. */
+static void check_ranking(const struct aki__json *top, const struct request *r)
+{
+    const bool tei = r->family == FAMILY_TEI;
+    const struct aki__json *list = tei ? top : aki__json_get(top, "results"), *result = first(list);
+    double last = INFINITY, score;
+    bool *seen = calloc(r->count + 1, sizeof *seen);
+    int64_t index;
+
+    FUZZ_CHECK(seen && list->size <= r->count && (!tei || list->size == r->count));
+    for (size_t i = 0; i < list->size; i++, result = next(result)) {
+        FUZZ_CHECK(aki__json_int_in(aki__json_get(result, "index"), 0, (int64_t)r->count - 1, &index) && !seen[index]);
+        FUZZ_CHECK(aki__json_double(aki__json_get(result, tei ? "score" : "relevance_score"), &score) && score <= last);
+        seen[index] = true;
+        last = score;
+    }
+    free(seen);
+}
+
 /* body: as it was sent, [size] and a byte of room. */
 static void check_content(const struct exchange *x, const struct aki__json *top, char *body, size_t size)
 {
@@ -217,6 +237,8 @@ static void check_content(const struct exchange *x, const struct aki__json *top,
         FUZZ_CHECK(top->kind == AKI_JSON_ARRAY && top->size == r.count);
         check_vectors(top);
     }
+    if (x->route->body == BODY_RERANK)
+        check_ranking(top, &r);
     request_free(&r);
 }
 

@@ -479,7 +479,7 @@ AKI_API aki_status aki_duplicates(const aki_vectors *vectors, float threshold, a
  * rotated and rounded, as AKI_PRECISION_INT8 does at open, and the vectors are bit-identical to those; everything else
  * is copied. docs/quantised-folder.md describes the files.
  * folder: path of the source. out: path of a folder that does not exist yet or is empty; on failure it is left empty.
- * The call needs memory for the int8 weights. Errors: as aki_model_open, INVALID (out is not empty, or folder is
+ * A classifier's head stays as it is, and its scores are those bits. The call needs memory for the int8 weights. Errors: as aki_model_open, INVALID (out is not empty, or folder is
  * already quantised), IO. */
 AKI_API aki_status aki_quantize(const char *folder, const char *out, aki_error *error);
 
@@ -508,7 +508,7 @@ AKI_API void aki_quantize_options_init(void *options, size_t size);
 
 /* The same, but what stays f32 is not judged by the weights: it is measured which products need it so that each text's
  * vector has a cosine of 0.999 or more to its f32 vector, and the fewest stay f32. Texts of which the tokenizer knows less
- * than half are left out. Needs the memory of aki_model_open in f32. Errors: also those of aki_embed; an error in a text
+ * than half are left out. Of a classifier it is not the scores, but the hidden rows that its head reads. Needs the memory of aki_model_open in f32. Errors: also those of aki_embed; an error in a text
  * sets error->item to its index. */
 AKI_API aki_status aki_quantize_measured(const char *folder, const char *out, const aki_quantize_options *options, aki_error *error);
 
@@ -518,7 +518,8 @@ AKI_API aki_status aki_quantize_measured(const char *folder, const char *out, co
 typedef struct {
     uint32_t struct_size;           /* set by aki_export_options_init */
     int32_t  f16;                   /* 1: weights and arithmetic in f16; and in the device form, inputs and outputs */
-    int32_t  pooled;                /* output, 1: sentence_embedding [batch, dim], pooled and normalised; 0: last_hidden_state */
+    int32_t  pooled;                /* output, 1: sentence_embedding [batch, dim], pooled and normalised; 0: last_hidden_state. A
+                                     * classifier's or cross-encoder's file gives logits [batch, labels] in any case */
     int32_t  device_form;           /* 1: the inputs are inputs_embeds, mask, cos and sin (docs/coreml.md) */
     int32_t  batch, length;         /* fixed dimensions of the input; 0: free */
 } aki_export_options;
@@ -526,7 +527,7 @@ typedef struct {
 AKI_API void aki_export_options_init(void *options, size_t size);
 
 /* Writes a model's network as an ONNX file (IR 10, opset 21, standard operators only). Inputs: input_ids and
- * attention_mask, i64 [batch, sequence]; output: f32. folder: path of the model; out: path of the file, which is
+ * attention_mask (of a classifier with token types also token_type_ids), i64 [batch, sequence]; output: f32. folder: path of the model; out: path of the file, which is
  * replaced if it exists. Weights above 1.9 GiB are written to out + ".data". On failure no file is left. Errors: as
  * aki_model_open, INVALID (options), UNSUPPORTED (a quantised folder), IO. */
 AKI_API aki_status aki_export(const char *folder, const char *out, const aki_export_options *options, aki_error *error);

@@ -24,6 +24,9 @@ if(TARGET akiembed_cli)
   add_test(NAME cli_files COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_cli_files.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
   set_tests_properties(cli_files PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
 
+  add_test(NAME cli_scores COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_cli_scores.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
+  set_tests_properties(cli_scores PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
+
   add_test(NAME cli_check COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_cli_check.py $<TARGET_FILE:akiembed_cli> ${PROJECT_BINARY_DIR}/checkpoints)
   set_tests_properties(cli_check PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)
 endif()

@@ -437,6 +437,15 @@ def qwen3_like(o, tokens):
     return config, w
 
 
+def write_cross_encoder_files(folder, prompts):
+    """As CrossEncoder.save_pretrained of sentence-transformers 6.2 does; the first prompt is the default."""
+    write_json(folder, "modules.json", [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}])
+    write_json(folder, "config_sentence_transformers.json", {"__version__": {"pytorch": "2.15.0", "sentence_transformers": "6.2.0", "transformers": "5.23.0"},
+               "activation_fn": "torch.nn.modules.linear.Identity", "default_prompt_name": next(iter(prompts)), "model_type": "CrossEncoder", "prompts": prompts})
+    write_json(folder, "sentence_bert_config.json", {"transformer_task": "sequence-classification", "module_output_name": "scores",
+               "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}}})
+
+
 def write(folder, o):
     family = o["family"]
     if family == "bert":
@@ -470,6 +479,8 @@ def write(folder, o):
     write_json(folder, "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": names,
                                                  "model_max_length": o.get("model_max_length", 10**30), **named})
     w.write(folder, o.get("shards", 1), o.get("prefix", ""))
+    if o.get("saved"):
+        write_cross_encoder_files(folder, o["saved"])
     if o.get("pooling"):
         write_sentence_files(folder, o, config["hidden_size"])
 
@@ -530,6 +541,7 @@ CHECKPOINTS += [
     dict(name="scores-roberta", family="roberta", labels=1, prefix="roberta.", positions=62, model_max_length=62),
     dict(name="scores-xlmr", family="xlm-roberta", labels=2, prefix="roberta.", model_max_length=64, config={"problem_type": "multi_label_classification"}),
     dict(name="scores-camembert", family="camembert", labels=5, prefix="roberta.", layers=1, model_max_length=64),
+    dict(name="scores-saved", family="roberta", labels=1, prefix="roberta.", positions=62, model_max_length=40, saved={"q": "query: ", "other": "one "}),
     dict(name="scores-qwen3", family="qwen3", labels=1, prefix="model.", dtype="F32", model_max_length=64, config={"pad_token_id": 476}),
 ]
 

@@ -1,6 +1,6 @@
 # The HTTP service: its reader of JSON, its batcher's runs by the program, and the program as its clients meet it.
 if(TARGET akiembed_cli AND TARGET aki_server)
-  foreach(part server server_bounds server_faults server_front)
+  foreach(part server server_scores server_bounds server_faults server_front)
     add_test(NAME ${part} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/test_${part}.py $<TARGET_FILE:akiembed_cli>
       ${PROJECT_BINARY_DIR}/checkpoints)
     set_tests_properties(${part} PROPERTIES FIXTURES_REQUIRED checkpoints LABELS unit TIMEOUT 900)

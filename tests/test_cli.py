@@ -26,7 +26,7 @@ import unittest
 
 PROGRAM, CHECKPOINTS = sys.argv[1:3]
 MODEL = os.path.join(CHECKPOINTS, "bert")
-VERBS = ["embed", "tokenize", "similarity", "info", "quantize", "export", "verify", "bench", "devices", "serve", "pull", "models", "rm", "check", "completion"]
+VERBS = ["embed", "tokenize", "similarity", "rerank", "classify", "info", "quantize", "export", "verify", "bench", "devices", "serve", "pull", "models", "rm", "check", "completion"]
 with open(PROGRAM, "rb") as program:
     SANITIZED = bool(re.search(b"__[at]san_init", program.read()))
 if subprocess.run([PROGRAM, "pull", "--help"], capture_output=True).returncode:

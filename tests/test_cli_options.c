@@ -13,7 +13,7 @@
 
 /* The verbs are not run here. */
 #define STUB(name) int name(const struct options *o) { (void)o; return CLI_OK; }
-STUB(embed_run) STUB(tokenize_run) STUB(similarity_run) STUB(info_run) STUB(quantize_run) STUB(export_run) STUB(verify_run) STUB(bench_run)
+STUB(embed_run) STUB(tokenize_run) STUB(similarity_run) STUB(rerank_run) STUB(classify_run) STUB(info_run) STUB(quantize_run) STUB(export_run) STUB(verify_run) STUB(bench_run)
 STUB(devices_run) STUB(serve_run) STUB(pull_run) STUB(models_run) STUB(rm_run) STUB(check_run) STUB(completion_run)
 
 /* The environment: one variable. */

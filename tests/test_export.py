@@ -6,6 +6,7 @@ give the library's vectors. Needs the packages of tests/requirements.txt.
 """
 import json
 import os
+import shutil
 import stat
 import sys
 import unittest
@@ -17,7 +18,8 @@ import onnxruntime
 import make_checkpoints
 from test_cli import CHECKPOINTS, Case, joined, texts
 
-FAMILIES = [o["name"] for o in make_checkpoints.CHECKPOINTS]
+FAMILIES = [o["name"] for o in make_checkpoints.CHECKPOINTS if not o["name"].startswith("scores-")]
+CLASSIFIERS = [o["name"] for o in make_checkpoints.CHECKPOINTS if o["name"].startswith("scores-")]
 TEXTS = ["a cat", "", "The capital city of the river is not in the mountain house", "query", "日本語 and Ελληνικά, mixed: 1234 !?"] + texts(6)
 
 
@@ -105,6 +107,50 @@ class Export(Case):
                     # Alone: no padding at all.
                     alone = np.concatenate([run(path, self.feeds([row], folder)) for row in ids[:3]])
                     self.near(alone, wanted[:3], f16, where + ", alone")
+
+    def pairs(self, name):
+        """What sentence-transformers makes of pairs: feeds of the graph, padded, and logits."""
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "golden", name + ".json"), encoding="utf-8") as f:
+            cases = json.load(f)["cases"]
+        ids = [c["ids"] for c in cases]
+        feeds = self.feeds(ids, os.path.join(CHECKPOINTS, name))
+        types = np.zeros_like(feeds["input_ids"])
+        for i, row in enumerate(ids):
+            types[i, row.index(row[-1]) + 1:len(row)] = 1        # behind the first [SEP]
+        return dict(feeds, token_type_ids=types), np.array([c["logits"] for c in cases], np.float32)
+
+    def test_classifiers(self):
+        for name in CLASSIFIERS:
+            feeds, wanted = self.pairs(name)
+            for f16 in (False, True):
+                path = self.export(name, *["--f16"] * f16)
+                model = self.model(path)
+                self.assertEqual([(o.name, o.type.tensor_type.shape.dim[1].dim_value) for o in model.graph.output], [("logits", wanted.shape[1])])
+                self.assertEqual("token_type_ids" in [i.name for i in model.graph.input], "scores-bert" in name)
+                got = self.run_onnxruntime(path, feeds)
+                self.assertLessEqual(np.abs(got - wanted).max(), 5e-3 if f16 else 2e-5, (name, f16))
+
+    def test_classifier_files_open(self):
+        """As a folder of its own, a classifier's file gives the scores of the folder that it was exported from."""
+        pairs = joined(json.dumps(p) for p in [["one two", "two three four"], ["three", "what is this"], ["x", ""]])
+        for name in CLASSIFIERS:
+            folder = os.path.join(CHECKPOINTS, name)
+            copy = shutil.copytree(folder, self.path("onnx-" + name), ignore=shutil.ignore_patterns("*.safetensors"))
+            os.rename(self.export(name), os.path.join(copy, "model.onnx"))
+            scores = lambda f: [{l["label"]: l["score"] for l in json.loads(line)["labels"]} for line in self.ok("classify", "-m", f, "--jsonl", stdin=pairs).stdout.splitlines()]
+            for a, b in zip(scores(folder), scores(copy)):
+                self.assertEqual(set(a), set(b))
+                for label in a:
+                    self.assertAlmostEqual(a[label], b[label], delta=1e-5)
+            self.fails(4, "gives scores, no vectors", "embed", "-m", copy, "x")
+        with open(os.path.join(copy, "config.json")) as f:
+            config = json.load(f)
+        for change, message in [({"id2label": {"0": "a", "1": "b", "2": "c"}}, "3 labels, but the graph of model.onnx gives 1"), ({"architectures": ["Qwen3Model"]}, "ForSequenceClassification"),
+                                ({"architectures": ["BertForTokenClassification"]}, "architectures")]:
+            with open(os.path.join(copy, "config.json"), "w") as f:
+                json.dump(dict(config, **change), f)
+            self.fails(4, message, "classify", "-m", copy, "x")
+            self.fails(4, message, "embed", "-m", copy, "x")
 
     def test_hidden_states(self):
         for name in FAMILIES:

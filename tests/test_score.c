@@ -1,12 +1,13 @@
 /* Tests of classifiers and cross-encoders on generated checkpoints, against what sentence-transformers' CrossEncoder answers for them
  * (tests/data/golden/scores-*.json): ids, scores and logits, alone and in any batch; activations; what each kind of model refuses. */
 #include "golden.h"
+#include "host.h"
 
 #include <unistd.h>
 
 enum { MOST_PAIRS = 32, MOST_LABELS = 8 };
 
-static const char *const classifiers[] = { "scores-bert", "scores-bert-raw", "scores-bert-nli", "scores-roberta", "scores-xlmr", "scores-camembert",
+static const char *const classifiers[] = { "scores-bert", "scores-bert-raw", "scores-bert-nli", "scores-roberta", "scores-xlmr", "scores-camembert", "scores-saved",
                                            "scores-qwen3", "scores-logit", "scores-logit-true", "scores-logit-dense", "scores-logit-card" };
 enum { CLASSIFIERS = sizeof classifiers / sizeof *classifiers };
 
@@ -401,36 +402,6 @@ static void test_card(void **state)
     assert_int_equal(system(command), 0);
 }
 
-/* A quantised folder has the head, and the bits of int8 of the folder that it was made from. */
-static void test_quantised(void **state)
-{
-    char out[] = "/tmp/akiembed-score-XXXXXX", command[64], path[512];
-
-    (void)state;
-    assert_non_null(mkdtemp(out));
-    for (size_t k = 0; k < CLASSIFIERS; k++) {
-        aki_model *m = open_checkpoint(classifiers[k], AKI_PRECISION_INT8);
-        float scores[MOST_PAIRS * MOST_LABELS], again[MOST_PAIRS * MOST_LABELS];
-        struct pairs p;
-        aki_error e = { 0 };
-
-        pairs_open(&p, classifiers[k]);
-        snprintf(path, sizeof path, CHECKPOINTS "%s", classifiers[k]);
-        if (aki_quantize(path, out, &e))
-            fail_msg("%s: %s", classifiers[k], e.message);
-        aki_model *q = open_model(out, AKI_PRECISION_DEFAULT);
-        score(m, &p, AKI_ACTIVATION_DEFAULT, scores, NULL);
-        score(q, &p, AKI_ACTIVATION_DEFAULT, again, NULL);
-        assert_memory_equal(scores, again, p.count * (size_t)p.labels * sizeof *scores);
-        pairs_close(&p);
-        aki_model_close(m);
-        aki_model_close(q);
-        snprintf(command, sizeof command, "rm -rf %s/*", out);
-        assert_int_equal(system(command), 0);
-    }
-    rmdir(out);
-}
-
 static void test_activations(void **state)
 {
     aki_model *m = open_checkpoint("scores-bert-nli", AKI_PRECISION_F32);
@@ -473,6 +444,43 @@ static void test_info(void **state)
     assert_true(info.outputs & 1u << AKI_OUTPUT_SCORES);
     assert_int_equal(aki_model_check(m, &e), AKI_OK);
     aki_model_close(m);
+}
+
+/* A quantised folder gives the bits of int8, has its head as it was, and has no error that aki_check finds. */
+static int no_problem(void *user, const aki_check_event *event)
+{
+    (void)user;
+    if (event->kind == AKI_CHECK_PROBLEM)
+        fail_msg("%s: %s", event->path, event->message);
+    return 0;
+}
+
+static void test_quantised(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < CLASSIFIERS; k++) {
+        float wanted[MOST_PAIRS * MOST_LABELS], got[MOST_PAIRS * MOST_LABELS];
+        char folder[512], out[512], command[600];
+        struct pairs p;
+        aki_error e = { 0 };
+
+        snprintf(folder, sizeof folder, CHECKPOINTS "%s", classifiers[k]);
+        snprintf(out, sizeof out, "%s/scores-XXXXXX", AKI_BINARY_DIR);
+        assert_non_null(mkdtemp(out));
+        if (aki_quantize(folder, out, &e))
+            fail_msg("%s: %s", classifiers[k], e.message);
+        pairs_open(&p, classifiers[k]);
+        aki_model *a = open_checkpoint(classifiers[k], AKI_PRECISION_INT8), *b = open_model(out, AKI_PRECISION_DEFAULT);
+        score(a, &p, AKI_ACTIVATION_NONE, wanted, NULL);
+        score(b, &p, AKI_ACTIVATION_NONE, got, NULL);
+        assert_memory_equal(got, wanted, p.count * (size_t)p.labels * sizeof *got);
+        assert_int_equal(aki_check(out, no_problem, NULL, &e), AKI_OK);
+        aki_model_close(a);
+        aki_model_close(b);
+        pairs_close(&p);
+        snprintf(command, sizeof command, "rm -rf '%s'", out);
+        assert_int_equal(system(command), 0);
+    }
 }
 
 /* A classifier gives no vectors, an embedding model no scores; single texts are scored as well as pairs. */

@@ -237,6 +237,16 @@ int model_hash(const struct model *m, uint64_t *hash)
     return rc;
 }
 
+int model_gives(const struct model *m, bool scores)
+{
+    if (scores == (m->info.label_count > 0))
+        return CLI_OK;
+    if (scores)
+        return cli_fail(CLI_INPUT, "%s gives vectors, no scores: akiembed similarity QUERY TEXT..., or -m a cross-encoder or classifier", m->name);
+    return cli_fail(CLI_INPUT, "%s is a %s: it gives scores, no vectors: akiembed %s, or -m an embedding model", m->name,
+                    m->info.label_count == 1 ? "cross-encoder" : "classifier", m->info.label_count == 1 ? "rerank QUERY TEXT..." : "classify TEXT...");
+}
+
 void model_close(struct model *m)
 {
     aki_model_info now;
@@ -308,7 +318,9 @@ static int check_numbers(const struct model *m, const aki_embed_options *e)
     plain.kind = AKI_KIND_NONE;                               /* the prompt is check_prompt's */
     plain.prompt = "";
     plain.instruction = plain.prompt_name = NULL;
-    if (m->info.dim)
+    if (m->info.label_count)
+        status = aki_score(m->handle, NULL, NULL, NULL, NULL, 0, &plain, NULL, 0, NULL, NULL, &error);
+    else if (m->info.dim)
         status = aki_embed(m->handle, NULL, NULL, 0, &plain, NULL, 0, NULL, NULL, &error);
     else
         status = aki_tokenize(m->handle, "", 0, &plain, NULL, NULL, 0, &count, &error);

@@ -28,6 +28,9 @@ const char *model_int8_cost(const aki_model_info *info, char *out, size_t size);
 /* A hash of what the model is read from: sizes, beginnings and ends of its files, wherever they lie. */
 int  model_hash(const struct model *m, uint64_t *hash);
 
+/* CLI_INPUT, message out, where the model gives vectors and scores are wanted, or scores and vectors are. */
+int  model_gives(const struct model *m, bool scores);
+
 /* The exit code of a failed library call, whose message is said; where: what to call the thing at fault, or NULL. */
 int  model_failed(const aki_error *error, const char *where);
 

@@ -34,6 +34,7 @@ struct bench_job {
     size_t             sizes[BULK_MOST];
     int32_t            tokens[BULK_MOST];
     float             *vectors;            /* [BULK_MOST, dim] */
+    const char        *queries[BULK_MOST]; /* classifiers: a short query before each text */
     struct bench_row         rows[ROW_LIMIT];
     size_t             row_count;
     double             seconds, open_seconds, start;
@@ -90,7 +91,9 @@ static int call(struct bench_job *j, struct bench_row *row, const char *const *t
     e.cancel_user = j;
     uint64_t reused = tokens_reused(j);
     double start = aki__seconds();
-    if (aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, aki_embed_bound(j->model.handle, count, &e), j->tokens, NULL, &error))
+    const size_t size = count * (size_t)j->model.info.dim * sizeof *j->vectors;
+    if (j->model.info.label_count ? aki_score(j->model.handle, j->queries, NULL, texts, sizes, count, &e, j->vectors, size, j->tokens, NULL, &error)
+                                  : aki_embed(j->model.handle, texts, sizes, count, &e, j->vectors, size, j->tokens, NULL, &error))
         return model_failed(&error, NULL);
     double seconds = aki__seconds() - start;
     if (!row)
@@ -288,6 +291,8 @@ static int open_model(struct bench_job *j)
     j->open_seconds = aki__seconds() - start;
     j->opened = machine_resident();
     j->source.model = j->model.handle;
+    for (size_t i = 0; i < BULK_MOST; i++)
+        j->queries[i] = "how do I find the passage that answers a question";
     j->vectors = aki__realloc(NULL, (size_t)j->model.info.dim, BULK_MOST * sizeof *j->vectors);
     return j->vectors ? CLI_OK : cli_no_memory();
 }

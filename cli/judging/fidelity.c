@@ -124,3 +124,33 @@ size_t fidelity_difference(const float *a, const float *b, size_t count, size_t 
     }
     return differing;
 }
+
+double fidelity_order(const float *a, const float *b, size_t count, size_t dim)
+{
+    size_t same = 0, pairs = 0;
+
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < i; k++, pairs++) {
+            const float x = a[i * dim] - a[k * dim], y = b[i * dim] - b[k * dim];
+            same += (x > 0) == (y > 0) && (x < 0) == (y < 0);
+        }
+    return pairs ? (double)same / (double)pairs : 1;
+}
+
+static size_t best(const float *scores, size_t dim)
+{
+    size_t found = 0;
+
+    for (size_t i = 1; i < dim; i++)
+        found = scores[i] > scores[found] ? i : found;
+    return found;
+}
+
+double fidelity_best(const float *a, const float *b, size_t count, size_t dim)
+{
+    size_t same = 0;
+
+    for (size_t i = 0; i < count; i++)
+        same += best(a + i * dim, dim) == best(b + i * dim, dim);
+    return count ? (double)same / (double)count : 1;
+}

@@ -20,6 +20,10 @@ bool fidelity_cosine(const float *a, const float *b, const bool *apart, size_t c
 bool fidelity_centred(const float *a, const float *b, size_t count, size_t dim, struct figure *out);
 /* What share of each text's `top` nearest other texts is the same by a as by b. */
 bool fidelity_overlap(const float *a, const float *b, size_t count, size_t dim, size_t top, struct figure *out);
+/* Of all pairs of the texts, the share whose first scores have the same order by a as by b. */
+double fidelity_order(const float *a, const float *b, size_t count, size_t dim);
+/* The share of the texts whose largest score is of the same label. */
+double fidelity_best(const float *a, const float *b, size_t count, size_t dim);
 /* Vectors that differ in any bit, and the largest difference of two elements. */
 size_t fidelity_difference(const float *a, const float *b, size_t count, size_t dim, double *most);
 

@@ -33,7 +33,9 @@ struct verify_job {
     size_t         count, given;           /* given: before those without a vector were removed */
     bool           more;                   /* FILE has more texts than are taken */
     struct model   model;                  /* to be verified; closed before the reference is opened */
-    size_t         dim;
+    size_t         dim;                    /* of a vector; of a classifier, its labels */
+    bool           scores;
+    const char   **queries;                /* [given] of a classifier: the same before each text */
     int            precision;
     char           device[64];
     const char    *name, *against;         /* of the models */
@@ -176,16 +178,20 @@ static int cancel(void *user)
     return cli_signal != 0;
 }
 
+/* Of a classifier: probabilities of a query with each text. */
 static aki_status embed(struct verify_job *j, const char *const *texts, const size_t *sizes, size_t count, float *out, aki_error *error)
 {
     aki_embed_options e;
 
     aki_embed_options_init(&e, sizeof e);
     e.no_reuse = 1;                        /* equal texts are to be computed in different places */
-    e.normalize = AKI_NORMALIZE_ON;        /* so that one bound fits every model */
+    e.normalize = j->scores ? AKI_NORMALIZE_DEFAULT : AKI_NORMALIZE_ON;      /* so that one bound fits every model */
+    e.activation = AKI_ACTIVATION_PROBABILITY;
     e.cancel = cancel;
     e.cancel_user = j;
-    aki_status status = aki_embed(j->model.handle, texts, sizes, count, &e, out, count * j->dim * sizeof *out, NULL, NULL, error);
+    const size_t size = count * j->dim * sizeof *out;
+    aki_status status = j->scores ? aki_score(j->model.handle, j->queries, NULL, texts, sizes, count, &e, out, size, NULL, NULL, error)
+                                  : aki_embed(j->model.handle, texts, sizes, count, &e, out, size, NULL, NULL, error);
     j->computed += count;
     return status;
 }
@@ -253,6 +259,10 @@ static int compute_checked(struct verify_job *j)
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         if (!(*sets[i] = aki__realloc(NULL, j->given, j->dim * sizeof **sets[i])))
             return cli_no_memory();
+    if (!(j->queries = aki__realloc(NULL, j->given, sizeof *j->queries)))
+        return cli_no_memory();
+    for (size_t i = 0; i < j->given; i++)
+        j->queries[i] = "how do I find the passage that answers a question";
     int rc = embed_alone(j);
     if (!rc)
         rc = embed_together(j, j->together);
@@ -358,6 +368,21 @@ static int check_reference(struct verify_job *j)
     return CLI_OK;
 }
 
+static int check_scores(struct verify_job *j)
+{
+    double most;
+
+    fidelity_difference(j->together, j->reference, j->count, j->dim, &most);
+    at_most(add_check(j, "probability, difference to f32", "probability_difference", most),
+            j->precision == AKI_PRECISION_INT8 ? 0.05 : j->precision == AKI_PRECISION_F32 ? 2e-5 : 0.01);
+    struct check *c = j->dim == 1 ? add_check(j, "pairs of texts in the same order", "order_agreement", fidelity_order(j->together, j->reference, j->count, j->dim))
+                                  : add_check(j, "texts with the same best label", "best_label_agreement", fidelity_best(j->together, j->reference, j->count, j->dim));
+    at_least(c, j->precision == AKI_PRECISION_INT8 ? 0.95 : 0.98);
+    if (j->count < LEAST_FOR_TOP)
+        c->skipped = "not meaningful with fewer than 30 texts";
+    return CLI_OK;
+}
+
 static int check_all(struct verify_job *j)
 {
     struct check *c = add_check(j, "texts without a vector", "without_vector", (double)j->bad);
@@ -368,7 +393,7 @@ static int check_all(struct verify_job *j)
         return CLI_OK;
     check_same(j, j->alone, "alone, other bits than in a batch", "alone_other_bits", "alone, difference to a batch", "alone_difference");
     check_same(j, j->backward, "reversed, other bits", "reversed_other_bits", "reversed, difference", "reversed_difference");
-    return j->compared ? check_reference(j) : CLI_OK;
+    return !j->compared ? CLI_OK : j->scores ? check_scores(j) : check_reference(j);
 }
 
 static bool passes(const struct check *c)
@@ -464,6 +489,7 @@ static int open_and_read(struct verify_job *j)
     if (rc)
         return rc;
     j->dim = (size_t)j->model.info.dim;
+    j->scores = j->model.info.label_count > 0;
     j->precision = j->model.info.precision;
     j->name = j->model.name;
     snprintf(j->device, sizeof j->device, "%s", j->model.info.device);
@@ -489,6 +515,7 @@ int verify_run(const struct options *o)
     free(j.together);
     free(j.backward);
     free(j.reference);
+    free(j.queries);
     free(j.texts);
     free(j.sizes);
     free(j.numbers);

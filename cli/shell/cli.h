@@ -49,6 +49,8 @@ struct options;
 int embed_run(const struct options *o);
 int tokenize_run(const struct options *o);
 int similarity_run(const struct options *o);
+int rerank_run(const struct options *o);
+int classify_run(const struct options *o);
 int info_run(const struct options *o);
 int quantize_run(const struct options *o);
 int export_run(const struct options *o);

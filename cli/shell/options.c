@@ -369,7 +369,7 @@ static const struct option *find_rival(const struct options *o, size_t i)
 /* What is typed wins over the environment, also where it excludes it: a variable is then passed over, not an error. */
 static int read_environment(struct options *o)
 {
-    bool has_texts = o->word_count > (o->verb == &verbs[VERB_SIMILARITY]);
+    bool has_texts = o->word_count > (o->verb == &verbs[VERB_SIMILARITY] || o->verb == &verbs[VERB_RERANK]);
 
     for (size_t i = 0; i < option_count; i++) {
         const struct option *option = &option_table[i];

@@ -7,7 +7,7 @@
 
 #include <akiembed.h>
 
-enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_INFO, VERB_QUANTIZE, VERB_EXPORT, VERB_VERIFY, VERB_BENCH, VERB_DEVICES,
+enum verb_id { VERB_EMBED, VERB_TOKENIZE, VERB_SIMILARITY, VERB_RERANK, VERB_CLASSIFY, VERB_INFO, VERB_QUANTIZE, VERB_EXPORT, VERB_VERIFY, VERB_BENCH, VERB_DEVICES,
 #ifdef CLI_SERVE                           /* built for Linux */
                VERB_SERVE,
 #endif
@@ -50,7 +50,7 @@ struct option {
 extern const struct option option_table[];
 extern const size_t option_count;
 
-enum { OPTION_LIMIT = 96, DEVICE_OPTION_LIMIT = 16, MODEL_LIMIT = 32, OPTION_NUMBER_SIZE = 24, OPTION_VALUE_SIZE = 96, OPTION_HELP_SIZE = 512 };
+enum { OPTION_LIMIT = 128, DEVICE_OPTION_LIMIT = 16, MODEL_LIMIT = 32, OPTION_NUMBER_SIZE = 24, OPTION_VALUE_SIZE = 96, OPTION_HELP_SIZE = 512 };
 
 /* The model that is meant where none is named. */
 #define OPTIONS_MODEL "Qwen/Qwen3-Embedding-0.6B"
@@ -89,6 +89,9 @@ struct options {
         int         top, no_prompts, duplicates;
         const char *vectors, *texts, *threshold;
     } similarity;
+    struct {
+        int pairs, raw, no_sort;
+    } rerank;
     struct {
         int f16, pooled, form, batch, length;
     } export;

@@ -47,6 +47,23 @@ const struct verb verbs[VERB_COUNT] = {
       "A row of --duplicates is score, the number of a text, that of the nearest text before it, and the text. Texts that are in no row are the set "
       "without duplicates.",
       similarity_run },
+    { "rerank", "how well texts answer a query, by a cross-encoder, best first",
+      "[OPTIONS] QUERY TEXT...\n[OPTIONS] QUERY -f FILE\n[OPTIONS] QUERY < FILE\n[OPTIONS] --pairs -f FILE",
+      "akiembed rerank -m cross-encoder/ms-marco-MiniLM-L6-v2 \"how do cats purr\" \"A cat's larynx\" \"Dog food\"\n"
+      "akiembed rerank -m BAAI/bge-reranker-base \"how do cats purr\" -f lines.txt --top 10\n"
+      "akiembed rerank -m BAAI/bge-reranker-base --pairs -f pairs.jsonl > scores.jsonl",
+      "A table on a terminal, else a line for each text, {\"index\":0,\"score\":0.93}, the best first; index is the text's number from 0. Scores are "
+      "those of sentence-transformers' CrossEncoder: the model's files say whether they are logits or go from 0 to 1. Of a pair too long the longer text "
+      "loses its end.\n"
+      "A line of --pairs is a JSON array [query, text]; their scores come in the order of the lines.",
+      rerank_run },
+    { "classify", "the labels of each text, by a classifier, best first",
+      "[OPTIONS] TEXT...\n[OPTIONS] -f FILE\n[OPTIONS] < FILE",
+      "akiembed classify -m distilbert/distilbert-base-uncased-finetuned-sst-2-english \"what a film\"\n"
+      "akiembed classify -m cross-encoder/nli-MiniLM2-L6-H768 -f pairs.jsonl",
+      "A row is {\"index\":0, \"labels\":[{\"label\":\"positive\", \"score\":0.98}, ...]}, all labels of the model. Scores are probabilities: softmax where "
+      "one of several labels applies, else sigmoid. With --jsonl a line that is a JSON array of two strings is a pair.",
+      classify_run },
     { "info", "what a model is and how it runs here",
       "[OPTIONS]",
       "akiembed info -m all-MiniLM-L6-v2\nakiembed info --json",
@@ -66,8 +83,8 @@ const struct verb verbs[VERB_COUNT] = {
       "akiembed export --pooled --f16 Qwen/Qwen3-Embedding-0.6B qwen3.onnx\n"
       "akiembed export --for coreml --batch 8 all-MiniLM-L6-v2 minilm.onnx",
       "The file takes input_ids and attention_mask, any number of texts of any length, and gives last_hidden_state, or sentence_embedding with "
-      "--pooled. It needs standard operators only (opset 21), so that any ONNX runtime can run it. Weights above 1.9 GiB go to OUT.onnx.data "
-      "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md tells its inputs.",
+      "--pooled. A classifier's gives logits, and takes token_type_ids where the model has them. It needs standard operators only (opset 21), so that any ONNX runtime can run it. Weights above 1.9 GiB go to OUT.onnx.data "
+      "beside it. --for coreml writes what --device coreml runs, for converters and for looking at: docs/coreml.md describes its inputs.",
       export_run },
     { "verify", "the vectors of a precision and device against f32 on the cpu",
       "[OPTIONS]\n[OPTIONS] -f FILE",
@@ -75,13 +92,14 @@ const struct verb verbs[VERB_COUNT] = {
       "akiembed verify -m qwen3-int8 --against Qwen/Qwen3-Embedding-0.6B\n"
       "akiembed verify --precision int8 -f lines.txt --json",
       "The texts are built in, in many languages, or those of FILE, at most 2000 of them. A quantised folder has no f32 weights left: without "
-      "--against it is compared with itself only, and exit status 8 says that it is not verified. Exit status 7 where a value is below its bound.",
+      "--against it is compared with itself only, and exit status 8 says that it is not verified. Exit status 7 where a value is below its bound. "
+      "Of a classifier or cross-encoder the probabilities of a query with each text are compared.",
       verify_run },
     { "bench", "how fast a model is here",
       "[OPTIONS]\n[OPTIONS] --texts FILE",
       "akiembed bench\nakiembed bench --precision int8 --seconds 30 --json\nakiembed bench -m all-MiniLM-L6-v2 --texts lines.txt",
       "Times are milliseconds of a call, and their percentiles. Every text is another one, so that nothing can be reused; but queries begin "
-      "with the model's prompt, which a causal model computes once (--prefix-cache).",
+      "with the model's prompt, which a causal model computes once (--prefix-cache). Of a classifier or cross-encoder calls are scored pairs, a short query before each text.",
       bench_run },
     { "devices", "where models can be computed on this machine",
       "[OPTIONS]",
@@ -134,7 +152,7 @@ const struct verb verbs[VERB_COUNT] = {
 
 /* Sets of verbs, for the column of that name. A verb that is not built in is an empty set. */
 enum {
-    EMBED = 1u << VERB_EMBED, TOKENIZE = 1u << VERB_TOKENIZE, SIMILARITY = 1u << VERB_SIMILARITY, INFO = 1u << VERB_INFO,
+    EMBED = 1u << VERB_EMBED, TOKENIZE = 1u << VERB_TOKENIZE, SIMILARITY = 1u << VERB_SIMILARITY, RERANK = 1u << VERB_RERANK, CLASSIFY = 1u << VERB_CLASSIFY, INFO = 1u << VERB_INFO,
     QUANTIZE = 1u << VERB_QUANTIZE, EXPORT = 1u << VERB_EXPORT, VERIFY = 1u << VERB_VERIFY, BENCH = 1u << VERB_BENCH,
     DEVICES = 1u << VERB_DEVICES, MODELS = 1u << VERB_MODELS, RM = 1u << VERB_RM, CHECK = 1u << VERB_CHECK, COMPLETION = 1u << VERB_COMPLETION,
 #ifdef CLI_SERVE
@@ -147,8 +165,9 @@ enum {
 #else
     PULL = 0,
 #endif
-    READS = EMBED | TOKENIZE | SIMILARITY | VERIFY,                       /* texts from --file or standard input */
-    OPENS = EMBED | SIMILARITY | INFO | VERIFY | BENCH | SERVE,           /* a model to compute with */
+    SCORES = RERANK | CLASSIFY,
+    READS = EMBED | TOKENIZE | SIMILARITY | SCORES | VERIFY,              /* texts from --file or standard input */
+    OPENS = EMBED | SIMILARITY | SCORES | INFO | VERIFY | BENCH | SERVE,  /* a model to compute with */
     ALL = (1u << VERB_COUNT) - 1,
 };
 
@@ -181,6 +200,8 @@ const struct option option_table[] = {
       .help = "the texts that --vectors were made of, to be shown" },
     { .name = "duplicates", .kind = OPTION_FLAG, .verbs = SIMILARITY, .group = "Input", .field = AT(similarity.duplicates),
       .help = "no query: each row of --vectors that is near to an earlier one, and that one" },
+    { .name = "pairs", .kind = OPTION_FLAG, .verbs = RERANK, .group = "Input", .field = AT(rerank.pairs),
+      .help = "no query: each line of --file is a JSON array [query, text]" },
     { .name = "decode", .kind = OPTION_FLAG, .verbs = TOKENIZE, .group = "Input", .field = AT(tokenize.decode), .rivals = 3,
       .help = "lines are ids; gives their texts" },
 
@@ -285,22 +306,22 @@ const struct option option_table[] = {
     { .name = "kind", .kind = OPTION_CHOICE, .verbs = EMBED | TOKENIZE, .group = "Text",
       .choices = WORDS(AKI_KINDS), .field = AT(kind),
       .help = "put the model's prompt of that kind before each text" },
-    { .name = "prompt-name", .kind = OPTION_TEXT, .verbs = EMBED | TOKENIZE, .group = "Text", .value = "NAME", .field = AT(prompt_name),
-      .help = "put that prompt of the model before each text" },
+    { .name = "prompt-name", .kind = OPTION_TEXT, .verbs = EMBED | TOKENIZE | SCORES, .group = "Text", .value = "NAME", .field = AT(prompt_name),
+      .help = "put that prompt of the model before each text (of a pair, before the first)" },
     { .name = "prompt", .kind = OPTION_TEXT, .verbs = EMBED | TOKENIZE, .group = "Text", .value = "TEXT", .field = AT(prompt),
       .help = "put TEXT before each text" },
-    { .name = "instruction", .kind = OPTION_TEXT, .verbs = EMBED | TOKENIZE | SIMILARITY, .group = "Text", .value = "TASK",
+    { .name = "instruction", .kind = OPTION_TEXT, .verbs = EMBED | TOKENIZE | SIMILARITY | RERANK, .group = "Text", .value = "TASK",
       .field = AT(instruction), .rivals = 2, .help = "the task in a query prompt \"Instruct: TASK\"" },
     { .name = "no-prompts", .kind = OPTION_FLAG, .verbs = SIMILARITY, .group = "Text", .field = AT(similarity.no_prompts), .rivals = 2,
       .help = "use none of the model's prompts" },
-    { .name = "max-tokens", .kind = OPTION_NUMBER, .verbs = EMBED | SIMILARITY, .group = "Text", .value = "N", .field = AT(max_tokens),
+    { .name = "max-tokens", .kind = OPTION_NUMBER, .verbs = EMBED | SIMILARITY | SCORES, .group = "Text", .value = "N", .field = AT(max_tokens),
       .library = "max_tokens", .preset_note = "the model's", .help = "longest text, with prompt and special tokens" },
     { .name = "max-tokens", .kind = OPTION_NUMBER, .verbs = TOKENIZE, .group = "Text", .value = "N", .field = AT(max_tokens),
       .library = "max_tokens", .help = "cut to N tokens, with prompt and special tokens" },
-    { .name = "truncate", .kind = OPTION_CHOICE, .verbs = EMBED | TOKENIZE | SIMILARITY, .group = "Text",
+    { .name = "truncate", .kind = OPTION_CHOICE, .verbs = EMBED | TOKENIZE | SIMILARITY | SCORES, .group = "Text",
       .choices = CHOICES("right", "left", "error"), .field = AT(truncate), .preset_note = "the model's, mostly right",
       .help = "what a text too long loses, or fail" },
-    { .name = "no-parse-special", .kind = OPTION_FLAG, .verbs = EMBED | TOKENIZE | SIMILARITY, .group = "Text",
+    { .name = "no-parse-special", .kind = OPTION_FLAG, .verbs = EMBED | TOKENIZE | SIMILARITY | SCORES, .group = "Text",
       .field = AT(no_parse_special), .help = "take special strings such as [SEP] in a text as plain text" },
     { .name = "no-special", .kind = OPTION_FLAG, .verbs = TOKENIZE, .group = "Text", .field = AT(tokenize.no_special),
       .help = "add no special tokens" },
@@ -355,6 +376,11 @@ const struct option option_table[] = {
       .rivals = 8, .help = "write -o FILE anew though it is half done" },
     { .name = "top", .kind = OPTION_NUMBER, .verbs = SIMILARITY, .group = "Output", .value = "N", .field = AT(similarity.top), .least = 1,
       .most = INT_MAX, .preset_note = "all; of --vectors 10", .help = "only the N nearest" },
+    { .name = "top", .kind = OPTION_NUMBER, .verbs = RERANK, .group = "Output", .value = "N", .field = AT(similarity.top), .least = 1,
+      .most = INT_MAX, .preset_note = "all", .help = "only the N best" },
+    { .name = "no-sort", .kind = OPTION_FLAG, .verbs = RERANK, .group = "Output", .field = AT(rerank.no_sort), .help = "in the order of the texts" },
+    { .name = "raw", .kind = OPTION_FLAG, .verbs = RERANK, .group = "Output", .field = AT(rerank.raw),
+      .help = "the model's logits, whatever its files put behind them" },
     { .name = "threshold", .kind = OPTION_TEXT, .verbs = SIMILARITY, .group = "Output", .value = "COSINE", .field = AT(similarity.threshold),
       .preset_note = "0.95", .help = "how near duplicates are, -1 to 1" },
     { .name = "seconds", .kind = OPTION_NUMBER, .verbs = BENCH, .group = "Output", .value = "N", .field = AT(bench.seconds), .least = 1,
@@ -365,6 +391,7 @@ const struct option option_table[] = {
       .help = "models known to work: short name, name, licence, elements" },
     { .name = "json", .kind = OPTION_FLAG, .verbs = SIMILARITY | INFO | VERIFY | BENCH | DEVICES | MODELS | CHECK, .group = "Output",
       .field = AT(json), .help = "one JSON object" },
+    { .name = "json", .kind = OPTION_FLAG, .verbs = SCORES, .group = "Output", .field = AT(json), .help = "a JSON object a line, also on a terminal" },
 
     { .name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .verbs = ALL & ~COMPLETION, .group = "Other", .field = AT(quiet), .rivals = 6,
       .help = "no progress and no warnings, errors only" },

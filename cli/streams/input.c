@@ -143,6 +143,8 @@ void batch_free(struct batch *b)
     free(b->pieces);
     free(b->texts);
     free(b->sizes);
+    free(b->seconds);
+    free(b->second_sizes);
     memset(b, 0, sizeof *b);
 }
 
@@ -257,7 +259,8 @@ static bool room_for_one(struct batch *b)
         return true;
     size_t capacity = b->capacity ? b->capacity * 2 : 64;
     if (!cli_resize(&b->pieces, capacity, sizeof *b->pieces) || !cli_resize(&b->texts, capacity, sizeof *b->texts) ||
-        !cli_resize(&b->sizes, capacity, sizeof *b->sizes))
+        !cli_resize(&b->sizes, capacity, sizeof *b->sizes) || !cli_resize(&b->seconds, capacity, sizeof *b->seconds) ||
+        !cli_resize(&b->second_sizes, capacity, sizeof *b->second_sizes))
         return false;
     b->capacity = capacity;
     return true;
@@ -270,9 +273,17 @@ static int read_json(struct input *in, struct batch *b, struct piece *piece, con
     char where[512];
     int rc = CLI_OK;
 
-    if (!jsonl_read(record, size, in->field, in->reserved, &b->data, &extra, &in->dropped, &problem)) {
+    size_t blanks = 0;
+    while (blanks < size && (record[blanks] == ' ' || record[blanks] == '\t'))
+        blanks++;
+    piece->is_pair = in->pairs == INPUT_ONLY_PAIRS || (in->pairs == INPUT_ALSO_PAIRS && blanks < size && record[blanks] == '[');
+    if (!(piece->is_pair ? jsonl_pair(record, size, &b->data, &piece->text_size, &problem)
+                         : jsonl_read(record, size, in->field, in->reserved, &b->data, &extra, &in->dropped, &problem))) {
         rc = !*problem.what ? cli_no_memory()
                            : cli_fail(CLI_INPUT, "%s, byte %zu: %s", input_where(in, in->taken, where, sizeof where), problem.at + 1, problem.what);
+    } else if (piece->is_pair) {
+        piece->second = piece->text + piece->text_size;
+        piece->second_size = b->data.size - piece->second;
     } else {
         piece->text_size = b->data.size - piece->text;
         piece->extra = b->data.size;
@@ -470,6 +481,8 @@ int input_batch(struct input *in, struct batch *b)
     for (size_t i = 0; i < b->count && !rc; i++) {
         b->texts[i] = b->data.data + b->pieces[i].text;
         b->sizes[i] = b->pieces[i].text_size;
+        b->seconds[i] = b->pieces[i].is_pair ? b->data.data + b->pieces[i].second : NULL;
+        b->second_sizes[i] = b->pieces[i].second_size;
     }
     return rc;
 }

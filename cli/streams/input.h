@@ -12,10 +12,14 @@ enum { BATCH_TEXTS = 1024, BATCH_BYTES = 1 << 18 };
 enum { TEXT_LIMIT = 64 << 20 };
 
 enum input_form { INPUT_LINES, INPUT_JSONL, INPUT_NULL, INPUT_CSV };
+/* Whether a line of jsonl may, or must, be an array of two strings. */
+enum input_pairs { INPUT_NO_PAIRS, INPUT_ALSO_PAIRS, INPUT_ONLY_PAIRS };
 
 struct piece {
     size_t text, text_size;                /* in batch.data */
     size_t extra, extra_size;              /* JSON members to pass through, without braces */
+    size_t second, second_size;            /* the second text of a pair, in batch.data */
+    bool   is_pair;
 };
 
 struct batch {
@@ -23,6 +27,8 @@ struct batch {
     struct piece *pieces;                  /* [count] */
     const char  **texts;                   /* [count] into data */
     size_t       *sizes;                   /* [count] */
+    const char  **seconds;                 /* [count] second texts of pairs; NULL: no pair */
+    size_t       *second_sizes;            /* [count] */
     size_t        count, capacity;
     uint64_t      first;                   /* number of its first text, from 0 */
 };
@@ -35,6 +41,7 @@ struct input {
     bool            eager;                 /* hand out what is there rather than wait for more */
     size_t          batch_texts, batch_bytes;
     bool            raw;                   /* records as they are: jsonl lines are not looked into */
+    enum input_pairs pairs;
     const char     *field;                 /* the member of jsonl, or the column of CSV, that has the text; NULL: "text", or not said */
     char            separator;             /* of CSV */
     struct csv_scan scan;

@@ -106,6 +106,25 @@ bool jsonl_read(const char *line, size_t size, const char *field, const char *co
     return ok;
 }
 
+bool jsonl_pair(const char *line, size_t size, struct aki__buf *text, size_t *first_size, struct jsonl_problem *problem)
+{
+    struct aki__json_problem p;
+    struct aki__json_doc doc;
+    bool ok;
+
+    if (!aki__json_read(&doc, line, size, 0, AKI_JSON_MAX_DEPTH, &p)) {
+        ok = bad(problem, p.offset, p.error == AKI_JSON_NO_MEMORY ? "" : aki__json_words(p.error));
+    } else if (doc.nodes->kind != AKI_JSON_ARRAY || doc.nodes->size != 2 || doc.nodes[1].kind != AKI_JSON_STRING || doc.nodes[2].kind != AKI_JSON_STRING) {
+        ok = bad(problem, doc.nodes->offset, "a pair is a JSON array of two strings");
+    } else {
+        const struct aki__json *first = doc.nodes + 1, *second = doc.nodes + 2;
+        *first_size = first->size;
+        ok = (aki__buf_append(text, first->text, first->size, CLI_CEILING) && aki__buf_append(text, second->text, second->size, CLI_CEILING)) || no_memory(problem);
+    }
+    aki__json_free(&doc);
+    return ok;
+}
+
 bool jsonl_row(const char *line, size_t size, const char *array, int64_t *index, size_t *count)
 {
     struct aki__json_problem p;

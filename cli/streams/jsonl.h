@@ -15,6 +15,9 @@ struct jsonl_problem {
 bool jsonl_read(const char *line, size_t size, const char *field, const char *const *reserved, struct aki__buf *text, struct aki__buf *extra, size_t *dropped,
                 struct jsonl_problem *problem);
 
+/* The same of a line that is an array of two strings, a pair: appends both to *text; *first_size: bytes of the first. */
+bool jsonl_pair(const char *line, size_t size, struct aki__buf *text, size_t *first_size, struct jsonl_problem *problem);
+
 /* Looks into a row that embed wrote: its "index", and how many elements the array of that name has. false: not such a row. */
 bool jsonl_row(const char *line, size_t size, const char *array, int64_t *index, size_t *count);
 

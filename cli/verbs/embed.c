@@ -311,6 +311,8 @@ static int open_all(struct embed_job *j, int format)
     int rc = model_open(&j->model, o, false);
 
     if (!rc)
+        rc = model_gives(&j->model, false);
+    if (!rc)
         rc = model_embed_options(&j->model, o, &j->options);
     if (rc)
         return rc;

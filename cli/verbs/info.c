@@ -33,6 +33,23 @@ static const char *inside(const struct model *m, const char *path)
     return path + size + strspn(path + size, "/");
 }
 
+/* Vectors; or what kind of scores, and their labels' names, of many the first. */
+static void write_what(const aki_model_info *info, struct sink *out)
+{
+    static const char *const behind[] = { "", "logits", "sigmoid", "softmax", "probabilities" };       /* AKI_ACTIVATION_* */
+    char names[512] = "";
+    size_t at = 0;
+
+    if (!info->label_count) {
+        field(out, "vector", "%d elements%s%s", info->dim, info->mrl ? ", shorter ones allowed (MRL)" : "", info->normalize ? ", length 1" : "");
+        return;
+    }
+    for (int i = 0; i < info->label_count && info->labels && at < sizeof names - 64; i++)
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%.60s", i ? ", " : ": ", info->labels[i]);
+    field(out, "gives", "%s, %s", info->label_count == 1 ? "a score of a pair (rerank)" : "scores of labels (classify)", behind[info->activation]);
+    field(out, "labels", "%d%s%s", info->label_count, names, at < sizeof names - 64 ? "" : ", …");
+}
+
 static int write_info(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
@@ -46,9 +63,10 @@ static int write_info(const struct model *m, struct sink *out)
     field(out, "architecture", "%s, %d layers, hidden %d, %d heads (%d for keys), vocabulary %d", info->architecture, info->layers, info->hidden,
           info->heads, info->kv_heads, info->vocabulary);
     field(out, "parameters", "%s", machine_count_text(number, sizeof number, (double)info->parameters));
-    field(out, "vector", "%d elements%s%s", info->dim, info->mrl ? ", shorter ones allowed (MRL)" : "", info->normalize ? ", length 1" : "");
+    write_what(info, out);
     field(out, "max tokens", "%d%s", info->max_tokens, info->truncates_left ? ", longer texts lose their beginning" : "");
-    field(out, "pooling", "%s%s", OPTION_CHOICE_NAME(pooling, info->pooling), info->pooling_assumed ? " (assumed: no file says)" : "");
+    if (!info->label_count)
+        field(out, "pooling", "%s%s", OPTION_CHOICE_NAME(pooling, info->pooling), info->pooling_assumed ? " (assumed: no file says)" : "");
     for (int i = 0; i < info->prompt_count; i++) {
         sink_printf(out, "%-14s%s%s: ", i ? "" : "prompts", info->prompts[i].name,
                     info->default_prompt_name && !strcmp(info->default_prompt_name, info->prompts[i].name) ? " (default)" : "");
@@ -133,6 +151,19 @@ static int64_t compiled_size(void)
     return aki_device_cache_get(&cache, NULL) ? 0 : (int64_t)cache.size;
 }
 
+static void write_gives(const aki_model_info *info, struct sink *out)
+{
+    number_member(out, "dim", info->dim);
+    text_member(out, "gives", info->label_count ? "scores" : "vectors");
+    sink_printf(out, ",\n  \"labels\": [");
+    for (int i = 0; i < info->label_count && info->labels; i++) {
+        sink_printf(out, "%s", i ? ", " : "");
+        sink_json_string(out, info->labels[i]);
+    }
+    sink_printf(out, "]");
+    number_member(out, "label_count", info->label_count);
+}
+
 static int write_info_json(const struct model *m, struct sink *out)
 {
     const aki_model_info *info = &m->info;
@@ -146,7 +177,7 @@ static int write_info_json(const struct model *m, struct sink *out)
     text_member(out, "name", info->name);
     text_member(out, "architecture", info->architecture);
     number_member(out, "parameters", info->parameters);
-    number_member(out, "dim", info->dim);
+    write_gives(info, out);
     number_member(out, "hidden", info->hidden);
     number_member(out, "layers", info->layers);
     number_member(out, "heads", info->heads);

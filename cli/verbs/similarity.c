@@ -3,9 +3,7 @@
 
 #include "cli/streams/input.h"
 #include "cli/shell/progress.h"
-#include "cli/shell/terminal.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,43 +17,9 @@ struct similarity_job {
     float            *query_vector;        /* [dim] */
     float            *vectors;             /* [BATCH_TEXTS, dim] */
     size_t            dim;
-    struct hit       *hits;                /* [count] texts that may come out: all of them, or with --top the best so far */
-    size_t            count, capacity;
+    struct hits       hits;                /* texts that may come out: all of them, or with --top the best so far */
     uint64_t          tokens, cut, tokens_before;
 };
-
-/* The nearest first; of equals, the earlier. */
-static int compare(const void *a, const void *b)
-{
-    const struct hit *x = a, *y = b;
-
-    if (x->score != y->score)
-        return x->score < y->score ? 1 : -1;
-    return (x->index > y->index) - (x->index < y->index);
-}
-
-static void keep_best(struct similarity_job *j)
-{
-    size_t top = j->o->similarity.top ? (size_t)j->o->similarity.top : SIZE_MAX;
-
-    if (j->count)
-        qsort(j->hits, j->count, sizeof *j->hits, compare);
-    while (j->count > top)
-        free(j->hits[--j->count].text);
-}
-
-static bool add_hit(struct similarity_job *j, size_t i, float score)
-{
-    if (!cli_room_for_one(&j->hits, j->count, &j->capacity, sizeof *j->hits))
-        return false;
-    struct hit *hit = &j->hits[j->count];
-    *hit = (struct hit){ .text = malloc(j->batch.sizes[i] + 1), .size = j->batch.sizes[i], .index = j->batch.first + i, .score = score };
-    if (!hit->text)
-        return false;
-    memcpy(hit->text, j->batch.texts[i], hit->size);
-    j->count++;
-    return true;
-}
 
 static int score_batch(struct similarity_job *j)
 {
@@ -71,81 +35,24 @@ static int score_batch(struct similarity_job *j)
         return model_failed(&error, error.item < 0 ? NULL : input_where(&j->input, j->batch.first + (uint64_t)error.item, where, sizeof where));
     aki_similarity(j->query_vector, 1, j->vectors, count, j->dim, scores);
     for (size_t i = 0; i < count; i++) {
-        if (!add_hit(j, i, scores[i]))
+        if (!hits_add(&j->hits, j->batch.texts[i], j->batch.sizes[i], j->batch.first + i, scores[i]))
             return cli_no_memory();
         j->tokens += (uint64_t)tokens[i];
         j->cut += truncated[i];
     }
     if (j->o->similarity.top)
-        keep_best(j);
+        hits_keep_best(&j->hits, (size_t)j->o->similarity.top);
     progress_show(j->batch.first + count, j->tokens, j->input.consumed, j->input.total);
     return CLI_OK;
 }
 
 /* ---------------------------------------------------------------- output ---------------------------------------- */
 
-char *similarity_line(const char *text, size_t text_size, size_t *size)
-{
-    char *line = malloc(text_size + 1);
-    size_t at = 0;
-
-    for (size_t i = 0; line && i < text_size;) {
-        const char *next = text + i;
-        uint32_t code = aki__utf8_next(&next);
-        size_t length = (size_t)(next - text) - i;
-        bool steers = code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029 || (code >= 0x202A && code <= 0x202E) ||
-                      (code >= 0x2066 && code <= 0x2069);
-        if (steers)
-            line[at++] = ' ';
-        else
-            memcpy(line + at, text + i, length);
-        at += steers ? 0 : length;
-        i += length;
-    }
-    *size = at;
-    return line;
-}
-
-static size_t digits(uint64_t number)
-{
-    size_t count = 1;
-
-    while (number /= 10)
-        count++;
-    return count;
-}
-
-static int write_table(const struct hit *hits, size_t count, struct sink *out)
-{
-    enum { BAR = 20 };
-    size_t width = terminal_width(STDOUT_FILENO), numbers = 1;
-
-    for (size_t i = 0; i < count; i++)
-        numbers = digits(hits[i].index + 1) > numbers ? digits(hits[i].index + 1) : numbers;
-    const bool bars = width >= 60;
-    const size_t taken = 8 + numbers + (bars ? BAR + 3 : 2), room = width > taken ? width - taken : 1;
-    for (size_t i = 0; i < count; i++) {
-        size_t size, cut;
-        char bar[128], *line = similarity_line(hits[i].text ? hits[i].text : "", hits[i].size, &size);
-        if (!line)
-            return cli_no_memory();
-        terminal_bar(bar, sizeof bar, (double)hits[i].score, BAR, false);
-        sink_printf(out, "%7.4f %*llu %s  ", (double)hits[i].score, (int)numbers, (unsigned long long)hits[i].index + 1, bars ? bar : "");
-        cut = terminal_cut(line, size, room, NULL);
-        if (cut < size)
-            cut = terminal_cut(line, size, room - 1, NULL);
-        sink_bytes(out, line, cut);
-        sink_printf(out, "%s\n", cut < size ? "…" : "");
-        free(line);
-    }
-    return CLI_OK;
-}
-
 static int write_lines(const struct hit *hits, size_t count, struct sink *out)
 {
     for (size_t i = 0; i < count; i++) {
         size_t size;
-        char *line = similarity_line(hits[i].text ? hits[i].text : "", hits[i].size, &size);
+        char *line = hits_line(hits[i].text ? hits[i].text : "", hits[i].size, &size);
         if (!line)
             return cli_no_memory();
         sink_printf(out, "%.6f\t%llu%s", (double)hits[i].score, (unsigned long long)hits[i].index + 1, hits[i].text ? "\t" : "");
@@ -182,7 +89,7 @@ int similarity_write(const struct options *o, const struct hit *hits, size_t cou
     if (o->json)
         write_json(o, hits, count, &out);
     else
-        rc = isatty(STDOUT_FILENO) ? write_table(hits, count, &out) : write_lines(hits, count, &out);
+        rc = isatty(STDOUT_FILENO) ? hits_table(hits, count, false, &out) : write_lines(hits, count, &out);
     return sink_close(&out, rc);
 }
 
@@ -215,7 +122,10 @@ int similarity_query(const struct model *m, const struct options *o, float **vec
     const size_t dim = (size_t)model_setting(m, "dim", o->dim);
     aki_embed_options e;
     aki_error error;
-    int rc = similarity_side(m, o, AKI_KIND_QUERY, &e);
+    int rc = model_gives(m, false);
+
+    if (!rc)
+        rc = similarity_side(m, o, AKI_KIND_QUERY, &e);
 
     *vector = rc ? NULL : aki__realloc(NULL, dim, sizeof **vector);
     if (!rc && !*vector)
@@ -284,12 +194,10 @@ int similarity_run(const struct options *o)
     if (!rc && j.cut)
         cli_warn("%llu of %llu texts cut to what the model takes", (unsigned long long)j.cut, (unsigned long long)j.input.taken);
     if (!rc) {
-        keep_best(&j);
-        rc = similarity_write(o, j.hits, j.count);
+        hits_keep_best(&j.hits, (size_t)o->similarity.top);
+        rc = similarity_write(o, j.hits.list, j.hits.count);
     }
-    for (size_t i = 0; i < j.count; i++)
-        free(j.hits[i].text);
-    free(j.hits);
+    hits_free(&j.hits);
     free(j.vectors);
     free(j.query_vector);
     batch_free(&j.batch);

@@ -209,7 +209,7 @@ static void write_duplicate(const struct vectors_job *j, struct sink *out, uint6
         return;
     }
     sink_printf(out, "%.6f\t%" PRIu64 "\t%" PRIu64, (double)of->score, row + 1, of->row + 1);
-    char *line = text ? similarity_line(text, size, &size) : NULL;
+    char *line = text ? hits_line(text, size, &size) : NULL;
     if (line) {
         sink_bytes(out, "\t", 1);
         sink_bytes(out, line, size);

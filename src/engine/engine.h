@@ -36,7 +36,7 @@ struct aki_model {
 
 static inline struct aki__onnx_facts aki__facts_of(const struct aki__onnx_file_info *i)
 {
-    return (struct aki__onnx_facts){ .hidden = i->hidden, .pooled = i->pooled, .length = i->length, .causal = i->causal };
+    return (struct aki__onnx_facts){ .hidden = i->hidden, .pooled = i->pooled, .sentence = i->sentence, .logits = i->logits, .length = i->length, .causal = i->causal };
 }
 
 /* Opens m->session, on the device that the options name if it passes its self-test, or on the CPU. */

@@ -35,7 +35,8 @@ aki_status aki_export(const char *folder, const char *out, const aki_export_opti
         aki__graph_init(&g, f, err);
         rc = aki__arch_build(&g, f);
     }
-    const struct aki__portable_options how = { .f16 = o.f16, .client = !o.device_form, .pooled = o.pooled, .batch = o.batch,
+    const bool scores = !rc && f->labels.count && !o.device_form;     /* nothing else of a classifier is of use */
+    const struct aki__portable_options how = { .f16 = o.f16, .client = !o.device_form, .pooled = o.pooled || scores, .batch = o.batch,
                                                .sequence = o.length };
     if (!rc) rc = aki__portable_build(&onnx, &g, &how, err);
     if (!rc) rc = aki__onnx_to_file(&onnx, out, f->name, AKI_ONNX_FILE_MOST, err);

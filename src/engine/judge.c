@@ -91,10 +91,30 @@ static aki_status choose_texts(struct judge *j)
     return rc;
 }
 
+/* What a classifier's head reads of each text, one at a time: its first token, or the last one of a causal model. */
+static aki_status embed_states(struct judge *j, float *out)
+{
+    const struct aki__encode_options plain = { .special = true, .parse_special = true, .max_tokens = (size_t)j->m->max_tokens };
+    float *rows = aki__alloc(plain.max_tokens, j->dim * sizeof *rows);
+    struct aki__encoding e = { 0 };
+    aki_status rc = rows ? AKI_OK : aki__fail(j->err, AKI_E_NOMEM, "texts to measure with");
+
+    for (size_t i = 0; i < j->count && !rc; i++) {
+        rc = aki__tokenizer_encode(j->m->tokenizer, j->texts[i], j->sizes[i], &plain, &e, j->err);
+        if (!rc) rc = aki_embed_tokens(j->m, e.ids, (int64_t[]){ 0, (int64_t)e.count }, 1, NULL, rows, e.count * j->dim * sizeof *rows, j->err);
+        if (!rc) memcpy(out + i * j->dim, rows + (j->m->folder->causal ? (e.count - 1) * j->dim : 0), j->dim * sizeof *rows);
+    }
+    aki__encoding_free(&e);
+    aki__free(rows);
+    return rc;
+}
+
 static aki_status embed(struct judge *j, float *out)
 {
     aki_embed_options e;
 
+    if (j->m->folder->labels.count)
+        return embed_states(j, out);
     aki_embed_options_init(&e, sizeof e);
     e.normalize = AKI_NORMALIZE_ON;
     aki_status rc = aki_embed(j->m, j->texts, j->sizes, j->count, &e, out, j->count * j->dim * sizeof *out, NULL, NULL, j->err);
@@ -255,7 +275,7 @@ aki_status aki__judge(struct aki__judged *out, const char *folder, const aki_qua
     if (rc)
         return rc;
     j.options.precision = AKI_PRECISION_INT8;
-    j.dim = (size_t)j.m->folder->dim;
+    j.dim = (size_t)(j.m->folder->labels.count ? j.m->folder->hidden : j.m->folder->dim);
     aki__graph_init(&j.graph, j.m->folder, err);
     rc = aki__arch_build(&j.graph, j.m->folder);
     if (!rc) rc = choose_texts(&j);

@@ -176,8 +176,8 @@ static bool push_outliers(struct tensor_list *l, const struct aki__keep_product 
                                                       .data = p->exact, .size = p->rows.count * w->k * sizeof(float) })));
 }
 
-/* Adds all tensors that the network reads: products as the dialect packs them, everything else as in the file. Dense modules
- * have their own files. */
+/* Adds all tensors that the network reads: products as the dialect packs them, everything else, a classifier's head included, as in the file.
+ * Dense modules have their own files. */
 static bool collect(struct tensor_list *l, const struct aki__graph *g, const struct aki__keep *keep)
 {
     const struct aki__model *m = g->model;

@@ -16,7 +16,7 @@ struct lowering {
     int        *places;                     /* [blocks] the ONNX value of each */
     struct aki__portable_needs needs;
     int         embeds, masks[AKI_PORTABLE_MASKS], cos[AKI_PORTABLE_ROPES], sin[AKI_PORTABLE_ROPES], biases[AKI_PORTABLE_BIASES];
-    int         ids, attention_mask, index; /* client form; index: 0 … sequence - 1, i64 */
+    int         ids, attention_mask, index, types;      /* client form; index: 0 … sequence - 1, i64; types: of classifiers that have some, else 0 */
     aki_status  rc;
     aki_error  *err;
 };
@@ -372,7 +372,7 @@ static int lower_embed(struct lowering *l, const struct aki__block *b)
     if (t->positions)
         x = apply(l, "Add", x, position_rows(l, t->positions), -1);
     if (t->types)
-        x = apply(l, "Add", x, weights_from(l, 1, t->types->shape[1], 0, (struct aki__onnx_constant){ .tensor = t->types, .factor = 1.0f }), -1);
+        x = apply(l, "Add", x, l->types ? apply(l, "Gather", table(l, t->types), l->types, -1) : weights_from(l, 1, t->types->shape[1], 0, (struct aki__onnx_constant){ .tensor = t->types, .factor = 1.0f }), -1);
     return x;
 }
 
@@ -446,6 +446,8 @@ static int pooling_weights(struct lowering *l, int32_t pooling)
 {
     int mask = cast(l, l->attention_mask, AKI_ONNX_F32);
 
+    if (l->g->model->labels.count && l->g->model->labels.pad_id >= 0)
+        mask = apply(l, "Mul", mask, cast(l, apply(l, "Not", apply(l, "Equal", l->ids, integer(l, l->g->model->labels.pad_id), -1), -1), AKI_ONNX_F32), -1);
     if (pooling == AKI_POOLING_CLS || pooling == AKI_POOLING_LAST) {
         int one = apply(l, "ArgMax", mask, -1);
         attribute(l, "axis", 1);
@@ -502,6 +504,8 @@ static void make_inputs(struct lowering *l)
     if (l->options.client) {
         l->ids = input(l, "input_ids", AKI_ONNX_I64, 2, (int64_t[]){ batch, rows });
         l->attention_mask = input(l, "attention_mask", AKI_ONNX_I64, 2, (int64_t[]){ batch, rows });
+        if (l->g->model->labels.count && l->g->model->types > 1)
+            l->types = input(l, "token_type_ids", AKI_ONNX_I64, 2, (int64_t[]){ batch, rows });
         l->index = apply(l, "Range", scalar(l, 0), apply(l, "Squeeze", sequence_of(l), -1), scalar(l, 1), -1);
         int row = unsqueeze(l, l->index, 1), column = unsqueeze(l, l->index, 0);
         make_masks(l, row, column);
@@ -537,7 +541,7 @@ static void make_output(struct lowering *l)
         int x = l->places[vectors];
         if (g->model->normalize)
             x = normalise(l, x);
-        aki__onnx_output(l->o, "sentence_embedding", x, AKI_ONNX_F32, 2, batch, g->blocks[vectors].columns);
+        aki__onnx_output(l->o, g->model->labels.count ? "logits" : "sentence_embedding", x, AKI_ONNX_F32, 2, batch, g->blocks[vectors].columns);
         return;
     }
     const struct aki__block *pool = &g->blocks[hidden];

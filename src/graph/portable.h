@@ -14,7 +14,8 @@
  *
  * Client form, for other programs. Inputs: input_ids and attention_mask [batch, sequence] (i64). The padding is at the end of the
  * texts, or at the beginning if the model has no table of positions. Output (f32): last_hidden_state, or with `pooled`
- * sentence_embedding [batch, dim], after the pooling, the Dense modules and the normalisation of the model. */
+ * sentence_embedding [batch, dim], after the pooling, the Dense modules and the normalisation of the model. Classifiers have
+ * with `pooled` the output logits [batch, labels], and the input token_type_ids where their tables have several. */
 #ifndef AKI_PORTABLE_H
 #define AKI_PORTABLE_H
 

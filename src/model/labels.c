@@ -110,7 +110,7 @@ aki_status aki__labels_read(struct aki__model *m, aki_error *err)
 {
     struct aki__json_file config, modules = { 0 }, settings = { 0 };
 
-    aki_status rc = aki__json_file_open(&config, m, "config.json", AKI_JSON_OBJECT, false, err);
+    aki_status rc = aki__json_file_open(&config, m, "config.json", AKI_JSON_OBJECT, m->onnx != NULL, err);
     if (!rc) rc = aki__json_file_open(&modules, m, "modules.json", AKI_JSON_ARRAY, true, err);
     if (!rc) rc = aki__json_file_open(&settings, m, "config_sentence_transformers.json", AKI_JSON_OBJECT, true, err);
     if (rc)
@@ -133,7 +133,7 @@ aki_status aki__labels_read(struct aki__model *m, aki_error *err)
         if (!rc) rc = read_activations(m, &config, &settings, err);
     } else if (!ends_with(first, "ForSequenceClassification"))
         rc = refuse_other_heads(&config, first, err);
-    else if (!m->family->classify)
+    else if (!m->onnx && !m->family->classify)
         rc = aki__key_fail(&config, first, "architectures", AKI_E_UNSUPPORTED, err, "the classifier of this family is not implemented");
     else if (!(rc = read_labels(m, &config, err))) {
         l->head = AKI_HEAD_CLASSIFIER;

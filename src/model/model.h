@@ -132,6 +132,7 @@ bool       aki__onnx_list(const char *folder, void (*callback)(void *user, const
 struct aki__onnx_facts {
     int32_t hidden;                     /* columns of the output with a row for each token; 0: none */
     int32_t pooled;                     /* columns of the output with a vector for each text; 0: none */
+    bool    sentence, logits;           /* which is called sentence_embedding, or logits */
     int32_t length;                     /* the only length that it accepts; 0: any */
     bool    causal;                     /* it has inputs for cached keys and values */
 };

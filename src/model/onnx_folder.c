@@ -235,6 +235,19 @@ static aki_status note_files(struct aki__model *m, aki_error *err)
     return b.rc;
 }
 
+/* A vector a text that is no sentence_embedding may be the logits of a classifier: config.json says whether. */
+static aki_status read_labels(struct aki__model *m, const struct aki__onnx_facts *facts, aki_error *err)
+{
+    if (!facts->pooled || facts->hidden || facts->sentence)
+        return AKI_OK;
+    aki_status rc = aki__labels_read(m, err);
+    if (!rc && facts->logits && !m->labels.count)
+        rc = aki__fail(err, AKI_E_UNSUPPORTED, "%.100s gives logits, but config.json names no ...ForSequenceClassification: what they mean is not known", m->onnx);
+    if (!rc && m->labels.count && m->labels.count != facts->pooled)
+        rc = aki__fail(err, AKI_E_INVALID, "config.json: %d labels, but the graph of %.100s gives %d", m->labels.count, m->onnx, facts->pooled);
+    return rc;
+}
+
 aki_status aki__onnx_describe(struct aki__model *m, const char *file, const struct aki__onnx_facts *facts, aki_error *err)
 {
     m->onnx = aki__copy_string(file, strlen(file));
@@ -256,6 +269,9 @@ aki_status aki__onnx_describe(struct aki__model *m, const char *file, const stru
         m->positions = facts->length + m->position_offset;
     if (m->position_offset >= m->positions)
         return aki__fail(err, AKI_E_INVALID, "config.json: pad_token_id leaves no position below max_position_embeddings");
+    rc = read_labels(m, facts, err);
+    if (rc)
+        return rc;
     rc = aki__tokenizer_config_read(m, err);
     rc = aki__also(rc, aki__sentence_read(m, AKI_ALSO(rc, err)));
     if (!rc && m->pooled && m->dense_inside && m->dim != m->pooled)

@@ -154,12 +154,12 @@ static aki_status judge_inputs(struct aki__onnx_file *f, struct aki__report *rep
     return AKI_E_UNSUPPORTED;
 }
 
-/* The output of this name; name NULL: the first of this rank. */
+/* The output of this name; name NULL: the first of this rank, but for logits, which are no hidden states and no embedding. */
 static const struct port *find_output(const struct aki__onnx_file *f, const char *name, size_t rank)
 {
     for (size_t i = 0; i < f->output_count; i++) {
         const struct port *p = &f->outputs[i];
-        if (is_float(p->type) && (name ? strcmp(p->name, name) == 0 && (p->rank == rank || p->rank == 0) : p->rank == rank))
+        if (is_float(p->type) && (name ? strcmp(p->name, name) == 0 && (p->rank == rank || p->rank == 0) : p->rank == rank && strcmp(p->name, "logits") != 0))
             return p;
     }
     return NULL;
@@ -186,10 +186,17 @@ static aki_status judge_outputs(struct aki__onnx_file *f, aki_error *err)
     for (int i = 0; i < 3 && !f->hidden; i++)
         f->hidden = find_output(f, names[i], 3);
     f->pooled = find_output(f, "sentence_embedding", 2);
+    f->info.sentence = f->pooled != NULL;
+    if (!f->hidden && !f->pooled) {
+        f->pooled = find_output(f, "logits", 2);
+        f->info.logits = f->pooled != NULL;
+    }
     if (!f->hidden && !f->pooled)
         f->pooled = find_output(f, NULL, 2);
+    if (!f->hidden && !f->pooled && find_output(f, "logits", 3))
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: output logits has a row a token: a token classifier (NER) or language model, no embedding model and no sequence classifier", f->file);
     if (!f->hidden && !f->pooled)
-        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: no output is sentence_embedding, last_hidden_state, token_embeddings, or [batch, tokens, columns] of float32 or float16", f->file);
+        return aki__fail(err, AKI_E_UNSUPPORTED, "%s: no output is sentence_embedding, last_hidden_state, token_embeddings, logits [batch, labels], or [batch, tokens, columns] of float32 or float16", f->file);
     aki_status rc = read_columns(f, f->hidden, &f->info.hidden, err);
     return rc ? rc : read_columns(f, f->pooled, &f->info.pooled, err);
 }

@@ -11,6 +11,7 @@ struct aki__onnx_file_info {
     int32_t hidden;             /* columns of its row a token; 0: it gives none */
     int32_t pooled;             /* columns of its vector a text; 0: it gives none */
     int32_t rows, length;       /* the only shape that it takes; 0: any */
+    bool    sentence, logits;   /* its vector a text is called sentence_embedding, or logits */
     bool    causal;             /* it has a cache of keys and values, which is fed empty */
     int32_t precision;          /* AKI_PRECISION_*: that of most of its weights */
     int64_t parameters;         /* its weights; a packed byte is one */
