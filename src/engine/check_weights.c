@@ -66,7 +66,8 @@ void aki__check_network(struct aki__check *c, const struct aki__model *m)
         ok = use(c, b->embed.words) && use(c, b->embed.positions) && use(c, b->embed.types) && use(c, b->weight) && use(c, b->bias) &&
              use(c, b->attention.q_norm) && use(c, b->attention.k_norm) && use(c, b->attention.bias.buckets);
     }
-    ok = ok && use(c, m->labels.head == AKI_HEAD_LOGIT && !m->labels.tied ? aki__weights_find(m->weights, "lm_head.weight") : NULL);
+    if (ok && m->labels.head == AKI_HEAD_LOGIT)         /* its row is in a quantised folder, or made of the table's rows */
+        ok = use(c, aki__weights_find(m->weights, "logit_score.weight")) && (m->labels.tied || use(c, aki__weights_find(m->weights, "lm_head.weight")));
     if (!ok)
         c->rc = aki__fail(c->err, AKI_E_NOMEM, "the list of tensors");
     /* The dialect assembles the products of a quantised folder, and continues after those that are wrong or missing. */
