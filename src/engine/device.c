@@ -428,8 +428,9 @@ static aki_status open_tested(aki_model *m, const aki_model_options *o, aki_erro
 {
     const struct aki__device d = { .name = o->device, .options = o->device_options, .option_count = o->device_option_count };
     const bool fastest = strcmp(o->device, "auto") == 0;
+    const bool scores = m->folder->labels.count > 0;        /* of one or few numbers a cosine tells nothing */
     struct tester t = { .m = m, .o = o, .bound = m->precision == AKI_PRECISION_F16 ? 0.9999 : 0.99999,
-                        .r = { .pooling = m->folder->pooling, .columns = (size_t)m->folder->dim,
+                        .r = { .pooling = m->folder->pooling, .columns = (size_t)(scores ? m->folder->hidden : m->folder->dim), .hidden = scores,
                                .encode = { .special = true, .parse_special = true, .max_tokens = (size_t)m->max_tokens } } };
     struct aki__figures f;
 

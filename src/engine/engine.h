@@ -57,6 +57,7 @@ struct aki__request {
     bool    normalize;
     size_t  dim;                            /* elements of a result row */
     size_t  columns;                        /* elements of a row that the network computes */
+    bool    hidden;                         /* the pooled hidden rows are computed, not what is behind them */
     int32_t dtype;
     const float *ranges;
     const char *template;                   /* frames pairs, see text/chat.h; NULL: none */

@@ -145,7 +145,7 @@ struct aki__batch aki__plan_batch(const struct aki__plan *p, const aki_model *m,
         .starts = p->starts, .query_starts = p->query_starts, .key_starts = p->key_starts, .prefixes = p->prefixes, .rows = p->rows,
         .pool_starts = p->pool_starts, .weight_from = p->weight_from, .mode = each ? AKI_POOL_MEAN : mode_of(r->pooling),
         .tokens = p->tokens, .texts = p->texts, .row_count = p->row_count, .vectors = p->vectors,
-        .pooled = !each && aki__request_is_pooled(r, m->folder), .dense = !each };
+        .pooled = !each && aki__request_is_pooled(r, m->folder), .dense = !each && !r->hidden };
 }
 
 aki_status aki__plan_run(struct aki__plan *p, aki_model *m, const struct aki__request *r, aki_error *err)
