@@ -14,7 +14,7 @@ import unittest
 from test_cli import CHECKPOINTS, Case, joined, rows
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
-RERANKERS = ["scores-bert", "scores-bert-raw", "scores-roberta", "scores-saved", "scores-qwen3"]
+RERANKERS = ["scores-bert", "scores-bert-raw", "scores-roberta", "scores-saved", "scores-qwen3", "scores-logit", "scores-logit-true", "scores-logit-card"]
 CLASSIFIERS = RERANKERS + ["scores-bert-nli", "scores-xlmr", "scores-camembert"]
 
 

@@ -118,7 +118,7 @@ class Devices(Case):
             info = json.loads(self.fetch(server, port, "/info"))
             self.assertEqual((info["device"], info["device_fell_back"]), ("cpu", True))
             self.assertIn("18 of zeros", info["device_note"])
-            self.assertIn("\nakiembed_device_fallback 1\n", self.fetch(server, port, "/metrics"))
+            self.assertIn("\nakiembed_device_fallback{model=\"bert\"} 1\n", self.fetch(server, port, "/metrics"))
         finally:
             server.terminate()
             server.wait(60)

@@ -128,7 +128,7 @@ class Export(Case):
                 self.assertEqual([(o.name, o.type.tensor_type.shape.dim[1].dim_value) for o in model.graph.output], [("logits", wanted.shape[1])])
                 self.assertEqual("token_type_ids" in [i.name for i in model.graph.input], "scores-bert" in name)
                 got = self.run_onnxruntime(path, feeds)
-                self.assertLessEqual(np.abs(got - wanted).max(), 5e-3 if f16 else 2e-5, (name, f16))
+                self.assertLessEqual(np.abs(got - wanted).max(), 1e-2 if f16 else 2e-5, (name, f16))
 
     def test_classifier_files_open(self):
         """As a folder of its own, a classifier's file gives the scores of the folder that it was exported from."""
@@ -143,6 +143,7 @@ class Export(Case):
                 for label in a:
                     self.assertAlmostEqual(a[label], b[label], delta=1e-5)
             self.fails(4, "gives scores, no vectors", "embed", "-m", copy, "x")
+        copy = self.path("onnx-scores-qwen3")
         with open(os.path.join(copy, "config.json")) as f:
             config = json.load(f)
         for change, message in [({"id2label": {"0": "a", "1": "b", "2": "c"}}, "3 labels, but the graph of model.onnx gives 1"), ({"architectures": ["Qwen3Model"]}, "ForSequenceClassification"),

@@ -276,7 +276,7 @@ aki_status model_prompt_size(const struct model *m, const aki_embed_options *e, 
 
     aki_encoded_init(&encoded, sizeof encoded);
     encoded.whole = 1;
-    aki_status status = aki_encode(m->handle, "", 0, NULL, 0, e, &encoded, error);
+    aki_status status = aki_encode(m->handle, "", 0, m->info.pairs_only ? "" : NULL, 0, e, &encoded, error);
     *size = encoded.prompt_size;
     return status;
 }
