@@ -113,6 +113,7 @@ static OrtStatus *make_options(struct cpu *s, OrtCustomOpDomain *domain, OrtSess
 
 static OrtStatus *make_session(struct cpu *s, OrtCustomOpDomain *domain)
 {
+    static struct aki__lock registering;
     const OrtApi *api = s->rt->api;
     OrtSessionOptions *options = NULL;
     OrtGraph *graph = NULL;
@@ -124,7 +125,10 @@ static OrtStatus *make_session(struct cpu *s, OrtCustomOpDomain *domain)
 
     /* CreateSessionFromModel ignores custom operators' domains: start from a one-node model that imports them, and replace its graph. */
     OrtStatus *st = make_options(s, domain, &options);
+    /* It registers the domain for the whole process, where it is not known yet, in two steps: of two threads one would fail. */
+    aki__lock_acquire(&registering);
     if (!st) st = s->rt->editor->CreateModelEditorSessionFromArray(s->rt->env, base, base_size, options, &s->session);
+    aki__lock_release(&registering);
     if (!st) st = s->rt->editor->CreateGraph(&graph);
     if (!st) st = make_graph(s, graph);
     if (!st) st = s->rt->editor->CreateModel(domains, versions, 2, &model);

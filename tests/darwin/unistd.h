@@ -4,7 +4,9 @@
 
 /* Pages have 16 KiB. */
 __typeof__(sysconf) sysconf __asm__("darwin_sysconf");
+#ifdef __USE_MISC
 __typeof__(getpagesize) getpagesize __asm__("darwin_getpagesize");
+#endif
 /* More than INT_MAX bytes at once are EINVAL. */
 __typeof__(read) read __asm__("darwin_read");
 __typeof__(write) write __asm__("darwin_write");
