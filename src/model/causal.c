@@ -161,7 +161,7 @@ aki_status aki__logit_make(struct aki__model *m, aki_error *err)
         for (size_t i = 0; i < columns; i++)
             w[i] -= w[columns + i];
     }
-    *row = (struct aki__tensor){ .name = AKI_LOGIT_ROW + 1, .dtype = AKI_F32, .rank = 2, .shape = { 1, m->hidden }, .data = w,
+    *row = (struct aki__tensor){ .name = &AKI_LOGIT_ROW[1], .dtype = AKI_F32, .rank = 2, .shape = { 1, m->hidden }, .data = w,
                                  .size = columns * sizeof *w, .map = &no_file };
     m->dense[m->dense_count - 1] = (struct aki__dense){ .weight = row, .activation = AKI_ACT_NONE };
     for (size_t i = 0; i < columns; i++)

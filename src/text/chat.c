@@ -44,14 +44,14 @@ static struct value fail(struct render *r, aki_status status, const char *what, 
         r->rc = aki__fail(r->err, status, "chat template: %s%s%.*s (byte %zu)", what, name.size ? " " : "",
                           (int)(name.size < MOST_NAME ? name.size : MOST_NAME), name.text ? name.text : "", (size_t)(r->p - r->start));
     r->p = r->end;
-    return (struct value){ NOTHING };
+    return (struct value){ .kind = NOTHING };
 }
 
 static struct value refuse(struct render *r, const char *what, struct name name) { return fail(r, AKI_E_UNSUPPORTED, what, name); }
 static struct value invalid(struct render *r, const char *what) { return fail(r, AKI_E_INVALID, what, (struct name){ 0 }); }
 
 /* What is wrong in a branch that is not taken is no error. */
-static struct value misuse(struct render *r, const char *what) { return r->skips ? (struct value){ NOTHING } : invalid(r, what); }
+static struct value misuse(struct render *r, const char *what) { return r->skips ? (struct value){ .kind = NOTHING } : invalid(r, what); }
 
 /* ---------------------------------------------------------------- words ----------------------------------------- */
 
@@ -131,7 +131,7 @@ static struct value join(struct render *r, struct value a, struct value b)
         return misuse(r, "what is joined is no string");
     char *text = new_string(r, a.size + b.size);
     if (!text)
-        return (struct value){ NOTHING };
+        return (struct value){ .kind = NOTHING };
     memcpy(text, a.text, a.size);
     memcpy(text + a.size, b.text, b.size);
     return string(text, a.size + b.size);
@@ -179,7 +179,7 @@ static struct value element(struct render *r, struct value v, int64_t i)
         return misuse(r, "no list, where an element is taken");
     i += i < 0 ? v.count : 0;
     if (i < 0 || i >= v.count)
-        return (struct value){ NOTHING };
+        return (struct value){ .kind = NOTHING };
     if (v.kind == CONTENTS)
         return field_of(r, v.list[i], v.field);
     return (struct value){ .kind = MESSAGE, .list = { v.list[i] }, .count = 1 };
@@ -195,7 +195,7 @@ static struct value member(struct render *r, struct value v, struct name n)
         return misuse(r, "no message, where a part of one is taken");
     if (is(n, "content") || is(n, "role"))
         return field_of(r, v.list[0], is(n, "role") ? ROLE : CONTENT);
-    return (struct value){ NOTHING };
+    return (struct value){ .kind = NOTHING };
 }
 
 static struct value subscript(struct render *r, struct value v)
@@ -320,7 +320,7 @@ static struct value variable(struct render *r, struct name n)
     if (is(n, "add_generation_prompt"))
         return truth_value(false);
     if (is(n, "enable_thinking") || is(n, "task"))
-        return (struct value){ NOTHING };
+        return (struct value){ .kind = NOTHING };
     return refuse(r, "the name", n);
 }
 
