@@ -338,7 +338,14 @@ static int open_all(struct embed_job *j, int format)
         return cli_fail(CLI_USAGE, "-o %s is the file that the texts are read from", o->output);
     input_set_pace(&j->input, j->model.info.parameters);
     j->input.reserved = reserved_members(&j->layout);
-    return open_output(j);
+    /* Whoever reads a pipe may wait for the answer before writing on. */
+    j->input.eager = !o->output && j->layout.format != FORMAT_NPY;
+    /* A mistake that the first texts show leaves an output of before as it is; one that is resumed is not begun anew anyway. */
+    if (o->embed.resume)
+        rc = open_output(j);
+    if (!rc)
+        rc = input_batch(&j->input, &j->batch);
+    return rc || o->embed.resume ? rc : open_output(j);
 }
 
 /* Rows of a batch that are all there from an earlier run are passed over. One that is there in part is computed whole again: f32
@@ -357,14 +364,12 @@ static int run_batches(struct embed_job *j)
     aki_model_info info;
     int rc = CLI_OK;
 
-    /* Whoever reads a pipe may wait for the answer before writing on. */
-    j->input.eager = !j->o->output && j->layout.format != FORMAT_NPY;
     aki_model_info_init(&info, sizeof info);
     if (!aki_model_get_info(j->model.handle, &info, NULL))
         j->tokens_before = info.tokens;
     progress_start();
     progress_show(0, 0, 0, j->input.total);
-    while (!rc && !(rc = input_batch(&j->input, &j->batch)) && j->batch.count) {
+    for (; !rc && j->batch.count; rc = rc ? rc : input_batch(&j->input, &j->batch)) {
         j->texts += j->batch.count;
         rc = unfinished_texts(&j->unfinished, &j->batch);
         if (rc)
